@@ -1,0 +1,260 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_zone_layout.h"
+
+
+static uint32_t ngx_trove_zone_owner(ngx_trove_zone_group_t *group);
+static ngx_trove_zone_slot_t ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair,
+    ngx_trove_zone_now_t *now);
+static ngx_uint_t ngx_trove_zone_owned(ngx_trove_zone_slot_t *slot,
+    uint32_t owner);
+static void ngx_trove_zone_late(ngx_trove_zone_pair_t *pair,
+    ngx_trove_zone_slot_t *slot, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now, uint64_t word);
+
+
+ngx_trove_zone_claim_e
+ngx_trove_zone_claim(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now, ngx_uint_t lease, uint32_t *owner)
+{
+    uint32_t                token;
+    ngx_uint_t              state;
+    ngx_trove_zone_pair_t   pair;
+    ngx_trove_zone_slot_t   slot;
+    ngx_trove_zone_claim_e  rc;
+
+    ngx_trove_zone_pair(zone, key, &pair);
+
+    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
+        return NGX_TROVE_ZONE_FULL;
+    }
+
+    slot = ngx_trove_zone_find(&pair, key);
+
+    if (slot.bucket != NULL) {
+        state = ngx_trove_zone_slot_state(slot.bucket, slot.n, now);
+
+        if (state == NGX_TROVE_ZONE_CLAIMED) {
+            rc = NGX_TROVE_ZONE_INFLIGHT;
+            goto done;
+        }
+
+        if (state == NGX_TROVE_ZONE_COMPLETED) {
+            ngx_trove_zone_redate(&slot, now);
+            rc = NGX_TROVE_ZONE_DONE;
+            goto done;
+        }
+
+        if (ngx_trove_zone_word_state(slot.bucket->word[slot.n])
+            == NGX_TROVE_ZONE_CLAIMED)
+        {
+            ngx_trove_zone_count(&pair.group->u.head.takeovers);
+        }
+
+    } else {
+        slot = ngx_trove_zone_insert(&pair, now);
+
+        if (slot.bucket == NULL) {
+            ngx_trove_zone_count(&pair.group->u.head.full);
+            rc = NGX_TROVE_ZONE_FULL;
+            goto done;
+        }
+    }
+
+    token = ngx_trove_zone_owner(pair.group);
+
+    ngx_trove_zone_put(&slot, key,
+                       ngx_trove_zone_word_claimed(now, lease, token));
+
+    *owner = token;
+    rc = NGX_TROVE_ZONE_NEW;
+
+done:
+
+    ngx_trove_zone_unlock(pair.group);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_trove_zone_renew(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now, ngx_uint_t lease, uint32_t owner)
+{
+    ngx_int_t              rc;
+    ngx_trove_zone_pair_t  pair;
+    ngx_trove_zone_slot_t  slot;
+
+    ngx_trove_zone_pair(zone, key, &pair);
+
+    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    rc = NGX_DECLINED;
+    slot = ngx_trove_zone_find(&pair, key);
+
+    if (ngx_trove_zone_owned(&slot, owner)) {
+        ngx_trove_zone_store(&slot.bucket->word[slot.n],
+                             ngx_trove_zone_word_claimed(now, lease, owner));
+        rc = NGX_OK;
+    }
+
+    ngx_trove_zone_unlock(pair.group);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_trove_zone_complete(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now, ngx_uint_t ttl, uint32_t owner)
+{
+    uint64_t               word;
+    ngx_int_t              rc;
+    ngx_trove_zone_pair_t  pair;
+    ngx_trove_zone_slot_t  slot;
+
+    word = ngx_trove_zone_word_completed(key, (uint32_t) now->wall,
+                                         ngx_trove_zone_ttl_encode(ttl));
+
+    ngx_trove_zone_pair(zone, key, &pair);
+
+    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    slot = ngx_trove_zone_find(&pair, key);
+
+    if (ngx_trove_zone_owned(&slot, owner)) {
+        ngx_trove_zone_store(&slot.bucket->word[slot.n], word);
+        rc = NGX_OK;
+
+    } else {
+        ngx_trove_zone_late(&pair, &slot, key, now, word);
+        rc = NGX_DECLINED;
+    }
+
+    ngx_trove_zone_unlock(pair.group);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_trove_zone_release(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    uint32_t owner)
+{
+    ngx_int_t              rc;
+    ngx_trove_zone_pair_t  pair;
+    ngx_trove_zone_slot_t  slot;
+
+    ngx_trove_zone_pair(zone, key, &pair);
+
+    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    rc = NGX_DECLINED;
+    slot = ngx_trove_zone_find(&pair, key);
+
+    if (ngx_trove_zone_owned(&slot, owner)) {
+        ngx_trove_zone_store(&slot.bucket->word[slot.n], 0);
+        rc = NGX_OK;
+    }
+
+    ngx_trove_zone_unlock(pair.group);
+
+    return rc;
+}
+
+
+/*
+ * An owner is never given out twice for a key within the next 2^30 claims in
+ * its group.  A counter of the group, and not of the table, because its cache
+ * line is at hand, and not at another processor's.
+ */
+
+static uint32_t
+ngx_trove_zone_owner(ngx_trove_zone_group_t *group)
+{
+    uint64_t  claims;
+
+    claims = group->u.head.claims;
+
+    group->u.head.claims = claims + 1;
+
+    return (uint32_t) (claims % NGX_TROVE_ZONE_OWNER_MAX) + 1;
+}
+
+
+/* a slot for a key that is in none, if need be that of the oldest DONE */
+
+static ngx_trove_zone_slot_t
+ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
+{
+    ngx_trove_zone_slot_t  slot;
+
+    slot = ngx_trove_zone_room(pair, now);
+
+    if (slot.bucket == NULL) {
+        slot = ngx_trove_zone_oldest(pair, now);
+
+        if (slot.bucket != NULL) {
+            ngx_trove_zone_count(&pair->group->u.head.evicted);
+        }
+    }
+
+    return slot;
+}
+
+
+/* a claim that ran out stays its owner's until somebody takes it over */
+
+static ngx_uint_t
+ngx_trove_zone_owned(ngx_trove_zone_slot_t *slot, uint32_t owner)
+{
+    uint64_t  word;
+
+    if (slot->bucket == NULL) {
+        return 0;
+    }
+
+    word = slot->bucket->word[slot->n];
+
+    return ngx_trove_zone_word_state(word) == NGX_TROVE_ZONE_CLAIMED
+           && ngx_trove_zone_word_owner(word) == owner;
+}
+
+
+/* the work was done under a claim that is gone: kept if the key is absent */
+
+static void
+ngx_trove_zone_late(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, uint64_t word)
+{
+    if (slot->bucket != NULL) {
+
+        if (ngx_trove_zone_slot_state(slot->bucket, slot->n, now)
+            != NGX_TROVE_ZONE_EMPTY)
+        {
+            return;
+        }
+
+    } else {
+        *slot = ngx_trove_zone_insert(pair, now);
+
+        if (slot->bucket == NULL) {
+            return;
+        }
+    }
+
+    ngx_trove_zone_put(slot, key, word);
+}

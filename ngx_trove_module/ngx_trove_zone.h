@@ -1,0 +1,179 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_TROVE_ZONE_H_INCLUDED_
+#define _NGX_TROVE_ZONE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/*
+ * The zone room: a table of keys in memory shared by processes, with fixed-size
+ * slots and without a pointer in it, so that it may be mapped anywhere, by any
+ * number of processes, from a file as well.  Knows nothing of HTTP.
+ *
+ * The states of a key:
+ *
+ *             claim                    complete
+ *   absent ----------> INFLIGHT -----------------> DONE ----ttl----> absent
+ *      ^                 |  lease ran out: the next claim takes over
+ *      +-----release-----+
+ *
+ * Any process may be killed at any instruction: the table stays usable and
+ * consistent, and what the process held is free again when its lease runs out.
+ */
+
+typedef struct ngx_trove_zone_s  ngx_trove_zone_t;     /* the mapped memory */
+
+
+/* a key, hashed with the table's own secret: ngx_trove_zone_key() */
+typedef struct {
+    uint64_t          place;
+    uint64_t          tag;           /* 16 bits of it are kept */
+} ngx_trove_zone_key_t;
+
+
+/*
+ * Whole seconds, rounded down.  A lease or a ttl never ends early for that; it
+ * may last up to a second longer.
+ */
+typedef struct {
+    int64_t           wall;          /* since the epoch: DONE, ttl */
+    int64_t           mono;          /* of CLOCK_MONOTONIC: leases */
+} ngx_trove_zone_now_t;
+
+
+/* sums over the table; all but the first three only grow */
+typedef struct {
+    uint64_t          slots;         /* how many keys there is room for */
+    uint64_t          inflight;      /* live claims */
+    uint64_t          done;          /* completed and not expired */
+    uint64_t          evicted;       /* DONE given up before their time */
+    uint64_t          takeovers;     /* claims whose lease ran out */
+    uint64_t          full;          /* claims refused: no room */
+    uint64_t          recovered;     /* locks left behind by a killed process */
+    uint64_t          damaged;       /* slots dropped by the recovery */
+} ngx_trove_zone_stat_t;
+
+
+typedef enum {
+    NGX_TROVE_ZONE_NEW = 0,          /* the claim is the caller's */
+    NGX_TROVE_ZONE_INFLIGHT,         /* somebody else's, still alive */
+    NGX_TROVE_ZONE_DONE,             /* completed less than its ttl ago */
+    NGX_TROVE_ZONE_FULL              /* no room: live claims everywhere */
+} ngx_trove_zone_claim_e;
+
+
+#define NGX_TROVE_ZONE_TTL_MAX    (10 * 366 * 86400)     /* seconds */
+#define NGX_TROVE_ZONE_LEASE_MAX  86400                  /* seconds */
+
+
+/*
+ * The least number of bytes that a table can be made of.
+ */
+size_t ngx_trove_zone_size_min(void);
+
+/*
+ * Makes an empty table of size bytes at addr, which is aligned to 4096 bytes.
+ * The memory need not be zeroed.  No other process may use it meanwhile.
+ * Nothing is returned that would have to be freed.
+ *
+ * NULL  size is too small, addr is not aligned, or no random secret or no lock
+ *       could be had
+ */
+ngx_trove_zone_t *ngx_trove_zone_create(void *addr, size_t size);
+
+/*
+ * Checks that what is at addr is a table of this layout and of this size, as
+ * counted in whole pages of 4096 bytes.  Reads the first page only.
+ *
+ * NULL  it is not
+ */
+ngx_trove_zone_t *ngx_trove_zone_attach(void *addr, size_t size);
+
+/*
+ * Makes an attached table usable that nobody else has open, of which it is not
+ * known how it was left: in a file, after a restart of the machine.  Makes the
+ * locks anew, clears every INFLIGHT (the owners are gone, and the monotonic
+ * clock may have begun again), and drops and counts what is damaged.
+ *
+ * NGX_OK
+ * NGX_ERROR  no lock could be had
+ */
+ngx_int_t ngx_trove_zone_recover(ngx_trove_zone_t *zone);
+
+/*
+ * Copies all that is alive in the table from into the table to, which is new
+ * and not yet used by anybody.  from may be in use: each of its groups is
+ * copied at one moment, and what happens there later is not seen in to.
+ * Claims come along with their owners and leases, and no owner is given out
+ * again.  Keys keep their identity: to takes over the secret of from, and the
+ * counters, so that they go on growing.  What finds no room is left out: the
+ * oldest DONE first, as far as the buckets allow, then INFLIGHT.
+ *
+ * The number of keys left out.
+ */
+ngx_uint_t ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
+    ngx_trove_zone_now_t *now);
+
+/*
+ * Hashes len bytes at data to the key of a table.  Keys of different tables
+ * have nothing to do with each other.
+ */
+void ngx_trove_zone_key(ngx_trove_zone_t *zone, u_char *data, size_t len,
+    ngx_trove_zone_key_t *key);
+
+/*
+ * Claims a key for lease seconds (1 .. NGX_TROVE_ZONE_LEASE_MAX).  Of any
+ * number of simultaneous calls for an absent key, in any processes, exactly one
+ * gets NGX_TROVE_ZONE_NEW, and an owner, never 0, in *owner, to be given to the
+ * functions below.  *owner is not touched otherwise.
+ *
+ * If there is no room, the oldest DONE in reach is given up, never an INFLIGHT.
+ */
+ngx_trove_zone_claim_e ngx_trove_zone_claim(ngx_trove_zone_t *zone,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t lease,
+    uint32_t *owner);
+
+/*
+ * These three act only while the claim is the owner's: not after its lease ran
+ * out and somebody took it over (or its slot), not after it was completed or
+ * released.
+ *
+ * renew     the lease is to run for lease seconds from now
+ * complete  INFLIGHT becomes DONE for ttl seconds (1 .. ..._TTL_MAX)
+ * release   INFLIGHT becomes absent
+ *
+ * A complete whose claim is gone, and whose key is absent, records DONE none
+ * the less where there is room: that the work was done is a fact.  It returns
+ * NGX_DECLINED all the same.
+ *
+ * The ttl is kept with 12 significant bits: exact up to 4095 seconds, above
+ * that longer by less than 1/2048.
+ *
+ * NGX_OK        done
+ * NGX_DECLINED  the claim is not the owner's any more
+ */
+ngx_int_t ngx_trove_zone_renew(ngx_trove_zone_t *zone,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t lease,
+    uint32_t owner);
+ngx_int_t ngx_trove_zone_complete(ngx_trove_zone_t *zone,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t ttl,
+    uint32_t owner);
+ngx_int_t ngx_trove_zone_release(ngx_trove_zone_t *zone,
+    ngx_trove_zone_key_t *key, uint32_t owner);
+
+/*
+ * Sums up the table.  Reads every slot without a lock: meant for a person or a
+ * scraper, not for the path of a request.
+ */
+void ngx_trove_zone_stat(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now,
+    ngx_trove_zone_stat_t *stat);
+
+
+#endif /* _NGX_TROVE_ZONE_H_INCLUDED_ */

@@ -1,0 +1,195 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_zone_layout.h"
+
+
+static ngx_uint_t ngx_trove_zone_copy_group(ngx_trove_zone_t *to,
+    ngx_trove_zone_group_t *from, ngx_trove_zone_now_t *now);
+static ngx_uint_t ngx_trove_zone_copy_slot(ngx_trove_zone_t *to,
+    ngx_trove_zone_slot_t *from, ngx_trove_zone_now_t *now);
+
+
+ngx_uint_t
+ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
+    ngx_trove_zone_now_t *now)
+{
+    uint64_t                 claims;
+    ngx_int_t                rc;
+    ngx_uint_t               n, left;
+    ngx_trove_zone_head_t   *head, *sum;
+    ngx_trove_zone_group_t  *group;
+
+    ngx_memcpy(to->key, from->key, NGX_TROVE_SIPHASH_KEY_LEN);
+    ngx_trove_zone_seal(to);
+
+    left = 0;
+    claims = 0;
+    sum = &ngx_trove_zone_group(to, 0)->u.head;
+
+    for (n = 0; n < from->groups; n++) {
+        group = ngx_trove_zone_group(from, n);
+        head = &group->u.head;
+
+        /* a group whose lock is beyond use does not change any more */
+
+        rc = ngx_trove_zone_lock(group);
+
+        left += ngx_trove_zone_copy_group(to, group, now);
+
+        claims = ngx_max(claims, head->claims);
+
+        sum->evicted += head->evicted;
+        sum->takeovers += head->takeovers;
+        sum->full += head->full;
+        sum->recovered += head->recovered;
+        sum->damaged += head->damaged;
+
+        if (rc == NGX_OK) {
+            ngx_trove_zone_unlock(group);
+        }
+    }
+
+    /* no owner that came along is given out again */
+
+    for (n = 0; n < to->groups; n++) {
+        ngx_trove_zone_group(to, n)->u.head.claims = claims;
+    }
+
+    return left;
+}
+
+
+void
+ngx_trove_zone_stat(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now,
+    ngx_trove_zone_stat_t *stat)
+{
+    ngx_uint_t                b, n, s;
+    ngx_trove_zone_head_t    *head;
+    ngx_trove_zone_group_t   *group;
+    ngx_trove_zone_bucket_t  *bucket;
+
+    ngx_memzero(stat, sizeof(ngx_trove_zone_stat_t));
+
+    stat->slots = (uint64_t) zone->groups * NGX_TROVE_ZONE_GROUP_SLOTS;
+
+    for (n = 0; n < zone->groups; n++) {
+        group = ngx_trove_zone_group(zone, n);
+        head = &group->u.head;
+
+        stat->evicted += ngx_trove_zone_load(&head->evicted);
+        stat->takeovers += ngx_trove_zone_load(&head->takeovers);
+        stat->full += ngx_trove_zone_load(&head->full);
+        stat->recovered += ngx_trove_zone_load(&head->recovered);
+        stat->damaged += ngx_trove_zone_load(&head->damaged);
+
+        for (b = 0; b < NGX_TROVE_ZONE_BUCKETS; b++) {
+            bucket = &group->bucket[b];
+
+            for (s = 0; s < NGX_TROVE_ZONE_SLOTS; s++) {
+
+                switch (ngx_trove_zone_slot_state(bucket, s, now)) {
+
+                case NGX_TROVE_ZONE_CLAIMED:
+                    stat->inflight++;
+                    break;
+
+                case NGX_TROVE_ZONE_COMPLETED:
+                    stat->done++;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_trove_zone_copy_group(ngx_trove_zone_t *to, ngx_trove_zone_group_t *from,
+    ngx_trove_zone_now_t *now)
+{
+    ngx_uint_t             b, n, left;
+    ngx_trove_zone_slot_t  slot;
+
+    left = 0;
+
+    for (b = 0; b < NGX_TROVE_ZONE_BUCKETS; b++) {
+        slot.bucket = &from->bucket[b];
+
+        for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+            slot.n = n;
+
+            if (ngx_trove_zone_slot_state(slot.bucket, n, now)
+                != NGX_TROVE_ZONE_EMPTY)
+            {
+                left += ngx_trove_zone_copy_slot(to, &slot, now);
+            }
+        }
+    }
+
+    return left;
+}
+
+
+/* copies a key that is alive; returns how many are left out for that: 0 or 1 */
+
+static ngx_uint_t
+ngx_trove_zone_copy_slot(ngx_trove_zone_t *to, ngx_trove_zone_slot_t *from,
+    ngx_trove_zone_now_t *now)
+{
+    uint64_t               word;
+    ngx_trove_zone_key_t   key;
+    ngx_trove_zone_pair_t  pair;
+    ngx_trove_zone_slot_t  slot;
+
+    key = ngx_trove_zone_slot_key(from);
+    word = from->bucket->word[from->n];
+
+    ngx_trove_zone_pair(to, &key, &pair);
+
+    /* a DONE may be there twice: see ngx_trove_zone_layout.h */
+
+    slot = ngx_trove_zone_find(&pair, &key);
+
+    if (slot.bucket != NULL) {
+        return 0;
+    }
+
+    slot = ngx_trove_zone_room(&pair, now);
+
+    if (slot.bucket != NULL) {
+        ngx_trove_zone_put(&slot, &key, word);
+        return 0;
+    }
+
+    /* the oldest DONE is left out, be it one that is there or this one */
+
+    slot = ngx_trove_zone_oldest(&pair, now);
+
+    if (ngx_trove_zone_word_state(word) == NGX_TROVE_ZONE_COMPLETED) {
+        ngx_trove_zone_count(&pair.group->u.head.evicted);
+
+        if (slot.bucket == NULL
+            || ngx_trove_zone_age(word, now)
+               >= ngx_trove_zone_age(slot.bucket->word[slot.n], now))
+        {
+            return 1;
+        }
+
+    } else if (slot.bucket == NULL) {
+        return 1;
+
+    } else {
+        ngx_trove_zone_count(&pair.group->u.head.evicted);
+    }
+
+    ngx_trove_zone_put(&slot, &key, word);
+
+    return 1;
+}

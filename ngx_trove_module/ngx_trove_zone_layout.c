@@ -1,0 +1,268 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <openssl/rand.h>
+
+#include "ngx_trove_zone_layout.h"
+
+
+static ngx_uint_t ngx_trove_zone_groups(void *addr, size_t size);
+static ngx_int_t ngx_trove_zone_locks(ngx_trove_zone_t *zone);
+static uint64_t ngx_trove_zone_check(ngx_trove_zone_t *zone);
+static void ngx_trove_zone_recover_group(ngx_trove_zone_group_t *group);
+
+
+size_t
+ngx_trove_zone_size_min(void)
+{
+    return 2 * NGX_TROVE_ZONE_PAGE;
+}
+
+
+ngx_trove_zone_t *
+ngx_trove_zone_create(void *addr, size_t size)
+{
+    ngx_uint_t         groups;
+    ngx_trove_zone_t  *zone;
+
+    groups = ngx_trove_zone_groups(addr, size);
+    if (groups == 0) {
+        return NULL;
+    }
+
+    zone = addr;
+
+    ngx_memzero(zone, (1 + groups) * NGX_TROVE_ZONE_PAGE);
+
+    if (RAND_bytes(zone->key, NGX_TROVE_SIPHASH_KEY_LEN) != 1) {
+        return NULL;
+    }
+
+    zone->version = NGX_TROVE_ZONE_VERSION;
+    zone->page = NGX_TROVE_ZONE_PAGE;
+    zone->buckets = NGX_TROVE_ZONE_BUCKETS;
+    zone->slots = NGX_TROVE_ZONE_SLOTS;
+    zone->mutex = sizeof(pthread_mutex_t);
+    zone->groups = groups;
+
+    if (ngx_trove_zone_locks(zone) != NGX_OK) {
+        return NULL;
+    }
+
+    ngx_trove_zone_seal(zone);
+
+    return zone;
+}
+
+
+ngx_trove_zone_t *
+ngx_trove_zone_attach(void *addr, size_t size)
+{
+    ngx_uint_t         groups;
+    ngx_trove_zone_t  *zone;
+
+    groups = ngx_trove_zone_groups(addr, size);
+    if (groups == 0) {
+        return NULL;
+    }
+
+    zone = addr;
+
+    if (zone->magic != NGX_TROVE_ZONE_MAGIC
+        || zone->version != NGX_TROVE_ZONE_VERSION
+        || zone->page != NGX_TROVE_ZONE_PAGE
+        || zone->buckets != NGX_TROVE_ZONE_BUCKETS
+        || zone->slots != NGX_TROVE_ZONE_SLOTS
+        || zone->mutex != sizeof(pthread_mutex_t)
+        || zone->groups != groups
+        || zone->check != ngx_trove_zone_check(zone))
+    {
+        return NULL;
+    }
+
+    return zone;
+}
+
+
+ngx_int_t
+ngx_trove_zone_recover(ngx_trove_zone_t *zone)
+{
+    ngx_uint_t  n;
+
+    /*
+     * A lock that was held when the machine went down names a thread that will
+     * never be marked as dead, because it is not there to die.
+     */
+
+    if (ngx_trove_zone_locks(zone) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (n = 0; n < zone->groups; n++) {
+        ngx_trove_zone_recover_group(ngx_trove_zone_group(zone, n));
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_trove_zone_key(ngx_trove_zone_t *zone, u_char *data, size_t len,
+    ngx_trove_zone_key_t *key)
+{
+    uint64_t  hash[2];
+
+    ngx_trove_siphash(zone->key, data, len, hash);
+
+    key->place = hash[0];
+    key->tag = hash[1];
+}
+
+
+void
+ngx_trove_zone_seal(ngx_trove_zone_t *zone)
+{
+    zone->magic = NGX_TROVE_ZONE_MAGIC;
+
+    ngx_trove_zone_store(&zone->check, ngx_trove_zone_check(zone));
+}
+
+
+ngx_int_t
+ngx_trove_zone_lock(ngx_trove_zone_group_t *group)
+{
+    ngx_trove_zone_head_t  *head;
+
+    head = &group->u.head;
+
+    switch (pthread_mutex_lock(&head->mutex)) {
+
+    case 0:
+        return NGX_OK;
+
+    case EOWNERDEAD:
+
+        /* nothing to repair: see ngx_trove_zone_layout.h */
+
+        (void) pthread_mutex_consistent(&head->mutex);
+        ngx_trove_zone_count(&head->recovered);
+
+        return NGX_OK;
+
+    default:
+        return NGX_ERROR;
+    }
+}
+
+
+void
+ngx_trove_zone_unlock(ngx_trove_zone_group_t *group)
+{
+    (void) pthread_mutex_unlock(&group->u.head.mutex);
+}
+
+
+/* how many groups the memory has room for; 0 if it cannot be a table */
+
+static ngx_uint_t
+ngx_trove_zone_groups(void *addr, size_t size)
+{
+    size_t  pages;
+
+    if ((uintptr_t) addr % NGX_TROVE_ZONE_PAGE) {
+        return 0;
+    }
+
+    pages = size / NGX_TROVE_ZONE_PAGE;
+
+    if (pages < 2 || pages > NGX_MAX_UINT32_VALUE) {
+        return 0;
+    }
+
+    return pages - 1;
+}
+
+
+static ngx_int_t
+ngx_trove_zone_locks(ngx_trove_zone_t *zone)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               n;
+    pthread_mutexattr_t      attr;
+    ngx_trove_zone_group_t  *group;
+
+    if (pthread_mutexattr_init(&attr) != 0) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    if (pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) != 0
+        || pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) != 0)
+    {
+        goto done;
+    }
+
+    for (n = 0; n < zone->groups; n++) {
+        group = ngx_trove_zone_group(zone, n);
+
+        ngx_memzero(&group->u.head.mutex, sizeof(pthread_mutex_t));
+
+        if (pthread_mutex_init(&group->u.head.mutex, &attr) != 0) {
+            goto done;
+        }
+    }
+
+    rc = NGX_OK;
+
+done:
+
+    (void) pthread_mutexattr_destroy(&attr);
+
+    return rc;
+}
+
+
+static uint64_t
+ngx_trove_zone_check(ngx_trove_zone_t *zone)
+{
+    uint64_t  hash[2];
+
+    ngx_trove_siphash(zone->key, (u_char *) zone,
+                      offsetof(ngx_trove_zone_t, check), hash);
+
+    return hash[0];
+}
+
+
+static void
+ngx_trove_zone_recover_group(ngx_trove_zone_group_t *group)
+{
+    ngx_uint_t                b, n;
+    ngx_trove_zone_bucket_t  *bucket;
+
+    for (b = 0; b < NGX_TROVE_ZONE_BUCKETS; b++) {
+        bucket = &group->bucket[b];
+
+        for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+
+            if (bucket->word[n] == 0 || ngx_trove_zone_slot_intact(bucket, n)) {
+                continue;
+            }
+
+            if (ngx_trove_zone_word_state(bucket->word[n])
+                != NGX_TROVE_ZONE_CLAIMED)
+            {
+                ngx_trove_zone_count(&group->u.head.damaged);
+            }
+
+            ngx_trove_zone_store(&bucket->word[n], 0);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_TROVE_ZONE_LAYOUT_H_INCLUDED_
+#define _NGX_TROVE_ZONE_LAYOUT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <pthread.h>
+
+#include "ngx_trove_siphash.h"
+#include "ngx_trove_zone.h"
+
+
+/*
+ * How a table lies in memory.  Private to the zone room.
+ *
+ *   page 0      what is fixed when the table is made: ngx_trove_zone_s
+ *   page 1 ..   a group each: a lock, counters, and 31 buckets of 7 slots
+ *
+ * The place of a key picks a group, and there two different buckets.  The key
+ * is put into the emptier one, so one lock covers an operation.  The slot keeps
+ * the whole place, so that a table of another size can be filled from this one,
+ * and 16 bits of the tag.
+ *
+ * Two keys are taken for one another if those 80 bits are equal: for a new key
+ * among 400,000 the chance is 1 in 3 * 10^18.
+ *
+ * What holds when a process is killed between any two instructions:
+ *
+ * A slot is its word.  While the word is 0, place and tag mean nothing.  They
+ * are written only then, and the word after them, with one store of 8 bytes
+ * and release semantics.  Renewing, completing, releasing and taking over a
+ * claim are one such store each.  So there is no moment at which a slot is
+ * half of one key and half of another, and whoever gets the lock of a killed
+ * process (EOWNERDEAD) has nothing to repair.
+ *
+ * To make room, a DONE may be moved to the other bucket of its key: it is
+ * written there first, and erased here afterwards.  A process killed in between
+ * leaves the same DONE twice.  That does no harm: a DONE never changes, both
+ * end at the same second, and of two slots of a key always the same one, the
+ * first, is looked at.  An INFLIGHT, which does change, is never moved.
+ *
+ * Memory order: the lock alone orders the operations.  Release stores are for
+ * those that look without it: ngx_trove_zone_stat(), and whatever writes the
+ * pages of a mapped file to a disk.
+ */
+
+#define NGX_TROVE_ZONE_MAGIC       0x656e6f7a65766f72ULL     /* "rovezone" */
+#define NGX_TROVE_ZONE_VERSION     1
+
+#define NGX_TROVE_ZONE_PAGE        4096     /* the system's may be another */
+#define NGX_TROVE_ZONE_BUCKETS     31
+#define NGX_TROVE_ZONE_SLOTS       7
+#define NGX_TROVE_ZONE_GROUP_SLOTS                                            \
+    (NGX_TROVE_ZONE_BUCKETS * NGX_TROVE_ZONE_SLOTS)
+
+
+/*
+ * The word of a slot, from the highest bit:
+ *
+ *              2 bits   32 bits                      30 bits
+ *   empty      0        0                            0
+ *   INFLIGHT   1        the lease's end, monotonic   the owner, not 0
+ *   DONE       2        completion, wall clock       16: ttl, 14: check
+ *   reserved   3
+ *
+ * Both times are seconds modulo 2^32 and are compared by their difference.
+ */
+
+#define NGX_TROVE_ZONE_EMPTY       0
+#define NGX_TROVE_ZONE_CLAIMED     1
+#define NGX_TROVE_ZONE_COMPLETED   2
+#define NGX_TROVE_ZONE_RESERVED    3
+
+#define NGX_TROVE_ZONE_OWNER_MAX   ((1u << 30) - 1)
+#define NGX_TROVE_ZONE_CHECK_BITS  14
+
+#define ngx_trove_zone_word_state(word)  ((ngx_uint_t) ((word) >> 62))
+#define ngx_trove_zone_word_time(word)   ((uint32_t) ((word) >> 30))
+#define ngx_trove_zone_word_owner(word)                                       \
+    ((uint32_t) (word) & NGX_TROVE_ZONE_OWNER_MAX)
+#define ngx_trove_zone_word_ttl(word)                                         \
+    ((uint16_t) ((word) >> NGX_TROVE_ZONE_CHECK_BITS))
+
+#define ngx_trove_zone_load(p)           __atomic_load_n(p, __ATOMIC_RELAXED)
+#define ngx_trove_zone_store(p, v)       __atomic_store_n(p, v,               \
+                                                          __ATOMIC_RELEASE)
+
+/* a counter, which is written under its group's lock only */
+#define ngx_trove_zone_count(p)          __atomic_store_n(p, *(p) + 1,        \
+                                                          __ATOMIC_RELAXED)
+
+
+struct ngx_trove_zone_s {
+    uint64_t                  magic;
+    uint32_t                  version;
+    uint32_t                  page;
+    uint32_t                  buckets;         /* in a group */
+    uint32_t                  slots;           /* in a bucket */
+    uint32_t                  mutex;           /* sizeof(pthread_mutex_t) */
+    uint32_t                  groups;
+    u_char                    key[NGX_TROVE_SIPHASH_KEY_LEN];
+    uint64_t                  check;           /* of all the above */
+
+    /* the rest of the page is zero, for what later versions may want to keep */
+};
+
+
+typedef struct {
+    uint64_t                  place[NGX_TROVE_ZONE_SLOTS];
+    uint64_t                  word[NGX_TROVE_ZONE_SLOTS];
+    uint16_t                  tag[NGX_TROVE_ZONE_SLOTS];
+    uint16_t                  reserved;
+} ngx_trove_zone_bucket_t;
+
+
+/*
+ * The mutex is robust: the kernel marks it when its holder dies.  The pointers
+ * that the C library keeps in it are the holder's own, and are not looked at by
+ * anybody else.  What a claim changes shares a cache line with it.
+ */
+
+typedef struct {
+    pthread_mutex_t           mutex;
+    uint64_t                  claims;          /* for the next owner */
+    uint64_t                  evicted;
+    uint64_t                  takeovers;
+    uint64_t                  full;
+    uint64_t                  recovered;
+    uint64_t                  damaged;
+} ngx_trove_zone_head_t;
+
+
+typedef struct {
+    union {
+        ngx_trove_zone_head_t    head;
+        u_char                   size[sizeof(ngx_trove_zone_bucket_t)];
+    } u;
+
+    ngx_trove_zone_bucket_t   bucket[NGX_TROVE_ZONE_BUCKETS];
+} ngx_trove_zone_group_t;
+
+
+/* where a key may be */
+typedef struct {
+    ngx_trove_zone_group_t   *group;
+    ngx_trove_zone_bucket_t  *bucket[2];
+} ngx_trove_zone_pair_t;
+
+
+typedef struct {
+    ngx_trove_zone_bucket_t  *bucket;          /* NULL: no such slot */
+    ngx_uint_t                n;
+} ngx_trove_zone_slot_t;
+
+
+/* does not compile where the layout is not what it says */
+typedef char ngx_trove_zone_assert_bucket[
+    sizeof(ngx_trove_zone_bucket_t) == 128 ? 1 : -1];
+typedef char ngx_trove_zone_assert_group[
+    sizeof(ngx_trove_zone_group_t) == NGX_TROVE_ZONE_PAGE ? 1 : -1];
+
+
+#define ngx_trove_zone_group(zone, n)                                         \
+    ((ngx_trove_zone_group_t *)                                               \
+         ((u_char *) (zone) + NGX_TROVE_ZONE_PAGE) + (n))
+
+
+/* ngx_trove_zone_layout.c */
+
+/* marks the first page as that of a valid table */
+void ngx_trove_zone_seal(ngx_trove_zone_t *zone);
+
+/*
+ * NGX_OK     the group is the caller's
+ * NGX_ERROR  the lock is beyond use
+ */
+ngx_int_t ngx_trove_zone_lock(ngx_trove_zone_group_t *group);
+void ngx_trove_zone_unlock(ngx_trove_zone_group_t *group);
+
+
+/* ngx_trove_zone_slot.c: from find() on, for who holds the lock */
+
+/*
+ * A ttl as 16 bits: 5 of exponent and 11 of mantissa with a hidden bit.  Exact
+ * up to 4095 seconds, above that rounded up by less than 1/2048.
+ */
+uint16_t ngx_trove_zone_ttl_encode(ngx_uint_t ttl);
+int64_t ngx_trove_zone_ttl_decode(uint16_t ttl);
+
+/* the state of slot n at the time now; EMPTY if what it was is over */
+ngx_uint_t ngx_trove_zone_slot_state(ngx_trove_zone_bucket_t *bucket,
+    ngx_uint_t n, ngx_trove_zone_now_t *now);
+
+/* whether slot n holds a DONE as it was written */
+ngx_uint_t ngx_trove_zone_slot_intact(ngx_trove_zone_bucket_t *bucket,
+    ngx_uint_t n);
+
+uint64_t ngx_trove_zone_word_claimed(ngx_trove_zone_now_t *now,
+    ngx_uint_t lease, uint32_t owner);
+uint64_t ngx_trove_zone_word_completed(ngx_trove_zone_key_t *key,
+    uint32_t wall, uint16_t ttl);
+
+void ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_pair_t *pair);
+
+/* the slot of a key, whether what is in it is over or not */
+ngx_trove_zone_slot_t ngx_trove_zone_find(ngx_trove_zone_pair_t *pair,
+    ngx_trove_zone_key_t *key);
+
+/* a slot for a new key */
+ngx_trove_zone_slot_t ngx_trove_zone_room(ngx_trove_zone_pair_t *pair,
+    ngx_trove_zone_now_t *now);
+
+/* where there is no room, the slot to be given up: that of the oldest DONE */
+ngx_trove_zone_slot_t ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair,
+    ngx_trove_zone_now_t *now);
+
+/* of a slot that is DONE: bounds what a clock stepped far back does to it */
+void ngx_trove_zone_redate(ngx_trove_zone_slot_t *slot,
+    ngx_trove_zone_now_t *now);
+
+/* puts a key into a slot, whatever was in it */
+void ngx_trove_zone_put(ngx_trove_zone_slot_t *slot, ngx_trove_zone_key_t *key,
+    uint64_t word);
+
+/* the key of what is in a slot */
+ngx_trove_zone_key_t ngx_trove_zone_slot_key(ngx_trove_zone_slot_t *slot);
+
+
+/* whole seconds since a completion; less than 0 if it lies in the future */
+
+static ngx_inline int64_t
+ngx_trove_zone_age(uint64_t word, ngx_trove_zone_now_t *now)
+{
+    return (int32_t) ((uint32_t) now->wall - ngx_trove_zone_word_time(word));
+}
+
+
+#endif /* _NGX_TROVE_ZONE_LAYOUT_H_INCLUDED_ */

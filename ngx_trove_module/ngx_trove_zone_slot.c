@@ -1,0 +1,450 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_zone_layout.h"
+
+
+static ngx_inline uint64_t ngx_trove_zone_word_check(uint64_t place,
+    uint16_t tag, uint64_t word);
+static ngx_inline ngx_uint_t ngx_trove_zone_state(
+    ngx_trove_zone_bucket_t *bucket, ngx_uint_t n, ngx_trove_zone_now_t *now);
+static ngx_uint_t ngx_trove_zone_free(ngx_trove_zone_bucket_t *bucket,
+    ngx_trove_zone_now_t *now, ngx_uint_t *slot);
+static ngx_uint_t ngx_trove_zone_move(ngx_trove_zone_pair_t *pair,
+    ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now);
+static ngx_trove_zone_bucket_t *ngx_trove_zone_other(
+    ngx_trove_zone_group_t *group, ngx_trove_zone_bucket_t *bucket,
+    uint64_t place);
+static void ngx_trove_zone_buckets(uint64_t place, ngx_uint_t *first,
+    ngx_uint_t *second);
+
+
+uint16_t
+ngx_trove_zone_ttl_encode(ngx_uint_t ttl)
+{
+    uint64_t    value;
+    ngx_uint_t  exponent;
+
+    value = ngx_min(ttl, NGX_TROVE_ZONE_TTL_MAX);
+
+    if (value < 2048) {
+        return (uint16_t) value;
+    }
+
+    for (exponent = 1; value >= 4096; exponent++) {
+        value = (value + 1) >> 1;
+    }
+
+    return (uint16_t) (exponent << 11 | (value & 2047));
+}
+
+
+int64_t
+ngx_trove_zone_ttl_decode(uint16_t ttl)
+{
+    ngx_uint_t  exponent;
+
+    exponent = ttl >> 11;
+
+    if (exponent == 0) {
+        return ttl;
+    }
+
+    return (int64_t) (2048 | (ttl & 2047)) << (exponent - 1);
+}
+
+
+uint64_t
+ngx_trove_zone_word_claimed(ngx_trove_zone_now_t *now, ngx_uint_t lease,
+    uint32_t owner)
+{
+    uint32_t  end;
+
+    /* the current second may be nearly over: one more is added to the lease */
+
+    end = (uint32_t) (now->mono + (int64_t) lease + 1);
+
+    return (uint64_t) NGX_TROVE_ZONE_CLAIMED << 62 | (uint64_t) end << 30
+           | owner;
+}
+
+
+uint64_t
+ngx_trove_zone_word_completed(ngx_trove_zone_key_t *key, uint32_t wall,
+    uint16_t ttl)
+{
+    uint64_t  word;
+
+    word = (uint64_t) NGX_TROVE_ZONE_COMPLETED << 62 | (uint64_t) wall << 30
+           | (uint64_t) ttl << NGX_TROVE_ZONE_CHECK_BITS;
+
+    return word | ngx_trove_zone_word_check(key->place, (uint16_t) key->tag,
+                                            word);
+}
+
+
+ngx_uint_t
+ngx_trove_zone_slot_state(ngx_trove_zone_bucket_t *bucket, ngx_uint_t n,
+    ngx_trove_zone_now_t *now)
+{
+    return ngx_trove_zone_state(bucket, n, now);
+}
+
+
+ngx_uint_t
+ngx_trove_zone_slot_intact(ngx_trove_zone_bucket_t *bucket, ngx_uint_t n)
+{
+    uint64_t  word;
+
+    word = ngx_trove_zone_load(&bucket->word[n]);
+
+    return ngx_trove_zone_word_state(word) == NGX_TROVE_ZONE_COMPLETED
+           && (word & ((1u << NGX_TROVE_ZONE_CHECK_BITS) - 1))
+              == ngx_trove_zone_word_check(
+                     ngx_trove_zone_load(&bucket->place[n]),
+                     ngx_trove_zone_load(&bucket->tag[n]), word);
+}
+
+
+void
+ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_pair_t *pair)
+{
+    ngx_uint_t  first, second;
+
+    /* scaled, not divided: any number of groups at the cost of one product */
+
+    pair->group = ngx_trove_zone_group(zone,
+                                  ((key->place >> 32) * zone->groups) >> 32);
+
+    ngx_trove_zone_buckets(key->place, &first, &second);
+
+    pair->bucket[0] = &pair->group->bucket[first];
+    pair->bucket[1] = &pair->group->bucket[second];
+}
+
+
+ngx_trove_zone_slot_t
+ngx_trove_zone_find(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key)
+{
+    ngx_uint_t                i, n;
+    ngx_trove_zone_slot_t     slot;
+    ngx_trove_zone_bucket_t  *bucket;
+
+    for (i = 0; i < 2; i++) {
+        bucket = pair->bucket[i];
+
+        for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+
+            if (bucket->place[n] == key->place
+                && bucket->tag[n] == (uint16_t) key->tag
+                && bucket->word[n] != 0)
+            {
+                slot.bucket = bucket;
+                slot.n = n;
+
+                return slot;
+            }
+        }
+    }
+
+    slot.bucket = NULL;
+    slot.n = 0;
+
+    return slot;
+}
+
+
+ngx_trove_zone_slot_t
+ngx_trove_zone_room(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
+{
+    ngx_uint_t             i, n[2], nfree[2];
+    ngx_trove_zone_slot_t  slot;
+
+    nfree[0] = ngx_trove_zone_free(pair->bucket[0], now, &n[0]);
+    nfree[1] = ngx_trove_zone_free(pair->bucket[1], now, &n[1]);
+
+    i = nfree[1] > nfree[0];
+
+    if (nfree[i]) {
+        slot.bucket = pair->bucket[i];
+        slot.n = n[i];
+
+        return slot;
+    }
+
+    if (ngx_trove_zone_move(pair, &slot, now)) {
+        return slot;
+    }
+
+    slot.bucket = NULL;
+    slot.n = 0;
+
+    return slot;
+}
+
+
+ngx_trove_zone_slot_t
+ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
+{
+    int64_t                   age, oldest_age;
+    ngx_uint_t                i, n;
+    ngx_trove_zone_slot_t     found, oldest;
+    ngx_trove_zone_bucket_t  *bucket;
+
+    oldest.bucket = NULL;
+    oldest.n = 0;
+    oldest_age = 0;
+
+    for (i = 0; i < 2; i++) {
+        bucket = pair->bucket[i];
+
+        for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+
+            if (ngx_trove_zone_state(bucket, n, now)
+                != NGX_TROVE_ZONE_COMPLETED)
+            {
+                continue;
+            }
+
+            found.bucket = bucket;
+            found.n = n;
+
+            ngx_trove_zone_redate(&found, now);
+
+            age = ngx_trove_zone_age(bucket->word[n], now);
+
+            if (oldest.bucket == NULL || age > oldest_age) {
+                oldest = found;
+                oldest_age = age;
+            }
+        }
+    }
+
+    return oldest;
+}
+
+
+/*
+ * A DONE whose completion lies further in the future than its ttl is dated
+ * anew, to end a ttl from now.  Done by whoever asks for its key or finds it in
+ * the way, which is all who could notice that it still lives.
+ */
+
+void
+ngx_trove_zone_redate(ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now)
+{
+    uint16_t              ttl;
+    uint64_t              word;
+    ngx_trove_zone_key_t  key;
+
+    word = slot->bucket->word[slot->n];
+    ttl = ngx_trove_zone_word_ttl(word);
+
+    if (ngx_trove_zone_age(word, now) >= -ngx_trove_zone_ttl_decode(ttl)) {
+        return;
+    }
+
+    key = ngx_trove_zone_slot_key(slot);
+    word = ngx_trove_zone_word_completed(&key, (uint32_t) now->wall, ttl);
+
+    ngx_trove_zone_store(&slot->bucket->word[slot->n], word);
+}
+
+
+void
+ngx_trove_zone_put(ngx_trove_zone_slot_t *slot, ngx_trove_zone_key_t *key,
+    uint64_t word)
+{
+    ngx_uint_t                n;
+    ngx_trove_zone_bucket_t  *bucket;
+
+    n = slot->n;
+    bucket = slot->bucket;
+
+    /* the order is what makes a kill harmless: see ngx_trove_zone_layout.h */
+
+    ngx_trove_zone_store(&bucket->word[n], 0);
+    ngx_trove_zone_store(&bucket->place[n], key->place);
+    ngx_trove_zone_store(&bucket->tag[n], (uint16_t) key->tag);
+    ngx_trove_zone_store(&bucket->word[n], word);
+}
+
+
+ngx_trove_zone_key_t
+ngx_trove_zone_slot_key(ngx_trove_zone_slot_t *slot)
+{
+    ngx_trove_zone_key_t  key;
+
+    key.place = slot->bucket->place[slot->n];
+    key.tag = slot->bucket->tag[slot->n];
+
+    return key;
+}
+
+
+static ngx_inline uint64_t
+ngx_trove_zone_word_check(uint64_t place, uint16_t tag, uint64_t word)
+{
+    uint64_t  x;
+
+    x = (word >> NGX_TROVE_ZONE_CHECK_BITS) * 0x9e3779b97f4a7c15ULL;
+    x ^= (place ^ (uint64_t) tag << 32) * 0xff51afd7ed558ccdULL;
+    x ^= x >> 32;
+    x *= 0xc4ceb9fe1a85ec53ULL;
+
+    return x >> (64 - NGX_TROVE_ZONE_CHECK_BITS);
+}
+
+
+/*
+ * A slot that is over is as good as empty:
+ *
+ * INFLIGHT  whose lease has run out
+ * DONE      whose ttl has run out, or that is damaged
+ *
+ * A DONE lives until more than ttl whole seconds have passed: it may last up to
+ * a second longer, and never ends early.
+ *
+ * If the wall clock was stepped back, its completion lies in the future, and it
+ * lasts longer by as much as the step: nobody can tell how much of its ttl has
+ * passed.  A step by more than its ttl (a machine that came up with a clock
+ * years ahead) would thus make it last for ever: see ngx_trove_zone_redate().
+ */
+
+static ngx_inline ngx_uint_t
+ngx_trove_zone_state(ngx_trove_zone_bucket_t *bucket, ngx_uint_t n,
+    ngx_trove_zone_now_t *now)
+{
+    int32_t   left;
+    uint64_t  word;
+
+    word = ngx_trove_zone_load(&bucket->word[n]);
+
+    switch (ngx_trove_zone_word_state(word)) {
+
+    case NGX_TROVE_ZONE_CLAIMED:
+
+        left = (int32_t) (ngx_trove_zone_word_time(word)
+                          - (uint32_t) now->mono);
+
+        return (left > 0) ? NGX_TROVE_ZONE_CLAIMED : NGX_TROVE_ZONE_EMPTY;
+
+    case NGX_TROVE_ZONE_COMPLETED:
+
+        if (ngx_trove_zone_age(word, now)
+            > ngx_trove_zone_ttl_decode(ngx_trove_zone_word_ttl(word)))
+        {
+            return NGX_TROVE_ZONE_EMPTY;
+        }
+
+        return ngx_trove_zone_slot_intact(bucket, n) ? NGX_TROVE_ZONE_COMPLETED
+                                                     : NGX_TROVE_ZONE_EMPTY;
+
+    default:
+        return NGX_TROVE_ZONE_EMPTY;
+    }
+}
+
+
+/* how many slots of a bucket are free, and one of them */
+
+static ngx_uint_t
+ngx_trove_zone_free(ngx_trove_zone_bucket_t *bucket, ngx_trove_zone_now_t *now,
+    ngx_uint_t *slot)
+{
+    ngx_uint_t  n, nfree;
+
+    nfree = 0;
+
+    for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+
+        if (ngx_trove_zone_state(bucket, n, now) == NGX_TROVE_ZONE_EMPTY) {
+            *slot = n;
+            nfree++;
+        }
+    }
+
+    return nfree;
+}
+
+
+/*
+ * Both buckets are full: looks for a DONE in them whose other bucket is not,
+ * and writes it there.  The slot is what it leaves, to be overwritten by the
+ * caller, since for now the DONE is in both.
+ *
+ * Of a table through which keys run, 400,000 at a time in 10 MB, this brings
+ * the early evictions from 2.2 % down to 0.004 %, at a move in 50 inserts.
+ */
+
+static ngx_uint_t
+ngx_trove_zone_move(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
+    ngx_trove_zone_now_t *now)
+{
+    ngx_uint_t             i, n;
+    ngx_trove_zone_key_t   key;
+    ngx_trove_zone_slot_t  from, to;
+
+    for (i = 0; i < 2; i++) {
+        from.bucket = pair->bucket[i];
+
+        for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+
+            if (ngx_trove_zone_state(from.bucket, n, now)
+                != NGX_TROVE_ZONE_COMPLETED)
+            {
+                continue;
+            }
+
+            from.n = n;
+            key = ngx_trove_zone_slot_key(&from);
+
+            to.bucket = ngx_trove_zone_other(pair->group, from.bucket,
+                                             key.place);
+
+            if (ngx_trove_zone_free(to.bucket, now, &to.n)) {
+                ngx_trove_zone_put(&to, &key, from.bucket->word[n]);
+                *slot = from;
+
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_trove_zone_bucket_t *
+ngx_trove_zone_other(ngx_trove_zone_group_t *group,
+    ngx_trove_zone_bucket_t *bucket, uint64_t place)
+{
+    ngx_uint_t  first, second;
+
+    ngx_trove_zone_buckets(place, &first, &second);
+
+    return (bucket == &group->bucket[first]) ? &group->bucket[second]
+                                             : &group->bucket[first];
+}
+
+
+/* two different buckets of a group, by the half that did not pick the group */
+
+static void
+ngx_trove_zone_buckets(uint64_t place, ngx_uint_t *first, ngx_uint_t *second)
+{
+    ngx_uint_t  n;
+
+    n = ((place & 0xffff) * NGX_TROVE_ZONE_BUCKETS) >> 16;
+    *first = n;
+
+    n += 1 + (((place >> 16 & 0xffff) * (NGX_TROVE_ZONE_BUCKETS - 1)) >> 16);
+    *second = (n < NGX_TROVE_ZONE_BUCKETS) ? n : n - NGX_TROVE_ZONE_BUCKETS;
+}
