@@ -1,0 +1,217 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_body.h"
+#include "ngx_http_trove_module.h"
+
+
+/* what is read of a temporary file at once */
+#define NGX_HTTP_TROVE_BODY_PIECE  65536
+
+
+static void ngx_http_trove_body_post_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_body_walk_file(ngx_http_request_t *r,
+    ngx_buf_t *b, ngx_http_trove_body_pt handler, void *data);
+static void *ngx_http_trove_body_alloc(void *ctx, size_t size);
+static ngx_int_t ngx_http_trove_body_feed(void *data, u_char *p, size_t len);
+
+
+ngx_int_t
+ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (ctx->body == NGX_HTTP_TROVE_BODY_READ) {
+        return NGX_OK;
+    }
+
+    if (r->reading_body) {
+
+        /*
+         * somebody reads it without buffering: what is there by now
+         * is not the body, and the rest will go elsewhere
+         */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: the request body is read unbuffered "
+                      "by another module and cannot be checked");
+
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->body = NGX_HTTP_TROVE_BODY_READING;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_trove_body_post_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    /* gives back the reference that the reader took */
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_trove_body_post_handler(ngx_http_request_t *r)
+{
+    ngx_http_trove_ctx_t  *ctx;
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    ctx->body = NGX_HTTP_TROVE_BODY_READ;
+
+    /* a temporary file is to outlive the first upstream that sent it */
+
+    r->preserve_body = 1;
+
+    /* the reader leaves a handler that does nothing: later phases would hang */
+
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+
+ngx_int_t
+ngx_http_trove_body_walk(ngx_http_request_t *r, ngx_http_trove_body_pt handler,
+    void *data)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (r->request_body == NULL) {
+        return NGX_OK;
+    }
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+            rc = handler(data, b->pos, b->last - b->pos);
+
+        } else if (b->in_file) {
+            rc = ngx_http_trove_body_walk_file(r, b, handler, data);
+
+        } else {
+            continue;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_body_walk_file(ngx_http_request_t *r, ngx_buf_t *b,
+    ngx_http_trove_body_pt handler, void *data)
+{
+    off_t      offset;
+    u_char    *p;
+    size_t     size;
+    ssize_t    n;
+    ngx_int_t  rc;
+
+    rc = NGX_OK;
+    offset = b->file_pos;
+
+    size = ngx_min(b->file_last - offset, NGX_HTTP_TROVE_BODY_PIECE);
+
+    p = ngx_alloc(size, r->connection->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    while (offset < b->file_last) {
+        size = ngx_min(b->file_last - offset, NGX_HTTP_TROVE_BODY_PIECE);
+
+        n = ngx_read_file(b->file, p, size, offset);
+
+        if (n == NGX_ERROR || n == 0) {
+
+            if (n == 0) {
+                ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                              "trove: \"%V\" ends before the request body "
+                              "does", &b->file->name);
+            }
+
+            rc = NGX_ERROR;
+            break;
+        }
+
+        rc = handler(data, p, n);
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        offset += n;
+    }
+
+    ngx_free(p);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_trove_body_parse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
+{
+    ngx_int_t                  rc;
+    ngx_trove_event_parser_t  *parser;
+
+    if (ctx->parsed != NGX_AGAIN) {
+        return ctx->parsed;
+    }
+
+    parser = ngx_trove_event_create(&ctx->event, ngx_http_trove_event_names(r),
+                                    ngx_http_trove_body_alloc, r->pool);
+    if (parser == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_trove_body_walk(r, ngx_http_trove_body_feed, parser);
+
+    if (rc != NGX_ERROR) {
+        rc = ngx_trove_event_finish(parser);
+    }
+
+    /* a constant, it outlives the parser */
+
+    ctx->reason = ngx_trove_event_reason(parser);
+
+    ngx_trove_event_destroy(parser);
+
+    if (rc != NGX_ERROR) {
+        ctx->parsed = rc;
+    }
+
+    return rc;
+}
+
+
+static void *
+ngx_http_trove_body_alloc(void *ctx, size_t size)
+{
+    return ngx_palloc(ctx, size);
+}
+
+
+static ngx_int_t
+ngx_http_trove_body_feed(void *data, u_char *p, size_t len)
+{
+    return ngx_trove_event_feed(data, p, len);
+}

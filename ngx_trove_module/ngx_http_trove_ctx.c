@@ -1,0 +1,104 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_module.h"
+
+
+static void ngx_http_trove_ctx_cleanup(void *data);
+
+
+static ngx_str_t  ngx_http_trove_verdict_names[] = {
+    ngx_null_string,
+    ngx_string("ok"),
+    ngx_string("missing"),
+    ngx_string("malformed"),
+    ngx_string("stale"),
+    ngx_string("no_secret"),
+    ngx_string("mismatch"),
+    ngx_string("bad_json"),
+    ngx_string("bad_event")
+};
+
+
+ngx_http_trove_ctx_t *
+ngx_http_trove_ctx_find(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t    *cln;
+    ngx_http_trove_ctx_t  *ctx;
+
+    r = r->main;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_trove_module);
+
+    if (ctx || !(r->internal || r->filter_finalize)) {
+        return ctx;
+    }
+
+    /*
+     * an internal redirect has cleared the contexts of all modules,
+     * but what is in the pool is still there
+     */
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_trove_ctx_cleanup) {
+            ctx = cln->data;
+            ngx_http_set_ctx(r, ctx, ngx_http_trove_module);
+            break;
+        }
+    }
+
+    return ctx;
+}
+
+
+ngx_http_trove_ctx_t *
+ngx_http_trove_ctx_make(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t    *cln;
+    ngx_http_trove_ctx_t  *ctx;
+
+    ctx = ngx_http_trove_ctx_find(r);
+    if (ctx) {
+        return ctx;
+    }
+
+    r = r->main;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_trove_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_trove_ctx_t));
+
+    ctx->parsed = NGX_AGAIN;
+    ngx_queue_init(&ctx->claims);
+
+    cln->handler = ngx_http_trove_ctx_cleanup;
+    ngx_http_set_ctx(r, ctx, ngx_http_trove_module);
+
+    return ctx;
+}
+
+
+ngx_str_t *
+ngx_http_trove_verdict_name(ngx_http_trove_verdict_e verdict)
+{
+    return &ngx_http_trove_verdict_names[verdict];
+}
+
+
+static void
+ngx_http_trove_ctx_cleanup(void *data)
+{
+    /* marks the context in the list of cleanups; all of it is in the pool */
+}

@@ -1,0 +1,95 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_CTX_H_INCLUDED_
+#define _NGX_HTTP_TROVE_CTX_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_trove_event.h"
+
+
+/*
+ * What the modules know of a main request and its event.  One per main request,
+ * shared by its subrequests, and it survives internal redirects.
+ */
+
+
+typedef enum {
+    NGX_HTTP_TROVE_VERDICT_NONE = 0,          /* not evaluated */
+    NGX_HTTP_TROVE_VERDICT_OK,
+    NGX_HTTP_TROVE_VERDICT_MISSING,
+    NGX_HTTP_TROVE_VERDICT_MALFORMED,
+    NGX_HTTP_TROVE_VERDICT_STALE,
+    NGX_HTTP_TROVE_VERDICT_NO_SECRET,
+    NGX_HTTP_TROVE_VERDICT_MISMATCH,
+    NGX_HTTP_TROVE_VERDICT_BAD_JSON,
+    NGX_HTTP_TROVE_VERDICT_BAD_EVENT,
+    NGX_HTTP_TROVE_VERDICTS
+} ngx_http_trove_verdict_e;
+
+
+typedef enum {
+    NGX_HTTP_TROVE_DEDUP_NONE = 0,            /* not evaluated */
+    NGX_HTTP_TROVE_DEDUP_NEW,
+    NGX_HTTP_TROVE_DEDUP_DUPLICATE,
+    NGX_HTTP_TROVE_DEDUP_INFLIGHT,
+    NGX_HTTP_TROVE_DEDUP_FULL
+} ngx_http_trove_dedup_e;
+
+
+typedef struct {
+    /*
+     * The body, by ngx_http_trove_body_read():
+     *
+     *   NONE --read--> READING --post handler--> READ
+     *                     |
+     *                     +-- 400, 408, 413, client gone: NGINX ends the
+     *                         request by itself, and nobody comes back here
+     */
+    enum {
+        NGX_HTTP_TROVE_BODY_NONE = 0,
+        NGX_HTTP_TROVE_BODY_READING,
+        NGX_HTTP_TROVE_BODY_READ
+    } body;
+
+    /*
+     * The event, by ngx_http_trove_body_parse(): parsed is its result,
+     * NGX_AGAIN until then.  Variables see the event only once it is published: when it
+     * was verified, or where nobody asks for verification.
+     */
+    ngx_trove_event_t          event;
+    ngx_int_t                  parsed;
+    const char                *reason;        /* why it is not an event */
+    unsigned                   published:1;
+
+    /* by the verify module: who signed when, and what came of it */
+    ngx_http_trove_verdict_e   verdict;
+    void                      *secrets;       /* that the verdict is about */
+    int64_t                    timestamp;
+
+    /* by the dedup module */
+    ngx_http_trove_dedup_e     dedup;
+    ngx_queue_t                claims;        /* ngx_http_trove_claim_t */
+} ngx_http_trove_ctx_t;
+
+
+/*
+ * The context of a request's main request; it belongs to the pool of that.
+ *
+ * NULL  find: there is none; make: out of memory
+ */
+ngx_http_trove_ctx_t *ngx_http_trove_ctx_find(ngx_http_request_t *r);
+ngx_http_trove_ctx_t *ngx_http_trove_ctx_make(ngx_http_request_t *r);
+
+/* The name of a verdict, as in $trove_verify; "" for none. */
+ngx_str_t *ngx_http_trove_verdict_name(ngx_http_trove_verdict_e verdict);
+
+
+#endif /* _NGX_HTTP_TROVE_CTX_H_INCLUDED_ */

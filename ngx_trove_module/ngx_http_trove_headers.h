@@ -1,0 +1,38 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_HEADERS_H_INCLUDED_
+#define _NGX_HTTP_TROVE_HEADERS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_trove_event.h"
+
+
+/*
+ * Finds the request header of a name, given in lower case.
+ *
+ * NGX_OK        *value is its value, empty where there is no such header
+ * NGX_DECLINED  there are several
+ */
+ngx_int_t ngx_http_trove_headers_find(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
+
+/*
+ * Has X-Trove-Event and X-Trove-Event-Id of the request, which nobody signs,
+ * say what the event says.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
+ */
+ngx_int_t ngx_http_trove_headers_set_event(ngx_http_request_t *r,
+    ngx_trove_event_t *event);
+
+
+#endif /* _NGX_HTTP_TROVE_HEADERS_H_INCLUDED_ */

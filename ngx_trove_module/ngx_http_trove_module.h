@@ -1,0 +1,33 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_MODULE_H_INCLUDED_
+#define _NGX_HTTP_TROVE_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_trove_event.h"
+
+
+#define NGX_TROVE_VERSION  "0.1.0"
+
+
+extern ngx_module_t  ngx_http_trove_module;
+extern ngx_module_t  ngx_http_trove_dedup_module;
+extern ngx_module_t  ngx_http_trove_verify_module;
+
+
+/*
+ * The members of "data" that the configuration names in $trove_data_NAME and
+ * $trove_json_data_NAME: what the parser keeps of a body.
+ */
+ngx_trove_event_names_t *ngx_http_trove_event_names(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_TROVE_MODULE_H_INCLUDED_ */

@@ -1,0 +1,62 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_SECRET_H_INCLUDED_
+#define _NGX_HTTP_TROVE_SECRET_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_trove_signature.h"
+
+
+/* the secrets that are good in one place at the same time */
+#define NGX_HTTP_TROVE_SECRETS_MAX  16
+
+
+typedef struct {
+    ngx_array_t   keys;              /* ngx_trove_key_t * */
+    ngx_array_t   values;            /* ngx_http_complex_value_t */
+} ngx_http_trove_secrets_t;
+
+
+/* the keys that are good for one request */
+typedef struct {
+    ngx_uint_t        nkeys;
+    ngx_uint_t        nshared;       /* the first of them belong to the cycle */
+    ngx_trove_key_t  *keys[NGX_HTTP_TROVE_SECRETS_MAX];
+} ngx_http_trove_keys_t;
+
+
+/*
+ * Adds what "file:PATH", "env:NAME" or a VALUE, which may hold variables, says
+ * to *secrets, which is created in the pool of the configuration if it is NULL.
+ * Keys are wiped and freed with that pool.
+ *
+ * NGX_CONF_OK
+ * NGX_CONF_ERROR  after a message that names the directive and the remedy
+ */
+char *ngx_http_trove_secret_add(ngx_conf_t *cf,
+    ngx_http_trove_secrets_t **secrets, ngx_str_t *value);
+
+/*
+ * Collects the keys for a request.  What variables give is taken literally, an
+ * empty value is none.  To be followed by ngx_http_trove_secret_free(), also
+ * after an error.
+ *
+ * NGX_OK     there may be none of them
+ * NGX_ERROR  out of memory; logged
+ */
+ngx_int_t ngx_http_trove_secret_keys(ngx_http_request_t *r,
+    ngx_http_trove_secrets_t *secrets, ngx_http_trove_keys_t *keys);
+
+/* Wipes and frees those keys that were made for the request. */
+void ngx_http_trove_secret_free(ngx_http_trove_keys_t *keys);
+
+
+#endif /* _NGX_HTTP_TROVE_SECRET_H_INCLUDED_ */

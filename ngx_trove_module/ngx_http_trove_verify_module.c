@@ -1,0 +1,815 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_answer.h"
+#include "ngx_http_trove_body.h"
+#include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_headers.h"
+#include "ngx_http_trove_module.h"
+#include "ngx_http_trove_secret.h"
+#include "ngx_http_trove_verify.h"
+
+
+#define NGX_HTTP_TROVE_TOLERANCE_MAX  (366 * 86400)
+
+
+typedef struct {
+    ngx_uint_t                 mode;
+    ngx_uint_t                 status;
+    time_t                     tolerance;
+    ngx_http_trove_secrets_t  *secrets;
+} ngx_http_trove_verify_loc_conf_t;
+
+
+/*
+ * The MAC of a request whose header is well formed and fresh:
+ *
+ *   fed by the body filter --last buffer--> complete --verify--> gone
+ *
+ * Where the filter has not seen the whole body, because somebody else has read
+ * it before, or there is none, the MAC is made again from what was kept.
+ * Freed with the pool of the request, if not before.
+ */
+
+typedef struct {
+    ngx_trove_signature_t      signature;
+    ngx_trove_mac_t           *mac;
+    ngx_http_trove_keys_t      keys;
+    unsigned                   fed:1;
+    unsigned                   complete:1;
+} ngx_http_trove_verify_ctx_t;
+
+
+static ngx_int_t ngx_http_trove_verify_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_verify_known(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx);
+static ngx_http_trove_verdict_e ngx_http_trove_verify_header(
+    ngx_http_request_t *r, ngx_http_trove_verify_loc_conf_t *vlcf,
+    ngx_trove_signature_t *signature);
+static void ngx_http_trove_verify_log_stale(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, int64_t timestamp);
+static ngx_int_t ngx_http_trove_verify_start(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_trove_signature_t *signature,
+    ngx_http_trove_verify_ctx_t **vctx);
+static ngx_int_t ngx_http_trove_verify_body(ngx_http_request_t *r,
+    ngx_http_trove_verify_ctx_t *vctx, ngx_http_trove_ctx_t *ctx,
+    ngx_http_trove_verdict_e *verdict);
+static ngx_int_t ngx_http_trove_verify_mac(ngx_http_request_t *r,
+    ngx_http_trove_verify_ctx_t *vctx);
+static ngx_int_t ngx_http_trove_verify_feed(void *data, u_char *p, size_t len);
+static ngx_int_t ngx_http_trove_verify_conclude(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx,
+    ngx_http_trove_verdict_e verdict);
+static void ngx_http_trove_verify_cleanup(void *data);
+static ngx_int_t ngx_http_trove_verify_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_trove_verify_header_filter(ngx_http_request_t *r);
+
+static void *ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static ngx_uint_t ngx_http_trove_verify_serves(ngx_conf_t *cf);
+static char *ngx_http_trove_verify_secret(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_trove_verify_tolerance(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_trove_verify_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_trove_verify_init(ngx_conf_t *cf);
+
+
+static ngx_conf_enum_t  ngx_http_trove_verify_modes[] = {
+    { ngx_string("off"), NGX_HTTP_TROVE_VERIFY_OFF },
+    { ngx_string("on"), NGX_HTTP_TROVE_VERIFY_ON },
+    { ngx_string("log"), NGX_HTTP_TROVE_VERIFY_LOG },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_trove_verify_commands[] = {
+
+    { ngx_string("trove_verify"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_trove_verify_loc_conf_t, mode),
+      &ngx_http_trove_verify_modes },
+
+    { ngx_string("trove_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_trove_verify_secret,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("trove_tolerance"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_trove_verify_tolerance,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("trove_verify_status"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_trove_verify_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_trove_verify_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_trove_verify_init,            /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_trove_verify_create_loc_conf, /* create location configuration */
+    ngx_http_trove_verify_merge_loc_conf   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_trove_verify_module = {
+    NGX_MODULE_V1,
+    &ngx_http_trove_verify_module_ctx,     /* module context */
+    ngx_http_trove_verify_commands,        /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_request_body_filter_pt   ngx_http_next_request_body_filter;
+
+
+static ngx_int_t
+ngx_http_trove_verify_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                          rc;
+    ngx_http_trove_ctx_t              *ctx;
+    ngx_trove_signature_t              signature;
+    ngx_http_trove_verdict_e           verdict;
+    ngx_http_trove_verify_ctx_t       *vctx;
+    ngx_http_trove_verify_loc_conf_t  *vlcf;
+
+    vlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_verify_module);
+
+    if (r != r->main || vlcf->mode == NGX_HTTP_TROVE_VERIFY_OFF) {
+        return NGX_DECLINED;
+    }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "trove verify handler");
+
+    ctx = ngx_http_trove_ctx_make(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    vctx = ngx_http_get_module_ctx(r, ngx_http_trove_verify_module);
+
+    if (vctx == NULL) {
+
+        rc = ngx_http_trove_verify_known(r, vlcf, ctx);
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+
+        verdict = ngx_http_trove_verify_header(r, vlcf, &signature);
+
+        if (verdict == NGX_HTTP_TROVE_VERDICT_NONE) {
+            ctx->timestamp = signature.timestamp;
+
+            rc = ngx_http_trove_verify_start(r, vlcf, &signature, &vctx);
+
+            if (rc == NGX_ERROR) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+
+            if (rc == NGX_DECLINED) {
+                ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                              "trove: event refused, no_secret: all of "
+                              "\"trove_secret\" is empty for this request");
+
+                verdict = NGX_HTTP_TROVE_VERDICT_NO_SECRET;
+            }
+        }
+
+        if (verdict != NGX_HTTP_TROVE_VERDICT_NONE) {
+            return ngx_http_trove_verify_conclude(r, vlcf, ctx, verdict);
+        }
+    }
+
+    rc = ngx_http_trove_body_read(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_trove_verify_body(r, vctx, ctx, &verdict) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_trove_verify_conclude(r, vlcf, ctx, verdict);
+}
+
+
+/* what is known of a request that was redirected; NGX_AGAIN: to be verified */
+
+static ngx_int_t
+ngx_http_trove_verify_known(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx)
+{
+    ngx_trove_signature_t  signature;
+
+    if (ctx->verdict == NGX_HTTP_TROVE_VERDICT_OK
+        && ctx->secrets == vlcf->secrets
+        && vlcf->secrets->values.nelts == 0)
+    {
+        signature.timestamp = ctx->timestamp;
+
+        if (ngx_trove_signature_fresh(&signature, ngx_time(), vlcf->tolerance)
+            == NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    /*
+     * by way of error_page: there is an error already, and the body
+     * may have been thrown away
+     */
+
+    if (ctx->verdict != NGX_HTTP_TROVE_VERDICT_OK
+        && r->err_status >= NGX_HTTP_BAD_REQUEST
+        && vlcf->mode == NGX_HTTP_TROVE_VERIFY_ON)
+    {
+        return r->err_status;
+    }
+
+    /* somebody else's verdict says nothing here */
+
+    ctx->verdict = NGX_HTTP_TROVE_VERDICT_NONE;
+    ctx->published = 0;
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_http_trove_verdict_e
+ngx_http_trove_verify_header(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_trove_signature_t *signature)
+{
+    ngx_int_t         rc;
+    ngx_str_t         value;
+    static ngx_str_t  name = ngx_string("x-trove-signature");
+
+    if (ngx_http_trove_headers_find(r, &name, &value) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: event refused, malformed: "
+                      "more than one X-Trove-Signature");
+
+        return NGX_HTTP_TROVE_VERDICT_MALFORMED;
+    }
+
+    rc = ngx_trove_signature_parse(signature, &value);
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "trove: event refused, missing: no X-Trove-Signature");
+
+        return NGX_HTTP_TROVE_VERDICT_MISSING;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: event refused, malformed: "
+                      "X-Trove-Signature is not \"t=SECONDS,v1=HEX\"");
+
+        return NGX_HTTP_TROVE_VERDICT_MALFORMED;
+    }
+
+    if (ngx_trove_signature_fresh(signature, ngx_time(), vlcf->tolerance)
+        != NGX_OK)
+    {
+        ngx_http_trove_verify_log_stale(r, vlcf, signature->timestamp);
+
+        return NGX_HTTP_TROVE_VERDICT_STALE;
+    }
+
+    return NGX_HTTP_TROVE_VERDICT_NONE;
+}
+
+
+static void
+ngx_http_trove_verify_log_stale(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, int64_t timestamp)
+{
+    int64_t  age;
+
+    age = ngx_time() - timestamp;
+
+    if (age > 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: event refused, stale: signed %L s ago, "
+                      "\"trove_tolerance\" is %T s; a sender may not sign its "
+                      "retries again, and needs more then",
+                      age, vlcf->tolerance);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: event refused, stale: signed %L s ahead, "
+                      "\"trove_tolerance\" is %T s; is the clock right?",
+                      -age, vlcf->tolerance);
+    }
+}
+
+
+/* NGX_DECLINED: there is no secret */
+
+static ngx_int_t
+ngx_http_trove_verify_start(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_trove_signature_t *signature,
+    ngx_http_trove_verify_ctx_t **vctxp)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_trove_verify_ctx_t  *vctx;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_trove_verify_ctx_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    vctx = cln->data;
+
+    vctx->signature = *signature;
+    vctx->mac = NULL;
+    vctx->fed = 0;
+    vctx->complete = 0;
+    vctx->keys.nkeys = 0;
+    vctx->keys.nshared = 0;
+
+    cln->handler = ngx_http_trove_verify_cleanup;
+
+    if (ngx_http_trove_secret_keys(r, vlcf->secrets, &vctx->keys) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (vctx->keys.nkeys == 0) {
+        return NGX_DECLINED;
+    }
+
+    vctx->mac = ngx_trove_mac_create(vctx->keys.keys, vctx->keys.nkeys,
+                                     vctx->signature.text,
+                                     vctx->signature.text_len);
+    if (vctx->mac == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_set_ctx(r, vctx, ngx_http_trove_verify_module);
+
+    *vctxp = vctx;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_verify_body(ngx_http_request_t *r,
+    ngx_http_trove_verify_ctx_t *vctx, ngx_http_trove_ctx_t *ctx,
+    ngx_http_trove_verdict_e *verdict)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_trove_verify_mac(r, vctx);
+
+    /* nothing of it is needed any more */
+
+    ngx_http_trove_verify_cleanup(vctx);
+    ngx_http_set_ctx(r, NULL, ngx_http_trove_verify_module);
+
+    if (rc == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "trove: HMAC-SHA256 of the request body failed");
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: event refused, mismatch: the signature is not "
+                      "that of the body with any \"trove_secret\"");
+
+        *verdict = NGX_HTTP_TROVE_VERDICT_MISMATCH;
+        return NGX_OK;
+    }
+
+    /* only now: no byte is parsed that somebody unknown has sent */
+
+    rc = ngx_http_trove_body_parse(r, ctx);
+
+    switch (rc) {
+
+    case NGX_OK:
+        *verdict = NGX_HTTP_TROVE_VERDICT_OK;
+        return NGX_OK;
+
+    case NGX_DECLINED:
+        *verdict = NGX_HTTP_TROVE_VERDICT_BAD_JSON;
+        break;
+
+    case NGX_ABORT:
+        *verdict = NGX_HTTP_TROVE_VERDICT_BAD_EVENT;
+        break;
+
+    default:
+        return NGX_ERROR;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "trove: event refused, %V: well signed, but %s",
+                  ngx_http_trove_verdict_name(*verdict),
+                  ctx->reason ? ctx->reason : "refused before");
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_verify_mac(ngx_http_request_t *r,
+    ngx_http_trove_verify_ctx_t *vctx)
+{
+    ngx_int_t  rc;
+
+    if (!vctx->complete) {
+
+        if (vctx->fed) {
+            ngx_trove_mac_destroy(vctx->mac);
+
+            vctx->mac = ngx_trove_mac_create(vctx->keys.keys, vctx->keys.nkeys,
+                                             vctx->signature.text,
+                                             vctx->signature.text_len);
+            if (vctx->mac == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        rc = ngx_http_trove_body_walk(r, ngx_http_trove_verify_feed,
+                                      vctx->mac);
+        if (rc != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_trove_mac_verify(vctx->mac, &vctx->signature);
+}
+
+
+static ngx_int_t
+ngx_http_trove_verify_feed(void *data, u_char *p, size_t len)
+{
+    return ngx_trove_mac_update(data, p, len);
+}
+
+
+static ngx_int_t
+ngx_http_trove_verify_conclude(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx,
+    ngx_http_trove_verdict_e verdict)
+{
+    ngx_str_t  json;
+
+    ctx->verdict = verdict;
+    ctx->secrets = vlcf->secrets;
+
+    if (verdict == NGX_HTTP_TROVE_VERDICT_OK) {
+        ctx->published = 1;
+
+        if (ngx_http_trove_headers_set_event(r, &ctx->event) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return NGX_DECLINED;
+    }
+
+    if (vlcf->mode == NGX_HTTP_TROVE_VERIFY_LOG) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_trove_answer_json(r, &json, "\"error\":",
+                                   ngx_http_trove_verdict_name(verdict), "")
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_trove_answer(r, vlcf->status, &json, 0);
+}
+
+
+static void
+ngx_http_trove_verify_cleanup(void *data)
+{
+    ngx_http_trove_verify_ctx_t *vctx = data;
+
+    ngx_trove_mac_destroy(vctx->mac);
+    vctx->mac = NULL;
+
+    ngx_http_trove_secret_free(&vctx->keys);
+}
+
+
+static ngx_int_t
+ngx_http_trove_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_buf_t                    *b;
+    ngx_chain_t                  *cl;
+    ngx_http_trove_verify_ctx_t  *vctx;
+
+    vctx = ngx_http_get_module_ctx(r, ngx_http_trove_verify_module);
+
+    if (vctx && vctx->mac && !vctx->complete) {
+
+        for (cl = in; cl; cl = cl->next) {
+            b = cl->buf;
+
+            if (ngx_buf_in_memory(b) && b->last > b->pos) {
+
+                /* a failure is kept for the end */
+
+                (void) ngx_trove_mac_update(vctx->mac, b->pos,
+                                            b->last - b->pos);
+                vctx->fed = 1;
+            }
+
+            if (b->last_buf) {
+                vctx->complete = 1;
+            }
+        }
+    }
+
+    return ngx_http_next_request_body_filter(r, in);
+}
+
+
+/*
+ * A "return", a "rewrite", or an error_page with a status of its own may answer
+ * before anything was verified: a sender would take its 2xx for our word.
+ */
+
+static ngx_int_t
+ngx_http_trove_verify_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_trove_ctx_t              *ctx;
+    ngx_http_trove_verify_loc_conf_t  *vlcf;
+
+    vlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_verify_module);
+
+    if (r == r->main
+        && vlcf->mode == NGX_HTTP_TROVE_VERIFY_ON
+        && r->headers_out.status >= NGX_HTTP_OK
+        && r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE)
+    {
+        ctx = ngx_http_trove_ctx_find(r);
+
+        if (ctx == NULL || ctx->verdict == NGX_HTTP_TROVE_VERDICT_NONE) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "trove: %ui leaves a location with "
+                          "\"trove_verify on\" without a verification; is "
+                          "there a \"return\", \"rewrite\" or \"error_page\"?",
+                          r->headers_out.status);
+        }
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+ngx_uint_t
+ngx_http_trove_verify_mode(ngx_http_request_t *r)
+{
+    ngx_http_trove_verify_loc_conf_t  *vlcf;
+
+    vlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_verify_module);
+
+    return vlcf->mode;
+}
+
+
+void
+ngx_http_trove_verify_info(void **loc_conf, ngx_http_trove_verify_info_t *info)
+{
+    ngx_http_trove_verify_loc_conf_t  *vlcf;
+
+    vlcf = loc_conf[ngx_http_trove_verify_module.ctx_index];
+
+    info->mode = vlcf->mode;
+    info->tolerance = vlcf->tolerance;
+    info->varies = vlcf->mode != NGX_HTTP_TROVE_VERIFY_OFF
+                   && vlcf->secrets && vlcf->secrets->values.nelts;
+}
+
+
+static void *
+ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_verify_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_verify_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->secrets = NULL;
+     */
+
+    conf->mode = NGX_CONF_UNSET_UINT;
+    conf->status = NGX_CONF_UNSET_UINT;
+    conf->tolerance = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_trove_verify_loc_conf_t  *prev = parent;
+    ngx_http_trove_verify_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ngx_conf_merge_uint_value(conf->mode, prev->mode,
+                              NGX_HTTP_TROVE_VERIFY_OFF);
+    ngx_conf_merge_uint_value(conf->status, prev->status,
+                              NGX_HTTP_BAD_REQUEST);
+    ngx_conf_merge_sec_value(conf->tolerance, prev->tolerance, 300);
+
+    if (conf->secrets == NULL) {
+        conf->secrets = prev->secrets;
+    }
+
+    if (conf->mode != NGX_HTTP_TROVE_VERIFY_OFF && conf->secrets == NULL
+        && ngx_http_trove_verify_serves(cf))
+    {
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"trove_verify\" in location \"%V\" needs a "
+                           "secret, add \"trove_secret file:PATH\"",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * What is set for a whole server is inherited, and may be completed, by its
+ * locations: alone it counts only where there are none.
+ */
+
+static ngx_uint_t
+ngx_http_trove_verify_serves(ngx_conf_t *cf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    return clcf->name.len || clcf->locations == NULL;
+}
+
+
+static char *
+ngx_http_trove_verify_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_verify_loc_conf_t *vlcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    return ngx_http_trove_secret_add(cf, &vlcf->secrets, &value[1]);
+}
+
+
+static char *
+ngx_http_trove_verify_tolerance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_verify_loc_conf_t *vlcf = conf;
+
+    time_t      sec;
+    ngx_str_t  *value;
+
+    if (vlcf->tolerance != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        vlcf->tolerance = 0;
+        return NGX_CONF_OK;
+    }
+
+    sec = ngx_parse_time(&value[1], 1);
+
+    if (sec == (time_t) NGX_ERROR || sec < 1
+        || sec > NGX_HTTP_TROVE_TOLERANCE_MAX)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\" in \"%V\", "
+                           "it must be from 1s to 366d, or \"off\"",
+                           &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    vlcf->tolerance = sec;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_trove_verify_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_verify_loc_conf_t *vlcf = conf;
+
+    ngx_int_t   status;
+    ngx_str_t  *value;
+
+    if (vlcf->status != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    status = ngx_atoi(value[1].data, value[1].len);
+
+    /* those that are left out have a meaning inside of NGINX */
+
+    if (status < NGX_HTTP_BAD_REQUEST || status > 599
+        || status == NGX_HTTP_REQUEST_TIME_OUT
+        || status == NGX_HTTP_CLOSE
+        || (status >= NGX_HTTP_REQUEST_HEADER_TOO_LARGE
+            && status <= NGX_HTTP_CLIENT_CLOSED_REQUEST))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid status \"%V\" in \"%V\", it must be from "
+                           "400 to 599, and not 408, 444, or 494 to 499",
+                           &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    vlcf->status = status;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_verify_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_trove_verify_handler;
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_trove_verify_header_filter;
+
+    ngx_http_next_request_body_filter = ngx_http_top_request_body_filter;
+    ngx_http_top_request_body_filter = ngx_http_trove_verify_body_filter;
+
+    return NGX_OK;
+}
