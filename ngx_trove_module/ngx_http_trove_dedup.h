@@ -1,0 +1,63 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_DEDUP_H_INCLUDED_
+#define _NGX_HTTP_TROVE_DEDUP_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_claim.h"
+
+
+/*
+ * A key without "key=" is the digest of the scope, the event's id and, where a
+ * secret holds variables, a NUL and the URI.  With "key=" it is zeroes and the
+ * value.
+ */
+
+#define NGX_HTTP_TROVE_DEDUP_SCOPE  16
+
+
+typedef struct ngx_http_trove_dedup_loc_conf_s
+    ngx_http_trove_dedup_loc_conf_t;
+
+struct ngx_http_trove_dedup_loc_conf_s {
+    ngx_flag_t                        enable;
+    ngx_shm_zone_t                   *shm_zone;
+    time_t                            ttl;
+    time_t                            lease;
+    ngx_http_complex_value_t         *key;     /* NULL: the default */
+
+    u_char                            scope[NGX_HTTP_TROVE_DEDUP_SCOPE];
+    unsigned                          uri:1;   /* is part of the key */
+
+    /* an "if" or "limit_except" block belongs to its location */
+    ngx_http_trove_dedup_loc_conf_t  *outer;
+};
+
+
+/* a location, as it is remembered for the checks */
+typedef struct {
+    ngx_http_trove_dedup_loc_conf_t  *conf;
+    ngx_http_core_srv_conf_t         *cscf;
+    void                            **loc_conf;
+} ngx_http_trove_dedup_loc_t;
+
+
+/*
+ * Sets the scopes of all locations (ngx_http_trove_dedup_loc_t), and checks
+ * them; to be called when all has been merged.
+ *
+ * NGX_OK
+ * NGX_ERROR  logged
+ */
+ngx_int_t ngx_http_trove_dedup_scopes(ngx_conf_t *cf, ngx_array_t *locs);
+
+
+#endif /* _NGX_HTTP_TROVE_DEDUP_H_INCLUDED_ */

@@ -1,0 +1,39 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_DEDUP_ZONE_H_INCLUDED_
+#define _NGX_HTTP_TROVE_DEDUP_ZONE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_trove_zone.h"
+
+
+/* The handler of the directive "trove_dedup_zone". */
+char *ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * The zone of a name, declared or not yet.
+ *
+ * NULL  out of memory, or the name is that of another module's zone; logged
+ */
+ngx_shm_zone_t *ngx_http_trove_dedup_zone_get(ngx_conf_t *cf, ngx_str_t *name);
+
+/* Whether there is a "trove_dedup_zone" for it, once all has been read. */
+ngx_uint_t ngx_http_trove_dedup_zone_declared(ngx_shm_zone_t *shm_zone);
+
+/* The table of a zone, in a worker. */
+ngx_trove_zone_t *ngx_http_trove_dedup_zone_table(ngx_shm_zone_t *shm_zone);
+
+/* What time it is for a table. */
+void ngx_http_trove_dedup_zone_now(ngx_trove_zone_now_t *now);
+
+
+#endif /* _NGX_HTTP_TROVE_DEDUP_ZONE_H_INCLUDED_ */
