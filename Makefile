@@ -1,0 +1,88 @@
+# Copyright (C) 2026 the ngx_trove_module authors
+#
+# make help  tells the targets and the settings.
+
+BUILD   = build
+CC      = gcc
+JOBS    = $(shell nproc 2>/dev/null || echo 2)
+VERSION = $(shell sed -n 's/^Changes with ngx_trove_module \([0-9.]*\).*/\1/p' \
+              CHANGES | head -n 1)
+
+# settings of which each combination has its own directory of objects
+
+NGINX_SRC =
+STATIC  =
+SAN     =
+
+override SETTINGS := NGINX_SRC='$(NGINX_SRC)' STATIC='$(STATIC)' SAN='$(SAN)' \
+                     CC='$(CC)' BUILD='$(BUILD)'
+
+FUZZ_TIME = 60
+DESTDIR   =
+
+.DEFAULT_GOAL = build
+
+.PHONY: all build test unit check demo bench sanitize static fuzz install dist \
+        clean distclean help bootstrap
+
+all: build
+
+build: bootstrap        ## the module: build/ngx_http_trove_module.so (default)
+	@$(SETTINGS) util/build
+
+bootstrap:
+	@util/bootstrap build
+
+test: bootstrap         ## all tests, or one: T=t/foo.t or T=t/unit/foo.c
+	@$(SETTINGS) util/build
+	@$(SETTINGS) JOBS='$(JOBS)' util/test $(T)
+
+unit: bootstrap         ## the unit tests of the rooms that know no HTTP
+	@$(SETTINGS) JOBS='$(JOBS)' util/test t/unit/*.c
+
+check:                  ## lint of C, Perl and shell; static analysis
+	@util/bootstrap build check
+	@util/lint
+
+demo: build             ## the gate of examples/ and what it answers
+	@$(SETTINGS) util/run examples/demo/run
+
+bench: build            ## the numbers of the documentation, measured
+	@$(SETTINGS) util/run bench/run
+
+sanitize: bootstrap     ## all tests by AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory test SAN=1 \
+	    NGINX_SRC="$${NGINX_SRC:-$$(util/nginx-source)}"
+
+static: bootstrap       ## NGINX with the module linked in: build/nginx
+	@$(MAKE) --no-print-directory build STATIC=1 \
+	    NGINX_SRC="$${NGINX_SRC:-$$(util/nginx-source)}"
+
+fuzz: bootstrap         ## each of fuzz/*.c for FUZZ_TIME seconds
+	@util/bootstrap fuzz
+	@BUILD='$(BUILD)' FUZZ_TIME='$(FUZZ_TIME)' util/fuzz
+
+install: build          ## the module into the modules directory of NGINX
+	@$(SETTINGS) DESTDIR='$(DESTDIR)' util/install
+
+dist:                   ## a tarball of what is committed: build/*.tar.gz
+	@mkdir -p $(BUILD)
+	git archive --prefix=ngx_trove_module-$(VERSION)/ HEAD \
+	    | gzip -n9 > $(BUILD)/ngx_trove_module-$(VERSION).tar.gz
+
+clean:                  ## what was built, but not what was downloaded
+	@rm -rf $(filter-out $(BUILD)/source,$(wildcard $(BUILD)/*))
+
+distclean:              ## all of build/
+	@rm -rf $(BUILD)
+
+help:                   ## this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile \
+	    | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
+	@echo
+	@echo '  NGINX_SRC=DIR  build and test with this source tree of NGINX,'
+	@echo '                 instead of the installed one'
+	@echo '  STATIC=1       with NGINX_SRC: link the module in'
+	@echo '  SAN=1          with NGINX_SRC: with sanitizers'
+	@echo '  CC=clang       another compiler'
+	@echo '  JOBS=N         tests at a time; TROVE_LEAVE=1 keeps their files'
