@@ -748,6 +748,10 @@ ngx_trove_event_buf_add(ngx_trove_event_parser_t *parser,
     u_char  *data;
     size_t   size;
 
+    if (len == 0) {
+        return NGX_OK;
+    }
+
     if (len > buf->size - buf->len) {
         size = 2 * (buf->len + len);
 
