@@ -27,6 +27,10 @@ ngx_trove_signature_parse(ngx_trove_signature_t *sg, ngx_str_t *value)
     sg->text_len = 0;
     sg->nmacs = 0;
 
+    if (value->len == 0) {
+        return NGX_DECLINED;
+    }
+
     p = value->data;
     last = p + value->len;
 
