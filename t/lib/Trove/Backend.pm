@@ -14,6 +14,7 @@ use POSIX ();
 use Socket qw/ SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY /;
 use Time::HiRes qw/ time sleep /;
 
+use Trove::Nginx ();
 use Trove::Response;
 use Trove::Util qw/
     testdir reserve_port wait_until limit slurp spew append alive on_exit
@@ -79,8 +80,7 @@ sub backend {
         skip => 0,
     }, __PACKAGE__;
 
-    $Trove::Nginx::VARS{ $count ? "BACKEND_$count" : 'BACKEND' }
-        = $self->{port};
+    Trove::Nginx::set_var($count ? "BACKEND_$count" : 'BACKEND', $self->{port});
     $count++;
 
     $self->start;

@@ -325,6 +325,36 @@ sub fill {
 }
 
 
+=item wait_read($seconds = 10)
+
+Waits until the peer has read all that was sent, so that what is sent next
+comes to it as something new; false when it does not in time.
+
+=cut
+
+sub wait_read {
+    my ($self, $seconds) = @_;
+
+    my $socket = $self->{socket};
+    my $ports = sprintf '[0-9A-F]+:%04X [0-9A-F]+:%04X',
+        $socket->peerport, $socket->sockport;
+    my $back = sprintf '[0-9A-F]+:%04X [0-9A-F]+:%04X',
+        $socket->sockport, $socket->peerport;
+
+    return wait_until {
+        my $table = slurp('/proc/net/tcp');
+
+        # the queues, to be sent and to be read, of both ends
+
+        my ($theirs) = $table =~ /: $ports \w\w \w{8}:(\w{8}) /
+            or return 1;
+        my ($ours) = $table =~ /: $back \w\w (\w{8}):/;
+
+        hex($theirs) == 0 && hex($ours // 0) == 0;
+    } $seconds // 10;
+}
+
+
 =item read_until($regex, $seconds = 10)
 
 Waits for bytes that match, and returns all that came so far, without taking

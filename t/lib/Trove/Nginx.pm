@@ -12,15 +12,13 @@ use POSIX ();
 use Time::HiRes qw/ time sleep /;
 
 use Trove::Util qw/
-    testdir reserve_port wait_until limit slurp spew alive children
+    testdir reserve_port wait_until limit slurp spew alive children strays
     on_exit guard
 /;
 
-our @EXPORT = qw/ nginx nginx_t nginx_version /;
+our @EXPORT = qw/ nginx nginx_t nginx_version sanitized /;
 
-our %VARS;                      # what other parts have to say: %%BACKEND%%
-
-my ($count, @all, %version) = (0);
+my ($count, @all, %vars, %version) = (0);
 
 my $root = abs_path(dirname(__FILE__) . '/../../..');
 
@@ -51,7 +49,14 @@ Runs "nginx -t" on such a configuration: (exit code, messages).
 
 The version as a number, 1022001.
 
+=item sanitized()
+
+Whether this nginx is built with sanitizers: its memory says nothing then.
+
 =cut
+
+sub sanitized { return $ENV{TROVE_SAN} }
+
 
 sub nginx {
     my ($conf, %opt) = @_;
@@ -76,6 +81,15 @@ sub nginx {
     push @all, $self;
 
     return $self;
+}
+
+
+# for the other parts: a placeholder of every configuration
+
+sub set_var {
+    my ($name, $value) = @_;
+
+    $vars{$name} = $value;
 }
 
 
@@ -108,7 +122,13 @@ sub binary {
 
 sub module {
     return undef if $ENV{TROVE_STATIC};
-    return $ENV{TROVE_MODULE} || "$root/build/ngx_http_trove_module.so";
+    return $ENV{TROVE_MODULE} if $ENV{TROVE_MODULE};
+
+    my $built = "$root/build/ngx_http_trove_module.so";
+
+    # an nginx alone is one with the module linked in
+
+    return -x "$root/build/nginx" && !-e $built ? undef : $built;
 }
 
 
@@ -213,14 +233,14 @@ sub render {
     $http .= "access_log $dir/logs/access.log;\n"
         unless $conf =~ /^\s{0,4}access_log\s/m;
 
-    my %vars = (
-        GLOBALS => $globals, HTTP => $http, TESTDIR => $dir, %VARS,
+    my %known = (
+        GLOBALS => $globals, HTTP => $http, TESTDIR => $dir, %vars,
         %{ $opt->{vars} || {} },
     );
 
     $conf =~ s{%%(?:PORT_(\d+)|(\w+))%%}
               { defined $1 ? $self->port($1)
-                           : $vars{$2} // die "%%$2%% is unknown\n" }ge
+                           : $known{$2} // die "%%$2%% is unknown\n" }ge
         for 1 .. 2;
 
     $conf =~ s/(\blisten\s[^;]*?)\s+http2\b([^;]*;)/$1$2 http2 on;/g
@@ -256,8 +276,7 @@ sub environment {
     return (
         %ENV,
         ASAN_OPTIONS => $join->($ENV{ASAN_OPTIONS}, %common,
-            detect_stack_use_after_return => 1, abort_on_error => 0,
-            detect_odr_violation => 0),
+            detect_stack_use_after_return => 1),
         UBSAN_OPTIONS => $join->($ENV{UBSAN_OPTIONS}, %common,
             print_stacktrace => 1),
         LSAN_OPTIONS => $join->($ENV{LSAN_OPTIONS},
@@ -450,9 +469,16 @@ Stops, and starts again on the same prefix and ports.
 sub stop {
     my ($self, $signal) = @_;
 
-    my $pid = $self->pid;
+    my $pid = $self->pid or return $self;
 
-    return $self unless $pid && alive($pid);
+    # it takes its pid file along where it ends by itself
+
+    if (!alive($pid)) {
+        push @{ $self->{problems} }, "the master $pid has crashed";
+        kill 'KILL', strays($self->{dir});
+        unlink "$self->{dir}/nginx.pid";
+        return $self;
+    }
 
     my %all = (children($pid), $pid => 'master');
 
@@ -523,7 +549,11 @@ sub reload {
 
     wait_until {
         return 1 if !alive($master);
-        return 1 if substr($self->log, $log) =~ / \[emerg\] /;
+
+        {
+            local $self->{mark} = $log;
+            return 1 if $self->log_lines(qr/ \[emerg\] /);
+        }
 
         my %now = children($master);
         my @new = grep { !$old{$_} && $now{$_} eq 'nginx: worker process' }
@@ -844,10 +874,11 @@ sub destroy {
 
     return unless $pid && alive($pid);
 
+    kill 'STOP', $pid;
+
     my @pids = ($pid, keys %{{ children($pid) }});
 
-    kill 'STOP', $pid;
-    kill 'KILL', @pids, keys %{{ children($pid) }};
+    kill 'KILL', @pids;
     wait_until { !grep { alive($_) } @pids } 5;
 }
 

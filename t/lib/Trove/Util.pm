@@ -18,7 +18,7 @@ use Time::HiRes qw/ time sleep /;
 
 our @EXPORT_OK = qw/
     testdir reserve_port wait_until limit slurp spew append
-    alive children on_exit guard run_exit
+    alive children strays on_exit guard run_exit
 /;
 
 our $owner = $$;
@@ -209,6 +209,35 @@ sub children {
 }
 
 
+=item strays($dir)
+
+The pids of nginx processes that have a file of this directory open: so are
+workers found whose master has crashed.
+
+=cut
+
+sub strays {
+    my ($top) = @_;
+
+    my @pids;
+
+    opendir my $dh, '/proc' or return;
+
+    for my $pid (grep { /^\d+$/ } readdir $dh) {
+
+        next unless slurp("/proc/$pid/cmdline") =~ /nginx/;
+
+        opendir my $fds, "/proc/$pid/fd" or next;
+
+        push @pids, $pid if grep {
+            (readlink("/proc/$pid/fd/$_") // '') =~ m{^\Q$top\E/}
+        } readdir $fds;
+    }
+
+    return @pids;
+}
+
+
 =item on_exit { action }
 
 Runs the block when the test ends, whichever way; last registered, first run.
@@ -234,6 +263,7 @@ sub run_exit {
     }
 
     if (defined $dir) {
+        kill 'KILL', strays($dir);
 
         if ($ENV{TROVE_LEAVE} || $ENV{TEST_NGINX_LEAVE}) {
             print STDERR "# left: $dir\n";
@@ -309,9 +339,10 @@ sub watch {
 
         for my $file (map { ($_, "$_.oldbin") } @files) {
             my ($pid) = slurp($file) =~ /^(\d+)/ or next;
-            my @pids = ($pid, keys %{{ children($pid) }});
-            kill 'KILL', @pids;
+            kill 'KILL', $pid, keys %{{ children($pid) }};
         }
+
+        kill 'KILL', strays($top);
 
         remove_tree($top, { safe => 0, error => \my $ignored })
             unless $ENV{TROVE_LEAVE} || $ENV{TEST_NGINX_LEAVE};
