@@ -76,6 +76,8 @@ static void *ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_uint_t ngx_http_trove_verify_serves(ngx_conf_t *cf);
+static char *ngx_http_trove_verify(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_trove_verify_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_trove_verify_tolerance(ngx_conf_t *cf,
@@ -85,22 +87,14 @@ static char *ngx_http_trove_verify_status(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t ngx_http_trove_verify_init(ngx_conf_t *cf);
 
 
-static ngx_conf_enum_t  ngx_http_trove_verify_modes[] = {
-    { ngx_string("off"), NGX_HTTP_TROVE_VERIFY_OFF },
-    { ngx_string("on"), NGX_HTTP_TROVE_VERIFY_ON },
-    { ngx_string("log"), NGX_HTTP_TROVE_VERIFY_LOG },
-    { ngx_null_string, 0 }
-};
-
-
 static ngx_command_t  ngx_http_trove_verify_commands[] = {
 
     { ngx_string("trove_verify"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_trove_verify,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_trove_verify_loc_conf_t, mode),
-      &ngx_http_trove_verify_modes },
+      0,
+      NULL },
 
     { ngx_string("trove_secret"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -689,17 +683,78 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 /*
  * What is set for a whole server is inherited, and may be completed, by its
- * locations: alone it counts only where there are none.
+ * locations: alone it counts only where there are none.  An "if" is no location
+ * of a server.
  */
 
 static ngx_uint_t
 ngx_http_trove_verify_serves(ngx_conf_t *cf)
 {
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_queue_t                *q;
+    ngx_http_core_loc_conf_t   *clcf, *loc;
+    ngx_http_location_queue_t  *lq;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    return clcf->name.len || clcf->locations == NULL;
+    if (clcf->name.len) {
+        return 1;
+    }
+
+    if (clcf->noname) {
+        return 0;
+    }
+
+    if (clcf->locations == NULL) {
+        return 1;
+    }
+
+    for (q = ngx_queue_head(clcf->locations);
+         q != ngx_queue_sentinel(clcf->locations);
+         q = ngx_queue_next(q))
+    {
+        lq = (ngx_http_location_queue_t *) q;
+        loc = lq->exact ? lq->exact : lq->inclusive;
+
+        if (!loc->noname) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static char *
+ngx_http_trove_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_verify_loc_conf_t *vlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (vlcf->mode != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcasecmp(value[1].data, (u_char *) "on") == 0) {
+        vlcf->mode = NGX_HTTP_TROVE_VERIFY_ON;
+
+    } else if (ngx_strcasecmp(value[1].data, (u_char *) "off") == 0) {
+        vlcf->mode = NGX_HTTP_TROVE_VERIFY_OFF;
+
+    } else if (ngx_strcasecmp(value[1].data, (u_char *) "log") == 0) {
+        vlcf->mode = NGX_HTTP_TROVE_VERIFY_LOG;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\", "
+                           "it must be \"on\", \"off\", or \"log\"",
+                           &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
