@@ -1,0 +1,694 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+/*
+ * What the zone room holds and how fast it is.  Times are medians over rounds;
+ * what is compared is measured in turns.  Pins itself to processors.
+ *
+ *     zone [rounds]
+ */
+
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_zone.h"
+
+
+/* what NGINX leaves of a zone of 10 MB: its slab allocator takes the rest */
+#define BENCH_SIZE    ((size_t) 10 * 1024 * 1024 - 70 * 1024)
+
+#define BENCH_IDS     400000
+#define BENCH_TTL     4000                /* seconds: 100 ids in each */
+#define BENCH_LEASE   60
+#define BENCH_ROUNDS  99
+#define BENCH_TRIES   20
+
+
+typedef struct {
+    double                 claim;
+    double                 complete;
+    double                 duplicate;
+    double                 key;
+} bench_times_t;
+
+
+/* shared by the processes of a round */
+typedef struct {
+    uint32_t               ready;
+    uint32_t               disturbed;
+    double                 seconds[2];
+} bench_round_t;
+
+
+static void *bench_map(size_t size);
+static void bench_pin(int cpu);
+static double bench_time(void);
+static uint64_t bench_random(uint64_t *seed);
+static int bench_compare(const void *one, const void *two);
+static ngx_trove_zone_t *bench_create(ngx_uint_t n);
+static ngx_trove_zone_key_t bench_key(uint64_t *seed);
+static double bench_median(double *values, ngx_uint_t n);
+static void bench_run(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now,
+    ngx_uint_t from, ngx_uint_t n, ngx_uint_t rate, uint64_t *seed);
+static void bench_held(ngx_uint_t ids, ngx_uint_t windows);
+static void bench_single(bench_times_t *times);
+static double bench_start(bench_round_t *round, ngx_uint_t p,
+    ngx_uint_t processes);
+static void bench_finish(bench_round_t *round, ngx_uint_t p, double start);
+static ngx_uint_t bench_wait(bench_round_t *round, ngx_uint_t processes);
+static double bench_processes(ngx_uint_t shared, ngx_uint_t processes);
+static ngx_uint_t bench_processes_try(ngx_uint_t shared, ngx_uint_t processes,
+    double *sum);
+static double bench_hot(void);
+static ngx_uint_t bench_hot_try(double *ns);
+static void bench_full(void);
+
+
+static void        *bench_memory[2];
+static void        *bench_shared;
+static long         bench_switches;
+static ngx_uint_t   bench_disturbed;
+
+
+static void *
+bench_map(size_t size)
+{
+    void  *p;
+
+    p = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_ANON|MAP_SHARED, -1, 0);
+
+    if (p == MAP_FAILED) {
+        perror("mmap");
+        exit(1);
+    }
+
+    return p;
+}
+
+
+/* best effort: without it the figures of two processes are less steady */
+
+static void
+bench_pin(int cpu)
+{
+    cpu_set_t  set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+
+    (void) sched_setaffinity(0, sizeof(set), &set);
+}
+
+
+static double
+bench_time(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+
+static uint64_t
+bench_random(uint64_t *seed)
+{
+    uint64_t  x;
+
+    x = (*seed += 0x9e3779b97f4a7c15ULL);
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+
+    return x ^ (x >> 31);
+}
+
+
+/* as good as ngx_trove_zone_key(), and the same in each run */
+
+static ngx_trove_zone_key_t
+bench_key(uint64_t *seed)
+{
+    ngx_trove_zone_key_t  key;
+
+    key.place = bench_random(seed);
+    key.tag = bench_random(seed);
+
+    return key;
+}
+
+
+static int
+bench_compare(const void *one, const void *two)
+{
+    double  a = *(const double *) one, b = *(const double *) two;
+
+    return (a > b) - (a < b);
+}
+
+
+static double
+bench_median(double *values, ngx_uint_t n)
+{
+    qsort(values, n, sizeof(double), bench_compare);
+
+    return (n & 1) ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+
+static ngx_trove_zone_t *
+bench_create(ngx_uint_t n)
+{
+    ngx_trove_zone_t  *zone;
+
+    zone = ngx_trove_zone_create(bench_memory[n], BENCH_SIZE);
+
+    if (zone == NULL) {
+        fprintf(stderr, "no zone\n");
+        exit(1);
+    }
+
+    return zone;
+}
+
+
+/* claims and completes new ids, rate of them a second */
+
+static void
+bench_run(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now, ngx_uint_t from,
+    ngx_uint_t n, ngx_uint_t rate, uint64_t *seed)
+{
+    uint32_t              owner;
+    ngx_uint_t            i;
+    ngx_trove_zone_key_t  key;
+
+    for (i = from; i < from + n; i++) {
+        now->wall = 1700000000 + i / rate;
+        now->mono = 1000 + i / rate;
+
+        key = bench_key(seed);
+
+        if (ngx_trove_zone_claim(zone, &key, now, BENCH_LEASE, &owner)
+            != NGX_TROVE_ZONE_NEW)
+        {
+            fprintf(stderr, "a new id is not new\n");
+            exit(1);
+        }
+
+        (void) ngx_trove_zone_complete(zone, &key, now, BENCH_TTL, owner);
+    }
+}
+
+
+static void
+bench_held(ngx_uint_t ids, ngx_uint_t windows)
+{
+    uint64_t                seed;
+    ngx_trove_zone_t       *zone;
+    ngx_trove_zone_now_t    now;
+    ngx_trove_zone_stat_t   stat, filled;
+
+    seed = ids;
+    zone = bench_create(0);
+
+    bench_run(zone, &now, 0, ids, ids / BENCH_TTL, &seed);
+    ngx_trove_zone_stat(zone, &now, &filled);
+
+    bench_run(zone, &now, ids, ids * windows, ids / BENCH_TTL, &seed);
+    ngx_trove_zone_stat(zone, &now, &stat);
+
+    printf("%9u  %9u %8.4f %%   %9u %8.4f %%\n", (unsigned) ids,
+           (unsigned) filled.evicted, 100.0 * filled.evicted / ids,
+           (unsigned) (stat.evicted - filled.evicted),
+           100.0 * (stat.evicted - filled.evicted) / (ids * windows));
+}
+
+
+/* a table through which keys run, BENCH_IDS of them alive */
+
+static void
+bench_single(bench_times_t *times)
+{
+    u_char                 id[64];
+    double                 start;
+    size_t                 len;
+    uint32_t               owner;
+    uint64_t               seed, sum;
+    ngx_uint_t             i, n, new, done, bytes;
+    ngx_trove_zone_t      *zone;
+    ngx_trove_zone_now_t   now;
+    ngx_trove_zone_key_t   key;
+
+    static uint32_t               owners[BENCH_IDS / 2];
+    static ngx_trove_zone_key_t   keys[BENCH_IDS / 2];
+
+    seed = 1;
+    n = BENCH_IDS / 2;
+    zone = bench_create(0);
+
+    bench_run(zone, &now, 0, 2 * BENCH_IDS, BENCH_IDS / BENCH_TTL, &seed);
+
+    /* half of the ids expire, to be replaced by as many */
+
+    now.wall += BENCH_TTL / 2;
+    now.mono += BENCH_TTL / 2;
+
+    for (i = 0; i < n; i++) {
+        keys[i] = bench_key(&seed);
+    }
+
+    new = 0;
+    start = bench_time();
+
+    for (i = 0; i < n; i++) {
+        new += ngx_trove_zone_claim(zone, &keys[i], &now, BENCH_LEASE, &owner)
+               == NGX_TROVE_ZONE_NEW;
+        owners[i] = owner;
+    }
+
+    times->claim = (bench_time() - start) / n * 1e9;
+    start = bench_time();
+
+    for (i = 0; i < n; i++) {
+        (void) ngx_trove_zone_complete(zone, &keys[i], &now, BENCH_TTL,
+                                       owners[i]);
+    }
+
+    times->complete = (bench_time() - start) / n * 1e9;
+
+    done = 0;
+    start = bench_time();
+
+    for (i = 0; i < n; i++) {
+        done += ngx_trove_zone_claim(zone, &keys[i], &now, BENCH_LEASE, &owner)
+                == NGX_TROVE_ZONE_DONE;
+    }
+
+    times->duplicate = (bench_time() - start) / n * 1e9;
+
+    if (new != n || done < n - n / 1000) {
+        fprintf(stderr, "%u of %u new, %u done\n", (unsigned) new,
+                (unsigned) n, (unsigned) done);
+        exit(1);
+    }
+
+    /* a scope and an id: "16 bytes" "evt_" and 26 more */
+
+    memset(id, 'x', sizeof(id));
+    bytes = 46;
+    sum = 0;
+    start = bench_time();
+
+    for (i = 0; i < n; i++) {
+        for (len = 0; len < sizeof(i); len++) {
+            id[20 + len] = (u_char) (i >> (8 * len));
+        }
+
+        ngx_trove_zone_key(zone, id, bytes, &key);
+        sum += key.place;
+    }
+
+    times->key = (bench_time() - start) / n * 1e9;
+
+    if (sum == 1) {
+        printf("unlikely\n");
+    }
+}
+
+
+/* a process of a round: waits until all are there */
+
+static double
+bench_start(bench_round_t *round, ngx_uint_t p, ngx_uint_t processes)
+{
+    struct rusage  usage;
+
+    bench_pin(p);
+
+    __atomic_add_fetch(&round->ready, 1, __ATOMIC_SEQ_CST);
+
+    while (__atomic_load_n(&round->ready, __ATOMIC_SEQ_CST) != processes) {
+        sched_yield();
+    }
+
+    getrusage(RUSAGE_SELF, &usage);
+    bench_switches = usage.ru_nivcsw;
+
+    return bench_time();
+}
+
+
+static void
+bench_finish(bench_round_t *round, ngx_uint_t p, double start)
+{
+    struct rusage  usage;
+
+    round->seconds[p] = bench_time() - start;
+
+    /*
+     * Who had to leave the processor to somebody else measured that.  Waiting
+     * for a lock is another thing, and counts.
+     */
+
+    getrusage(RUSAGE_SELF, &usage);
+
+    if (usage.ru_nivcsw > bench_switches + 1) {
+        __atomic_add_fetch(&round->disturbed, 1, __ATOMIC_SEQ_CST);
+    }
+
+    _exit(0);
+}
+
+
+/* whether nothing else went on meanwhile */
+
+static ngx_uint_t
+bench_wait(bench_round_t *round, ngx_uint_t processes)
+{
+    int  status;
+
+    while (processes--) {
+        if (wait(&status) == -1 || status != 0) {
+            fprintf(stderr, "a process failed\n");
+            exit(1);
+        }
+    }
+
+    return round->disturbed == 0;
+}
+
+
+/*
+ * Millions of claims with completion a second, summed over the processes; each
+ * table has BENCH_IDS alive.
+ */
+
+static double
+bench_processes(ngx_uint_t shared, ngx_uint_t processes)
+{
+    double      sum;
+    ngx_uint_t  i;
+
+    for (i = 0; i < BENCH_TRIES; i++) {
+        if (bench_processes_try(shared, processes, &sum)) {
+            return sum;
+        }
+    }
+
+    bench_disturbed++;
+
+    return sum;
+}
+
+
+static ngx_uint_t
+bench_processes_try(ngx_uint_t shared, ngx_uint_t processes, double *sum)
+{
+    double                 start;
+    uint64_t               seed;
+    ngx_uint_t             p, n, rate, quiet;
+    bench_round_t         *round;
+    ngx_trove_zone_t      *zone[2];
+    ngx_trove_zone_now_t   now;
+
+    n = BENCH_IDS;
+    rate = BENCH_IDS / BENCH_TTL;
+    round = bench_shared;
+    ngx_memzero(round, sizeof(bench_round_t));
+
+    for (p = 0; p < processes; p++) {
+        if (shared && p) {
+            zone[p] = zone[0];
+            continue;
+        }
+
+        seed = 100 + p;
+        zone[p] = bench_create(p);
+        bench_run(zone[p], &now, 0, n, rate, &seed);
+    }
+
+    fflush(stdout);
+
+    for (p = 0; p < processes; p++) {
+
+        switch (fork()) {
+
+        case -1:
+            perror("fork");
+            exit(1);
+
+        case 0:
+            seed = 1000 + p;
+
+            start = bench_start(round, p, processes);
+
+            if (shared && processes == 2) {
+                bench_run(zone[p], &now, n / 2, n, rate / 2, &seed);
+
+            } else {
+                bench_run(zone[p], &now, n, n, rate, &seed);
+            }
+
+            bench_finish(round, p, start);
+        }
+    }
+
+    quiet = bench_wait(round, processes);
+
+    *sum = 0;
+
+    for (p = 0; p < processes; p++) {
+        *sum += n / round->seconds[p] / 1e6;
+    }
+
+    return quiet;
+}
+
+
+/* two processes that do nothing but ask for one and the same key */
+
+static double
+bench_hot(void)
+{
+    double      ns;
+    ngx_uint_t  i;
+
+    for (i = 0; i < BENCH_TRIES; i++) {
+        if (bench_hot_try(&ns)) {
+            return ns;
+        }
+    }
+
+    bench_disturbed++;
+
+    return ns;
+}
+
+
+static ngx_uint_t
+bench_hot_try(double *ns)
+{
+    double                 start;
+    uint32_t               owner;
+    uint64_t               seed;
+    ngx_uint_t             i, p, n, quiet;
+    bench_round_t         *round;
+    ngx_trove_zone_t      *zone;
+    ngx_trove_zone_key_t   key;
+    ngx_trove_zone_now_t   now = { 1700000000, 1000 };
+
+    n = BENCH_IDS;
+    seed = 7;
+    key = bench_key(&seed);
+    zone = bench_create(0);
+    round = bench_shared;
+    ngx_memzero(round, sizeof(bench_round_t));
+
+    fflush(stdout);
+
+    for (p = 0; p < 2; p++) {
+
+        switch (fork()) {
+
+        case -1:
+            perror("fork");
+            exit(1);
+
+        case 0:
+            start = bench_start(round, p, 2);
+
+            for (i = 0; i < n; i++) {
+                (void) ngx_trove_zone_claim(zone, &key, &now, BENCH_LEASE,
+                                            &owner);
+            }
+
+            bench_finish(round, p, start);
+        }
+    }
+
+    quiet = bench_wait(round, 2);
+
+    *ns = (round->seconds[0] + round->seconds[1]) / 2 / n * 1e9;
+
+    return quiet;
+}
+
+
+static void
+bench_full(void)
+{
+    double                  start, ns;
+    uint32_t                owner;
+    uint64_t                seed, was;
+    ngx_uint_t              i, n;
+    ngx_trove_zone_t       *zone;
+    ngx_trove_zone_now_t    now;
+    ngx_trove_zone_key_t    key;
+    ngx_trove_zone_stat_t   stat;
+
+    seed = 3;
+    n = BENCH_IDS;
+    zone = bench_create(0);
+
+    /* twice as many as there is room for, and none expires */
+
+    bench_run(zone, &now, 0, 3 * n, 3 * n, &seed);
+    ngx_trove_zone_stat(zone, &now, &stat);
+    was = stat.evicted;
+
+    start = bench_time();
+    bench_run(zone, &now, 0, n, 3 * n, &seed);
+    ns = (bench_time() - start) / n * 1e9;
+
+    ngx_trove_zone_stat(zone, &now, &stat);
+
+    printf("full of DONE:      %4.0f ns a claim with completion, %.1f %% of the "
+           "slots used, %.1f %% of the claims evict\n", ns,
+           100.0 * (stat.done + stat.inflight) / stat.slots,
+           100.0 * (stat.evicted - was) / n);
+
+    for (i = 0; i < 3 * n; i++) {
+        key = bench_key(&seed);
+        (void) ngx_trove_zone_claim(zone, &key, &now, BENCH_LEASE, &owner);
+    }
+
+    ngx_trove_zone_stat(zone, &now, &stat);
+    was = stat.full;
+
+    start = bench_time();
+
+    for (i = 0; i < n; i++) {
+        key = bench_key(&seed);
+        (void) ngx_trove_zone_claim(zone, &key, &now, BENCH_LEASE, &owner);
+    }
+
+    ns = (bench_time() - start) / n * 1e9;
+    ngx_trove_zone_stat(zone, &now, &stat);
+
+    printf("full of INFLIGHT:  %4.0f ns a claim, %.1f %% of the slots used, "
+           "%.1f %% of the claims refused\n", ns,
+           100.0 * (stat.done + stat.inflight) / stat.slots,
+           100.0 * (stat.full - was) / n);
+}
+
+
+int
+main(int argc, char **argv)
+{
+    double                  shared[BENCH_ROUNDS], private[BENCH_ROUNDS];
+    double                  one[BENCH_ROUNDS], ratio[BENCH_ROUNDS];
+    double                  hot[BENCH_ROUNDS];
+    double                  claim[BENCH_ROUNDS], complete[BENCH_ROUNDS];
+    double                  duplicate[BENCH_ROUNDS], hash[BENCH_ROUNDS];
+    ngx_uint_t              i, rounds;
+    bench_times_t           times;
+    ngx_trove_zone_now_t    now = { 0, 0 };
+    ngx_trove_zone_stat_t   stat;
+
+    rounds = (argc > 1) ? (ngx_uint_t) atoi(argv[1]) : 7;
+    rounds = ngx_max(1, ngx_min(rounds, BENCH_ROUNDS));
+
+    bench_memory[0] = bench_map(BENCH_SIZE);
+    bench_memory[1] = bench_map(BENCH_SIZE);
+    bench_shared = bench_map(4096);
+
+    bench_pin(0);
+
+    ngx_trove_zone_stat(bench_create(0), &now, &stat);
+
+    printf("a zone of 10 MB: %u slots, %u bytes of it are the table\n\n",
+           (unsigned) stat.slots, (unsigned) BENCH_SIZE);
+
+    printf("   ids        evicted early     evicted early, when as many\n"
+           "  alive     while it is filled  follow as expire, 5 times over\n");
+
+    for (i = BENCH_IDS; i <= BENCH_IDS + 100000; i += 20000) {
+        bench_held(i, 5);
+    }
+
+    printf("\n");
+
+    for (i = 0; i < rounds; i++) {
+        bench_single(&times);
+
+        claim[i] = times.claim;
+        complete[i] = times.complete;
+        duplicate[i] = times.duplicate;
+        hash[i] = times.key;
+    }
+
+    printf("medians of %u rounds, %u ids alive\n\n", (unsigned) rounds,
+           BENCH_IDS);
+    printf("claim of a new id       %6.1f ns\n", bench_median(claim, rounds));
+    printf("complete                %6.1f ns\n",
+           bench_median(complete, rounds));
+    printf("claim of a duplicate    %6.1f ns\n",
+           bench_median(duplicate, rounds));
+    printf("hashing 46 bytes        %6.1f ns\n\n", bench_median(hash, rounds));
+
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+        printf("a single processor: nothing to say about two processes\n");
+
+    } else {
+        for (i = 0; i < rounds; i++) {
+            one[i] = bench_processes(0, 1);
+            private[i] = bench_processes(0, 2);
+            shared[i] = bench_processes(1, 2);
+            ratio[i] = shared[i] / private[i];
+            hot[i] = bench_hot();
+        }
+
+        printf("millions of claims with completion a second\n\n");
+        printf("1 process               %6.2f\n", bench_median(one, rounds));
+        printf("2, a table each         %6.2f\n",
+               bench_median(private, rounds));
+        printf("2 on one table          %6.2f\n",
+               bench_median(shared, rounds));
+        printf("the latter two, ratio   %6.2f\n",
+               bench_median(ratio, rounds));
+        printf("2 on one single key     %6.1f ns a claim\n\n",
+               bench_median(hot, rounds));
+
+        if (bench_disturbed) {
+            printf("%u of these measurements were disturbed by other work on "
+                   "the machine\n\n", (unsigned) bench_disturbed);
+        }
+    }
+
+    bench_full();
+
+    return 0;
+}
