@@ -7,15 +7,11 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <setjmp.h>
 #include <yajl/yajl_parse.h>
 
+#include "ngx_trove_arena.h"
 #include "ngx_trove_event.h"
 #include "ngx_trove_utf8.h"
-
-
-/* enough for yajl and an ordinary event, so that nothing else is allocated */
-#define NGX_TROVE_EVENT_ARENA  4096
 
 
 typedef enum {
@@ -41,13 +37,6 @@ typedef struct {
     size_t                     len;
     size_t                     size;
 } ngx_trove_event_buf_t;
-
-
-/* precedes each block of the arena: realloc() has to know how much to copy */
-typedef union {
-    size_t                     size;
-    uint64_t                   align;
-} ngx_trove_event_block_t;
 
 
 struct ngx_trove_event_parser_s {
@@ -93,9 +82,7 @@ struct ngx_trove_event_parser_s {
     u_char                    *feed;
     size_t                     mark;           /* in it, the last callback */
 
-    sigjmp_buf                 jump;
-    size_t                     used;           /* of the arena */
-    uint64_t                   arena[NGX_TROVE_EVENT_ARENA / sizeof(uint64_t)];
+    ngx_trove_arena_t          arena;          /* of yajl; comes last */
 };
 
 
@@ -126,10 +113,6 @@ static ngx_int_t ngx_trove_event_buf_add(ngx_trove_event_parser_t *parser,
     ngx_trove_event_buf_t *buf, u_char *p, size_t len);
 static void ngx_trove_event_reject(ngx_trove_event_parser_t *parser,
     const char *reason);
-
-static void *ngx_trove_event_malloc(void *ctx, size_t size);
-static void *ngx_trove_event_realloc(void *ctx, void *p, size_t size);
-static void ngx_trove_event_free(void *ctx, void *p);
 
 
 static ngx_trove_event_key_t  ngx_trove_event_keys[] = {
@@ -185,26 +168,22 @@ ngx_trove_event_create(ngx_trove_event_t *event,
         return NULL;
     }
 
-    ngx_memzero(parser, offsetof(ngx_trove_event_parser_t, jump));
+    ngx_memzero(parser, offsetof(ngx_trove_event_parser_t, arena));
 
     parser->event = event;
     parser->names = names;
     parser->alloc = alloc;
     parser->alloc_ctx = alloc_ctx;
     parser->key = NGX_TROVE_EVENT_OTHER;
-    parser->used = 0;
 
-    if (sigsetjmp(parser->jump, 0) != 0) {
+    ngx_trove_arena_init(&parser->arena);
+
+    if (sigsetjmp(parser->arena.jump, 0) != 0) {
         free(parser);
         return NULL;
     }
 
-    /* yajl copies them */
-
-    funcs.malloc = ngx_trove_event_malloc;
-    funcs.realloc = ngx_trove_event_realloc;
-    funcs.free = ngx_trove_event_free;
-    funcs.ctx = parser;
+    ngx_trove_arena_funcs(&parser->arena, &funcs);
 
     parser->yajl = yajl_alloc(&ngx_trove_event_callbacks, &funcs, parser);
 
@@ -282,7 +261,7 @@ ngx_trove_event_parse(ngx_trove_event_parser_t *parser, u_char *data,
 {
     yajl_status  status;
 
-    if (sigsetjmp(parser->jump, 0) != 0) {
+    if (sigsetjmp(parser->arena.jump, 0) != 0) {
         parser->nomem = 1;
         return NGX_ERROR;
     }
@@ -779,94 +758,5 @@ ngx_trove_event_reject(ngx_trove_event_parser_t *parser, const char *reason)
 {
     if (parser->bad_event == NULL) {
         parser->bad_event = reason;
-    }
-}
-
-
-/*
- * yajl uses what it gets without a look whether it got anything, so these do
- * not return when memory is out.  yajl_free() is fine after that.
- */
-
-static void *
-ngx_trove_event_malloc(void *ctx, size_t size)
-{
-    ngx_trove_event_parser_t *parser = ctx;
-
-    void                     *p;
-    size_t                    full;
-    ngx_trove_event_block_t  *block;
-
-    full = sizeof(ngx_trove_event_block_t)
-           + ngx_align(size, sizeof(ngx_trove_event_block_t));
-
-    if (size <= sizeof(parser->arena)
-        && full <= sizeof(parser->arena) - parser->used)
-    {
-        p = (u_char *) parser->arena + parser->used;
-        parser->used += full;
-
-        block = p;
-        block->size = size;
-
-        return block + 1;
-    }
-
-    p = malloc(size);
-
-    if (p == NULL) {
-        siglongjmp(parser->jump, 1);
-    }
-
-    return p;
-}
-
-
-static ngx_inline ngx_uint_t
-ngx_trove_event_in_arena(ngx_trove_event_parser_t *parser, void *p)
-{
-    return (u_char *) p >= (u_char *) parser->arena
-           && (u_char *) p < (u_char *) parser->arena + sizeof(parser->arena);
-}
-
-
-static void *
-ngx_trove_event_realloc(void *ctx, void *p, size_t size)
-{
-    ngx_trove_event_parser_t *parser = ctx;
-
-    void    *new;
-    size_t   old;
-
-    if (p == NULL) {
-        return ngx_trove_event_malloc(parser, size);
-    }
-
-    if (ngx_trove_event_in_arena(parser, p)) {
-        old = ((ngx_trove_event_block_t *) p - 1)->size;
-
-        new = ngx_trove_event_malloc(parser, size);
-        ngx_memcpy(new, p, ngx_min(old, size));
-
-        return new;
-    }
-
-    new = realloc(p, size);
-
-    if (new == NULL) {
-        siglongjmp(parser->jump, 1);
-    }
-
-    return new;
-}
-
-
-static void
-ngx_trove_event_free(void *ctx, void *p)
-{
-    /* what is in the arena goes with the parser */
-
-    if (!ngx_trove_event_in_arena(ctx, p)) {
-        free(p);
     }
 }

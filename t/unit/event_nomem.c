@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <yajl/yajl_parse.h>
 
+#include "ngx_trove_arena.h"
 #include "ngx_trove_event.h"
 #include "tap.h"
 
@@ -19,6 +20,7 @@
  * for each allocation that there is, a parse in which this one fails.
  */
 
+#define ngx_trove_arena_funcs    nomem_arena_funcs
 #define ngx_trove_event_create   nomem_event_create
 #define ngx_trove_event_feed     nomem_event_feed
 #define ngx_trove_event_finish   nomem_event_finish
@@ -42,6 +44,9 @@ ngx_int_t nomem_event_finish(ngx_trove_event_parser_t *parser);
 const char *nomem_event_reason(ngx_trove_event_parser_t *parser);
 void nomem_event_destroy(ngx_trove_event_parser_t *parser);
 
+void nomem_arena_funcs(ngx_trove_arena_t *arena, yajl_alloc_funcs *funcs);
+
+#include "ngx_trove_arena.c"
 #include "ngx_trove_event.c"
 
 #undef malloc
