@@ -60,9 +60,9 @@ typedef struct {
     } body;
 
     /*
-     * The event, by ngx_http_trove_body_parse(): parsed is its result,
-     * NGX_AGAIN until then.  Variables see the event only once it is published: when it
-     * was verified, or where nobody asks for verification.
+     * The event, by ngx_http_trove_body_parse(): parsed is its result, or
+     * NGX_AGAIN until then.  Variables see the event only once it is published:
+     * when it was verified, or where nobody asks for verification.
      */
     ngx_trove_event_t          event;
     ngx_int_t                  parsed;

@@ -221,8 +221,10 @@ ngx_http_trove_variables_event(ngx_http_request_t *r, u_char *name, size_t len)
     if (len > sizeof("data_") - 1
         && ngx_strncmp(name, "data_", sizeof("data_") - 1) == 0)
     {
-        value = ngx_http_trove_variables_data(r, ctx, name + sizeof("data_") - 1,
-                                              len - (sizeof("data_") - 1));
+        name += sizeof("data_") - 1;
+        len -= sizeof("data_") - 1;
+
+        value = ngx_http_trove_variables_data(r, ctx, name, len);
 
     } else {
         value = ngx_http_trove_variables_field(r, ctx, name, len);

@@ -1,0 +1,240 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_verify.h"
+#include "ngx_http_trove_verify_conf.h"
+
+
+#define NGX_HTTP_TROVE_TOLERANCE_MAX  (366 * 86400)
+
+
+static ngx_uint_t ngx_http_trove_verify_serves(ngx_conf_t *cf);
+
+
+void *
+ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_verify_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_verify_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->secrets = NULL;
+     */
+
+    conf->mode = NGX_CONF_UNSET_UINT;
+    conf->status = NGX_CONF_UNSET_UINT;
+    conf->tolerance = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+char *
+ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_trove_verify_loc_conf_t  *prev = parent;
+    ngx_http_trove_verify_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ngx_conf_merge_uint_value(conf->mode, prev->mode,
+                              NGX_HTTP_TROVE_VERIFY_OFF);
+    ngx_conf_merge_uint_value(conf->status, prev->status,
+                              NGX_HTTP_BAD_REQUEST);
+    ngx_conf_merge_sec_value(conf->tolerance, prev->tolerance, 300);
+
+    if (conf->secrets == NULL) {
+        conf->secrets = prev->secrets;
+    }
+
+    if (conf->mode != NGX_HTTP_TROVE_VERIFY_OFF && conf->secrets == NULL
+        && ngx_http_trove_verify_serves(cf))
+    {
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"trove_verify\" in location \"%V\" needs a "
+                           "secret, add \"trove_secret file:PATH\"",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * What is set for a whole server is inherited, and may be completed, by its
+ * locations: alone it counts only where there are none.  An "if" is no location
+ * of a server.
+ */
+
+static ngx_uint_t
+ngx_http_trove_verify_serves(ngx_conf_t *cf)
+{
+    ngx_queue_t                *q;
+    ngx_http_core_loc_conf_t   *clcf, *loc;
+    ngx_http_location_queue_t  *lq;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->name.len) {
+        return 1;
+    }
+
+    if (clcf->noname) {
+        return 0;
+    }
+
+    if (clcf->locations == NULL) {
+        return 1;
+    }
+
+    for (q = ngx_queue_head(clcf->locations);
+         q != ngx_queue_sentinel(clcf->locations);
+         q = ngx_queue_next(q))
+    {
+        lq = (ngx_http_location_queue_t *) q;
+        loc = lq->exact ? lq->exact : lq->inclusive;
+
+        if (!loc->noname) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+char *
+ngx_http_trove_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_verify_loc_conf_t *vlcf = conf;
+
+    ngx_str_t  *value;
+
+    if (vlcf->mode != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcasecmp(value[1].data, (u_char *) "on") == 0) {
+        vlcf->mode = NGX_HTTP_TROVE_VERIFY_ON;
+
+    } else if (ngx_strcasecmp(value[1].data, (u_char *) "off") == 0) {
+        vlcf->mode = NGX_HTTP_TROVE_VERIFY_OFF;
+
+    } else if (ngx_strcasecmp(value[1].data, (u_char *) "log") == 0) {
+        vlcf->mode = NGX_HTTP_TROVE_VERIFY_LOG;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\", "
+                           "it must be \"on\", \"off\", or \"log\"",
+                           &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_trove_verify_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_verify_loc_conf_t *vlcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    return ngx_http_trove_secret_add(cf, &vlcf->secrets, &value[1]);
+}
+
+
+char *
+ngx_http_trove_verify_tolerance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_verify_loc_conf_t *vlcf = conf;
+
+    time_t      sec;
+    ngx_str_t  *value;
+
+    if (vlcf->tolerance != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        vlcf->tolerance = 0;
+        return NGX_CONF_OK;
+    }
+
+    sec = ngx_parse_time(&value[1], 1);
+
+    if (sec == (time_t) NGX_ERROR || sec < 1
+        || sec > NGX_HTTP_TROVE_TOLERANCE_MAX)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\" in \"%V\", "
+                           "it must be from 1s to 366d, or \"off\"",
+                           &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    vlcf->tolerance = sec;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_trove_verify_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_verify_loc_conf_t *vlcf = conf;
+
+    ngx_int_t   status;
+    ngx_str_t  *value;
+
+    if (vlcf->status != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    status = ngx_atoi(value[1].data, value[1].len);
+
+    /* those that are left out have a meaning inside of NGINX */
+
+    if (status < NGX_HTTP_BAD_REQUEST || status > 599
+        || status == NGX_HTTP_REQUEST_TIME_OUT
+        || status == NGX_HTTP_CLOSE
+        || (status >= NGX_HTTP_REQUEST_HEADER_TOO_LARGE
+            && status <= NGX_HTTP_CLIENT_CLOSED_REQUEST))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid status \"%V\" in \"%V\", it must be from "
+                           "400 to 599, and not 408, 444, or 494 to 499",
+                           &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    vlcf->status = status;
+
+    return NGX_CONF_OK;
+}

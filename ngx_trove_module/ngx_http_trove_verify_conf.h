@@ -1,0 +1,43 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_VERIFY_CONF_H_INCLUDED_
+#define _NGX_HTTP_TROVE_VERIFY_CONF_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_secret.h"
+
+
+/* The configuration of the verify module, private to it. */
+
+typedef struct {
+    ngx_uint_t                 mode;           /* ..._VERIFY_OFF, ON, LOG */
+    ngx_uint_t                 status;         /* of a refusal */
+    time_t                     tolerance;      /* seconds, 0 = off */
+    ngx_http_trove_secrets_t  *secrets;        /* NULL if there is none */
+} ngx_http_trove_verify_loc_conf_t;
+
+
+/* Create and merge as of ngx_http_module_t. */
+void *ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+/* The handlers of the directives "trove_verify" and "trove_...". */
+char *ngx_http_trove_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_trove_verify_secret(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_trove_verify_tolerance(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_trove_verify_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+#endif /* _NGX_HTTP_TROVE_VERIFY_CONF_H_INCLUDED_ */
