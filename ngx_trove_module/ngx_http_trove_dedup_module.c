@@ -147,6 +147,14 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ctx->dedup != NGX_HTTP_TROVE_DEDUP_NONE
+        && ctx->dedup != NGX_HTTP_TROVE_DEDUP_NEW)
+    {
+        /* an error_page for our own answer */
+
+        return NGX_DECLINED;
+    }
+
     rc = ngx_http_trove_dedup_event(r, ctx);
     if (rc != NGX_OK) {
         return rc;
@@ -575,7 +583,9 @@ ngx_http_trove_dedup(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (dlcf->shm_zone == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no \"zone=NAME\" in \"%V\"", &cmd->name);
+                           "no \"zone=NAME\" in \"%V\", say \"zone=NAME "
+                           "[ttl=TIME] [lease=TIME] [key=VALUE]\" or \"off\"",
+                           &cmd->name);
         return NGX_CONF_ERROR;
     }
 

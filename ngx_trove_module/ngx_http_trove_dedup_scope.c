@@ -119,10 +119,9 @@ ngx_http_trove_dedup_check(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
 
     if (!ngx_http_trove_dedup_zone_declared(conf->shm_zone)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "unknown zone \"%V\" in \"trove_dedup\" of location "
-                      "\"%V\", add \"trove_dedup_zone zone=%V:10m;\" to http",
-                      &conf->shm_zone->shm.name, &clcf->name,
-                      &conf->shm_zone->shm.name);
+                      "unknown zone \"%V\" in \"trove_dedup\", "
+                      "add \"trove_dedup_zone zone=%V:10m;\" to http",
+                      &conf->shm_zone->shm.name, &conf->shm_zone->shm.name);
         return NGX_ERROR;
     }
 

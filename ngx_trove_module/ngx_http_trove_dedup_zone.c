@@ -107,8 +107,9 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    shm_zone = ngx_shared_memory_add(cf, &name, size,
-                                     &ngx_http_trove_dedup_module);
+    /* of no size yet, or NGINX itself would object to a second one */
+
+    shm_zone = ngx_http_trove_dedup_zone_get(cf, &name);
     if (shm_zone == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -125,6 +126,7 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    shm_zone->shm.size = size;
     shm_zone->init = ngx_http_trove_dedup_zone_init;
     shm_zone->data = zone;
 

@@ -31,6 +31,8 @@ static char *ngx_http_trove_secret_key(ngx_conf_t *cf,
     ngx_http_trove_secrets_t *secrets, u_char *secret, size_t len);
 static char *ngx_http_trove_secret_room(ngx_conf_t *cf,
     ngx_http_trove_secrets_t *secrets);
+static ngx_int_t ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
+    ngx_http_complex_value_t *cv, ngx_str_t *value);
 static void ngx_http_trove_secret_cleanup(void *data);
 
 
@@ -510,7 +512,7 @@ ngx_http_trove_secret_keys(ngx_http_request_t *r,
 
     for (i = 0; i < secrets->values.nelts; i++) {
 
-        if (ngx_http_complex_value(r, &cv[i], &value) != NGX_OK) {
+        if (ngx_http_trove_secret_evaluate(r, &cv[i], &value) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -531,6 +533,29 @@ ngx_http_trove_secret_keys(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* at the debug level NGINX logs what variables and a "map" come to */
+
+static ngx_int_t
+ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
+    ngx_http_complex_value_t *cv, ngx_str_t *value)
+{
+    ngx_int_t    rc;
+    ngx_log_t   *log;
+    ngx_uint_t   level;
+
+    log = r->connection->log;
+    level = log->log_level;
+
+    log->log_level = ngx_min(level, NGX_LOG_INFO);
+
+    rc = ngx_http_complex_value(r, cv, value);
+
+    log->log_level = level;
+
+    return rc;
 }
 
 

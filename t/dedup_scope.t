@@ -1,0 +1,284 @@
+#!/usr/bin/perl
+
+# What a key is made of: whose events can be duplicates of whose.
+
+use lib 't/lib';
+use Trove;
+
+my $secret = 'trove-whsec-scope';
+my $backend = backend();
+
+my $nginx = nginx(<<'EOF')->start;
+    trove_dedup_zone zone=events:1m;
+    trove_dedup_zone zone=other:1m;
+
+    # a secret for each tenant
+
+    map $uri $tenant_secret {
+        ~^/t/acme  trove-whsec-acme;
+        ~^/t/evil  trove-whsec-evil;
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name a.example;
+
+        trove_verify on;
+        trove_secret trove-whsec-scope;
+
+        location = /hook {
+            trove_dedup zone=events;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location ~ ^/hook {
+            trove_dedup zone=events;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location /regex {
+            trove_dedup zone=events;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /zone {
+            trove_dedup zone=other;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /shared/a {
+            trove_dedup zone=events key=$trove_event_id;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /shared/b {
+            trove_dedup zone=events key=$trove_event_id;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /shared/other {
+            trove_dedup zone=other key=$trove_event_id;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /type {
+            trove_dedup zone=events key=$trove_event_type:$trove_data_path;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /header {
+            trove_dedup zone=events key=$http_x_key;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /constant {
+            trove_dedup zone=events key=one ttl=1s;
+            trove_tolerance 1s;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /unverified {
+            trove_verify off;
+            trove_dedup zone=events key=$http_x_key;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location /t/ {
+            trove_secret $tenant_secret;
+            trove_dedup zone=events;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        server_name b.example;
+
+        trove_verify on;
+        trove_secret trove-whsec-scope;
+
+        location = /hook {
+            trove_dedup zone=events;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+    }
+EOF
+
+sub deliver {
+    my ($uri, $body, %opt) = @_;
+
+    return post_event($nginx->port, $uri, $body, secret => $secret, %opt);
+}
+
+sub outcome {
+    my ($response) = @_;
+
+    return 'none' unless $response;
+    return 'new' if $response->body eq qq/{"ok":true}\n/;
+
+    my $json = $response->json || {};
+
+    return $json->{status} || $json->{error} || $response->status;
+}
+
+sub outcomes { return join ' ', map { outcome($_) } @_ }
+
+sub twice {
+    my (@args) = @_;
+
+    return outcomes(deliver(@args), deliver(@args));
+}
+
+
+# the same id, again and again: each location's first is new
+
+{
+    my $body = event();
+
+    is(twice('/hook', $body), 'new duplicate', 'an exact location');
+    is(twice('/hook/more', $body), 'new duplicate', 'a regex');
+    is(twice('/regex', $body), 'new duplicate', 'a prefix');
+    is(twice('/zone', $body), 'new duplicate', 'another zone');
+    is(outcome(deliver('/hook?and=arguments', $body)), 'duplicate',
+        'arguments are no part of the scope');
+    is(outcome(deliver('/regex/and/more', $body)), 'duplicate',
+        'nor is the URI');
+
+    # a location of the same name in another server
+
+    is(twice('/hook', $body, headers => [ Host => 'b.example' ]),
+        'new duplicate', 'a server of another name');
+    is(outcome(deliver('/hook', $body)), 'duplicate',
+        'and the first knows it still');
+
+    # in the other order, and while one is at work
+
+    $body = event('file.written', id => my $id = new_id());
+
+    $backend->on($id, gate => $id, times => 1);
+
+    my ($conn) = many_start($nginx->port, event_request('/hook', $body,
+        secret => $secret, headers => [ Host => 'b.example' ]));
+    $backend->wait_count(1, $id);
+
+    is(twice('/hook', $body), 'new duplicate',
+        'one in flight in the other server is not in the way');
+
+    $backend->open_gate($id);
+    is(outcome($conn->response), 'new', 'and is not disturbed');
+    $conn->close;
+}
+
+
+# key=
+
+{
+    my $body = event();
+
+    is(outcomes(deliver('/shared/a', $body), deliver('/shared/b', $body),
+            deliver('/shared/a', $body)), 'new duplicate duplicate',
+        'a key shared by two locations');
+    is(twice('/shared/other', $body), 'new duplicate', 'not by two zones');
+    is(outcome(deliver('/hook', $body)), 'new',
+        'not by one that has none: that has a scope');
+
+    $body = event('file.written', id => my $id = new_id());
+
+    $backend->on($id, gate => $id, times => 1);
+
+    my ($conn) = many_start($nginx->port, event_request('/shared/b', $body,
+        secret => $secret));
+    $backend->wait_count(1, $id);
+    is(outcome(deliver('/shared/a', $body)), 'inflight',
+        'in flight in the one is inflight in the other');
+    $backend->open_gate($id);
+    $conn->response;
+    is(outcome(deliver('/shared/a', $body)), 'duplicate', 'then a duplicate');
+    $conn->close;
+}
+
+{
+    my @path = (data => { path => '/a/' . new_id() });
+    my $r = deliver('/type', event('file.written', @path));
+
+    is(outcome($r), 'new', 'a key of other variables');
+
+    $r = deliver('/type', event('file.written', @path, id => 'evt-"2"'));
+
+    is($r->body, '{"status":"duplicate","id":"evt-\"2\""}',
+        'it decides, not the id, which is told');
+    is(outcome(deliver('/type', event('file.deleted', @path))), 'new',
+        'each part of it counts');
+}
+
+is(outcome(deliver('/constant', event())), 'new', 'a constant key');
+is(outcome(deliver('/constant', event())), 'duplicate', 'holds for all');
+
+
+# an empty one is not deduplicated
+
+{
+    my $body = event();
+
+    is(twice('/header', $body), 'new new', 'an empty key');
+    is(twice('/header', $body, headers => [ 'X-Key' => '' ]), 'new new',
+        'an empty header');
+    is(twice('/header', $body, headers => [ 'X-Key' => new_id() ]),
+        'new duplicate', 'a key that is there');
+
+    my @key = (secret => undef, headers => [ 'X-Key' => new_id() ]);
+
+    is(twice('/unverified', '', @key), 'new duplicate',
+        'without verification a key needs no event');
+    is(deliver('/unverified', '', @key)->body,
+        '{"status":"duplicate","id":""}', 'and there is no id to tell');
+    is(twice('/unverified', $body, secret => undef), 'new new',
+        'but none is none');
+}
+
+
+# bytes: neither a NUL nor a length ends a key
+
+{
+    my $key = new_id();
+
+    for my $more ('a', 'b', 'a' x 3000, 'a' x 3000 . 'b', "\xff\x01") {
+        is(twice('/unverified', '', secret => undef,
+                headers => [ 'X-Key' => "$key$more" ]),
+            'new duplicate', 'a key of ' . length("$key$more") . ' bytes');
+    }
+
+    for my $id ("\x{20ac}", "\x{20ad}", 'x' x 255, 'x' x 254 . 'y', '.') {
+        is(twice('/hook', event('file.written', id => $id)), 'new duplicate',
+            'an id of ' . length($id) . ' characters');
+    }
+
+    my $escaped = '{"id":"evt-\u0061\u002f1","type":"t"}';
+    my $plain = '{"type":"u","id":"evt-a/1"}';
+
+    is(outcomes(deliver('/hook', $escaped), deliver('/hook', $plain)),
+        'new duplicate', 'an id spelt in another way is the same');
+}
+
+
+# a secret of variables: nobody can take an id from somebody else
+
+{
+    my $body = event();
+
+    is(twice('/t/evil', $body, secret => 'trove-whsec-evil'), 'new duplicate',
+        'one tenant');
+    is(twice('/t/acme', $body, secret => 'trove-whsec-acme'), 'new duplicate',
+        'another, by the same id');
+    is(outcome(deliver('/t/acme', $body, secret => 'trove-whsec-evil')),
+        'mismatch', 'the secret of the one is not good for the other');
+    is(twice('/t/acme/2', $body, secret => 'trove-whsec-acme'),
+        'new duplicate', 'the whole URI counts');
+    is(outcome(deliver('/t/acme?x=1', $body, secret => 'trove-whsec-acme')),
+        'duplicate', 'but not the arguments');
+}
+
+
+$nginx->no_errors(qr/event refused, mismatch/);
+
+done_testing();
