@@ -1,0 +1,454 @@
+#!/usr/bin/perl
+
+# Holds the documentation to the sources: its examples work, every directive,
+# variable and log message is in it, and nothing that is not there.
+#
+# An example is a fenced block of the language "nginx".  The word after that
+# says where it belongs: main, http, server or location.
+
+use lib 't/lib';
+use Trove;
+
+use Cwd qw/ abs_path /;
+use File::Basename qw/ dirname /;
+
+my $root = abs_path(dirname(__FILE__) . '/..');
+
+my @pages = ("$root/README.md", glob "\Q$root\E/docs/*.md");
+my @sources = glob "\Q$root\E/ngx_trove_module/*.c";
+
+my %text = map { $_ => slurp($_) } @pages, @sources;
+my %page = map { m{([^/]+)\.md$} => $text{$_} } @pages;
+
+# what NGINX names its system calls in messages
+
+my %macros = (
+    ngx_open_file_n => 'open()', ngx_close_file_n => 'close()',
+    ngx_fd_info_n => 'fstat()', ngx_read_fd_n => 'read()',
+);
+
+my %levels = (
+    EMERG => 'emerg', ALERT => 'alert', CRIT => 'crit', ERR => 'error',
+    WARN => 'warn', NOTICE => 'notice', INFO => 'info',
+);
+
+
+examples();
+quick_start();
+directives();
+variables();
+messages();
+readme();
+links();
+
+done_testing();
+
+
+sub name { return $_[0] =~ s{^\Q$root\E/}{}r }
+
+
+sub line_of { return 1 + (substr($_[0], 0, $_[1]) =~ tr/\n//) }
+
+
+# the constant strings of C in a piece of it, as one
+
+sub c_string {
+    my ($code) = @_;
+
+    my $string = '';
+
+    while ($code =~ /\G\s*(?:"((?:[^"\\]|\\.)*)"|(ngx_\w+_n)\b)/gc) {
+        my ($literal, $macro) = ($1, $2);
+
+        $string .= defined $literal ? $literal =~ s/\\(.)/$1/gsr
+            : $macros{$macro} // "unknown macro $macro";
+    }
+
+    return $string;
+}
+
+
+sub blocks {
+    my ($page) = @_;
+
+    my @blocks;
+
+    while ($text{$page} =~ /^([ ]*)```nginx[ ]*(.*)\n((?s:.*?))^\1```$/mg) {
+        my ($indent, $where, $conf) = ($1, $2, $3);
+        my $line = line_of($text{$page}, $-[0]);
+
+        $conf =~ s/^\Q$indent\E//mg;
+
+        push @blocks, { at => name($page) . ":$line", where => $where,
+            conf => $conf };
+    }
+
+    return @blocks;
+}
+
+
+# A block as a configuration for the harness: with what it takes for granted
+# around it, ports and files of the test, and the options for nginx().
+
+sub configuration {
+    my ($block) = @_;
+
+    my ($conf, $where) = @{$block}{qw/ conf where /};
+    my (%files, %env);
+    my $server = "listen 127.0.0.1:%%PORT_99%%;\n";
+
+    my %around = (
+        main => sub {
+            return "%%GLOBALS%%\n"
+                . $_[0] =~ s/^load_module\s[^;]*;//mr
+                        =~ s/^http\s*\{/http {\n%%HTTP%%\n/mr;
+        },
+        http => sub { $_[0] },
+        server => sub { "server {\n$server\n$_[0]\n}\n" },
+        location => sub { "server {\n$server\nlocation = /e {\n$_[0]\n}\n}\n" },
+    );
+
+    return unless $around{$where};
+
+    # zones of other blocks
+
+    my %declared = map { $_ => 1 } $conf =~ /trove_dedup_zone\s+zone=(\w+)/g;
+
+    my $zones = join '', map { "trove_dedup_zone zone=$_:1m;\n" }
+        grep { !$declared{$_}++ } $conf =~ /trove_dedup\s+zone=(\w+)/g;
+
+    $conf = $zones . $around{$where}->($conf);
+
+    my $port = 0;
+
+    $conf =~ s/^(\s*)listen\s+\d+;
+              /"${1}listen 127.0.0.1:%%PORT_" . $port++ . '%%;'/xmge;
+
+    $conf =~ s{(?<=[\s:])/(?:etc|var)/([\w./-]+)}{
+        my $file = $1 =~ tr{/}{-}r;
+        $files{$file} = "# a comment\ntrove-whsec-docs\n" if $1 =~ /secret/;
+        "%%TESTDIR%%/$file";
+    }ge;
+
+    $env{$_} = 'trove-whsec-docs' for $conf =~ /\benv:(\w+)/g;
+
+    return ($conf, files => \%files, env => \%env);
+}
+
+
+sub examples {
+    my $examples = 0;
+
+    for my $page (@pages) {
+
+        for my $block (blocks($page)) {
+            my ($conf, %opt) = configuration($block);
+
+            ok(defined $conf, "$block->{at}: says where it belongs") or next;
+
+            my ($code, $output) = nginx_t($conf, %opt);
+
+            ok($code == 0, "$block->{at}: nginx -t") or diag($output);
+            unlike($output, qr/\[\w+\]/, "$block->{at}: without a warning");
+
+            $examples++;
+        }
+    }
+
+    cmp_ok($examples, '>=', 10, 'there are examples');
+}
+
+
+# the configuration of the README is more than well formed
+
+sub quick_start {
+    my ($block) = grep { $_->{where} eq 'main' } blocks("$root/README.md");
+
+    ok($block, 'the README has a whole configuration') or return;
+
+    my ($conf, %opt) = configuration($block);
+    my $backend = backend();
+
+    ok($conf =~ s/proxy_pass http:\/\/127\.0\.0\.1:8000/
+                  "proxy_pass http:\/\/127.0.0.1:" . $backend->port/e,
+        'its application is at port 8000');
+
+    my $nginx = nginx($conf, %opt)->start;
+    my $body = raw_event('file.written');
+    my $send = sub {
+        return post($nginx->port, '/trove-events', $_[0], 'X-Trove-Signature'
+            => sign('trove-whsec-docs', $body));
+    };
+
+    is($send->($body)->status, 200, 'it passes an event on');
+    ok($backend->last->{body} eq $body, 'as it is');
+    like($send->($body)->body, qr/^\{"status":"duplicate"/, 'and only once');
+    is($send->("$body ")->body, '{"error":"mismatch"}', 'and no forged one');
+    is($backend->count, 1, 'which is all that the application got');
+}
+
+
+# each has a section, with a box that says where it may stand
+
+sub directives {
+    my %context = (MAIN => 'http', SRV => 'server', LOC => 'location',
+        LIF => 'if in location', LMT => 'limit_except');
+    my %known;
+
+    for my $source (@sources) {
+
+        while ($text{$source} =~ /^static ngx_command_t .*?^\};/msg) {
+            my $table = $&;
+
+            while ($table =~ /ngx_string\("(\w+)"\),\s*([\w|\s]+),/g) {
+                my ($directive, $flags) = ($1, $2);
+
+                $known{$directive} = join ', ', map { $context{$_} }
+                    $flags =~ /NGX_HTTP_(\w+?)_CONF/g;
+            }
+        }
+    }
+
+    ok(keys %known, 'there are directives');
+
+    my %sections = $page{directives} =~ /^## (\w+)\n((?s:.*?))(?=^## |\z)/mg;
+
+    for my $directive (sort keys %known) {
+        my $section = $sections{$directive};
+
+        ok($section, "$directive is documented") or next;
+        like($section, qr/^\| Syntax: \| .*`\Q$directive\E [^`]+;`/m,
+            "$directive: its syntax");
+        like($section, qr/^\| Default: \| (?:`\Q$directive\E [^`]+;`|-) \|$/m,
+            "$directive: its default");
+        like($section, qr/^\| Context: \| \Q$known{$directive}\E \|$/m,
+            "$directive: its context");
+        like($section, qr/^```nginx /m, "$directive: an example");
+        like($section, qr/^\*\*When it goes wrong\*\*$/m,
+            "$directive: what happens when it goes wrong");
+        like($page{directives}, qr/^- \[\Q$directive\E\]\(#\Q$directive\E\)$/m,
+            "$directive: is in the list");
+    }
+
+    is_deeply([ grep { !$known{$_} } sort keys %sections ], [],
+        'no other directive is documented');
+
+    # what an example or a text says is there
+
+    for my $page (@pages) {
+        my %other = map { $_ => 1 } grep { !$known{$_} }
+            $text{$page} =~ /`(trove_[a-z_]+)[ `;]/g;
+
+        is_deeply([ sort keys %other ], [],
+            name($page) . ': names no other directive');
+    }
+}
+
+
+sub variables {
+    my %known;
+
+    for my $source (@sources) {
+        my $code = $text{$source};
+
+        while ($code =~ /^static ngx_http_variable_t .*?^\};/msg) {
+            my $table = $&;
+
+            while ($table =~ /\{ ngx_string\("(\w+)"\)(.*?)\}/sg) {
+                my ($variable, $rest) = ($1, $2);
+
+                $variable .= 'NAME' if $rest =~ /_PREFIX\b/;
+                $known{$variable} = 1;
+            }
+        }
+
+        # those that are not in a table
+
+        while ($code =~ /ngx_http_add_variable\(\w+,\s*&(\w+),/g) {
+            my $string = $1;
+
+            ok($code =~ /\b$string\s*=\s*ngx_string\("(\w+)"\)/,
+                name($source) . ": what $string is") or next;
+
+            $known{$1} = 1;
+        }
+    }
+
+    ok(keys %known, 'there are variables');
+
+    my %sections = map { $_ => 1 } $page{variables} =~ /^### \$(\w+)$/mg;
+
+    for my $variable (sort keys %known) {
+        my $anchor = lc $variable;
+
+        ok($sections{$variable}, "\$$variable is documented");
+        like($page{variables}, qr/\[`\$$variable`\]\(#$anchor\)/,
+            "\$$variable: is in the list");
+    }
+
+    is_deeply([ grep { !$known{$_} } sort keys %sections ], [],
+        'no other variable is documented');
+
+    # the fields that exist for JSON
+
+    my ($fields) = $text{"$root/ngx_trove_module/ngx_http_trove_variables.c"}
+        =~ /^static ngx_http_trove_field_t .*?^\};/ms ? $& : '';
+
+    for my $field ($fields =~ /ngx_string\("(\w+)"\)/g) {
+        like($page{variables}, qr/`\$trove_json_$field`/,
+            "\$trove_json_$field is documented");
+    }
+
+    # each verdict
+
+    my ($verdicts) = $text{"$root/ngx_trove_module/ngx_http_trove_ctx.c"}
+        =~ /^static ngx_str_t  ngx_http_trove_verdict_names.*?^\};/ms ? $& : '';
+
+    for my $verdict ($verdicts =~ /ngx_string\("(\w+)"\)/g) {
+        like($page{variables}, qr/`$verdict`/, "$verdict: in variables.md");
+        like($page{directives}, qr/^\| `$verdict` \| /m,
+            "$verdict: in directives.md");
+    }
+}
+
+
+# Each message of the sources is one item of operations.md, with its level.
+
+sub messages {
+    my @documented;
+
+    while ($page{operations} =~
+           /^- `(\w+)`(?: or `(\w+)`)? `([^`]+)`$/mg)
+    {
+        my @levels = sort grep { defined } $1, $2;
+        my $message = $3;
+
+        push @documented, { text => $message =~ s/\s+/ /gr, used => 0,
+            levels => \@levels };
+    }
+
+    my $all = 0;
+
+    for my $source (@sources) {
+        my $code = $text{$source};
+
+        my $call = qr/\bngx_(?:conf_)?log_error\(([\w|]+),[^"]*?
+                      ((?:ngx_\w+_n\s*)?")/x;
+
+        my $seen = 0;
+
+        while ($code =~ /$call/g) {
+            my ($level, $start) = ($1, $-[2]);
+            my $message = c_string(substr $code, $start);
+            my $at = name($source) . ':' . line_of($code, $-[0]);
+
+            $seen++;
+            $all++;
+
+            # the level, or the assignment of a variable that holds it
+
+            my $given = $level =~ /^NGX_LOG_/ ? $level
+                : $code =~ /\b\Q$level\E = ([^;]*);/ ? $1 : '';
+            my @levels = sort map { $levels{$_} } $given =~ /NGX_LOG_(\w+)/g;
+
+            # %V and the like stand for something
+
+            my $pattern = join '[^`,;]+?', map { quotemeta }
+                split /%(?:ui|uz|Td|[VsdLTi])/, $message, -1;
+
+            my @found = grep { $_->{text} =~ /^$pattern$/ } @documented;
+
+            ok(@found == 1, "$at is documented: $message")
+                or diag(scalar(@found) . ' times'), next;
+
+            is_deeply($found[0]{levels}, \@levels, "$at: its level");
+            $found[0]{used}++;
+        }
+
+        # no call escapes the pattern above
+
+        my $calls = () = $code =~ /\bngx_(?:conf_)?log_error\(/g;
+        is($seen, $calls, name($source) . ': all messages were looked at');
+
+        while ($code =~ /return "(is [^"]+)";/g) {
+            my $message = "\"DIRECTIVE\" directive $1";
+            my @found = grep { $_->{text} eq $message } @documented;
+
+            ok(@found == 1, "is documented: $message") or next;
+            $found[0]{used}++;
+        }
+    }
+
+    cmp_ok($all, '>', 0, 'there are messages');
+
+    is_deeply([ map { $_->{text} } grep { !$_->{used} } @documented ], [],
+        'no other message is documented');
+
+    # the reasons that stand in some of them
+
+    my $parser = $text{"$root/ngx_trove_module/ngx_trove_event.c"};
+    my $flat = $page{operations} =~ s/\s+/ /gr;
+
+    while ($parser =~ /(?:bad_json\s=\s|
+                       ngx_trove_event_reject\(parser,)([^;]*);/xg)
+    {
+        my $code = $1;
+
+        while ($code =~ /"((?:[^"\\]|\\.)*)"/g) {
+            my $reason = $1 =~ s/\\(.)/$1/gr;
+
+            ok(index($flat, "`$reason`") >= 0, "documented: $reason");
+        }
+    }
+}
+
+
+# what the README says of commands and packages
+
+sub readme {
+    my $makefile = slurp("$root/Makefile");
+    my ($build) = slurp("$root/util/bootstrap") =~ /^    build\)\n(.*?);;/ms;
+
+    for my $target (sort keys %{{ map { $_ => 1 }
+                    $page{README} =~ /\bmake ([a-z]+)\b(?! it)/g }})
+    {
+        like($makefile, qr/^$target:/m, "make $target");
+    }
+
+    for my $package ($build =~ /need (\S+) /g) {
+        like($page{README}, qr/(?<![\w-])\Q$package\E(?![\w-])/,
+            "the README names the package $package");
+    }
+
+    for my $file ($page{README} =~ m{(?<![\w/.])((?:examples|t)/[\w./-]+)}g) {
+        ok(-e "$root/$file", "$file is there");
+    }
+}
+
+
+# links inside of the documentation lead somewhere
+
+sub links {
+    for my $page (@pages) {
+
+        while ($text{$page} =~ /\]\(([^)\s]*)\)/g) {
+            my $link = $1;
+            my ($file, $anchor) = $link =~ /^([^#]*)(?:#(.*))?$/;
+
+            next if $file =~ /^https?:/;
+
+            my $target = length $file ? dirname($page) . "/$file" : $page;
+
+            ok(-e $target, name($page) . ": $link") or next;
+            next unless defined $anchor;
+
+            my %anchors = map { anchor($_) => 1 }
+                slurp($target) =~ /^#+ (.+)$/mg;
+
+            ok($anchors{$anchor}, name($page) . ": #$anchor in $link");
+        }
+    }
+}
+
+
+sub anchor { return lc($_[0]) =~ s/[^\w -]//gr =~ tr/ /-/r }
