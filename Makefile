@@ -45,7 +45,7 @@ check:                  ## lint of C, Perl and shell; static analysis
 	@util/lint
 
 demo: build             ## the gate of examples/ and what it answers
-	@$(SETTINGS) util/run examples/demo/run
+	@$(SETTINGS) util/run examples/demo/run $(if $(KEEP),--keep)
 
 bench: build            ## the numbers of the documentation, measured
 	@$(SETTINGS) util/run bench/run
@@ -85,4 +85,5 @@ help:                   ## this
 	@echo '  STATIC=1       with NGINX_SRC: link the module in'
 	@echo '  SAN=1          with NGINX_SRC: with sanitizers'
 	@echo '  CC=clang       another compiler'
+	@echo '  KEEP=1         with demo: keeps it running until Ctrl-C'
 	@echo '  JOBS=N         tests at a time; TROVE_LEAVE=1 keeps their files'

@@ -228,7 +228,7 @@ sub render {
         for qw/ ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS /;
 
     my $http = join '', map { "${_}_temp_path $dir/temp/$_;\n" }
-        qw/ client_body proxy /;
+        qw/ client_body proxy fastcgi scgi uwsgi /;
 
     $http .= "access_log $dir/logs/access.log;\n"
         unless $conf =~ /^\s{0,4}access_log\s/m;
@@ -267,6 +267,7 @@ sub environment {
 
     my $dir = $self->{dir};
     my %common = (log_path => "$dir/san/report", log_exe_name => 0);
+    my %leaks = $self->{leaks} ? (detect_leaks => 0) : ();
     my $join = sub {
         my ($own, %more) = @_;
         return join ':', grep { length } $own // '',
@@ -276,7 +277,7 @@ sub environment {
     return (
         %ENV,
         ASAN_OPTIONS => $join->($ENV{ASAN_OPTIONS}, %common,
-            detect_stack_use_after_return => 1),
+            detect_stack_use_after_return => 1, %leaks),
         UBSAN_OPTIONS => $join->($ENV{UBSAN_OPTIONS}, %common,
             print_stacktrace => 1),
         LSAN_OPTIONS => $join->($ENV{LSAN_OPTIONS},
@@ -442,6 +443,10 @@ sub test {
     $text =~ s{\Q$self->{dir}/nginx.pid}{$self->{dir}/test.pid}g;
     $text =~ s{\Q@{[ $self->log_file ]}}{$self->{dir}/logs/test.log}g;
     spew($self->conf_file, $text);
+
+    # nginx -t leaves its cycle to the end of the process
+
+    local $self->{leaks} = 1;
 
     my @result = $self->run('-t', '-e', "$self->{dir}/logs/test.log");
 
