@@ -97,7 +97,11 @@ ngx_http_trove_dedup_scope(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
     }
 #endif
 
-    ngx_memcpy(p, clcf->name.data, clcf->name.len);
+    /* what is set for a server as a whole has no name */
+
+    if (clcf->name.len) {
+        ngx_memcpy(p, clcf->name.data, clcf->name.len);
+    }
 
     (void) SHA256(buf, len, md);
 
