@@ -70,10 +70,10 @@ kill 'KILL', $worker;
 $nginx->wait_log(qr/exited on signal 9/);
 EOT
 
-fails('a crashed worker', <<'EOT', qr/exited on signal 11/);
+fails('a crashed worker', <<'EOT', qr/exited on signal 11|AddressSanitizer: SEGV/);
 my ($worker) = $nginx->workers;
 kill 'SEGV', $worker;
-$nginx->wait_log(qr/exited on signal 11/);
+$nginx->wait_log(qr/exited on signal 11|AddressSanitizer: SEGV/);
 EOT
 
 ($status) = test_file('ok($nginx->kill_worker);');

@@ -97,7 +97,8 @@ for my $status (200, 500) {
     my $conn = start($body, $uri);
 
     ok($nginx->reload, 'reload');
-    is(scalar $nginx->old_workers, 1, 'an old worker is still at work');
+    ok((wait_until { $nginx->old_workers == 1 } 10),
+        'an old worker is still at work');
 
     my $r = deliver($body, $uri);
 
