@@ -46,6 +46,12 @@ my $nginx = nginx(<<EOF);
             $pass
         }
 
+        location /tolerant/to/ {
+            trove_verify on;
+            trove_tolerance off;
+            $pass
+        }
+
         location /off/to/ {
             $pass
         }
@@ -222,7 +228,9 @@ mkdir $nginx->dir . "/$_" for qw{ html html/dir };
 $nginx->write('html/dir/index', '');
 $nginx->start;
 
-for my $uri (qw{ /to /unbuffered/to /log/to /off/to /off/unbuffered/to }) {
+for my $uri (qw{ /to /unbuffered/to /tolerant/to /log/to /off/to
+    /off/unbuffered/to })
+{
     $backend->on("$uri/$_", headers => [ 'X-Accel-Redirect' => "/$_" ])
         for qw/ same again other tenant off /;
     $backend->on("$uri/named",
@@ -300,6 +308,11 @@ for my $body ($small, $spilled) {
         headers => [ 'X-Tenant' => 'other' ]), '400 /to/tenant',
         'and is another for another');
 }
+
+is(outcome('/tolerant/to/same', $small, secret => $secret, t => time() - 3600),
+    '400 /tolerant/to/same', 'what is fresh enough here is stale there');
+is(outcome('/tolerant/to/off', $small, secret => $secret, t => time() - 3600),
+    '200 /tolerant/to/off /off', 'and not where nobody asks');
 
 
 # from where nobody, or nobody in earnest, has verified
