@@ -575,8 +575,8 @@ bench_full(void)
 
     ngx_trove_zone_stat(zone, &now, &stat);
 
-    printf("full of DONE:      %4.0f ns a claim with completion, %.1f %% of the "
-           "slots used, %.1f %% of the claims evict\n", ns,
+    printf("full of DONE:      %4.0f ns a claim with completion, %.1f %% of "
+           "the slots used, %.1f %% of the claims evict\n", ns,
            100.0 * (stat.done + stat.inflight) / stat.slots,
            100.0 * (stat.evicted - was) / n);
 
