@@ -34,6 +34,7 @@ bootstrap:
 	@util/bootstrap build
 
 test: bootstrap         ## all tests, or one: T=t/foo.t or T=t/unit/foo.c
+	@util/bootstrap test
 	@$(SETTINGS) util/build
 	@$(SETTINGS) JOBS='$(JOBS)' util/test $(T)
 

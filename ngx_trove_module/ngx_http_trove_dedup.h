@@ -51,6 +51,12 @@ typedef struct {
 
 
 /*
+ * Whether a location, by the array of its modules' configurations, which has
+ * been merged, deduplicates.
+ */
+ngx_uint_t ngx_http_trove_dedup_enabled(void **loc_conf);
+
+/*
  * Sets the scopes of all locations (ngx_http_trove_dedup_loc_t), and checks
  * them; to be called when all has been merged.
  *

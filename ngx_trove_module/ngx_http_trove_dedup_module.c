@@ -14,6 +14,7 @@
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_dedup_zone.h"
+#include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_verify.h"
 
@@ -110,6 +111,14 @@ ngx_module_t  ngx_http_trove_dedup_module = {
 
 
 static ngx_str_t  ngx_http_trove_dedup_name = ngx_string("trove_dedup");
+
+static ngx_http_trove_dedup_e  ngx_http_trove_dedup_outcomes[] = {
+    NGX_HTTP_TROVE_DEDUP_NEW,                  /* NGX_TROVE_ZONE_NEW */
+    NGX_HTTP_TROVE_DEDUP_INFLIGHT,             /* NGX_TROVE_ZONE_INFLIGHT */
+    NGX_HTTP_TROVE_DEDUP_DUPLICATE,            /* NGX_TROVE_ZONE_DONE */
+    NGX_HTTP_TROVE_DEDUP_FULL                  /* NGX_TROVE_ZONE_FULL */
+};
+
 
 static ngx_str_t  ngx_http_trove_dedup_names[] = {
     ngx_null_string,
@@ -289,14 +298,16 @@ ngx_http_trove_dedup_answer(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     static ngx_str_t  inflight = ngx_string("{\"error\":\"inflight\"}");
     static ngx_str_t  full = ngx_string("{\"error\":\"zone_full\"}");
 
+    ctx->dedup = ngx_http_trove_dedup_outcomes[result];
+
+    ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_DEDUP + ctx->dedup, 1);
+
     switch (result) {
 
     case NGX_TROVE_ZONE_NEW:
-        ctx->dedup = NGX_HTTP_TROVE_DEDUP_NEW;
         return NGX_DECLINED;
 
     case NGX_TROVE_ZONE_DONE:
-        ctx->dedup = NGX_HTTP_TROVE_DEDUP_DUPLICATE;
 
         if (ngx_http_trove_answer_json(r, &json,
                                        "\"status\":\"duplicate\",\"id\":",
@@ -309,14 +320,10 @@ ngx_http_trove_dedup_answer(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
         return ngx_http_trove_answer(r, NGX_HTTP_OK, &json, 0);
 
     case NGX_TROVE_ZONE_INFLIGHT:
-        ctx->dedup = NGX_HTTP_TROVE_DEDUP_INFLIGHT;
-
         return ngx_http_trove_answer(r, NGX_HTTP_CONFLICT, &inflight,
                                      NGX_HTTP_TROVE_DEDUP_RETRY_INFLIGHT);
 
     default: /* NGX_TROVE_ZONE_FULL */
-        ctx->dedup = NGX_HTTP_TROVE_DEDUP_FULL;
-
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: no room in zone \"%V\": too many events are "
                       "being processed at once; make it larger",
@@ -377,6 +384,17 @@ ngx_http_trove_dedup_variable(ngx_http_request_t *r,
     v->not_found = 0;
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_trove_dedup_enabled(void **loc_conf)
+{
+    ngx_http_trove_dedup_loc_conf_t  *dlcf;
+
+    dlcf = loc_conf[ngx_http_trove_dedup_module.ctx_index];
+
+    return dlcf->enable == 1;
 }
 
 
@@ -457,7 +475,9 @@ ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_dedup_main_conf_t  *dmcf;
 
     if (conf->enable == NGX_CONF_UNSET) {
-        conf->enable = prev->enable == 1;
+        conf->enable = prev->enable == 1
+                       && !ngx_http_trove_metrics_exempt(
+                              ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf);
         conf->shm_zone = prev->shm_zone;
         conf->ttl = prev->ttl;
         conf->lease = prev->lease;

@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_module.h"
+#include "ngx_http_trove_shm.h"
 
 
 /* what NGINX asks of every zone, for its own header */
@@ -24,7 +25,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_trove_dedup_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
-static ngx_int_t ngx_http_trove_dedup_zone_carry(ngx_shm_zone_t *shm_zone,
+static void ngx_http_trove_dedup_zone_carry(ngx_shm_zone_t *shm_zone,
     ngx_trove_zone_t *table);
 
 
@@ -159,6 +160,50 @@ ngx_http_trove_dedup_zone_table(ngx_shm_zone_t *shm_zone)
 }
 
 
+ngx_array_t *
+ngx_http_trove_dedup_zones(ngx_pool_t *pool)
+{
+    ngx_uint_t         i;
+    ngx_array_t       *zones;
+    ngx_shm_zone_t    *zone, **z;
+    ngx_list_part_t   *part;
+
+    zones = ngx_array_create(pool, 4, sizeof(ngx_shm_zone_t *));
+    if (zones == NULL) {
+        return NULL;
+    }
+
+    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
+    zone = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            zone = part->elts;
+            i = 0;
+        }
+
+        if (zone[i].init != ngx_http_trove_dedup_zone_init) {
+            continue;
+        }
+
+        z = ngx_array_push(zones);
+        if (z == NULL) {
+            return NULL;
+        }
+
+        *z = &zone[i];
+    }
+
+    return zones;
+}
+
+
 void
 ngx_http_trove_dedup_zone_now(ngx_trove_zone_now_t *now)
 {
@@ -224,55 +269,28 @@ ngx_http_trove_dedup_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     shpool->data = zone->table;
 
-    return ngx_http_trove_dedup_zone_carry(shm_zone, zone->table);
+    ngx_http_trove_dedup_zone_carry(shm_zone, zone->table);
+
+    return NGX_OK;
 }
 
 
-/*
- * Of a zone whose size has changed NGINX gives the new one nothing; the old one
- * is still mapped, and in use by the old workers, as long as the old cycle is.
- */
-
-static ngx_int_t
+static void
 ngx_http_trove_dedup_zone_carry(ngx_shm_zone_t *shm_zone,
     ngx_trove_zone_t *table)
 {
-    ngx_uint_t                    i, lost;
+    ngx_uint_t                    lost;
     ngx_shm_zone_t               *old;
-    ngx_list_part_t              *part;
     ngx_trove_zone_now_t          now;
     ngx_http_trove_dedup_zone_t  *ozone;
 
-    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
-    old = part->elts;
+    old = ngx_http_trove_shm_old(shm_zone);
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NGX_OK;
-            }
-
-            part = part->next;
-            old = part->elts;
-            i = 0;
-        }
-
-        if (old[i].tag == shm_zone->tag
-            && old[i].shm.name.len == shm_zone->shm.name.len
-            && ngx_strncmp(old[i].shm.name.data, shm_zone->shm.name.data,
-                           shm_zone->shm.name.len)
-               == 0)
-        {
-            break;
-        }
+    if (old == NULL) {
+        return;
     }
 
-    ozone = old[i].data;
-
-    if (&old[i] == shm_zone || ozone == NULL || ozone->table == NULL) {
-        return NGX_OK;
-    }
+    ozone = old->data;
 
     ngx_http_trove_dedup_zone_now(&now);
 
@@ -282,6 +300,4 @@ ngx_http_trove_dedup_zone_carry(ngx_shm_zone_t *shm_zone,
                   "trove: zone \"%V\" has another size, its events were "
                   "carried over, but for %ui without room",
                   &shm_zone->shm.name, lost);
-
-    return NGX_OK;
 }

@@ -32,6 +32,14 @@ ngx_uint_t ngx_http_trove_dedup_zone_declared(ngx_shm_zone_t *shm_zone);
 /* The table of a zone, in a worker. */
 ngx_trove_zone_t *ngx_http_trove_dedup_zone_table(ngx_shm_zone_t *shm_zone);
 
+/*
+ * All zones that are declared in the running configuration: an array of
+ * ngx_shm_zone_t *, in the pool.
+ *
+ * NULL  out of memory
+ */
+ngx_array_t *ngx_http_trove_dedup_zones(ngx_pool_t *pool);
+
 /* What time it is for a table. */
 void ngx_http_trove_dedup_zone_now(ngx_trove_zone_now_t *now);
 

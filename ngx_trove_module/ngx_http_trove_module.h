@@ -19,6 +19,7 @@
 
 
 extern ngx_module_t  ngx_http_trove_module;
+extern ngx_module_t  ngx_http_trove_metrics_module;
 extern ngx_module_t  ngx_http_trove_dedup_module;
 extern ngx_module_t  ngx_http_trove_verify_module;
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_conf.h"
 
@@ -49,6 +50,15 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_verify_loc_conf_t  *conf = child;
 
     ngx_http_core_loc_conf_t  *clcf;
+
+    if (conf->mode == NGX_CONF_UNSET_UINT
+        && ngx_http_trove_metrics_exempt(
+               ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf))
+    {
+        /* who asks for metrics signs nothing */
+
+        conf->mode = NGX_HTTP_TROVE_VERIFY_OFF;
+    }
 
     ngx_conf_merge_uint_value(conf->mode, prev->mode,
                               NGX_HTTP_TROVE_VERIFY_OFF);

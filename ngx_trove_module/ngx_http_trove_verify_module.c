@@ -12,6 +12,7 @@
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_headers.h"
+#include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret.h"
 #include "ngx_http_trove_verify.h"
@@ -32,6 +33,7 @@ typedef struct {
     ngx_trove_signature_t      signature;
     ngx_trove_mac_t           *mac;
     ngx_http_trove_keys_t      keys;
+    uint64_t                   spent;          /* nanoseconds */
     unsigned                   fed:1;
     unsigned                   complete:1;
 } ngx_http_trove_verify_ctx_t;
@@ -137,6 +139,7 @@ static ngx_http_request_body_filter_pt   ngx_http_next_request_body_filter;
 static ngx_int_t
 ngx_http_trove_verify_handler(ngx_http_request_t *r)
 {
+    uint64_t                           start;
     ngx_int_t                          rc;
     ngx_http_trove_ctx_t              *ctx;
     ngx_trove_signature_t              signature;
@@ -198,9 +201,14 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
         return rc;
     }
 
+    start = ngx_http_trove_metrics_clock();
+
     if (ngx_http_trove_verify_body(r, vctx, ctx, &verdict) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_VERIFY_NS,
+                     vctx->spent + ngx_http_trove_metrics_clock() - start);
 
     return ngx_http_trove_verify_conclude(r, vlcf, ctx, verdict);
 }
@@ -336,6 +344,7 @@ ngx_http_trove_verify_start(ngx_http_request_t *r,
 
     vctx->signature = *signature;
     vctx->mac = NULL;
+    vctx->spent = 0;
     vctx->fed = 0;
     vctx->complete = 0;
     vctx->keys.nkeys = 0;
@@ -473,6 +482,8 @@ ngx_http_trove_verify_conclude(ngx_http_request_t *r,
     ctx->verdict = verdict;
     ctx->secrets = vlcf->secrets;
 
+    ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_VERDICT + verdict, 1);
+
     if (verdict == NGX_HTTP_TROVE_VERDICT_OK) {
         ctx->published = 1;
 
@@ -513,6 +524,7 @@ ngx_http_trove_verify_cleanup(void *data)
 static ngx_int_t
 ngx_http_trove_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
+    uint64_t                      start;
     ngx_buf_t                    *b;
     ngx_chain_t                  *cl;
     ngx_http_trove_verify_ctx_t  *vctx;
@@ -520,6 +532,8 @@ ngx_http_trove_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     vctx = ngx_http_get_module_ctx(r, ngx_http_trove_verify_module);
 
     if (vctx && vctx->mac && !vctx->complete) {
+
+        start = ngx_http_trove_metrics_clock();
 
         for (cl = in; cl; cl = cl->next) {
             b = cl->buf;
@@ -537,6 +551,8 @@ ngx_http_trove_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
                 vctx->complete = 1;
             }
         }
+
+        vctx->spent += ngx_http_trove_metrics_clock() - start;
     }
 
     return ngx_http_next_request_body_filter(r, in);
@@ -564,6 +580,8 @@ ngx_http_trove_verify_header_filter(ngx_http_request_t *r)
         ctx = ngx_http_trove_ctx_find(r);
 
         if (ctx == NULL || ctx->verdict == NGX_HTTP_TROVE_VERDICT_NONE) {
+            ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNVERIFIED, 1);
+
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                           "trove: %ui leaves a location with "
                           "\"trove_verify on\" without a verification; is "

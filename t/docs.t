@@ -217,7 +217,7 @@ sub directives {
         my $section = $sections{$directive};
 
         ok($section, "$directive is documented") or next;
-        like($section, qr/^\| Syntax: \| .*`\Q$directive\E [^`]+;`/m,
+        like($section, qr/^\| Syntax: \| .*`\Q$directive\E(?: [^`]+)?;`/m,
             "$directive: its syntax");
         like($section, qr/^\| Default: \| (?:`\Q$directive\E [^`]+;`|-) \|$/m,
             "$directive: its default");
@@ -234,6 +234,16 @@ sub directives {
         'no other directive is documented');
 
     # what an example or a text says is there
+
+    for my $source (@sources) {
+        $known{$_} = 'metric' for $text{$source} =~
+            /ngx_http_trove_metrics_head\(&?text, "(\w+)"/g;
+    }
+
+    for my $metric (grep { $known{$_} eq 'metric' } sort keys %known) {
+        like($page{operations}, qr/^\| `\Q$metric\E` \|/m,
+            "the metric $metric is documented");
+    }
 
     for my $page (@pages) {
         my %other = map { $_ => 1 } grep { !$known{$_} }

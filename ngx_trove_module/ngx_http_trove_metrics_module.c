@@ -1,0 +1,507 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_module.h"
+#include "ngx_http_trove_shm.h"
+#include "ngx_http_trove_verify.h"
+
+
+/* what NGINX's slab allocator needs for itself, generously */
+#define NGX_HTTP_TROVE_METRICS_SLAB  65536
+
+
+typedef struct {
+    ngx_array_t               locs;      /* ngx_http_trove_metrics_loc_t */
+    ngx_array_t               all;       /* ngx_http_trove_metrics_merged_t */
+} ngx_http_trove_metrics_main_conf_t;
+
+
+typedef struct ngx_http_trove_metrics_loc_conf_s
+    ngx_http_trove_metrics_loc_conf_t;
+
+struct ngx_http_trove_metrics_loc_conf_s {
+    ngx_flag_t                          enable;
+    ngx_uint_t                          index;     /* in locs; -1: none */
+
+    /* an "if" or "limit_except" block belongs to its location */
+    ngx_http_trove_metrics_loc_conf_t  *outer;
+};
+
+
+typedef struct {
+    ngx_http_trove_metrics_loc_conf_t  *conf;
+    ngx_http_core_srv_conf_t           *cscf;
+    void                              **loc_conf;
+} ngx_http_trove_metrics_merged_t;
+
+
+/* the data of the shared memory zone */
+typedef struct {
+    ngx_trove_metrics_t                 *table;
+    ngx_uint_t                           n;
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+} ngx_http_trove_metrics_zone_t;
+
+
+static ngx_int_t ngx_http_trove_metrics_handler(ngx_http_request_t *r);
+
+static void *ngx_http_trove_metrics_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_trove_metrics_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static char *ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_trove_metrics_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_trove_metrics_locs(ngx_conf_t *cf,
+    ngx_http_trove_metrics_main_conf_t *mmcf);
+static ngx_int_t ngx_http_trove_metrics_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
+static void ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone);
+
+
+static ngx_command_t  ngx_http_trove_metrics_commands[] = {
+
+    { ngx_string("trove_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_trove_metrics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_trove_metrics_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_trove_metrics_init,           /* postconfiguration */
+
+    ngx_http_trove_metrics_create_main_conf, /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_trove_metrics_create_loc_conf, /* create location configuration */
+    ngx_http_trove_metrics_merge_loc_conf  /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_trove_metrics_module = {
+    NGX_MODULE_V1,
+    &ngx_http_trove_metrics_module_ctx,    /* module context */
+    ngx_http_trove_metrics_commands,       /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_str_t  ngx_http_trove_metrics_name = ngx_string("trove metrics");
+
+
+void
+ngx_http_trove_metrics_add(ngx_http_request_t *r, ngx_uint_t counter,
+    uint64_t n)
+{
+    ngx_http_trove_metrics_loc_t        *locs;
+    ngx_http_trove_metrics_loc_conf_t   *mlcf;
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_metrics_module);
+
+    if (mlcf->index == NGX_CONF_UNSET_UINT) {
+        return;
+    }
+
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_metrics_module);
+    locs = mmcf->locs.elts;
+
+    if (locs[mlcf->index].set) {
+        ngx_trove_metrics_add(locs[mlcf->index].set, ngx_worker, counter, n);
+    }
+}
+
+
+uint64_t
+ngx_http_trove_metrics_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+
+ngx_uint_t
+ngx_http_trove_metrics_exempt(void **loc_conf)
+{
+    ngx_http_trove_metrics_loc_conf_t  *mlcf;
+
+    mlcf = loc_conf[ngx_http_trove_metrics_module.ctx_index];
+
+    return mlcf->enable;
+}
+
+
+static ngx_int_t
+ngx_http_trove_metrics_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                            rc;
+    ngx_buf_t                           *b;
+    ngx_chain_t                          out;
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_metrics_module);
+
+    b = ngx_http_trove_metrics_text(r->pool, mmcf->locs.elts,
+                                    mmcf->locs.nelts);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_str_set(&r->headers_out.content_type, "text/plain; version=0.0.4");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = b->last - b->pos;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static void *
+ngx_http_trove_metrics_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_metrics_main_conf_t  *conf;
+
+    conf = ngx_palloc(cf->pool, sizeof(ngx_http_trove_metrics_main_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&conf->locs, cf->pool, 4,
+                       sizeof(ngx_http_trove_metrics_loc_t))
+        != NGX_OK
+        || ngx_array_init(&conf->all, cf->pool, 16,
+                          sizeof(ngx_http_trove_metrics_merged_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return conf;
+}
+
+
+static void *
+ngx_http_trove_metrics_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_metrics_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_metrics_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->enable = 0;
+     *     conf->outer = NULL;
+     */
+
+    conf->index = NGX_CONF_UNSET_UINT;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_trove_metrics_loc_conf_t *prev = parent;
+    ngx_http_trove_metrics_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t            *clcf;
+    ngx_http_trove_metrics_merged_t     *merged;
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->enable && clcf->handler != ngx_http_trove_metrics_handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"trove_metrics\" in location \"%V\" has another "
+                           "handler beside it, give it a location of its own",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (clcf->noname) {
+        conf->outer = prev;
+        conf->enable = prev->enable;
+    }
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_trove_metrics_module);
+
+    merged = ngx_array_push(&mmcf->all);
+    if (merged == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    merged->conf = conf;
+    merged->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    merged->loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_metrics_loc_conf_t *mlcf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (mlcf->enable) {
+        return "is duplicate";
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"trove_metrics\" in location \"%V\" has another "
+                           "handler beside it, give it a location of its own",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->handler = ngx_http_trove_metrics_handler;
+    mlcf->enable = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_metrics_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                           n;
+    ngx_shm_zone_t                      *shm_zone;
+    ngx_http_trove_metrics_zone_t       *zone;
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_trove_metrics_module);
+
+    if (ngx_http_trove_metrics_locs(cf, mmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (mmcf->locs.nelts == 0) {
+        return NGX_OK;
+    }
+
+    /* with room to grow: a zone of the same size is shared over a reload */
+
+    for (n = 32; n < 2 * mmcf->locs.nelts; n *= 2) { /* void */ }
+
+    shm_zone = ngx_shared_memory_add(cf, &ngx_http_trove_metrics_name,
+                                     ngx_trove_metrics_size(n)
+                                     + NGX_HTTP_TROVE_METRICS_SLAB,
+                                     &ngx_http_trove_metrics_module);
+    if (shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_metrics_zone_t));
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->n = n;
+    zone->mmcf = mmcf;
+
+    shm_zone->init = ngx_http_trove_metrics_init_zone;
+    shm_zone->data = zone;
+
+    return NGX_OK;
+}
+
+
+/* the locations in which there is anything to count */
+
+static ngx_int_t
+ngx_http_trove_metrics_locs(ngx_conf_t *cf,
+    ngx_http_trove_metrics_main_conf_t *mmcf)
+{
+    ngx_uint_t                        i;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_trove_verify_info_t      info;
+    ngx_http_trove_metrics_loc_t     *loc;
+    ngx_http_trove_metrics_merged_t  *merged;
+
+    merged = mmcf->all.elts;
+
+    for (i = 0; i < mmcf->all.nelts; i++) {
+
+        if (merged[i].conf->outer) {
+
+            /* outer ones come first */
+
+            merged[i].conf->index = merged[i].conf->outer->index;
+            continue;
+        }
+
+        ngx_http_trove_verify_info(merged[i].loc_conf, &info);
+
+        if (info.mode == NGX_HTTP_TROVE_VERIFY_OFF
+            && !ngx_http_trove_dedup_enabled(merged[i].loc_conf))
+        {
+            continue;
+        }
+
+        loc = ngx_array_push(&mmcf->locs);
+        if (loc == NULL) {
+            return NGX_ERROR;
+        }
+
+        clcf = merged[i].loc_conf[ngx_http_core_module.ctx_index];
+
+        loc->server = merged[i].cscf->server_name;
+        loc->location = clcf->name;
+        loc->loc_conf = merged[i].loc_conf;
+        loc->set = NULL;
+        loc->repeated = 0;
+
+        merged[i].conf->index = mmcf->locs.nelts - 1;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Runs before it is certain that the new configuration will be used: it may add
+ * sets, which harm nobody.
+ */
+
+static ngx_int_t
+ngx_http_trove_metrics_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_trove_metrics_zone_t *ozone = data;
+
+    void                           *addr;
+    ngx_shm_zone_t                 *old;
+    ngx_slab_pool_t                *shpool;
+    ngx_http_trove_metrics_zone_t  *zone;
+
+    zone = shm_zone->data;
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (ozone) {
+        zone->table = ozone->table;
+
+    } else if (shm_zone->shm.exists) {
+        zone->table = shpool->data;
+
+    } else {
+        addr = ngx_slab_alloc(shpool, ngx_trove_metrics_size(zone->n));
+        if (addr == NULL) {
+            return NGX_ERROR;
+        }
+
+        zone->table = ngx_trove_metrics_create(addr, zone->n);
+        shpool->data = zone->table;
+
+        old = ngx_http_trove_shm_old(shm_zone);
+
+        if (old) {
+            ozone = old->data;
+            ngx_trove_metrics_copy(zone->table, ozone->table);
+        }
+    }
+
+    ngx_http_trove_metrics_sets(shm_zone);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone)
+{
+    u_char                         *p, buf[1024];
+    ngx_str_t                       name;
+    ngx_uint_t                      i, n;
+    ngx_http_trove_metrics_loc_t   *loc;
+    ngx_http_trove_metrics_zone_t  *zone;
+
+    zone = shm_zone->data;
+    loc = zone->mmcf->locs.elts;
+
+    for (i = 0; i < zone->mmcf->locs.nelts; i++) {
+
+        p = ngx_snprintf(buf, sizeof(buf), "%V%Z%V", &loc[i].server,
+                         &loc[i].location);
+        name.data = buf;
+        name.len = p - buf;
+
+        loc[i].set = ngx_trove_metrics_set(zone->table, &name);
+
+        if (loc[i].set == NULL) {
+            ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
+                          "trove: no room for the metrics of location \"%V\", "
+                          "reloads have brought too many others; restart to "
+                          "have it counted", &loc[i].location);
+        }
+
+        for (n = 0; n < i; n++) {
+            if (loc[n].set == loc[i].set) {
+                loc[i].repeated = 1;
+                break;
+            }
+        }
+    }
+}
