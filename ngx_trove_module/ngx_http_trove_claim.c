@@ -34,8 +34,9 @@ static void ngx_http_trove_claim_renew(ngx_event_t *ev);
 
 
 /* of this process */
-static ngx_queue_t  ngx_http_trove_claims;
-static ngx_event_t  ngx_http_trove_claim_timer;
+static ngx_queue_t       ngx_http_trove_claims;
+static ngx_event_t       ngx_http_trove_claim_timer;
+static ngx_connection_t  ngx_http_trove_claim_dummy;    /* for the log */
 
 
 ngx_int_t
@@ -207,10 +208,11 @@ ngx_http_trove_claim_init(ngx_cycle_t *cycle)
     ngx_queue_init(&ngx_http_trove_claims);
 
     ngx_memzero(&ngx_http_trove_claim_timer, sizeof(ngx_event_t));
+    ngx_http_trove_claim_dummy.fd = (ngx_socket_t) -1;
 
     ngx_http_trove_claim_timer.handler = ngx_http_trove_claim_renew;
     ngx_http_trove_claim_timer.log = cycle->log;
-    ngx_http_trove_claim_timer.data = &ngx_http_trove_claim_timer;
+    ngx_http_trove_claim_timer.data = &ngx_http_trove_claim_dummy;
 
     /* it runs as long as there are requests, it must not keep a worker */
 

@@ -72,7 +72,9 @@ typedef struct {
     /* by the verify module: who signed when, and what came of it */
     ngx_http_trove_verdict_e   verdict;
     void                      *secrets;       /* that the verdict is about */
+    ngx_str_t                  whose;         /* digest of those of variables */
     int64_t                    timestamp;
+    int64_t                    arrived;       /* when it was looked at first */
 
     /* by the dedup module */
     ngx_http_trove_dedup_e     dedup;

@@ -17,8 +17,9 @@
 
 /*
  * A key without "key=" is the digest of the scope, the event's id and, where a
- * secret holds variables, a NUL and the URI.  With "key=" it is zeroes and the
- * value.
+ * secret holds variables, a NUL, the URI, and a digest of what they gave: not
+ * all that tells tenants apart is in the URI, and a "rewrite" may have changed
+ * it.  With "key=" it is zeroes and the value.
  */
 
 #define NGX_HTTP_TROVE_DEDUP_SCOPE  16
@@ -35,7 +36,7 @@ struct ngx_http_trove_dedup_loc_conf_s {
     ngx_http_complex_value_t         *key;     /* NULL: the default */
 
     u_char                            scope[NGX_HTTP_TROVE_DEDUP_SCOPE];
-    unsigned                          uri:1;   /* is part of the key */
+    unsigned                          varies:1;    /* a secret does */
 
     /* an "if" or "limit_except" block belongs to its location */
     ngx_http_trove_dedup_loc_conf_t  *outer;

@@ -22,6 +22,9 @@
 #define NGX_HTTP_TROVE_DEDUP_TTL    86400
 #define NGX_HTTP_TROVE_DEDUP_LEASE  60
 
+/* how often state files are written to the disk, milliseconds */
+#define NGX_HTTP_TROVE_DEDUP_SYNC   1000
+
 /* when a sender should try again, seconds */
 #define NGX_HTTP_TROVE_DEDUP_RETRY_INFLIGHT  5
 #define NGX_HTTP_TROVE_DEDUP_RETRY_FULL      10
@@ -56,6 +59,7 @@ static char *ngx_http_trove_dedup_time(ngx_conf_t *cf, ngx_str_t *param,
     size_t prefix, time_t max, time_t *time);
 static ngx_int_t ngx_http_trove_dedup_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_trove_dedup_init_process(ngx_cycle_t *cycle);
+static void ngx_http_trove_dedup_sync(ngx_event_t *ev);
 static void ngx_http_trove_dedup_exit_process(ngx_cycle_t *cycle);
 
 
@@ -100,7 +104,7 @@ ngx_module_t  ngx_http_trove_dedup_module = {
     ngx_http_trove_dedup_commands,         /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_trove_dedup_zone_init_module, /* init module */
     ngx_http_trove_dedup_init_process,     /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -127,6 +131,10 @@ static ngx_str_t  ngx_http_trove_dedup_names[] = {
     ngx_string("inflight"),
     ngx_null_string                            /* full: nothing was found */
 };
+
+
+static ngx_event_t       ngx_http_trove_dedup_sync_timer;
+static ngx_connection_t  ngx_http_trove_dedup_sync_dummy;    /* for the log */
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -259,7 +267,8 @@ ngx_http_trove_dedup_key(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    len = NGX_HTTP_TROVE_DEDUP_SCOPE + value.len + 1 + r->uri.len;
+    len = NGX_HTTP_TROVE_DEDUP_SCOPE + value.len + 1 + r->uri.len
+          + ctx->whose.len;
 
     buf = ngx_pnalloc(r->pool, len);
     if (buf == NULL) {
@@ -275,12 +284,13 @@ ngx_http_trove_dedup_key(ngx_http_request_t *r,
 
     p = ngx_cpymem(buf + NGX_HTTP_TROVE_DEDUP_SCOPE, value.data, value.len);
 
-    if (dlcf->key == NULL && dlcf->uri) {
+    if (dlcf->key == NULL && dlcf->varies) {
 
         /* an id has no control characters: this cannot be read another way */
 
         *p++ = '\0';
         p = ngx_cpymem(p, r->uri.data, r->uri.len);
+        p = ngx_cpymem(p, ctx->whose.data, ctx->whose.len);
     }
 
     ngx_memzero(key, sizeof(ngx_trove_zone_key_t));
@@ -454,7 +464,7 @@ ngx_http_trove_dedup_create_loc_conf(ngx_conf_t *cf)
      *     conf->lease = 0;
      *     conf->key = NULL;
      *     conf->scope
-     *     conf->uri = 0;
+     *     conf->varies = 0;
      *     conf->outer = NULL;
      */
 
@@ -683,7 +693,34 @@ ngx_http_trove_dedup_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_trove_claim_init(cycle);
 
+    if (ngx_worker == 0 && (ngx_process == NGX_PROCESS_WORKER
+                            || ngx_process == NGX_PROCESS_SINGLE))
+    {
+        ngx_http_trove_dedup_sync_dummy.fd = (ngx_socket_t) -1;
+
+        ngx_http_trove_dedup_sync_timer.handler = ngx_http_trove_dedup_sync;
+        ngx_http_trove_dedup_sync_timer.log = cycle->log;
+        ngx_http_trove_dedup_sync_timer.data = &ngx_http_trove_dedup_sync_dummy;
+        ngx_http_trove_dedup_sync_timer.cancelable = 1;
+
+        ngx_add_timer(&ngx_http_trove_dedup_sync_timer,
+                      NGX_HTTP_TROVE_DEDUP_SYNC);
+    }
+
     return NGX_OK;
+}
+
+
+/* of state files, so that a power cut loses a second or two, not thirty */
+
+static void
+ngx_http_trove_dedup_sync(ngx_event_t *ev)
+{
+    ngx_http_trove_dedup_zone_sync();
+
+    if (!ngx_exiting) {
+        ngx_add_timer(ev, NGX_HTTP_TROVE_DEDUP_SYNC);
+    }
 }
 
 

@@ -66,14 +66,27 @@ ngx_http_trove_dedup_scope(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
     clcf = ngx_http_trove_dedup_clcf(loc);
 
     ngx_http_trove_verify_info(loc->loc_conf, &info);
-    conf->uri = info.varies;
+    conf->varies = info.varies;
 
     if (conf->outer) {
 
         /* outer ones come first */
 
+        conf->enable = conf->outer->enable;
+
         ngx_memcpy(conf->scope, conf->outer->scope,
                    NGX_HTTP_TROVE_DEDUP_SCOPE);
+        return NGX_OK;
+    }
+
+    if (clcf->name.len == 0 && conf->key == NULL) {
+
+        /*
+         * What matches no location can only go on to one: it is deduplicated
+         * there.  Here servers of one name could not be told apart.
+         */
+
+        conf->enable = 0;
         return NGX_OK;
     }
 

@@ -40,6 +40,18 @@ ngx_trove_zone_t *ngx_http_trove_dedup_zone_table(ngx_shm_zone_t *shm_zone);
  */
 ngx_array_t *ngx_http_trove_dedup_zones(ngx_pool_t *pool);
 
+/*
+ * Opens, makes or resizes the state files of a configuration that is going to
+ * be used: to be called as "init module".
+ *
+ * NGX_OK
+ * NGX_ERROR  logged; only at the start
+ */
+ngx_int_t ngx_http_trove_dedup_zone_init_module(ngx_cycle_t *cycle);
+
+/* Has the system begin to write all state files to the disk. */
+void ngx_http_trove_dedup_zone_sync(void);
+
 /* What time it is for a table. */
 void ngx_http_trove_dedup_zone_now(ngx_trove_zone_now_t *now);
 

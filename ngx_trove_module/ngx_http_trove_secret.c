@@ -8,6 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <openssl/sha.h>
+
 #include "ngx_http_trove_secret.h"
 
 
@@ -33,6 +35,8 @@ static char *ngx_http_trove_secret_room(ngx_conf_t *cf,
     ngx_http_trove_secrets_t *secrets);
 static ngx_int_t ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
     ngx_http_complex_value_t *cv, ngx_str_t *value);
+static void ngx_http_trove_secret_digest(ngx_http_trove_keys_t *keys,
+    ngx_str_t *value);
 static void ngx_http_trove_secret_cleanup(void *data);
 
 
@@ -404,6 +408,14 @@ ngx_http_trove_secret_value(ngx_conf_t *cf, ngx_http_trove_secrets_t *secrets,
         return NGX_CONF_ERROR;
     }
 
+    if (value->data[0] == '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the secret in \"%V\" is a path, say \"%V "
+                           "file:PATH\"; if it does begin with \"/\", put it "
+                           "into a file", &cmd[0], &cmd[0]);
+        return NGX_CONF_ERROR;
+    }
+
     if (ngx_http_script_variables_count(value) == 0) {
         return ngx_http_trove_secret_key(cf, secrets, value->data, value->len);
     }
@@ -495,6 +507,7 @@ ngx_http_trove_secret_keys(ngx_http_request_t *r,
 
     keys->nkeys = 0;
     keys->nshared = 0;
+    ngx_memzero(keys->digest, NGX_HTTP_TROVE_SECRET_DIGEST);
 
     if (secrets == NULL) {
         return NGX_OK;
@@ -515,6 +528,8 @@ ngx_http_trove_secret_keys(ngx_http_request_t *r,
         if (ngx_http_trove_secret_evaluate(r, &cv[i], &value) != NGX_OK) {
             return NGX_ERROR;
         }
+
+        ngx_http_trove_secret_digest(keys, &value);
 
         if (value.len == 0) {
             continue;
@@ -556,6 +571,22 @@ ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
     log->log_level = level;
 
     return rc;
+}
+
+
+/* hashed one by one: where a value ends is a part of the digest */
+
+static void
+ngx_http_trove_secret_digest(ngx_http_trove_keys_t *keys, ngx_str_t *value)
+{
+    u_char  buf[2 * NGX_HTTP_TROVE_SECRET_DIGEST];
+
+    ngx_memcpy(buf, keys->digest, NGX_HTTP_TROVE_SECRET_DIGEST);
+
+    (void) SHA256(value->data, value->len, buf + NGX_HTTP_TROVE_SECRET_DIGEST);
+    (void) SHA256(buf, sizeof(buf), keys->digest);
+
+    ngx_explicit_memzero(buf, sizeof(buf));
 }
 
 

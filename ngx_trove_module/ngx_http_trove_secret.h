@@ -16,7 +16,9 @@
 
 
 /* the secrets that are good in one place at the same time */
-#define NGX_HTTP_TROVE_SECRETS_MAX  16
+#define NGX_HTTP_TROVE_SECRETS_MAX    16
+
+#define NGX_HTTP_TROVE_SECRET_DIGEST  32
 
 
 typedef struct {
@@ -29,6 +31,10 @@ typedef struct {
 typedef struct {
     ngx_uint_t        nkeys;
     ngx_uint_t        nshared;       /* the first of them belong to the cycle */
+
+    /* of all that variables gave: tells those apart who have other secrets */
+    u_char            digest[NGX_HTTP_TROVE_SECRET_DIGEST];
+
     ngx_trove_key_t  *keys[NGX_HTTP_TROVE_SECRETS_MAX];
 } ngx_http_trove_keys_t;
 

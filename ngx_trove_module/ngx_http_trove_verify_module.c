@@ -44,9 +44,9 @@ static ngx_int_t ngx_http_trove_verify_known(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx);
 static ngx_http_trove_verdict_e ngx_http_trove_verify_header(
     ngx_http_request_t *r, ngx_http_trove_verify_loc_conf_t *vlcf,
-    ngx_trove_signature_t *signature);
+    ngx_http_trove_ctx_t *ctx, ngx_trove_signature_t *signature);
 static void ngx_http_trove_verify_log_stale(ngx_http_request_t *r,
-    ngx_http_trove_verify_loc_conf_t *vlcf, int64_t timestamp);
+    ngx_http_trove_verify_loc_conf_t *vlcf, int64_t age);
 static ngx_int_t ngx_http_trove_verify_start(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_trove_signature_t *signature,
     ngx_http_trove_verify_ctx_t **vctx);
@@ -161,6 +161,10 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ctx->arrived == 0) {
+        ctx->arrived = ngx_time();
+    }
+
     vctx = ngx_http_get_module_ctx(r, ngx_http_trove_verify_module);
 
     if (vctx == NULL) {
@@ -170,7 +174,7 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
             return rc;
         }
 
-        verdict = ngx_http_trove_verify_header(r, vlcf, &signature);
+        verdict = ngx_http_trove_verify_header(r, vlcf, ctx, &signature);
 
         if (verdict == NGX_HTTP_TROVE_VERDICT_NONE) {
             ctx->timestamp = signature.timestamp;
@@ -181,7 +185,11 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
                 return NGX_HTTP_INTERNAL_SERVER_ERROR;
             }
 
-            if (rc == NGX_DECLINED) {
+            if (rc == NGX_OK) {
+                ctx->whose.data = vctx->keys.digest;
+                ctx->whose.len = NGX_HTTP_TROVE_SECRET_DIGEST;
+
+            } else {
                 ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                               "trove: event refused, no_secret: all of "
                               "\"trove_secret\" is empty for this request");
@@ -228,7 +236,10 @@ ngx_http_trove_verify_known(ngx_http_request_t *r,
     {
         signature.timestamp = ctx->timestamp;
 
-        if (ngx_trove_signature_fresh(&signature, ngx_time(), vlcf->tolerance)
+        /* what the request has done since does not make it any older */
+
+        if (ngx_trove_signature_fresh(&signature, ctx->arrived,
+                                      vlcf->tolerance)
             == NGX_OK)
         {
             return NGX_DECLINED;
@@ -258,7 +269,8 @@ ngx_http_trove_verify_known(ngx_http_request_t *r,
 
 static ngx_http_trove_verdict_e
 ngx_http_trove_verify_header(ngx_http_request_t *r,
-    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_trove_signature_t *signature)
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx,
+    ngx_trove_signature_t *signature)
 {
     ngx_int_t         rc;
     ngx_str_t         value;
@@ -289,10 +301,11 @@ ngx_http_trove_verify_header(ngx_http_request_t *r,
         return NGX_HTTP_TROVE_VERDICT_MALFORMED;
     }
 
-    if (ngx_trove_signature_fresh(signature, ngx_time(), vlcf->tolerance)
+    if (ngx_trove_signature_fresh(signature, ctx->arrived, vlcf->tolerance)
         != NGX_OK)
     {
-        ngx_http_trove_verify_log_stale(r, vlcf, signature->timestamp);
+        ngx_http_trove_verify_log_stale(r, vlcf,
+                                        ctx->arrived - signature->timestamp);
 
         return NGX_HTTP_TROVE_VERDICT_STALE;
     }
@@ -303,12 +316,8 @@ ngx_http_trove_verify_header(ngx_http_request_t *r,
 
 static void
 ngx_http_trove_verify_log_stale(ngx_http_request_t *r,
-    ngx_http_trove_verify_loc_conf_t *vlcf, int64_t timestamp)
+    ngx_http_trove_verify_loc_conf_t *vlcf, int64_t age)
 {
-    int64_t  age;
-
-    age = ngx_time() - timestamp;
-
     if (age > 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: event refused, stale: signed %L s ago, "

@@ -74,15 +74,13 @@ for my $size (qw/ 0 1 1k 31k /) {
 
 for my $parameter (qw/ events zon=e:1m size=1m E:1m off /) {
     refused("trove_dedup_zone $parameter;", '',
-        qq{unknown or repeated parameter "$parameter" in "trove_dedup_zone", }
-        . $usage);
+        qq{unknown, empty or repeated parameter "$parameter" in }
+        . qq{"trove_dedup_zone", say "zone=NAME:SIZE [state=PATH]"});
 }
 
 refused('trove_dedup_zone zone=e:1m zone=f:1m;', '',
-    qq{unknown or repeated parameter "zone=f:1m" in "trove_dedup_zone", }
-    . $usage);
-refused('trove_dedup_zone zone=e:1m state=/var/lib/e;', '',
-    '"state=" in "trove_dedup_zone" is not supported yet, remove it');
+    'unknown, empty or repeated parameter "zone=f:1m" in "trove_dedup_zone", '
+    . 'say "zone=NAME:SIZE [state=PATH]"');
 refused('trove_dedup_zone;', '',
     'invalid number of arguments in "trove_dedup_zone" directive');
 refused('', 'trove_dedup_zone zone=e:1m;',

@@ -364,7 +364,7 @@ sub messages {
             # %V and the like stand for something
 
             my $pattern = join '[^`,;]+?', map { quotemeta }
-                split /%(?:ui|uz|Td|[VsdLTi])/, $message, -1;
+                split /%(?:ui|uz|uL|Td|[VsdLTi])/, $message, -1;
 
             my @found = grep { $_->{text} =~ /^$pattern$/ } @documented;
 
