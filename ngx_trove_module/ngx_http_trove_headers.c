@@ -103,6 +103,10 @@ ngx_http_trove_headers_set(ngx_http_request_t *r, ngx_str_t *key,
             continue;
         }
 
+        /* before a redirect, FastCGI and its kin may have linked the copies */
+
+        ngx_http_trove_header_end(&h[i]);
+
         if (n++ == 0) {
             h[i].key = *key;
             h[i].lowcase_key = lowcase->data;
