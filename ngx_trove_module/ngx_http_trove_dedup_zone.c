@@ -534,7 +534,20 @@ ngx_http_trove_dedup_zone_init_module(ngx_cycle_t *cycle)
             zone->state = ngx_http_trove_state_open(&zone->path, zone->size,
                                                     cycle->log);
             if (zone->state == NULL) {
-                return NGX_ERROR;
+
+                /* at a reload, an error is the end of the running server */
+
+                if (ngx_is_init_cycle(ngx_cycle)
+                    || ngx_http_trove_dedup_zone_memory(z[i]) != NGX_OK)
+                {
+                    return NGX_ERROR;
+                }
+
+                ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                              "trove: zone \"%V\" is in memory until the next "
+                              "start, its state file cannot be opened",
+                              &z[i]->shm.name);
+                continue;
             }
 
         } else {
