@@ -122,8 +122,9 @@ ngx_trove_zone_complete(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_pair_t  pair;
     ngx_trove_zone_slot_t  slot;
 
-    word = ngx_trove_zone_word_completed(key, (uint32_t) now->wall,
-                                         ngx_trove_zone_ttl_encode(ttl));
+    word = ngx_trove_zone_word_dated(key, NGX_TROVE_ZONE_COMPLETED,
+                                     (uint32_t) now->wall,
+                                     ngx_trove_zone_ttl_encode(ttl));
 
     ngx_trove_zone_pair(zone, key, &pair);
 
@@ -176,6 +177,73 @@ ngx_trove_zone_release(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 }
 
 
+ngx_int_t
+ngx_trove_zone_mark(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now, ngx_uint_t ttl)
+{
+    ngx_trove_zone_pair_t  pair;
+    ngx_trove_zone_slot_t  slot;
+
+    ngx_trove_zone_pair(zone, key, &pair);
+
+    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    slot = ngx_trove_zone_find(&pair, key);
+
+    if (slot.bucket == NULL) {
+        slot = ngx_trove_zone_room(&pair, now);
+    }
+
+    if (slot.bucket == NULL) {
+
+        /* an event is worth more than a mark: no DONE gives way to one */
+
+        slot = ngx_trove_zone_oldest(&pair, NGX_TROVE_ZONE_MARKED, now);
+        ngx_trove_zone_count(&pair.group->u.head.dropped);
+    }
+
+    if (slot.bucket != NULL) {
+        ngx_trove_zone_put(&slot, key,
+                           ngx_trove_zone_word_dated(key,
+                                             NGX_TROVE_ZONE_MARKED,
+                                             (uint32_t) now->wall,
+                                             ngx_trove_zone_ttl_encode(ttl)));
+    }
+
+    ngx_trove_zone_unlock(pair.group);
+
+    return (slot.bucket != NULL) ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_uint_t
+ngx_trove_zone_marked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now)
+{
+    ngx_uint_t             marked;
+    ngx_trove_zone_pair_t  pair;
+    ngx_trove_zone_slot_t  slot;
+
+    ngx_trove_zone_pair(zone, key, &pair);
+
+    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
+        return 0;
+    }
+
+    slot = ngx_trove_zone_find(&pair, key);
+
+    marked = slot.bucket != NULL
+             && ngx_trove_zone_slot_state(slot.bucket, slot.n, now)
+                == NGX_TROVE_ZONE_MARKED;
+
+    ngx_trove_zone_unlock(pair.group);
+
+    return marked;
+}
+
+
 /*
  * An owner is never given out twice for a key within the next 2^30 claims in
  * its group.  A counter of the group, and not of the table, because its cache
@@ -195,7 +263,7 @@ ngx_trove_zone_owner(ngx_trove_zone_group_t *group)
 }
 
 
-/* a slot for a key that is in none, if need be that of the oldest DONE */
+/* a slot for a key that is in none, if need be that of a MARK or a DONE */
 
 static ngx_trove_zone_slot_t
 ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
@@ -205,11 +273,7 @@ ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
     slot = ngx_trove_zone_room(pair, now);
 
     if (slot.bucket == NULL) {
-        slot = ngx_trove_zone_oldest(pair, now);
-
-        if (slot.bucket != NULL) {
-            ngx_trove_zone_count(&pair->group->u.head.evicted);
-        }
+        slot = ngx_trove_zone_evict(pair, now);
     }
 
     return slot;

@@ -24,6 +24,10 @@
  *      ^                 |  lease ran out: the next claim takes over
  *      +-----release-----+
  *
+ * Beside them there are marks, which say of a key only that something was done.
+ * A mark is absent or there, for its ttl, and gives way to all others.  Keys of
+ * claims and keys of marks must not be the same.
+ *
  * Any process may be killed at any instruction: the table stays usable and
  * consistent, and what the process held is free again when its lease runs out.
  */
@@ -48,16 +52,18 @@ typedef struct {
 } ngx_trove_zone_now_t;
 
 
-/* sums over the table; all but the first three only grow */
+/* sums over the table; all but the first four only grow */
 typedef struct {
     uint64_t          slots;         /* how many keys there is room for */
     uint64_t          inflight;      /* live claims */
     uint64_t          done;          /* completed and not expired */
+    uint64_t          marked;        /* marks that have not expired */
     uint64_t          evicted;       /* DONE given up before their time */
     uint64_t          takeovers;     /* claims whose lease ran out */
     uint64_t          full;          /* claims refused: no room */
     uint64_t          recovered;     /* locks left behind by a killed process */
     uint64_t          damaged;       /* slots dropped by the recovery */
+    uint64_t          dropped;       /* marks given up before their time */
 } ngx_trove_zone_stat_t;
 
 
@@ -113,10 +119,10 @@ ngx_int_t ngx_trove_zone_recover(ngx_trove_zone_t *zone);
  * copied at one moment, and what happens there later is not seen in to.
  * Claims come along with their owners and leases, and no owner is given out
  * again.  Keys keep their identity: to takes over the secret of from, and the
- * counters, so that they go on growing.  What finds no room is left out: the
- * oldest DONE first, as far as the buckets allow, then INFLIGHT.
+ * counters, so that they go on growing.  What finds no room is left out: marks
+ * first, then the oldest DONE, as far as the buckets allow, then INFLIGHT.
  *
- * The number of keys left out.
+ * The number of keys left out, marks not counted.
  */
 ngx_uint_t ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
     ngx_trove_zone_now_t *now);
@@ -134,7 +140,8 @@ void ngx_trove_zone_key(ngx_trove_zone_t *zone, u_char *data, size_t len,
  * gets NGX_TROVE_ZONE_NEW, and an owner, never 0, in *owner, to be given to the
  * functions below.  *owner is not touched otherwise.
  *
- * If there is no room, the oldest DONE in reach is given up, never an INFLIGHT.
+ * If there is no room, the oldest mark in reach is given up, or else the oldest
+ * DONE, never an INFLIGHT.
  */
 ngx_trove_zone_claim_e ngx_trove_zone_claim(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t lease,
@@ -167,6 +174,18 @@ ngx_int_t ngx_trove_zone_complete(ngx_trove_zone_t *zone,
     uint32_t owner);
 ngx_int_t ngx_trove_zone_release(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, uint32_t owner);
+
+/*
+ * Marks a key for ttl seconds (1 .. NGX_TROVE_ZONE_TTL_MAX), or tells whether
+ * it is marked.  For a mark nothing is given up but another mark.
+ *
+ * NGX_OK
+ * NGX_DECLINED  there is no room
+ */
+ngx_int_t ngx_trove_zone_mark(ngx_trove_zone_t *zone,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t ttl);
+ngx_uint_t ngx_trove_zone_marked(ngx_trove_zone_t *zone,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
 
 /*
  * Sums up the table.  Reads every slot without a lock: meant for a person or a

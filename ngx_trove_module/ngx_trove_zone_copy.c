@@ -50,6 +50,7 @@ ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
         sum->full += head->full;
         sum->recovered += head->recovered;
         sum->damaged += head->damaged;
+        sum->dropped += head->dropped;
 
         if (rc == NGX_OK) {
             ngx_trove_zone_unlock(group);
@@ -88,6 +89,7 @@ ngx_trove_zone_stat(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now,
         stat->full += ngx_trove_zone_load(&head->full);
         stat->recovered += ngx_trove_zone_load(&head->recovered);
         stat->damaged += ngx_trove_zone_load(&head->damaged);
+        stat->dropped += ngx_trove_zone_load(&head->dropped);
 
         for (b = 0; b < NGX_TROVE_ZONE_BUCKETS; b++) {
             bucket = &group->bucket[b];
@@ -102,6 +104,10 @@ ngx_trove_zone_stat(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now,
 
                 case NGX_TROVE_ZONE_COMPLETED:
                     stat->done++;
+                    break;
+
+                case NGX_TROVE_ZONE_MARKED:
+                    stat->marked++;
                     break;
                 }
             }
@@ -168,9 +174,25 @@ ngx_trove_zone_copy_slot(ngx_trove_zone_t *to, ngx_trove_zone_slot_t *from,
         return 0;
     }
 
-    /* the oldest DONE is left out, be it one that is there or this one */
+    /* marks are left out first, be it one that is there or this one */
 
-    slot = ngx_trove_zone_oldest(&pair, now);
+    slot = ngx_trove_zone_oldest(&pair, NGX_TROVE_ZONE_MARKED, now);
+
+    if (slot.bucket != NULL
+        || ngx_trove_zone_word_state(word) == NGX_TROVE_ZONE_MARKED)
+    {
+        ngx_trove_zone_count(&pair.group->u.head.dropped);
+
+        if (ngx_trove_zone_word_state(word) != NGX_TROVE_ZONE_MARKED) {
+            ngx_trove_zone_put(&slot, &key, word);
+        }
+
+        return 0;
+    }
+
+    /* then the oldest DONE */
+
+    slot = ngx_trove_zone_oldest(&pair, NGX_TROVE_ZONE_COMPLETED, now);
 
     if (ngx_trove_zone_word_state(word) == NGX_TROVE_ZONE_COMPLETED) {
         ngx_trove_zone_count(&pair.group->u.head.evicted);

@@ -44,7 +44,8 @@
  * written there first, and erased here afterwards.  A process killed in between
  * leaves the same DONE twice.  That does no harm: a DONE never changes, both
  * end at the same second, and of two slots of a key always the same one, the
- * first, is looked at.  An INFLIGHT, which does change, is never moved.
+ * first, is looked at.  A MARK, which does not change either, is moved like it.
+ * An INFLIGHT, which does change, is never moved.
  *
  * Memory order: the lock alone orders the operations.  Release stores are for
  * those that look without it: ngx_trove_zone_stat(), and whatever writes the
@@ -68,7 +69,7 @@
  *   empty      0        0                            0
  *   INFLIGHT   1        the lease's end, monotonic   the owner, not 0
  *   DONE       2        completion, wall clock       16: ttl, 14: check
- *   reserved   3
+ *   MARK       3        when it was made, wall       16: ttl, 14: check
  *
  * Both times are seconds modulo 2^32 and are compared by their difference.
  */
@@ -76,7 +77,7 @@
 #define NGX_TROVE_ZONE_EMPTY       0
 #define NGX_TROVE_ZONE_CLAIMED     1
 #define NGX_TROVE_ZONE_COMPLETED   2
-#define NGX_TROVE_ZONE_RESERVED    3
+#define NGX_TROVE_ZONE_MARKED      3
 
 #define NGX_TROVE_ZONE_OWNER_MAX   ((1u << 30) - 1)
 #define NGX_TROVE_ZONE_CHECK_BITS  14
@@ -134,6 +135,7 @@ typedef struct {
     uint64_t                  full;
     uint64_t                  recovered;
     uint64_t                  damaged;
+    uint64_t                  dropped;
 } ngx_trove_zone_head_t;
 
 
@@ -198,14 +200,15 @@ int64_t ngx_trove_zone_ttl_decode(uint16_t ttl);
 ngx_uint_t ngx_trove_zone_slot_state(ngx_trove_zone_bucket_t *bucket,
     ngx_uint_t n, ngx_trove_zone_now_t *now);
 
-/* whether slot n holds a DONE as it was written */
+/* whether slot n holds a DONE or a MARK as it was written */
 ngx_uint_t ngx_trove_zone_slot_intact(ngx_trove_zone_bucket_t *bucket,
     ngx_uint_t n);
 
 uint64_t ngx_trove_zone_word_claimed(ngx_trove_zone_now_t *now,
     ngx_uint_t lease, uint32_t owner);
-uint64_t ngx_trove_zone_word_completed(ngx_trove_zone_key_t *key,
-    uint32_t wall, uint16_t ttl);
+/* state is COMPLETED or MARKED */
+uint64_t ngx_trove_zone_word_dated(ngx_trove_zone_key_t *key,
+    ngx_uint_t state, uint32_t wall, uint16_t ttl);
 
 void ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_pair_t *pair);
@@ -218,11 +221,18 @@ ngx_trove_zone_slot_t ngx_trove_zone_find(ngx_trove_zone_pair_t *pair,
 ngx_trove_zone_slot_t ngx_trove_zone_room(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now);
 
-/* where there is no room, the slot to be given up: that of the oldest DONE */
+/* the slot of the oldest DONE or MARK, as state says, to be given up */
 ngx_trove_zone_slot_t ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair,
+    ngx_uint_t state, ngx_trove_zone_now_t *now);
+
+/*
+ * Where there is no room, the slot to be given up for a claim or a DONE: that
+ * of the oldest MARK, or else of the oldest DONE.  Counts it.
+ */
+ngx_trove_zone_slot_t ngx_trove_zone_evict(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now);
 
-/* of a slot that is DONE: bounds what a clock stepped far back does to it */
+/* of a DONE or a MARK: bounds what a clock stepped far back does to it */
 void ngx_trove_zone_redate(ngx_trove_zone_slot_t *slot,
     ngx_trove_zone_now_t *now);
 

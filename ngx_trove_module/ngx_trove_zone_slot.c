@@ -76,12 +76,12 @@ ngx_trove_zone_word_claimed(ngx_trove_zone_now_t *now, ngx_uint_t lease,
 
 
 uint64_t
-ngx_trove_zone_word_completed(ngx_trove_zone_key_t *key, uint32_t wall,
-    uint16_t ttl)
+ngx_trove_zone_word_dated(ngx_trove_zone_key_t *key, ngx_uint_t state,
+    uint32_t wall, uint16_t ttl)
 {
     uint64_t  word;
 
-    word = (uint64_t) NGX_TROVE_ZONE_COMPLETED << 62 | (uint64_t) wall << 30
+    word = (uint64_t) state << 62 | (uint64_t) wall << 30
            | (uint64_t) ttl << NGX_TROVE_ZONE_CHECK_BITS;
 
     return word | ngx_trove_zone_word_check(key->place, (uint16_t) key->tag,
@@ -104,7 +104,7 @@ ngx_trove_zone_slot_intact(ngx_trove_zone_bucket_t *bucket, ngx_uint_t n)
 
     word = ngx_trove_zone_load(&bucket->word[n]);
 
-    return ngx_trove_zone_word_state(word) == NGX_TROVE_ZONE_COMPLETED
+    return ngx_trove_zone_word_state(word) >= NGX_TROVE_ZONE_COMPLETED
            && (word & ((1u << NGX_TROVE_ZONE_CHECK_BITS) - 1))
               == ngx_trove_zone_word_check(
                      ngx_trove_zone_load(&bucket->place[n]),
@@ -191,7 +191,8 @@ ngx_trove_zone_room(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 
 
 ngx_trove_zone_slot_t
-ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
+ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair, ngx_uint_t state,
+    ngx_trove_zone_now_t *now)
 {
     int64_t                   age, oldest_age;
     ngx_uint_t                i, n;
@@ -207,9 +208,7 @@ ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 
         for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
 
-            if (ngx_trove_zone_state(bucket, n, now)
-                != NGX_TROVE_ZONE_COMPLETED)
-            {
+            if (ngx_trove_zone_state(bucket, n, now) != state) {
                 continue;
             }
 
@@ -228,6 +227,30 @@ ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
     }
 
     return oldest;
+}
+
+
+ngx_trove_zone_slot_t
+ngx_trove_zone_evict(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
+{
+    ngx_trove_zone_slot_t  slot;
+
+    /* a MARK that is lost repeats a delivery to one target, a DONE to all */
+
+    slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_MARKED, now);
+
+    if (slot.bucket != NULL) {
+        ngx_trove_zone_count(&pair->group->u.head.dropped);
+        return slot;
+    }
+
+    slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_COMPLETED, now);
+
+    if (slot.bucket != NULL) {
+        ngx_trove_zone_count(&pair->group->u.head.evicted);
+    }
+
+    return slot;
 }
 
 
@@ -252,7 +275,8 @@ ngx_trove_zone_redate(ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now)
     }
 
     key = ngx_trove_zone_slot_key(slot);
-    word = ngx_trove_zone_word_completed(&key, (uint32_t) now->wall, ttl);
+    word = ngx_trove_zone_word_dated(&key, ngx_trove_zone_word_state(word),
+                                     (uint32_t) now->wall, ttl);
 
     ngx_trove_zone_store(&slot->bucket->word[slot->n], word);
 }
@@ -307,7 +331,7 @@ ngx_trove_zone_word_check(uint64_t place, uint16_t tag, uint64_t word)
  * A slot that is over is as good as empty:
  *
  * INFLIGHT  whose lease has run out
- * DONE      whose ttl has run out, or that is damaged
+ * DONE      whose ttl has run out, or that is damaged; a MARK likewise
  *
  * A DONE lives until more than ttl whole seconds have passed: it may last up to
  * a second longer, and never ends early.
@@ -337,6 +361,7 @@ ngx_trove_zone_state(ngx_trove_zone_bucket_t *bucket, ngx_uint_t n,
         return (left > 0) ? NGX_TROVE_ZONE_CLAIMED : NGX_TROVE_ZONE_EMPTY;
 
     case NGX_TROVE_ZONE_COMPLETED:
+    case NGX_TROVE_ZONE_MARKED:
 
         if (ngx_trove_zone_age(word, now)
             > ngx_trove_zone_ttl_decode(ngx_trove_zone_word_ttl(word)))
@@ -344,8 +369,8 @@ ngx_trove_zone_state(ngx_trove_zone_bucket_t *bucket, ngx_uint_t n,
             return NGX_TROVE_ZONE_EMPTY;
         }
 
-        return ngx_trove_zone_slot_intact(bucket, n) ? NGX_TROVE_ZONE_COMPLETED
-                                                     : NGX_TROVE_ZONE_EMPTY;
+        return ngx_trove_zone_slot_intact(bucket, n)
+               ? ngx_trove_zone_word_state(word) : NGX_TROVE_ZONE_EMPTY;
 
     default:
         return NGX_TROVE_ZONE_EMPTY;
@@ -376,9 +401,9 @@ ngx_trove_zone_free(ngx_trove_zone_bucket_t *bucket, ngx_trove_zone_now_t *now,
 
 
 /*
- * Both buckets are full: looks for a DONE in them whose other bucket is not,
- * and writes it there.  The slot is what it leaves, to be overwritten by the
- * caller, since for now the DONE is in both.
+ * Both buckets are full: looks for a DONE or a MARK in them whose other bucket
+ * is not, and writes it there.  The slot is what it leaves, to be overwritten
+ * by the caller, since for now it is in both.
  *
  * Of a table through which keys run, 400,000 at a time in 10 MB, this brings
  * the early evictions from 2.2 % down to 0.004 %, at a move in 50 inserts.
@@ -398,7 +423,7 @@ ngx_trove_zone_move(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
         for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
 
             if (ngx_trove_zone_state(from.bucket, n, now)
-                != NGX_TROVE_ZONE_COMPLETED)
+                < NGX_TROVE_ZONE_COMPLETED)
             {
                 continue;
             }

@@ -28,6 +28,7 @@ static void eviction(void);
 static void density(void);
 static void copies(void);
 static void attach(void);
+static void marks(void);
 static void recovery(void);
 
 
@@ -45,6 +46,7 @@ main(void)
     density();
     copies();
     attach();
+    marks();
     recovery();
 
     return tap_done();
@@ -492,6 +494,147 @@ attach(void)
     tap_ok(ngx_trove_zone_create(zone, 4096) == NULL, "one page is too small");
 
     drop(zone, 65536);
+}
+
+
+static void
+marks(void)
+{
+    uint32_t               owner;
+    ngx_uint_t             i, n, left, live;
+    ngx_trove_zone_t      *zone, *copy;
+    ngx_trove_zone_now_t   t;
+    ngx_trove_zone_key_t   key;
+    ngx_trove_zone_stat_t  stat;
+
+    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    t = now;
+
+    key = key_of(zone, 1);
+
+    tap_ok(!ngx_trove_zone_marked(zone, &key, &t), "no mark yet");
+    tap_is(ngx_trove_zone_mark(zone, &key, &t, 100), NGX_OK, "mark");
+    tap_ok(ngx_trove_zone_marked(zone, &key, &t), "there it is");
+
+    t.wall += 100;
+    tap_ok(ngx_trove_zone_marked(zone, &key, &t), "for its ttl");
+
+    tap_is(ngx_trove_zone_mark(zone, &key, &t, 100), NGX_OK, "mark again");
+    t.wall += 100;
+    tap_ok(ngx_trove_zone_marked(zone, &key, &t), "for another ttl");
+
+    ngx_trove_zone_stat(zone, &t, &stat);
+    tap_is(stat.marked, 1, "it is one mark");
+    tap_is(stat.done + stat.inflight, 0, "and nothing else");
+
+    t.wall += 1;
+    tap_ok(!ngx_trove_zone_marked(zone, &key, &t), "then it is over");
+
+    /* a claim is no mark, in any of its states */
+
+    key = key_of(zone, 2);
+    ngx_trove_zone_claim(zone, &key, &t, 60, &owner);
+    tap_ok(!ngx_trove_zone_marked(zone, &key, &t), "INFLIGHT is no mark");
+    ngx_trove_zone_complete(zone, &key, &t, 1000, owner);
+    tap_ok(!ngx_trove_zone_marked(zone, &key, &t), "DONE is no mark");
+
+    drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
+
+    /* marks fill what is empty, and give way: to marks, to claims, to DONE */
+
+    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    t = now;
+
+    for (n = 0; n < 1000; n++) {
+        key = key_of(zone, n);
+        t.wall = now.wall + n;
+        ngx_trove_zone_mark(zone, &key, &t, 100000);
+    }
+
+    ngx_trove_zone_stat(zone, &t, &stat);
+    tap_ok(stat.marked > stat.slots * 9 / 10, "%d slots of %d are marks",
+           (int) stat.marked, (int) stat.slots);
+    tap_is(stat.dropped, 1000 - stat.marked, "each one dropped is counted");
+
+    key = key_of(zone, 999);
+    tap_ok(ngx_trove_zone_marked(zone, &key, &t), "the last one is there");
+
+    for (i = 0; i < 3000; i++) {
+        key = key_of(zone, 10000 + i);
+
+        if (ngx_trove_zone_claim(zone, &key, &t, 60, &owner)
+            != NGX_TROVE_ZONE_NEW)
+        {
+            break;
+        }
+
+        ngx_trove_zone_complete(zone, &key, &t, 1000000, owner);
+
+        ngx_trove_zone_stat(zone, &t, &stat);
+        if (stat.evicted) {
+            break;
+        }
+    }
+
+    tap_ok(stat.done > stat.slots / 2,
+           "%d DONE, of which none was given up before, %d marks are left",
+           (int) stat.done, (int) stat.marked);
+
+    /* no DONE gives way to a mark */
+
+    left = stat.done;
+
+    for (n = 0; n < 1000; n++) {
+        key = key_of(zone, 20000 + n);
+        ngx_trove_zone_mark(zone, &key, &t, 100000);
+    }
+
+    ngx_trove_zone_stat(zone, &t, &stat);
+    tap_is(stat.done, left, "all DONE outlive 1000 marks");
+
+    drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
+
+    /* over a restart, and into a table of another size */
+
+    zone = make(3 * NGX_TROVE_ZONE_PAGE);
+    copy = make(9 * NGX_TROVE_ZONE_PAGE);
+    t = now;
+
+    for (n = 0; n < 250; n++) {
+        key = key_of(zone, n);
+        ngx_trove_zone_mark(zone, &key, &t, 1000);
+    }
+
+    tap_is(ngx_trove_zone_recover(zone), NGX_OK, "recover");
+    tap_is(ngx_trove_zone_copy(copy, zone, &t), 0, "copy");
+
+    for (n = 0, live = 0; n < 250; n++) {
+        key = key_of(zone, n);
+        live += ngx_trove_zone_marked(zone, &key, &t)
+                && ngx_trove_zone_marked(copy, &key, &t);
+    }
+
+    tap_is(live, 250, "all marks are in both");
+
+    drop(copy, 9 * NGX_TROVE_ZONE_PAGE);
+
+    /* into a smaller one, with DONE beside them: the marks stay behind */
+
+    copy = make(2 * NGX_TROVE_ZONE_PAGE);
+
+    for (n = 0; n < 60; n++) {
+        key = key_of(zone, 1000 + n);
+        ngx_trove_zone_claim(zone, &key, &t, 60, &owner);
+        ngx_trove_zone_complete(zone, &key, &t, 1000, owner);
+    }
+
+    tap_is(ngx_trove_zone_copy(copy, zone, &t), 0, "copy to a smaller one");
+    ngx_trove_zone_stat(copy, &t, &stat);
+    tap_is(stat.done, 60, "all DONE are there");
+    tap_ok(stat.dropped > 0, "%d marks are not", (int) stat.dropped);
+
+    drop(zone, 3 * NGX_TROVE_ZONE_PAGE);
+    drop(copy, 2 * NGX_TROVE_ZONE_PAGE);
 }
 
 
