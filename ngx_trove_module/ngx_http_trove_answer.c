@@ -22,6 +22,24 @@ ngx_int_t
 ngx_http_trove_answer(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json, time_t retry_after)
 {
+    ngx_int_t  rc;
+
+    rc = ngx_http_trove_answer_content(r, status, json, retry_after);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_trove_answer_content(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *json, time_t retry_after)
+{
     ngx_http_complex_value_t  cv;
 
     static ngx_str_t  type = ngx_string("application/json");
@@ -47,9 +65,7 @@ ngx_http_trove_answer(ngx_http_request_t *r, ngx_uint_t status,
     ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
     cv.value = *json;
 
-    ngx_http_finalize_request(r, ngx_http_send_response(r, status, &type, &cv));
-
-    return NGX_DONE;
+    return ngx_http_send_response(r, status, &type, &cv);
 }
 
 

@@ -24,6 +24,13 @@ ngx_int_t ngx_http_trove_answer(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json, time_t retry_after);
 
 /*
+ * The same for a content handler: sends the answer, and returns what the
+ * request is to be finalized with.
+ */
+ngx_int_t ngx_http_trove_answer_content(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *json, time_t retry_after);
+
+/*
  * Puts together "{<before>"<value>"<after>}" in the pool of r, with the value
  * escaped for JSON.
  *

@@ -167,6 +167,24 @@ ngx_http_trove_body_walk_file(ngx_http_request_t *r, ngx_buf_t *b,
 }
 
 
+off_t
+ngx_http_trove_body_length(ngx_http_request_t *r)
+{
+    off_t         length;
+    ngx_chain_t  *cl;
+
+    length = 0;
+
+    if (r->request_body) {
+        for (cl = r->request_body->bufs; cl; cl = cl->next) {
+            length += ngx_buf_size(cl->buf);
+        }
+    }
+
+    return length;
+}
+
+
 ngx_int_t
 ngx_http_trove_body_parse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 {

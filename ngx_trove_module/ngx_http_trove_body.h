@@ -40,6 +40,9 @@ ngx_int_t ngx_http_trove_body_read(ngx_http_request_t *r,
 ngx_int_t ngx_http_trove_body_walk(ngx_http_request_t *r,
     ngx_http_trove_body_pt handler, void *data);
 
+/* The bytes of the body of r, which has been read. */
+off_t ngx_http_trove_body_length(ngx_http_request_t *r);
+
 /*
  * Parses the body of r, which has been read, as an event into ctx->event; only
  * once, later calls return the same.

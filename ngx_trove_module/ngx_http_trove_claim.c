@@ -29,6 +29,8 @@ typedef struct {
 
 static void ngx_http_trove_claim_end(ngx_http_trove_claim_t *claim,
     ngx_log_t *log, ngx_uint_t done);
+static void ngx_http_trove_claim_mark_key(ngx_http_trove_claim_t *claim,
+    ngx_str_t *name, ngx_trove_zone_key_t *key);
 static void ngx_http_trove_claim_cleanup(void *data);
 static void ngx_http_trove_claim_renew(ngx_event_t *ev);
 
@@ -119,6 +121,73 @@ ngx_http_trove_claim_settle(ngx_http_trove_ctx_t *ctx, ngx_log_t *log,
         ngx_queue_remove(&claim->request);
         ngx_http_trove_claim_end(claim, log, done);
     }
+}
+
+
+void
+ngx_http_trove_claim_mark(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
+{
+    ngx_queue_t             *q;
+    ngx_trove_zone_key_t     key;
+    ngx_trove_zone_now_t     now;
+    ngx_http_trove_claim_t  *claim;
+
+    ngx_http_trove_dedup_zone_now(&now);
+
+    for (q = ngx_queue_head(&ctx->claims);
+         q != ngx_queue_sentinel(&ctx->claims);
+         q = ngx_queue_next(q))
+    {
+        claim = ngx_queue_data(q, ngx_http_trove_claim_t, request);
+
+        ngx_http_trove_claim_mark_key(claim, name, &key);
+
+        /* one that is lost repeats a delivery, and is counted */
+
+        (void) ngx_trove_zone_mark(claim->conf->zone, &key, &now,
+                                   claim->conf->ttl);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_trove_claim_marked(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
+{
+    ngx_queue_t             *q;
+    ngx_trove_zone_key_t     key;
+    ngx_trove_zone_now_t     now;
+    ngx_http_trove_claim_t  *claim;
+
+    if (ngx_queue_empty(&ctx->claims)) {
+        return 0;
+    }
+
+    /* that of the location which the request is in */
+
+    q = ngx_queue_last(&ctx->claims);
+    claim = ngx_queue_data(q, ngx_http_trove_claim_t, request);
+
+    ngx_http_trove_claim_mark_key(claim, name, &key);
+    ngx_http_trove_dedup_zone_now(&now);
+
+    return ngx_trove_zone_marked(claim->conf->zone, &key, &now);
+}
+
+
+/* the same for a claim of the same event, also in a table of another size */
+
+static void
+ngx_http_trove_claim_mark_key(ngx_http_trove_claim_t *claim, ngx_str_t *name,
+    ngx_trove_zone_key_t *key)
+{
+    u_char  buf[sizeof(ngx_trove_zone_key_t) + NGX_HTTP_TROVE_CLAIM_NAME];
+
+    ngx_memcpy(buf, &claim->key, sizeof(ngx_trove_zone_key_t));
+    ngx_memcpy(buf + sizeof(ngx_trove_zone_key_t), name->data, name->len);
+
+    ngx_memzero(key, sizeof(ngx_trove_zone_key_t));
+    ngx_trove_zone_key(claim->conf->zone, buf,
+                       sizeof(ngx_trove_zone_key_t) + name->len, key);
 }
 
 

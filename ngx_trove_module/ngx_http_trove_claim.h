@@ -29,6 +29,10 @@
  */
 
 
+/* bytes of the longest name that can be marked */
+#define NGX_HTTP_TROVE_CLAIM_NAME  255
+
+
 typedef struct {
     ngx_trove_zone_t   *zone;
     ngx_uint_t          lease;       /* seconds */
@@ -50,6 +54,15 @@ ngx_int_t ngx_http_trove_claim_take(ngx_http_request_t *r,
 /* Completes (done is 1) or releases (0) all claims that a request holds. */
 void ngx_http_trove_claim_settle(ngx_http_trove_ctx_t *ctx, ngx_log_t *log,
     ngx_uint_t done);
+
+/*
+ * What was done of the event whose claim a request holds, by name, is marked
+ * beside the claim, for its ttl, and found again under a later claim of the
+ * same event.  Without a claim nothing is marked.
+ */
+void ngx_http_trove_claim_mark(ngx_http_trove_ctx_t *ctx, ngx_str_t *name);
+ngx_uint_t ngx_http_trove_claim_marked(ngx_http_trove_ctx_t *ctx,
+    ngx_str_t *name);
 
 /* For a worker that comes and goes. */
 void ngx_http_trove_claim_init(ngx_cycle_t *cycle);

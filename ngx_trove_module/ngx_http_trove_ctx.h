@@ -79,6 +79,14 @@ typedef struct {
     /* by the dedup module */
     ngx_http_trove_dedup_e     dedup;
     ngx_queue_t                claims;        /* ngx_http_trove_claim_t */
+
+    /* by the fanout module: ngx_http_trove_fanout_t */
+    void                      *fanout;
+
+    /* by the sign module: by which secrets and when it was signed last */
+    void                      *signer;
+    time_t                     signed_at;
+    ngx_str_t                  signature;
 } ngx_http_trove_ctx_t;
 
 

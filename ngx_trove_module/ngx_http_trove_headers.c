@@ -12,8 +12,6 @@
 #include "ngx_http_trove_headers.h"
 
 
-static ngx_int_t ngx_http_trove_headers_set(ngx_http_request_t *r,
-    ngx_str_t *key, ngx_str_t *lowcase, ngx_str_t *value);
 static ngx_uint_t ngx_http_trove_headers_same(ngx_table_elt_t *h,
     ngx_str_t *lowcase);
 
@@ -75,7 +73,7 @@ ngx_http_trove_headers_set_event(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_trove_headers_set(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *lowcase, ngx_str_t *value)
 {

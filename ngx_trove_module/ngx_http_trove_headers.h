@@ -25,6 +25,16 @@ ngx_int_t ngx_http_trove_headers_find(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 
 /*
+ * Has the request header of a name, given as it is and in lower case, say value
+ * and nobody else; all three must live as long as the request.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
+ */
+ngx_int_t ngx_http_trove_headers_set(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_str_t *lowcase, ngx_str_t *value);
+
+/*
  * Has X-Trove-Event and X-Trove-Event-Id of the request, which nobody signs,
  * say what the event says.
  *

@@ -1,0 +1,438 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_body.h"
+#include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_delivery.h"
+#include "ngx_http_trove_headers.h"
+
+
+/* "passed", of limit_conn and limit_req, whose names for it are their own */
+#define NGX_HTTP_TROVE_LIMIT_PASSED  1
+
+/* all that a target gets to see, and one more */
+#define NGX_HTTP_TROVE_DELIVERY_HEADERS  6
+
+
+static void ngx_http_trove_delivery_turn(ngx_http_trove_ticket_t *ticket,
+    ngx_uint_t timedout);
+static ngx_int_t ngx_http_trove_delivery_request(
+    ngx_http_trove_delivery_t *d);
+static ngx_int_t ngx_http_trove_delivery_headers(ngx_http_request_t *r,
+    ngx_http_headers_in_t *in);
+static ngx_table_elt_t *ngx_http_trove_delivery_header(
+    ngx_http_headers_in_t *in, const char *key, const char *lowcase,
+    ngx_str_t *value);
+static ngx_http_variable_value_t *ngx_http_trove_delivery_variables(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_delivery_end(ngx_http_request_t *sr,
+    void *data, ngx_int_t rc);
+static void ngx_http_trove_delivery_over(ngx_http_trove_delivery_t *d,
+    ngx_uint_t status, const char *error);
+static ngx_int_t ngx_http_trove_delivery_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+
+
+static ngx_str_t  ngx_http_trove_delivery_method = ngx_string("POST");
+
+
+static ngx_http_output_body_filter_pt  ngx_http_next_body_filter;
+
+
+void
+ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d)
+{
+    d->started = ngx_current_msec;
+
+    switch (ngx_http_trove_lane_enter(d->target->lane, &d->ticket,
+                                      ngx_http_trove_delivery_turn,
+                                      d->request->connection))
+    {
+
+    case NGX_OK:
+
+        if (ngx_http_trove_delivery_request(d) != NGX_OK) {
+            ngx_http_trove_delivery_over(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                         "no_memory");
+        }
+
+        return;
+
+    case NGX_AGAIN:
+        d->state = NGX_HTTP_TROVE_DELIVERY_WAITING;
+        return;
+
+    default: /* NGX_DECLINED */
+        ngx_http_trove_delivery_over(d, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                     "max_queue");
+    }
+}
+
+
+static void
+ngx_http_trove_delivery_turn(ngx_http_trove_ticket_t *ticket,
+    ngx_uint_t timedout)
+{
+    ngx_connection_t           *c;
+    ngx_http_trove_delivery_t  *d;
+
+    d = (ngx_http_trove_delivery_t *)
+            ((u_char *) ticket - offsetof(ngx_http_trove_delivery_t, ticket));
+
+    c = d->request->connection;
+
+    ngx_http_set_log_request(c->log, d->request);
+
+    if (timedout) {
+        ngx_http_trove_delivery_over(d, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                     "max_wait");
+
+    } else if (ngx_http_trove_delivery_request(d) != NGX_OK) {
+        ngx_http_trove_delivery_over(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                     "no_memory");
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_trove_delivery_request(ngx_http_trove_delivery_t *d)
+{
+    ngx_uint_t                  count;
+    ngx_http_request_t         *r, *sr;
+    ngx_http_headers_in_t       in;
+    ngx_http_variable_value_t  *variables;
+
+    r = d->request;
+
+    if (ngx_http_trove_delivery_headers(r, &in) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    variables = ngx_http_trove_delivery_variables(r);
+    if (variables == NULL) {
+        return NGX_ERROR;
+    }
+
+    d->post.handler = ngx_http_trove_delivery_end;
+    d->post.data = d;
+
+    count = r->count;
+
+    if (ngx_http_subrequest(r, &d->target->uri, &d->target->args, &sr,
+                            &d->post, NGX_HTTP_SUBREQUEST_BACKGROUND)
+        != NGX_OK)
+    {
+        /* it may have counted itself before it failed */
+
+        r->count = count;
+        return NGX_ERROR;
+    }
+
+    /* nothing may fail from here on: the subrequest is on its way */
+
+    sr->method = NGX_HTTP_POST;
+    sr->method_name = ngx_http_trove_delivery_method;
+    sr->variables = variables;
+
+    sr->headers_in = in;
+    sr->headers_in.headers.last = &sr->headers_in.headers.part;
+
+    /*
+     * Both modules keep their state on the main request, and have its timer
+     * wake that instead of the subrequest, which would wait for ever.
+     */
+
+    r->limit_req_status = NGX_HTTP_TROVE_LIMIT_PASSED;
+    r->limit_conn_status = NGX_HTTP_TROVE_LIMIT_PASSED;
+
+    d->state = NGX_HTTP_TROVE_DELIVERY_RUNNING;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "trove delivery to \"%V\", attempt %ui",
+                   &d->target->name, d->attempt);
+
+    return NGX_OK;
+}
+
+
+/*
+ * A list of its own: that of the main request cannot be shared, as whoever adds
+ * to a copy of it writes into the original.  Nothing else of the client goes to
+ * a target, so that it makes no difference whether the client is still there.
+ */
+
+static ngx_int_t
+ngx_http_trove_delivery_headers(ngx_http_request_t *r,
+    ngx_http_headers_in_t *in)
+{
+    ngx_str_t              signature;
+    ngx_http_trove_ctx_t  *ctx;
+
+    static ngx_str_t  name = ngx_string("x-trove-signature");
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    ngx_memzero(in, sizeof(ngx_http_headers_in_t));
+
+    in->server = r->headers_in.server;
+    in->content_length_n = ngx_http_trove_body_length(r);
+    in->keep_alive_n = -1;
+
+    if (ngx_list_init(&in->headers, r->pool, NGX_HTTP_TROVE_DELIVERY_HEADERS,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* the list has room for all of them */
+
+    if (r->headers_in.host) {
+        in->host = ngx_http_trove_delivery_header(in, "Host", "host",
+                                                  &r->headers_in.host->value);
+    }
+
+    if (r->headers_in.content_type) {
+        in->content_type = ngx_http_trove_delivery_header(in, "Content-Type",
+                                        "content-type",
+                                        &r->headers_in.content_type->value);
+    }
+
+    ngx_http_trove_delivery_header(in, "X-Trove-Event", "x-trove-event",
+                                   &ctx->event.type);
+    ngx_http_trove_delivery_header(in, "X-Trove-Event-Id", "x-trove-event-id",
+                                   &ctx->event.id);
+
+    if (ngx_http_trove_headers_find(r, &name, &signature) == NGX_OK
+        && signature.len)
+    {
+        ngx_http_trove_delivery_header(in, "X-Trove-Signature",
+                                       "x-trove-signature", &signature);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_trove_delivery_header(ngx_http_headers_in_t *in, const char *key,
+    const char *lowcase, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&in->headers);
+
+    h->key.len = ngx_strlen(key);
+    h->key.data = (u_char *) key;
+    h->lowcase_key = (u_char *) lowcase;
+    h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
+    h->value = *value;
+    ngx_http_trove_header_end(h);
+
+    return h;
+}
+
+
+/* a "map" or "set" in one delivery must not be seen in another */
+
+static ngx_http_variable_value_t *
+ngx_http_trove_delivery_variables(ngx_http_request_t *r)
+{
+    size_t                      size;
+    ngx_http_variable_value_t  *variables;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
+
+    variables = ngx_palloc(r->pool, size);
+
+    if (variables) {
+        ngx_memcpy(variables, r->variables, size);
+    }
+
+    return variables;
+}
+
+
+/*
+ * Called whenever NGINX thinks that the subrequest has ended: first with what a
+ * handler returned, then again when the page for it has been made, and again
+ * when that is an error.  What is returned decides how NGINX goes on: but for a
+ * status that it makes a page of, it is to do nothing more.
+ */
+
+static ngx_int_t
+ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
+{
+    const char                 *error;
+    ngx_uint_t                  status;
+    ngx_connection_t           *c;
+    ngx_http_trove_delivery_t  *d = data;
+
+    c = sr->connection;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "trove delivery to \"%V\" ends: %i, %ui",
+                   &d->target->name, rc, sr->headers_out.status);
+
+    if (c->error) {
+
+        /*
+         * The client is gone, or a filter gave up on this answer.  NGINX would
+         * end the main request now, and with it deliveries that the targets
+         * have got already.
+         */
+
+        d->gone |= !sr->filter_finalize;
+        c->error = 0;
+    }
+
+    if (d->state == NGX_HTTP_TROVE_DELIVERY_OVER) {
+        return NGX_OK;
+    }
+
+    if ((rc >= NGX_HTTP_SPECIAL_RESPONSE
+         && rc != NGX_HTTP_REQUEST_TIME_OUT
+         && rc != NGX_HTTP_CLOSE
+         && rc != NGX_HTTP_CLIENT_CLOSED_REQUEST)
+        || rc == NGX_HTTP_CREATED
+        || rc == NGX_HTTP_NO_CONTENT)
+    {
+        /* an error_page may send it elsewhere */
+
+        return rc;
+    }
+
+    error = NULL;
+    status = sr->headers_out.status;
+
+    if (status == 0) {
+        status = (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? (ngx_uint_t) rc
+                                             : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc != NGX_OK) {
+        error = "aborted";
+
+    } else if (sr->upstream && sr->upstream->header_sent && !sr->header_only
+               && !d->last)
+    {
+        error = "truncated";
+    }
+
+    ngx_http_trove_delivery_over(d, status, error);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_delivery_over(ngx_http_trove_delivery_t *d, ngx_uint_t status,
+    const char *error)
+{
+    d->status = status;
+    d->error = error;
+    d->duration = ngx_current_msec - d->started;
+    d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
+
+    ngx_http_trove_lane_leave(&d->ticket);
+
+    d->handler(d);
+}
+
+
+void
+ngx_http_trove_delivery_abort(ngx_http_trove_delivery_t *d)
+{
+    if (d->state == NGX_HTTP_TROVE_DELIVERY_OVER) {
+        return;
+    }
+
+    d->status = 0;
+    d->error = "aborted";
+    d->duration = ngx_current_msec - d->started;
+    d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
+
+    ngx_http_trove_lane_leave(&d->ticket);
+}
+
+
+ngx_uint_t
+ngx_http_trove_delivery_taken(ngx_http_trove_delivery_t *d)
+{
+    return d->state == NGX_HTTP_TROVE_DELIVERY_OVER
+           && d->error == NULL
+           && d->status >= NGX_HTTP_OK
+           && d->status < NGX_HTTP_SPECIAL_RESPONSE;
+}
+
+
+ngx_http_trove_delivery_t *
+ngx_http_trove_delivery_find(ngx_http_request_t *r)
+{
+    for ( /* void */ ; r != r->main; r = r->parent) {
+
+        if (r->post_subrequest
+            && r->post_subrequest->handler == ngx_http_trove_delivery_end)
+        {
+            return r->post_subrequest->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * Takes the answer as fast as it comes, so that the upstream connection can be
+ * kept alive, and nothing of it is ever kept.
+ */
+
+static ngx_int_t
+ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_buf_t                  *b;
+    ngx_chain_t                *cl;
+    ngx_http_trove_delivery_t  *d;
+
+    if (r == r->main) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    d = ngx_http_trove_delivery_find(r);
+
+    if (d == NULL) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
+
+        b->pos = b->last;
+        b->file_pos = b->file_last;
+
+        d->last |= b->last_buf || b->last_in_chain;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_trove_delivery_init(void)
+{
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_trove_delivery_body_filter;
+}

@@ -1,0 +1,254 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_claim.h"
+#include "ngx_http_trove_fanout.h"
+
+
+static ngx_int_t ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
+    ngx_array_t *targets);
+static void ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_fanout_cleanup(void *data);
+
+
+/* of this process: those that have not ended */
+static ngx_queue_t  ngx_http_trove_fanouts;
+
+
+ngx_int_t
+ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
+    ngx_array_t *targets, ngx_http_event_handler_pt resume)
+{
+    ngx_uint_t                i;
+    ngx_http_cleanup_t       *cln;
+    ngx_http_trove_fanout_t  *fanout;
+
+    fanout = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_fanout_t));
+    if (fanout == NULL) {
+        return NGX_ERROR;
+    }
+
+    fanout->request = r;
+    fanout->ctx = ctx;
+
+    if (ngx_http_trove_fanout_match(fanout, targets) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_trove_fanout_cleanup;
+    cln->data = fanout;
+
+    ngx_queue_insert_tail(&ngx_http_trove_fanouts, &fanout->worker);
+
+    ctx->fanout = fanout;
+
+    r->write_event_handler = resume;
+
+    /* one more, as some may be over at once */
+
+    fanout->pending = fanout->ndeliveries + 1;
+
+    for (i = 0; i < fanout->ndeliveries; i++) {
+
+        if (fanout->deliveries[i].state == NGX_HTTP_TROVE_DELIVERY_OVER) {
+
+            /* the target has it from an earlier attempt */
+
+            fanout->pending--;
+            continue;
+        }
+
+        ngx_http_trove_delivery_start(&fanout->deliveries[i]);
+    }
+
+    return (--fanout->pending) ? NGX_AGAIN : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
+    ngx_array_t *targets)
+{
+    ngx_int_t                   rc;
+    ngx_uint_t                  i, n, *matching;
+    ngx_http_request_t         *r;
+    ngx_http_trove_target_t    *target;
+    ngx_http_trove_delivery_t  *d;
+
+    r = fanout->request;
+    target = targets->elts;
+
+    matching = ngx_palloc(r->pool, (targets->nelts + 1) * sizeof(ngx_uint_t));
+    if (matching == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = 0;
+
+    for (i = 0; i < targets->nelts; i++) {
+        rc = ngx_http_trove_target_match(r, &target[i], &fanout->ctx->event);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK) {
+            matching[n++] = i;
+        }
+    }
+
+    fanout->ndeliveries = n;
+    fanout->deliveries = ngx_pcalloc(r->pool, (n + 1)
+                                     * sizeof(ngx_http_trove_delivery_t));
+    if (fanout->deliveries == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        d = &fanout->deliveries[i];
+
+        d->request = r;
+        d->target = &target[matching[i]];
+        d->attempt = 1;
+        d->handler = ngx_http_trove_fanout_over;
+        d->data = fanout;
+
+        if (ngx_http_trove_claim_marked(fanout->ctx, &d->target->name)) {
+            d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
+            d->status = NGX_HTTP_OK;
+            d->before = 1;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d)
+{
+    ngx_uint_t                level;
+    ngx_http_request_t       *r;
+    ngx_http_trove_fanout_t  *fanout;
+
+    r = d->request;
+    fanout = d->data;
+
+    fanout->gone |= d->gone;
+
+    if (!ngx_http_trove_delivery_taken(d)) {
+        level = d->target->optional ? NGX_LOG_WARN : NGX_LOG_ERR;
+
+        ngx_log_error(level, r->connection->log, 0,
+                      "trove: event \"%V\" was not taken by %starget \"%V\": "
+                      "%ui%s%s, after %M ms",
+                      &fanout->ctx->event.id,
+                      d->target->optional ? "optional " : "",
+                      &d->target->name, d->status, d->error ? " " : "",
+                      d->error ? d->error : "", d->duration);
+    }
+
+    if (--fanout->pending == 0) {
+
+        /* cannot fail: there is no allocation to be made */
+
+        (void) ngx_http_post_request(r, &fanout->posted);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout)
+{
+    ngx_uint_t                  i, taken;
+    ngx_http_trove_delivery_t  *d;
+
+    taken = 1;
+
+    for (i = 0; i < fanout->ndeliveries; i++) {
+        d = &fanout->deliveries[i];
+
+        if (!d->target->optional && !ngx_http_trove_delivery_taken(d)) {
+            taken = 0;
+            break;
+        }
+    }
+
+    if (fanout->ended) {
+        return taken;
+    }
+
+    fanout->ended = 1;
+    ngx_queue_remove(&fanout->worker);
+
+    if (taken) {
+        return 1;
+    }
+
+    for (i = 0; i < fanout->ndeliveries; i++) {
+        d = &fanout->deliveries[i];
+
+        if (ngx_http_trove_delivery_taken(d)) {
+            ngx_http_trove_claim_mark(fanout->ctx, &d->target->name);
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * The request is gone: of an answer that was sent nothing is left to do.
+ * Otherwise the sender has seen none and will send the event again, but for the
+ * targets that have it.
+ */
+
+static void
+ngx_http_trove_fanout_cleanup(void *data)
+{
+    ngx_http_trove_fanout_t *fanout = data;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < fanout->ndeliveries; i++) {
+        ngx_http_trove_delivery_abort(&fanout->deliveries[i]);
+    }
+
+    (void) ngx_http_trove_fanout_end(fanout);
+}
+
+
+void
+ngx_http_trove_fanout_init(void)
+{
+    ngx_queue_init(&ngx_http_trove_fanouts);
+}
+
+
+void
+ngx_http_trove_fanout_exit(void)
+{
+    ngx_queue_t              *q;
+    ngx_http_trove_fanout_t  *fanout;
+
+    /* a fast exit runs no cleanup of a request */
+
+    while (!ngx_queue_empty(&ngx_http_trove_fanouts)) {
+        q = ngx_queue_head(&ngx_http_trove_fanouts);
+        fanout = ngx_queue_data(q, ngx_http_trove_fanout_t, worker);
+
+        (void) ngx_http_trove_fanout_end(fanout);
+    }
+}

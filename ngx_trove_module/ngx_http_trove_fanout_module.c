@@ -1,0 +1,559 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_answer.h"
+#include "ngx_http_trove_body.h"
+#include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_delivery.h"
+#include "ngx_http_trove_fanout.h"
+#include "ngx_http_trove_module.h"
+#include "ngx_http_trove_target.h"
+#include "ngx_http_trove_verify.h"
+
+
+typedef struct {
+    ngx_array_t               locs;      /* ngx_http_trove_fanout_loc_t */
+} ngx_http_trove_fanout_main_conf_t;
+
+
+typedef struct {
+    ngx_array_t              *targets;   /* ngx_http_trove_target_t; or NULL */
+} ngx_http_trove_fanout_loc_conf_t;
+
+
+/* a location with targets, as it is remembered for the checks */
+typedef struct {
+    ngx_array_t              *targets;
+    ngx_http_core_srv_conf_t *cscf;
+} ngx_http_trove_fanout_loc_t;
+
+
+static ngx_int_t ngx_http_trove_fanout_event(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_fanout_handler(ngx_http_request_t *r);
+static void ngx_http_trove_fanout_resume(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_fanout_answer(ngx_http_request_t *r,
+    ngx_http_trove_fanout_t *fanout);
+static ngx_int_t ngx_http_trove_fanout_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_trove_fanout_target_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_trove_fanout_attempt_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+static ngx_int_t ngx_http_trove_fanout_add_variables(ngx_conf_t *cf);
+static void *ngx_http_trove_fanout_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_trove_fanout_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static char *ngx_http_trove_fanout(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_trove_fanout_alone(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf);
+static ngx_int_t ngx_http_trove_fanout_init_conf(ngx_conf_t *cf);
+static ngx_int_t ngx_http_trove_fanout_init_process(ngx_cycle_t *cycle);
+static void ngx_http_trove_fanout_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_http_trove_fanout_commands[] = {
+
+    { ngx_string("trove_fanout"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_trove_fanout,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_trove_fanout_module_ctx = {
+    ngx_http_trove_fanout_add_variables,   /* preconfiguration */
+    ngx_http_trove_fanout_init_conf,       /* postconfiguration */
+
+    ngx_http_trove_fanout_create_main_conf, /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_trove_fanout_create_loc_conf, /* create location configuration */
+    ngx_http_trove_fanout_merge_loc_conf   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_trove_fanout_module = {
+    NGX_MODULE_V1,
+    &ngx_http_trove_fanout_module_ctx,     /* module context */
+    ngx_http_trove_fanout_commands,        /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_trove_fanout_init_process,    /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_trove_fanout_exit_process,    /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* none may be cached: each delivery has its own */
+
+static ngx_http_variable_t  ngx_http_trove_fanout_variables[] = {
+
+    { ngx_string("trove_fanout"), NULL, ngx_http_trove_fanout_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("trove_target"), NULL, ngx_http_trove_fanout_target_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("trove_attempt"), NULL, ngx_http_trove_fanout_attempt_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+/*
+ * Has the body read and parsed before the content handler runs: where nobody
+ * verifies, or "trove_verify log" has let pass what is not verified.
+ */
+
+static ngx_int_t
+ngx_http_trove_fanout_event(ngx_http_request_t *r)
+{
+    ngx_int_t                          rc;
+    ngx_str_t                          json;
+    ngx_uint_t                         mode;
+    ngx_http_trove_ctx_t              *ctx;
+    ngx_http_trove_fanout_loc_conf_t  *flcf;
+
+    static ngx_str_t  bad_json = ngx_string("bad_json");
+    static ngx_str_t  bad_event = ngx_string("bad_event");
+
+    flcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_fanout_module);
+
+    if (r != r->main || flcf->targets == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_trove_ctx_make(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    mode = ngx_http_trove_verify_mode(r);
+
+    if (mode == NGX_HTTP_TROVE_VERIFY_ON) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_trove_body_read(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_trove_body_parse(r, ctx);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+
+        if (mode == NGX_HTTP_TROVE_VERIFY_OFF) {
+            ctx->published = 1;
+        }
+
+        return NGX_DECLINED;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "trove: the request body is no event and cannot be fanned "
+                  "out: %s", ctx->reason);
+
+    if (ngx_http_trove_answer_json(r, &json, "\"error\":",
+                                   (rc == NGX_ABORT) ? &bad_event : &bad_json,
+                                   "")
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_trove_answer(r, NGX_HTTP_BAD_REQUEST, &json, 0);
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                          rc;
+    ngx_http_trove_ctx_t              *ctx;
+    ngx_http_trove_fanout_loc_conf_t  *flcf;
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    if (r != r->main || ctx == NULL || ctx->parsed != NGX_OK) {
+
+        /* a subrequest, or an error_page of a location that has no event */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: a location with \"trove_fanout\" was reached by "
+                      "a subrequest or without an event");
+
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "trove fanout handler");
+
+    flcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_fanout_module);
+
+    /* deliveries go on when the client does not */
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    rc = ngx_http_trove_fanout_start(r, ctx, flcf->targets,
+                                     ngx_http_trove_fanout_resume);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        return ngx_http_trove_fanout_answer(r, ctx->fanout);
+    }
+
+    r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+/* an event of the connection may call it, too */
+
+static void
+ngx_http_trove_fanout_resume(ngx_http_request_t *r)
+{
+    ngx_http_trove_ctx_t     *ctx;
+    ngx_http_trove_fanout_t  *fanout;
+
+    ctx = ngx_http_trove_ctx_find(r);
+    fanout = ctx->fanout;
+
+    if (fanout->pending) {
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (fanout->gone) {
+        r->connection->error = 1;
+    }
+
+    ngx_http_finalize_request(r, ngx_http_trove_fanout_answer(r, fanout));
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_answer(ngx_http_request_t *r,
+    ngx_http_trove_fanout_t *fanout)
+{
+    ngx_str_t   json;
+    ngx_uint_t  taken;
+
+    taken = ngx_http_trove_fanout_end(fanout);
+
+    if (fanout->ndeliveries == 0) {
+        ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                      "trove: event \"%V\" matches no target",
+                      &fanout->ctx->event.id);
+    }
+
+    if (ngx_http_trove_fanout_json(fanout, taken ? "delivered" : "partial",
+                                   &json)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_trove_answer_content(r,
+                              taken ? NGX_HTTP_OK : NGX_HTTP_BAD_GATEWAY,
+                              &json, 0);
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t              text;
+    ngx_http_trove_ctx_t  *ctx;
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    if (ctx == NULL || ctx->fanout == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    if (ngx_http_trove_fanout_text(ctx->fanout, &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    v->len = text.len;
+    v->data = text.data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_target_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_trove_delivery_t  *d;
+
+    d = ngx_http_trove_delivery_find(r);
+
+    if (d == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->len = d->target->name.len;
+    v->data = d->target->name.data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_attempt_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                     *p;
+    ngx_http_trove_delivery_t  *d;
+
+    d = ngx_http_trove_delivery_find(r);
+
+    if (d == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%ui", d->attempt) - p;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_trove_fanout_variables; v->name.len; v++) {
+
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+    }
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_trove_fanout_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_fanout_main_conf_t  *conf;
+
+    conf = ngx_palloc(cf->pool, sizeof(ngx_http_trove_fanout_main_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&conf->locs, cf->pool, 4,
+                       sizeof(ngx_http_trove_fanout_loc_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return conf;
+}
+
+
+static void *
+ngx_http_trove_fanout_create_loc_conf(ngx_conf_t *cf)
+{
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->targets = NULL;
+     */
+
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_fanout_loc_conf_t));
+}
+
+
+static char *
+ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_trove_fanout_loc_conf_t *prev = parent;
+    ngx_http_trove_fanout_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_trove_fanout_loc_t        *loc;
+    ngx_http_trove_fanout_main_conf_t  *fmcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname) {
+
+        /* an "if" or "limit_except" block keeps the handler of its location */
+
+        conf->targets = prev->targets;
+        return NGX_CONF_OK;
+    }
+
+    if (conf->targets == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (clcf->handler != ngx_http_trove_fanout_handler) {
+        return ngx_http_trove_fanout_alone(cf, clcf);
+    }
+
+    fmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_fanout_module);
+
+    loc = ngx_array_push(&fmcf->locs);
+    if (loc == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    loc->targets = conf->targets;
+    loc->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_trove_fanout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_fanout_loc_conf_t *flcf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler && clcf->handler != ngx_http_trove_fanout_handler) {
+        return ngx_http_trove_fanout_alone(cf, clcf);
+    }
+
+    clcf->handler = ngx_http_trove_fanout_handler;
+
+    if (flcf->targets == NULL) {
+        flcf->targets = ngx_array_create(cf->pool, 4,
+                                         sizeof(ngx_http_trove_target_t));
+        if (flcf->targets == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return ngx_http_trove_target_add(cf, flcf->targets);
+}
+
+
+static char *
+ngx_http_trove_fanout_alone(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"trove_fanout\" in location \"%V\" has another "
+                       "handler beside it, as \"proxy_pass\" is; put that into "
+                       "a location of its own, which is \"internal\", and name "
+                       "it as a target", &clcf->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
+{
+    ngx_uint_t                          i;
+    ngx_http_handler_pt                *h;
+    ngx_http_core_main_conf_t          *cmcf;
+    ngx_http_trove_fanout_loc_t        *loc;
+    ngx_http_trove_fanout_main_conf_t  *fmcf;
+
+    fmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_fanout_module);
+
+    loc = fmcf->locs.elts;
+
+    for (i = 0; i < fmcf->locs.nelts; i++) {
+
+        if (ngx_http_trove_target_check(cf, loc[i].cscf, loc[i].targets)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_trove_fanout_event;
+
+    ngx_http_trove_delivery_init();
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_fanout_init();
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_fanout_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_fanout_exit();
+}

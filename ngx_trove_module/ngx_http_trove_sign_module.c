@@ -1,0 +1,380 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_body.h"
+#include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_delivery.h"
+#include "ngx_http_trove_headers.h"
+#include "ngx_http_trove_module.h"
+#include "ngx_http_trove_secret.h"
+#include "ngx_http_trove_sign.h"
+
+
+typedef struct {
+    ngx_http_trove_secrets_t  *secrets;        /* NULL: nothing is signed */
+} ngx_http_trove_sign_loc_conf_t;
+
+
+static ngx_int_t ngx_http_trove_sign_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_sign_make(ngx_http_request_t *r,
+    ngx_http_trove_secrets_t *secrets, ngx_str_t *signature);
+static ngx_int_t ngx_http_trove_sign_body(ngx_http_request_t *r,
+    ngx_http_trove_keys_t *keys, ngx_str_t *signature);
+static ngx_int_t ngx_http_trove_sign_feed(void *data, u_char *p, size_t len);
+static ngx_int_t ngx_http_trove_sign_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+static ngx_int_t ngx_http_trove_sign_add_variables(ngx_conf_t *cf);
+static void *ngx_http_trove_sign_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_trove_sign_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_trove_sign(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_trove_sign_init(ngx_conf_t *cf);
+
+
+static ngx_command_t  ngx_http_trove_sign_commands[] = {
+
+    { ngx_string("trove_sign"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_trove_sign,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_trove_sign_module_ctx = {
+    ngx_http_trove_sign_add_variables,     /* preconfiguration */
+    ngx_http_trove_sign_init,              /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_trove_sign_create_loc_conf,   /* create location configuration */
+    ngx_http_trove_sign_merge_loc_conf     /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_trove_sign_module = {
+    NGX_MODULE_V1,
+    &ngx_http_trove_sign_module_ctx,       /* module context */
+    ngx_http_trove_sign_commands,          /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_str_t  ngx_http_trove_sign_name = ngx_string("trove_signature");
+
+
+/* only here, in the location of the target, it is known who signs */
+
+static ngx_int_t
+ngx_http_trove_sign_handler(ngx_http_request_t *r)
+{
+    ngx_str_t                        signature;
+    ngx_http_trove_sign_loc_conf_t  *slcf;
+
+    static ngx_str_t  key = ngx_string("X-Trove-Signature");
+    static ngx_str_t  lowcase = ngx_string("x-trove-signature");
+
+    if (r == r->main) {
+        return NGX_DECLINED;
+    }
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_sign_module);
+
+    if (slcf->secrets == NULL || ngx_http_trove_delivery_find(r) == NULL) {
+        return NGX_DECLINED;
+    }
+
+    switch (ngx_http_trove_sign_make(r, slcf->secrets, &signature)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+
+        /* sent without a signature, it would be refused for ever */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: event is not sent to \"%V\": \"trove_sign\" is "
+                      "empty for it", &r->uri);
+
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_trove_headers_set(r, &key, &lowcase, &signature) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * NGX_OK
+ * NGX_DECLINED  there is no secret
+ * NGX_ERROR     logged
+ */
+
+static ngx_int_t
+ngx_http_trove_sign_make(ngx_http_request_t *r,
+    ngx_http_trove_secrets_t *secrets, ngx_str_t *signature)
+{
+    ngx_int_t                   rc;
+    ngx_http_trove_ctx_t       *ctx;
+    ngx_http_trove_keys_t       keys;
+    ngx_http_trove_delivery_t  *d;
+
+    d = ngx_http_trove_delivery_find(r);
+
+    if (d && d->signer == secrets) {
+        *signature = d->signature;
+        return NGX_OK;
+    }
+
+    /* targets that share a secret share the work */
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    if (secrets->values.nelts == 0
+        && ctx->signer == secrets && ctx->signed_at == ngx_time())
+    {
+        *signature = ctx->signature;
+        return NGX_OK;
+    }
+
+    rc = ngx_http_trove_secret_keys(r, secrets, &keys);
+
+    if (rc == NGX_OK) {
+        rc = keys.nkeys ? ngx_http_trove_sign_body(r, &keys, signature)
+                        : NGX_DECLINED;
+    }
+
+    ngx_http_trove_secret_free(&keys);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (d) {
+        d->signer = secrets;
+        d->signature = *signature;
+    }
+
+    if (secrets->values.nelts == 0) {
+        ctx->signer = secrets;
+        ctx->signed_at = ngx_time();
+        ctx->signature = *signature;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_sign_body(ngx_http_request_t *r, ngx_http_trove_keys_t *keys,
+    ngx_str_t *signature)
+{
+    u_char           *p, text[NGX_TIME_T_LEN];
+    size_t            len;
+    ngx_trove_mac_t  *mac;
+
+    signature->data = ngx_pnalloc(r->pool, NGX_TROVE_SIGNATURE_TEXT_MAX);
+    if (signature->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = ngx_sprintf(text, "%T", ngx_time()) - text;
+
+    /* with the first one: a file may hold the next one already */
+
+    mac = ngx_trove_mac_create(keys->keys, 1, text, len);
+    if (mac == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = NULL;
+
+    if (ngx_http_trove_body_walk(r, ngx_http_trove_sign_feed, mac) == NGX_OK) {
+        p = ngx_trove_mac_sign(mac, text, len, signature->data);
+    }
+
+    ngx_trove_mac_destroy(mac);
+
+    if (p == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "trove: an event could not be signed, "
+                      "HMAC-SHA256 of its body failed");
+        return NGX_ERROR;
+    }
+
+    signature->len = p - signature->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_sign_feed(void *data, u_char *p, size_t len)
+{
+    return ngx_trove_mac_update(data, p, len);
+}
+
+
+static ngx_int_t
+ngx_http_trove_sign_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t                        signature;
+    ngx_http_trove_ctx_t            *ctx;
+    ngx_http_trove_sign_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_sign_module);
+    ctx = ngx_http_trove_ctx_find(r);
+
+    /* nothing is signed of which we do not know that it is an event */
+
+    if (slcf->secrets == NULL || ctx == NULL
+        || !(ctx->published || ngx_http_trove_delivery_find(r)))
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    switch (ngx_http_trove_sign_make(r, slcf->secrets, &signature)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        v->not_found = 1;
+        return NGX_OK;
+
+    default:
+        return NGX_ERROR;
+    }
+
+    v->len = signature.len;
+    v->data = signature.data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_trove_sign_enabled(void **loc_conf)
+{
+    ngx_http_trove_sign_loc_conf_t  *slcf;
+
+    slcf = loc_conf[ngx_http_trove_sign_module.ctx_index];
+
+    return slcf->secrets != NULL;
+}
+
+
+static ngx_int_t
+ngx_http_trove_sign_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var;
+
+    var = ngx_http_add_variable(cf, &ngx_http_trove_sign_name,
+                                NGX_HTTP_VAR_NOCACHEABLE);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    var->get_handler = ngx_http_trove_sign_variable;
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_trove_sign_create_loc_conf(ngx_conf_t *cf)
+{
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->secrets = NULL;
+     */
+
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_sign_loc_conf_t));
+}
+
+
+static char *
+ngx_http_trove_sign_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_trove_sign_loc_conf_t *prev = parent;
+    ngx_http_trove_sign_loc_conf_t *conf = child;
+
+    if (conf->secrets == NULL) {
+        conf->secrets = prev->secrets;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_trove_sign(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_sign_loc_conf_t *slcf = conf;
+
+    ngx_str_t  *value;
+
+    if (slcf->secrets) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    return ngx_http_trove_secret_add(cf, &slcf->secrets, &value[1]);
+}
+
+
+static ngx_int_t
+ngx_http_trove_sign_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_trove_sign_handler;
+
+    return NGX_OK;
+}
