@@ -37,6 +37,8 @@ static ngx_int_t ngx_http_trove_delivery_end(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 static void ngx_http_trove_delivery_over(ngx_http_trove_delivery_t *d,
     ngx_uint_t status, const char *error);
+static ngx_int_t ngx_http_trove_delivery_header_filter(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_delivery_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 
@@ -44,7 +46,8 @@ static ngx_int_t ngx_http_trove_delivery_body_filter(ngx_http_request_t *r,
 static ngx_str_t  ngx_http_trove_delivery_method = ngx_string("POST");
 
 
-static ngx_http_output_body_filter_pt  ngx_http_next_body_filter;
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
 
 void
@@ -396,6 +399,28 @@ ngx_http_trove_delivery_find(ngx_http_request_t *r)
 
 
 /*
+ * Whoever buffers an answer takes it that a background subrequest cannot write,
+ * and puts a long one into a temporary file.
+ */
+
+static ngx_int_t
+ngx_http_trove_delivery_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (r != r->main && u && u->buffering && !u->cacheable && !u->store
+        && ngx_http_trove_delivery_find(r))
+    {
+        u->buffering = 0;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/*
  * Takes the answer as fast as it comes, so that the upstream connection can be
  * kept alive, and nothing of it is ever kept.
  */
@@ -433,6 +458,9 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 void
 ngx_http_trove_delivery_init(void)
 {
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_trove_delivery_header_filter;
+
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_trove_delivery_body_filter;
 }

@@ -90,7 +90,7 @@ ngx_uint_t ngx_http_trove_delivery_taken(ngx_http_trove_delivery_t *d);
 ngx_http_trove_delivery_t *ngx_http_trove_delivery_find(
     ngx_http_request_t *r);
 
-/* Adds the body filter; to be called as "postconfiguration". */
+/* Adds the filters; to be called as "postconfiguration". */
 void ngx_http_trove_delivery_init(void);
 
 
