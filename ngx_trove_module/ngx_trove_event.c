@@ -270,8 +270,22 @@ ngx_trove_event_parse(ngx_trove_event_parser_t *parser, u_char *data,
     parser->start = data;
     parser->mark = 0;
 
-    status = data ? yajl_parse(parser->yajl, data, len)
-                  : yajl_complete_parse(parser->yajl);
+    if (data) {
+        status = yajl_parse(parser->yajl, data, len);
+
+    } else {
+
+        /*
+         * After the end of the text, yajl takes a string that has no end for
+         * blanks.  In a string, a line feed is an error.
+         */
+
+        status = yajl_parse(parser->yajl, (u_char *) "\n", 1);
+
+        if (status == yajl_status_ok) {
+            status = yajl_complete_parse(parser->yajl);
+        }
+    }
 
     if (parser->nomem) {
         return NGX_ERROR;
