@@ -42,8 +42,10 @@ ngx_trove_arena_malloc(void *ctx, size_t size)
     size_t                    full;
     ngx_trove_arena_block_t  *block;
 
+    /* at least a byte: the address of an empty block has to be inside, too */
+
     full = sizeof(ngx_trove_arena_block_t)
-           + ngx_align(size, sizeof(ngx_trove_arena_block_t));
+           + ngx_align(ngx_max(size, 1), sizeof(ngx_trove_arena_block_t));
 
     if (size <= sizeof(arena->memory)
         && full <= sizeof(arena->memory) - arena->used)
