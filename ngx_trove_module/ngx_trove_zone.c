@@ -32,7 +32,15 @@ ngx_trove_zone_claim(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
     ngx_trove_zone_pair(zone, key, &pair);
 
-    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
+    switch (ngx_trove_zone_lock(pair.group)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_AGAIN:
+        return NGX_TROVE_ZONE_MOVED;
+
+    default:
         return NGX_TROVE_ZONE_FULL;
     }
 
@@ -94,8 +102,9 @@ ngx_trove_zone_renew(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
     ngx_trove_zone_pair(zone, key, &pair);
 
-    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
-        return NGX_DECLINED;
+    rc = ngx_trove_zone_lock(pair.group);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     rc = NGX_DECLINED;
@@ -128,8 +137,9 @@ ngx_trove_zone_complete(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
     ngx_trove_zone_pair(zone, key, &pair);
 
-    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
-        return NGX_DECLINED;
+    rc = ngx_trove_zone_lock(pair.group);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     slot = ngx_trove_zone_find(&pair, key);
@@ -159,8 +169,9 @@ ngx_trove_zone_release(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
     ngx_trove_zone_pair(zone, key, &pair);
 
-    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
-        return NGX_DECLINED;
+    rc = ngx_trove_zone_lock(pair.group);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     rc = NGX_DECLINED;
@@ -181,13 +192,15 @@ ngx_int_t
 ngx_trove_zone_mark(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *now, ngx_uint_t ttl)
 {
+    ngx_int_t              rc;
     ngx_trove_zone_pair_t  pair;
     ngx_trove_zone_slot_t  slot;
 
     ngx_trove_zone_pair(zone, key, &pair);
 
-    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
-        return NGX_DECLINED;
+    rc = ngx_trove_zone_lock(pair.group);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     slot = ngx_trove_zone_find(&pair, key);
@@ -218,29 +231,32 @@ ngx_trove_zone_mark(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 }
 
 
-ngx_uint_t
+ngx_int_t
 ngx_trove_zone_marked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
-    ngx_trove_zone_now_t *now)
+    ngx_trove_zone_now_t *now, ngx_uint_t *marked)
 {
-    ngx_uint_t             marked;
+    ngx_int_t              rc;
     ngx_trove_zone_pair_t  pair;
     ngx_trove_zone_slot_t  slot;
 
+    *marked = 0;
+
     ngx_trove_zone_pair(zone, key, &pair);
 
-    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
-        return 0;
+    rc = ngx_trove_zone_lock(pair.group);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     slot = ngx_trove_zone_find(&pair, key);
 
-    marked = slot.bucket != NULL
-             && ngx_trove_zone_slot_state(slot.bucket, slot.n, now)
-                == NGX_TROVE_ZONE_MARKED;
+    *marked = slot.bucket != NULL
+              && ngx_trove_zone_slot_state(slot.bucket, slot.n, now)
+                 == NGX_TROVE_ZONE_MARKED;
 
     ngx_trove_zone_unlock(pair.group);
 
-    return marked;
+    return NGX_OK;
 }
 
 

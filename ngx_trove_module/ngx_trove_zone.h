@@ -71,8 +71,16 @@ typedef enum {
     NGX_TROVE_ZONE_NEW = 0,          /* the claim is the caller's */
     NGX_TROVE_ZONE_INFLIGHT,         /* somebody else's, still alive */
     NGX_TROVE_ZONE_DONE,             /* completed less than its ttl ago */
-    NGX_TROVE_ZONE_FULL              /* no room: live claims everywhere */
+    NGX_TROVE_ZONE_FULL,             /* no room: live claims everywhere */
+    NGX_TROVE_ZONE_MOVED             /* the key is in another table */
 } ngx_trove_zone_claim_e;
+
+
+/* where a table was migrated to: bytes of a file that its users know */
+typedef struct {
+    uint64_t          offset;
+    uint64_t          size;
+} ngx_trove_zone_where_t;
 
 
 #define NGX_TROVE_ZONE_TTL_MAX    (10 * 366 * 86400)     /* seconds */
@@ -103,6 +111,12 @@ ngx_trove_zone_t *ngx_trove_zone_create(void *addr, size_t size);
 ngx_trove_zone_t *ngx_trove_zone_attach(void *addr, size_t size);
 
 /*
+ * The bytes that a table takes of which the first page is at addr; 0 if it is
+ * not that of a table of this layout.
+ */
+size_t ngx_trove_zone_size(void *addr);
+
+/*
  * Makes an attached table usable that nobody else has open, of which it is not
  * known how it was left: in a file, after a restart of the machine.  Makes the
  * locks anew, clears every INFLIGHT (the owners are gone, and the monotonic
@@ -114,18 +128,56 @@ ngx_trove_zone_t *ngx_trove_zone_attach(void *addr, size_t size);
 ngx_int_t ngx_trove_zone_recover(ngx_trove_zone_t *zone);
 
 /*
- * Copies all that is alive in the table from into the table to, which is new
- * and not yet used by anybody.  from may be in use: each of its groups is
- * copied at one moment, and what happens there later is not seen in to.
- * Claims come along with their owners and leases, and no owner is given out
- * again.  Keys keep their identity: to takes over the secret of from, and the
- * counters, so that they go on growing.  What finds no room is left out: marks
- * first, then the oldest DONE, as far as the buckets allow, then INFLIGHT.
+ * Copies all that is alive in the table from into the table to, which is not
+ * yet used by anybody, and is new, or has got copies of tables with the same
+ * secret: of two DONE of a key the later one stays.  from may be in use: each
+ * of its groups is copied at one moment, and what happens there later is not
+ * seen in to.  Claims come along with their owners and leases, and no owner is
+ * given out again.  Keys keep their identity: to takes over the secret of from,
+ * and the counters, so that they go on growing.  What finds no room is left
+ * out: marks first, then the oldest DONE, as far as the buckets allow, then
+ * INFLIGHT.
  *
  * The number of keys left out, marks not counted.
  */
 ngx_uint_t ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
     ngx_trove_zone_now_t *now);
+
+/*
+ * A table that is in use is migrated to another, its heir, while everybody goes
+ * on using it.  The functions that take a key tell whoever still asks the old
+ * table that it is in the other one: NGX_TROVE_ZONE_MOVED or NGX_AGAIN.
+ *
+ *   begin -> create_heir -> migrate -> end
+ *
+ * create_heir is ngx_trove_zone_create() with the secret of the other table.
+ *
+ * migrate moves group by group, and tells everybody where the heir is.  What is
+ * lost for want of room is as with a copy; *left says how many keys.  Who did
+ * this may have been killed on the way: then the next one goes on, with the
+ * same heir.
+ *
+ * begin  NGX_OK        nobody else does it, until end
+ *        NGX_BUSY      somebody else does
+ */
+ngx_int_t ngx_trove_zone_migrate_begin(ngx_trove_zone_t *zone);
+ngx_trove_zone_t *ngx_trove_zone_create_heir(void *addr, size_t size,
+    ngx_trove_zone_t *zone);
+void ngx_trove_zone_migrate(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
+    ngx_trove_zone_where_t *where, ngx_trove_zone_now_t *now,
+    ngx_uint_t *left);
+void ngx_trove_zone_migrate_end(ngx_trove_zone_t *zone);
+
+/*
+ * Whether a table has an heir, and where.
+ *
+ * NGX_DECLINED  it has none
+ * NGX_AGAIN     a key may be in this one or in the heir
+ * NGX_OK        all are in the heir, nobody needs this one any more
+ * NGX_ERROR     it is damaged
+ */
+ngx_int_t ngx_trove_zone_heir(ngx_trove_zone_t *zone,
+    ngx_trove_zone_where_t *where);
 
 /*
  * Hashes len bytes at data to the key of a table.  Keys of different tables
@@ -165,6 +217,7 @@ ngx_trove_zone_claim_e ngx_trove_zone_claim(ngx_trove_zone_t *zone,
  *
  * NGX_OK        done
  * NGX_DECLINED  the claim is not the owner's any more
+ * NGX_AGAIN     the key is in another table
  */
 ngx_int_t ngx_trove_zone_renew(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t lease,
@@ -176,16 +229,18 @@ ngx_int_t ngx_trove_zone_release(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, uint32_t owner);
 
 /*
- * Marks a key for ttl seconds (1 .. NGX_TROVE_ZONE_TTL_MAX), or tells whether
- * it is marked.  For a mark nothing is given up but another mark.
+ * Marks a key for ttl seconds (1 .. NGX_TROVE_ZONE_TTL_MAX), or tells in
+ * *marked whether it is marked.  For a mark nothing is given up but another
+ * mark.
  *
  * NGX_OK
  * NGX_DECLINED  there is no room
+ * NGX_AGAIN     the key is in another table
  */
 ngx_int_t ngx_trove_zone_mark(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t ttl);
-ngx_uint_t ngx_trove_zone_marked(ngx_trove_zone_t *zone,
-    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
+ngx_int_t ngx_trove_zone_marked(ngx_trove_zone_t *zone,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t *marked);
 
 /*
  * Sums up the table.  Reads every slot without a lock: meant for a person or a

@@ -30,7 +30,7 @@ ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
     ngx_trove_zone_seal(to);
 
     left = 0;
-    claims = 0;
+    claims = ngx_trove_zone_group(to, 0)->u.head.claims;
     sum = &ngx_trove_zone_group(to, 0)->u.head;
 
     for (n = 0; n < from->groups; n++) {
@@ -39,7 +39,7 @@ ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
 
         /* a group whose lock is beyond use does not change any more */
 
-        rc = ngx_trove_zone_lock(group);
+        rc = ngx_trove_zone_mutex_lock(&head->mutex, &head->recovered);
 
         left += ngx_trove_zone_copy_group(to, group, now);
 
@@ -149,7 +149,7 @@ static ngx_uint_t
 ngx_trove_zone_copy_slot(ngx_trove_zone_t *to, ngx_trove_zone_slot_t *from,
     ngx_trove_zone_now_t *now)
 {
-    uint64_t               word;
+    uint64_t               word, other;
     ngx_trove_zone_key_t   key;
     ngx_trove_zone_pair_t  pair;
     ngx_trove_zone_slot_t  slot;
@@ -159,32 +159,54 @@ ngx_trove_zone_copy_slot(ngx_trove_zone_t *to, ngx_trove_zone_slot_t *from,
 
     ngx_trove_zone_pair(to, &key, &pair);
 
-    /* a DONE may be there twice: see ngx_trove_zone_layout.h */
-
     slot = ngx_trove_zone_find(&pair, &key);
 
-    if (slot.bucket != NULL) {
-        return 0;
+    if (slot.bucket == NULL) {
+        return ngx_trove_zone_adopt(&pair, &key, word, now);
     }
 
-    slot = ngx_trove_zone_room(&pair, now);
+    /*
+     * A DONE may be there twice, see ngx_trove_zone_layout.h, or come from
+     * another table that was copied before.
+     */
+
+    other = slot.bucket->word[slot.n];
+
+    if (ngx_trove_zone_word_state(word) >= NGX_TROVE_ZONE_COMPLETED
+        && (ngx_trove_zone_word_state(other) < NGX_TROVE_ZONE_COMPLETED
+            || ngx_trove_zone_age(word, now) < ngx_trove_zone_age(other, now)))
+    {
+        ngx_trove_zone_put(&slot, &key, word);
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_trove_zone_adopt(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key,
+    uint64_t word, ngx_trove_zone_now_t *now)
+{
+    ngx_trove_zone_slot_t  slot;
+
+    slot = ngx_trove_zone_room(pair, now);
 
     if (slot.bucket != NULL) {
-        ngx_trove_zone_put(&slot, &key, word);
+        ngx_trove_zone_put(&slot, key, word);
         return 0;
     }
 
     /* marks are left out first, be it one that is there or this one */
 
-    slot = ngx_trove_zone_oldest(&pair, NGX_TROVE_ZONE_MARKED, now);
+    slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_MARKED, now);
 
     if (slot.bucket != NULL
         || ngx_trove_zone_word_state(word) == NGX_TROVE_ZONE_MARKED)
     {
-        ngx_trove_zone_count(&pair.group->u.head.dropped);
+        ngx_trove_zone_count(&pair->group->u.head.dropped);
 
         if (ngx_trove_zone_word_state(word) != NGX_TROVE_ZONE_MARKED) {
-            ngx_trove_zone_put(&slot, &key, word);
+            ngx_trove_zone_put(&slot, key, word);
         }
 
         return 0;
@@ -192,10 +214,10 @@ ngx_trove_zone_copy_slot(ngx_trove_zone_t *to, ngx_trove_zone_slot_t *from,
 
     /* then the oldest DONE */
 
-    slot = ngx_trove_zone_oldest(&pair, NGX_TROVE_ZONE_COMPLETED, now);
+    slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_COMPLETED, now);
 
     if (ngx_trove_zone_word_state(word) == NGX_TROVE_ZONE_COMPLETED) {
-        ngx_trove_zone_count(&pair.group->u.head.evicted);
+        ngx_trove_zone_count(&pair->group->u.head.evicted);
 
         if (slot.bucket == NULL
             || ngx_trove_zone_age(word, now)
@@ -208,10 +230,10 @@ ngx_trove_zone_copy_slot(ngx_trove_zone_t *to, ngx_trove_zone_slot_t *from,
         return 1;
 
     } else {
-        ngx_trove_zone_count(&pair.group->u.head.evicted);
+        ngx_trove_zone_count(&pair->group->u.head.evicted);
     }
 
-    ngx_trove_zone_put(&slot, &key, word);
+    ngx_trove_zone_put(&slot, key, word);
 
     return 1;
 }

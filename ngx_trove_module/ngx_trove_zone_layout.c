@@ -90,6 +90,19 @@ ngx_trove_zone_attach(void *addr, size_t size)
 }
 
 
+size_t
+ngx_trove_zone_size(void *addr)
+{
+    size_t             size;
+    ngx_trove_zone_t  *zone;
+
+    zone = addr;
+    size = ((size_t) zone->groups + 1) * NGX_TROVE_ZONE_PAGE;
+
+    return ngx_trove_zone_attach(addr, size) ? size : 0;
+}
+
+
 ngx_int_t
 ngx_trove_zone_recover(ngx_trove_zone_t *zone)
 {
@@ -103,6 +116,11 @@ ngx_trove_zone_recover(ngx_trove_zone_t *zone)
     if (ngx_trove_zone_locks(zone) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    /* what was moved is still here, too */
+
+    zone->where = 0;
+    zone->migrated = 0;
 
     for (n = 0; n < zone->groups; n++) {
         ngx_trove_zone_recover_group(ngx_trove_zone_group(zone, n));
@@ -137,11 +155,30 @@ ngx_trove_zone_seal(ngx_trove_zone_t *zone)
 ngx_int_t
 ngx_trove_zone_lock(ngx_trove_zone_group_t *group)
 {
+    ngx_int_t               rc;
     ngx_trove_zone_head_t  *head;
 
     head = &group->u.head;
 
-    switch (pthread_mutex_lock(&head->mutex)) {
+    rc = ngx_trove_zone_mutex_lock(&head->mutex, &head->recovered);
+
+    if (ngx_trove_zone_load(&head->moved)) {
+
+        if (rc == NGX_OK) {
+            ngx_trove_zone_unlock(group);
+        }
+
+        return NGX_AGAIN;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_trove_zone_mutex_lock(pthread_mutex_t *mutex, uint64_t *recovered)
+{
+    switch (pthread_mutex_lock(mutex)) {
 
     case 0:
         return NGX_OK;
@@ -150,13 +187,34 @@ ngx_trove_zone_lock(ngx_trove_zone_group_t *group)
 
         /* nothing to repair: see ngx_trove_zone_layout.h */
 
-        (void) pthread_mutex_consistent(&head->mutex);
-        ngx_trove_zone_count(&head->recovered);
+        (void) pthread_mutex_consistent(mutex);
+        ngx_trove_zone_count(recovered);
 
         return NGX_OK;
 
     default:
-        return NGX_ERROR;
+        return NGX_DECLINED;
+    }
+}
+
+
+ngx_int_t
+ngx_trove_zone_mutex_try(pthread_mutex_t *mutex)
+{
+    switch (pthread_mutex_trylock(mutex)) {
+
+    case 0:
+        return NGX_OK;
+
+    case EBUSY:
+        return NGX_BUSY;
+
+    case EOWNERDEAD:
+        (void) pthread_mutex_consistent(mutex);
+        return NGX_OK;
+
+    default:
+        return NGX_DECLINED;
     }
 }
 
@@ -209,6 +267,12 @@ ngx_trove_zone_locks(ngx_trove_zone_t *zone)
         goto done;
     }
 
+    ngx_memzero(&zone->migrate, sizeof(pthread_mutex_t));
+
+    if (pthread_mutex_init(&zone->migrate, &attr) != 0) {
+        goto done;
+    }
+
     for (n = 0; n < zone->groups; n++) {
         group = ngx_trove_zone_group(zone, n);
 
@@ -246,6 +310,8 @@ ngx_trove_zone_recover_group(ngx_trove_zone_group_t *group)
 {
     ngx_uint_t                b, n;
     ngx_trove_zone_bucket_t  *bucket;
+
+    group->u.head.moved = 0;
 
     for (b = 0; b < NGX_TROVE_ZONE_BUCKETS; b++) {
         bucket = &group->bucket[b];

@@ -47,6 +47,13 @@
  * first, is looked at.  A MARK, which does not change either, is moved like it.
  * An INFLIGHT, which does change, is never moved.
  *
+ * A table is migrated to another one a group at a time.  The first page says
+ * where to, before the first group is.  Under the lock of a group its keys are
+ * copied, and then it is marked as moved: until then a key is here, and what
+ * there is of it in the other table is overwritten; from then on it is there,
+ * and what is here is left as it was.  Whoever is killed in between leaves a
+ * table that can be used as it is, and migrated further.
+ *
  * Memory order: the lock alone orders the operations.  Release stores are for
  * those that look without it: ngx_trove_zone_stat(), and whatever writes the
  * pages of a mapped file to a disk.
@@ -109,6 +116,12 @@ struct ngx_trove_zone_s {
     u_char                    key[NGX_TROVE_SIPHASH_KEY_LEN];
     uint64_t                  check;           /* of all the above */
 
+    pthread_mutex_t           migrate;         /* of who migrates it */
+    uint64_t                  offset;          /* where to */
+    uint64_t                  size;
+    uint64_t                  where;           /* check of these two, 0: none */
+    uint64_t                  migrated;        /* 1: all groups are moved */
+
     /* the rest of the page is zero, for what later versions may want to keep */
 };
 
@@ -136,6 +149,7 @@ typedef struct {
     uint64_t                  recovered;
     uint64_t                  damaged;
     uint64_t                  dropped;
+    uint64_t                  moved;           /* 1: to another table */
 } ngx_trove_zone_head_t;
 
 
@@ -180,11 +194,33 @@ typedef char ngx_trove_zone_assert_group[
 void ngx_trove_zone_seal(ngx_trove_zone_t *zone);
 
 /*
- * NGX_OK     the group is the caller's
- * NGX_ERROR  the lock is beyond use
+ * NGX_OK        the group is the caller's
+ * NGX_AGAIN     it is in another table
+ * NGX_DECLINED  the lock is beyond use
  */
 ngx_int_t ngx_trove_zone_lock(ngx_trove_zone_group_t *group);
 void ngx_trove_zone_unlock(ngx_trove_zone_group_t *group);
+
+/*
+ * The lock alone, wherever the group is.
+ *
+ * NGX_OK
+ * NGX_BUSY      for try only: somebody else has it
+ * NGX_DECLINED  it is beyond use
+ */
+ngx_int_t ngx_trove_zone_mutex_lock(pthread_mutex_t *mutex,
+    uint64_t *recovered);
+ngx_int_t ngx_trove_zone_mutex_try(pthread_mutex_t *mutex);
+
+
+/* ngx_trove_zone_copy.c */
+
+/*
+ * Puts a key into the pair of another table, where it is not, for who holds the
+ * lock.  Returns how many keys are left out for want of room: 0 or 1.
+ */
+ngx_uint_t ngx_trove_zone_adopt(ngx_trove_zone_pair_t *pair,
+    ngx_trove_zone_key_t *key, uint64_t word, ngx_trove_zone_now_t *now);
 
 
 /* ngx_trove_zone_slot.c: from find() on, for who holds the lock */

@@ -20,6 +20,8 @@
 static ngx_trove_zone_t *make(size_t size);
 static void drop(ngx_trove_zone_t *zone, size_t size);
 static ngx_trove_zone_key_t key_of(ngx_trove_zone_t *zone, uint64_t n);
+static ngx_uint_t marked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *t);
 static void states(void);
 static void owners(void);
 static void times(void);
@@ -80,6 +82,16 @@ key_of(ngx_trove_zone_t *zone, uint64_t n)
     ngx_trove_zone_key(zone, (u_char *) &n, sizeof(n), &key);
 
     return key;
+}
+
+
+static ngx_uint_t
+marked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *t)
+{
+    ngx_uint_t  is;
+
+    return ngx_trove_zone_marked(zone, key, t, &is) == NGX_OK && is;
 }
 
 
@@ -512,31 +524,31 @@ marks(void)
 
     key = key_of(zone, 1);
 
-    tap_ok(!ngx_trove_zone_marked(zone, &key, &t), "no mark yet");
+    tap_ok(!marked(zone, &key, &t), "no mark yet");
     tap_is(ngx_trove_zone_mark(zone, &key, &t, 100), NGX_OK, "mark");
-    tap_ok(ngx_trove_zone_marked(zone, &key, &t), "there it is");
+    tap_ok(marked(zone, &key, &t), "there it is");
 
     t.wall += 100;
-    tap_ok(ngx_trove_zone_marked(zone, &key, &t), "for its ttl");
+    tap_ok(marked(zone, &key, &t), "for its ttl");
 
     tap_is(ngx_trove_zone_mark(zone, &key, &t, 100), NGX_OK, "mark again");
     t.wall += 100;
-    tap_ok(ngx_trove_zone_marked(zone, &key, &t), "for another ttl");
+    tap_ok(marked(zone, &key, &t), "for another ttl");
 
     ngx_trove_zone_stat(zone, &t, &stat);
     tap_is(stat.marked, 1, "it is one mark");
     tap_is(stat.done + stat.inflight, 0, "and nothing else");
 
     t.wall += 1;
-    tap_ok(!ngx_trove_zone_marked(zone, &key, &t), "then it is over");
+    tap_ok(!marked(zone, &key, &t), "then it is over");
 
     /* a claim is no mark, in any of its states */
 
     key = key_of(zone, 2);
     ngx_trove_zone_claim(zone, &key, &t, 60, &owner);
-    tap_ok(!ngx_trove_zone_marked(zone, &key, &t), "INFLIGHT is no mark");
+    tap_ok(!marked(zone, &key, &t), "INFLIGHT is no mark");
     ngx_trove_zone_complete(zone, &key, &t, 1000, owner);
-    tap_ok(!ngx_trove_zone_marked(zone, &key, &t), "DONE is no mark");
+    tap_ok(!marked(zone, &key, &t), "DONE is no mark");
 
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 
@@ -557,7 +569,7 @@ marks(void)
     tap_is(stat.dropped, 1000 - stat.marked, "each one dropped is counted");
 
     key = key_of(zone, 999);
-    tap_ok(ngx_trove_zone_marked(zone, &key, &t), "the last one is there");
+    tap_ok(marked(zone, &key, &t), "the last one is there");
 
     for (i = 0; i < 3000; i++) {
         key = key_of(zone, 10000 + i);
@@ -610,8 +622,8 @@ marks(void)
 
     for (n = 0, live = 0; n < 250; n++) {
         key = key_of(zone, n);
-        live += ngx_trove_zone_marked(zone, &key, &t)
-                && ngx_trove_zone_marked(copy, &key, &t);
+        live += marked(zone, &key, &t)
+                && marked(copy, &key, &t);
     }
 
     tap_is(live, 250, "all marks are in both");

@@ -1,0 +1,374 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <sys/mman.h>
+
+#include "ngx_trove_table_map.h"
+
+
+static ngx_trove_zone_t *ngx_trove_table_follow(ngx_trove_table_t *table,
+    ngx_trove_zone_t *zone);
+static void ngx_trove_table_advance(ngx_trove_table_t *table);
+
+
+void
+ngx_trove_table_ref(ngx_trove_table_t *table)
+{
+    table->refs++;
+}
+
+
+void
+ngx_trove_table_unref(ngx_trove_table_t *table)
+{
+    if (table == NULL || --table->refs) {
+        return;
+    }
+
+    ngx_trove_table_unmap(&table->current);
+    ngx_trove_table_unmap(&table->heir);
+
+    (void) ngx_close_file(table->fd);
+
+    free(table);
+}
+
+
+size_t
+ngx_trove_table_size(ngx_trove_table_t *table)
+{
+    (void) ngx_trove_table_current(table);
+
+    return table->current.where.size;
+}
+
+
+ngx_fd_t
+ngx_trove_table_fd(ngx_trove_table_t *table)
+{
+    return table->fd;
+}
+
+
+void
+ngx_trove_table_key(ngx_trove_table_t *table, u_char *data, size_t len,
+    ngx_trove_zone_key_t *key)
+{
+    /* the secret of all tables of a chain is the same */
+
+    ngx_trove_zone_key(table->current.zone, data, len, key);
+}
+
+
+ngx_trove_zone_claim_e
+ngx_trove_table_claim(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now, ngx_uint_t lease, uint32_t *owner)
+{
+    ngx_trove_zone_t        *zone;
+    ngx_trove_zone_claim_e   rc;
+
+    zone = table->current.zone;
+
+    do {
+        rc = ngx_trove_zone_claim(zone, key, now, lease, owner);
+
+        if (rc != NGX_TROVE_ZONE_MOVED) {
+            return rc;
+        }
+
+        zone = ngx_trove_table_follow(table, zone);
+
+    } while (zone);
+
+    return NGX_TROVE_ZONE_FULL;
+}
+
+
+ngx_int_t
+ngx_trove_table_renew(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now, ngx_uint_t lease, uint32_t owner)
+{
+    ngx_int_t          rc;
+    ngx_trove_zone_t  *zone;
+
+    zone = table->current.zone;
+
+    do {
+        rc = ngx_trove_zone_renew(zone, key, now, lease, owner);
+
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+
+        zone = ngx_trove_table_follow(table, zone);
+
+    } while (zone);
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_trove_table_complete(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now, ngx_uint_t ttl, uint32_t owner)
+{
+    ngx_int_t          rc;
+    ngx_trove_zone_t  *zone;
+
+    zone = table->current.zone;
+
+    do {
+        rc = ngx_trove_zone_complete(zone, key, now, ttl, owner);
+
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+
+        zone = ngx_trove_table_follow(table, zone);
+
+    } while (zone);
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_trove_table_release(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
+    uint32_t owner)
+{
+    ngx_int_t          rc;
+    ngx_trove_zone_t  *zone;
+
+    zone = table->current.zone;
+
+    do {
+        rc = ngx_trove_zone_release(zone, key, owner);
+
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+
+        zone = ngx_trove_table_follow(table, zone);
+
+    } while (zone);
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_trove_table_mark(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now, ngx_uint_t ttl)
+{
+    ngx_int_t          rc;
+    ngx_trove_zone_t  *zone;
+
+    zone = table->current.zone;
+
+    do {
+        rc = ngx_trove_zone_mark(zone, key, now, ttl);
+
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+
+        zone = ngx_trove_table_follow(table, zone);
+
+    } while (zone);
+
+    return NGX_DECLINED;
+}
+
+
+ngx_uint_t
+ngx_trove_table_marked(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now)
+{
+    ngx_int_t          rc;
+    ngx_uint_t         marked;
+    ngx_trove_zone_t  *zone;
+
+    zone = table->current.zone;
+
+    do {
+        rc = ngx_trove_zone_marked(zone, key, now, &marked);
+
+        if (rc != NGX_AGAIN) {
+            return marked;
+        }
+
+        zone = ngx_trove_table_follow(table, zone);
+
+    } while (zone);
+
+    return 0;
+}
+
+
+void
+ngx_trove_table_stat(ngx_trove_table_t *table, ngx_trove_zone_now_t *now,
+    ngx_trove_zone_stat_t *stat)
+{
+    ngx_trove_zone_stat(ngx_trove_table_current(table), now, stat);
+}
+
+
+ngx_int_t
+ngx_trove_table_map(ngx_trove_table_map_t *map, ngx_fd_t fd, int flags,
+    ngx_trove_zone_where_t *where, ngx_trove_table_error_t *error)
+{
+    void      *addr;
+    uint64_t   rest;
+
+    /* it may have been put there by a system with other pages */
+
+    rest = where->offset % getpagesize();
+
+    addr = mmap(NULL, where->size + rest, PROT_READ|PROT_WRITE, flags, fd,
+                where->offset - rest);
+
+    if (addr == MAP_FAILED) {
+        return ngx_trove_table_error(error, "mmap()", ngx_errno);
+    }
+
+    map->addr = addr;
+    map->len = where->size + rest;
+    map->where = *where;
+    map->zone = NULL;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_trove_table_attach(ngx_trove_table_map_t *map, ngx_fd_t fd, int flags,
+    ngx_trove_zone_where_t *where, ngx_trove_table_error_t *error)
+{
+    ngx_int_t        rc;
+    ngx_file_info_t  fi;
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        return ngx_trove_table_error(error, "fstat()", ngx_errno);
+    }
+
+    if (where->offset > (uint64_t) ngx_file_size(&fi)
+        || where->size > (uint64_t) ngx_file_size(&fi) - where->offset)
+    {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_trove_table_map(map, fd, flags, where, error);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    map->zone = ngx_trove_zone_attach(map->addr + (map->len - where->size),
+                                      where->size);
+
+    if (map->zone == NULL) {
+        ngx_trove_table_unmap(map);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_trove_table_unmap(ngx_trove_table_map_t *map)
+{
+    if (map->addr) {
+        (void) munmap(map->addr, map->len);
+    }
+
+    ngx_memzero(map, sizeof(ngx_trove_table_map_t));
+}
+
+
+ngx_int_t
+ngx_trove_table_error(ngx_trove_table_error_t *error, const char *call,
+    ngx_err_t err)
+{
+    error->call = call;
+    error->err = err;
+
+    return NGX_ERROR;
+}
+
+
+ngx_trove_zone_t *
+ngx_trove_table_current(ngx_trove_table_t *table)
+{
+    ngx_trove_zone_t        *zone, *next;
+    ngx_trove_zone_where_t   where;
+
+    zone = table->current.zone;
+
+    while (ngx_trove_zone_heir(zone, &where) == NGX_OK) {
+        next = ngx_trove_table_follow(table, zone);
+
+        if (next == NULL) {
+            break;
+        }
+
+        zone = next;
+    }
+
+    return zone;
+}
+
+
+/*
+ * The key is not in this one any more: where to look for it next.  A table is
+ * migrated only when the one before has been, so there are two at most.
+ */
+
+static ngx_trove_zone_t *
+ngx_trove_table_follow(ngx_trove_table_t *table, ngx_trove_zone_t *zone)
+{
+    ngx_int_t                rc;
+    ngx_trove_table_error_t  error;
+    ngx_trove_zone_where_t   where;
+
+    if (zone == table->heir.zone) {
+        ngx_trove_table_advance(table);
+    }
+
+    rc = ngx_trove_zone_heir(zone, &where);
+
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
+        return NULL;
+    }
+
+    if (table->heir.zone == NULL
+        && ngx_trove_table_attach(&table->heir, table->fd, MAP_SHARED, &where,
+                                  &error)
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (rc == NGX_OK) {
+        ngx_trove_table_advance(table);
+        return table->current.zone;
+    }
+
+    return table->heir.zone;
+}
+
+
+static void
+ngx_trove_table_advance(ngx_trove_table_t *table)
+{
+    ngx_trove_table_unmap(&table->current);
+
+    table->current = table->heir;
+
+    ngx_memzero(&table->heir, sizeof(ngx_trove_table_map_t));
+}

@@ -1,0 +1,506 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <sys/mman.h>
+
+#include "ngx_trove_table_map.h"
+
+
+/* since Linux 6.3 a system may insist on it; headers may be older */
+#if (NGX_LINUX && !defined MFD_NOEXEC_SEAL)
+#define MFD_NOEXEC_SEAL  0x0008U
+#endif
+
+
+static ngx_trove_table_t *ngx_trove_table_alloc(ngx_fd_t fd,
+    ngx_trove_table_error_t *error);
+static ngx_int_t ngx_trove_table_repair(ngx_trove_zone_t *zone,
+    uint64_t *damaged, ngx_trove_table_error_t *error);
+static ngx_int_t ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
+    ngx_trove_zone_now_t *now, ngx_uint_t *left,
+    ngx_trove_table_error_t *error);
+static ngx_int_t ngx_trove_table_allocate(ngx_fd_t fd,
+    ngx_trove_zone_where_t *where, ngx_trove_table_error_t *error);
+static void ngx_trove_table_cut(ngx_fd_t fd, off_t size);
+static ngx_int_t ngx_trove_table_first(ngx_fd_t fd, off_t *size,
+    ngx_trove_zone_where_t *where, ngx_trove_table_error_t *error);
+
+
+size_t
+ngx_trove_table_bytes(size_t size)
+{
+    return size - size % 4096;
+}
+
+
+ngx_trove_table_t *
+ngx_trove_table_create(ngx_fd_t fd, size_t size,
+    ngx_trove_table_error_t *error)
+{
+    ngx_trove_table_t       *table;
+    ngx_trove_zone_where_t   where;
+
+    where.offset = 0;
+    where.size = ngx_trove_table_bytes(size);
+
+    table = ngx_trove_table_alloc(fd, error);
+    if (table == NULL) {
+        return NULL;
+    }
+
+    if (ngx_trove_table_allocate(fd, &where, error) != NGX_OK
+        || ngx_trove_table_map(&table->current, fd, MAP_SHARED, &where, error)
+           != NGX_OK)
+    {
+        free(table);
+        return NULL;
+    }
+
+    table->current.zone = ngx_trove_zone_create(table->current.addr,
+                                                where.size);
+    if (table->current.zone == NULL) {
+        ngx_trove_table_error(error, "initialization", 0);
+        ngx_trove_table_unmap(&table->current);
+        free(table);
+        return NULL;
+    }
+
+    return table;
+}
+
+
+ngx_trove_table_t *
+ngx_trove_table_memory(size_t size, ngx_trove_table_error_t *error)
+{
+    ngx_fd_t            fd;
+    ngx_trove_table_t  *table;
+
+#if (NGX_LINUX)
+
+    fd = memfd_create("trove", MFD_CLOEXEC|MFD_NOEXEC_SEAL);
+
+    if (fd == -1 && ngx_errno == NGX_EINVAL) {
+        fd = memfd_create("trove", MFD_CLOEXEC);
+    }
+
+#else
+
+    fd = memfd_create("trove", MFD_CLOEXEC);
+
+#endif
+
+    if (fd == -1) {
+        ngx_trove_table_error(error, "memfd_create()", ngx_errno);
+        return NULL;
+    }
+
+    table = ngx_trove_table_create(fd, size, error);
+
+    if (table == NULL) {
+        (void) ngx_close_file(fd);
+    }
+
+    return table;
+}
+
+
+ngx_trove_table_t *
+ngx_trove_table_join(ngx_fd_t fd, ngx_trove_table_error_t *error)
+{
+    off_t                    size;
+    ngx_trove_table_t       *table;
+    ngx_trove_zone_where_t   where;
+
+    table = ngx_trove_table_alloc(fd, error);
+    if (table == NULL) {
+        return NULL;
+    }
+
+    if (ngx_trove_table_first(fd, &size, &where, error) != NGX_OK
+        || ngx_trove_table_attach(&table->current, fd, MAP_SHARED, &where,
+                                  error)
+           != NGX_OK)
+    {
+        free(table);
+        return NULL;
+    }
+
+    (void) ngx_trove_table_current(table);
+
+    return table;
+}
+
+
+ngx_trove_table_t *
+ngx_trove_table_take(ngx_fd_t fd, size_t size, uint64_t *damaged,
+    ngx_trove_table_error_t *error)
+{
+    off_t                    file;
+    ngx_trove_table_t       *table;
+    ngx_trove_zone_where_t   where, heir;
+
+    table = ngx_trove_table_alloc(fd, error);
+    if (table == NULL) {
+        return NULL;
+    }
+
+    if (ngx_trove_table_first(fd, &file, &where, error) != NGX_OK
+        || (uint64_t) file != where.size
+        || where.size != ngx_trove_table_bytes(size)
+        || ngx_trove_table_attach(&table->current, fd, MAP_SHARED, &where,
+                                  error)
+           != NGX_OK)
+    {
+        free(table);
+        return NULL;
+    }
+
+    *damaged = 0;
+
+    /* a hole in it would be a SIGBUS on a full disk */
+
+    if (ngx_trove_zone_heir(table->current.zone, &heir) != NGX_DECLINED
+        || ngx_trove_table_allocate(fd, &where, error) != NGX_OK
+        || ngx_trove_table_repair(table->current.zone, damaged, error)
+           != NGX_OK)
+    {
+        ngx_trove_table_unmap(&table->current);
+        free(table);
+        return NULL;
+    }
+
+    return table;
+}
+
+
+ngx_int_t
+ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
+    ngx_trove_zone_now_t *now, ngx_trove_table_carried_t *carried,
+    ngx_trove_table_error_t *error)
+{
+    off_t                   size;
+    ngx_int_t               rc, heir;
+    ngx_trove_table_map_t   map;
+    ngx_trove_zone_where_t  where, next;
+
+    ngx_memzero(carried, sizeof(ngx_trove_table_carried_t));
+
+    rc = ngx_trove_table_first(fd, &size, &where, error);
+
+    while (rc == NGX_OK) {
+
+        /* a copy in memory, which is repaired there */
+
+        rc = ngx_trove_table_attach(&map, fd, MAP_PRIVATE, &where, error);
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        heir = ngx_trove_zone_heir(map.zone, &next);
+
+        if (ngx_trove_table_repair(map.zone, &carried->damaged, error)
+            != NGX_OK)
+        {
+            ngx_trove_table_unmap(&map);
+            return NGX_ERROR;
+        }
+
+        carried->left += ngx_trove_zone_copy(table->current.zone, map.zone,
+                                             now);
+        carried->tables++;
+
+        ngx_trove_table_unmap(&map);
+
+        if (heir == NGX_DECLINED) {
+            return NGX_OK;
+        }
+
+        /* each is behind the one before */
+
+        if (heir == NGX_ERROR
+            || next.offset < where.offset + where.size
+            || next.offset > (uint64_t) size
+            || next.size > (uint64_t) size - next.offset)
+        {
+            return NGX_DECLINED;
+        }
+
+        where = next;
+    }
+
+    return rc;
+}
+
+
+/* adds to damaged how many keys had to be dropped */
+
+static ngx_int_t
+ngx_trove_table_repair(ngx_trove_zone_t *zone, uint64_t *damaged,
+    ngx_trove_table_error_t *error)
+{
+    ngx_trove_zone_now_t   now;
+    ngx_trove_zone_stat_t  before, after;
+
+    ngx_memzero(&now, sizeof(ngx_trove_zone_now_t));
+
+    ngx_trove_zone_stat(zone, &now, &before);
+
+    if (ngx_trove_zone_recover(zone) != NGX_OK) {
+        return ngx_trove_table_error(error, "pthread_mutex_init()", 0);
+    }
+
+    ngx_trove_zone_stat(zone, &now, &after);
+
+    *damaged += after.damaged - before.damaged;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_trove_table_resize(ngx_trove_table_t *table, size_t size,
+    ngx_trove_zone_now_t *now, ngx_uint_t *left,
+    ngx_trove_table_error_t *error)
+{
+    ngx_int_t         rc;
+    ngx_trove_zone_t *zone;
+
+    *left = 0;
+
+    for ( ;; ) {
+        zone = ngx_trove_table_current(table);
+
+        if (ngx_trove_zone_migrate_begin(zone) != NGX_OK) {
+
+            /* the other master of a binary upgrade */
+
+            return ngx_trove_table_error(error, "locking", EBUSY);
+        }
+
+        rc = ngx_trove_table_grow(table, size, now, left, error);
+
+        ngx_trove_zone_migrate_end(zone);
+
+        if (rc != NGX_AGAIN) {
+            break;
+        }
+    }
+
+    (void) ngx_trove_table_current(table);
+
+    return rc;
+}
+
+
+/* NGX_AGAIN: the table had an heir already, and has now been migrated to it */
+
+static ngx_int_t
+ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
+    ngx_trove_zone_now_t *now, ngx_uint_t *left,
+    ngx_trove_table_error_t *error)
+{
+    ngx_int_t                rc;
+    ngx_file_info_t          fi;
+    ngx_trove_zone_t        *zone;
+    ngx_trove_table_map_t   *heir;
+    ngx_trove_zone_where_t   where;
+
+    zone = table->current.zone;
+    heir = &table->heir;
+
+    rc = ngx_trove_zone_heir(zone, &where);
+
+    if (rc == NGX_ERROR) {
+        return ngx_trove_table_error(error, "migration", 0);
+    }
+
+    if (rc != NGX_DECLINED) {
+
+        if (heir->zone == NULL) {
+            rc = ngx_trove_table_attach(heir, table->fd, MAP_SHARED, &where,
+                                        error);
+
+            if (rc != NGX_OK) {
+                return (rc == NGX_DECLINED)
+                       ? ngx_trove_table_error(error, "migration", 0) : rc;
+            }
+        }
+
+        ngx_trove_zone_migrate(heir->zone, zone, &where, now, left);
+
+        return NGX_AGAIN;
+    }
+
+    where.size = ngx_trove_table_bytes(size);
+
+    if (where.size == table->current.where.size) {
+        return NGX_OK;
+    }
+
+    if (ngx_fd_info(table->fd, &fi) == NGX_FILE_ERROR) {
+        return ngx_trove_table_error(error, "fstat()", ngx_errno);
+    }
+
+    where.offset = ngx_align((uint64_t) ngx_file_size(&fi),
+                             (uint64_t) getpagesize());
+
+    if (ngx_trove_table_allocate(table->fd, &where, error) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_trove_table_map(heir, table->fd, MAP_SHARED, &where, error)
+        != NGX_OK)
+    {
+        goto failed;
+    }
+
+    heir->zone = ngx_trove_zone_create_heir(heir->addr, where.size, zone);
+
+    if (heir->zone == NULL) {
+        ngx_trove_table_error(error, "initialization", 0);
+        goto failed;
+    }
+
+    /* it has to be on the disk before anything there says where it is */
+
+    if (fsync(table->fd) == -1) {
+        ngx_trove_table_error(error, "fsync()", ngx_errno);
+        goto failed;
+    }
+
+    ngx_trove_zone_migrate(heir->zone, zone, &where, now, left);
+
+    return NGX_OK;
+
+failed:
+
+    ngx_trove_table_unmap(heir);
+
+    ngx_trove_table_cut(table->fd, ngx_file_size(&fi));
+
+    return NGX_ERROR;
+}
+
+
+static ngx_trove_table_t *
+ngx_trove_table_alloc(ngx_fd_t fd, ngx_trove_table_error_t *error)
+{
+    ngx_trove_table_t  *table;
+
+    error->call = NULL;
+    error->err = 0;
+
+    /* not of a pool: it may outlive the cycle that made it */
+
+    table = calloc(1, sizeof(ngx_trove_table_t));
+
+    if (table == NULL) {
+        ngx_trove_table_error(error, "calloc()", ngx_errno);
+        return NULL;
+    }
+
+    table->refs = 1;
+    table->fd = fd;
+
+    return table;
+}
+
+
+/* blocks for a table; where they cannot be had, the file is as before */
+
+static ngx_int_t
+ngx_trove_table_allocate(ngx_fd_t fd, ngx_trove_zone_where_t *where,
+    ngx_trove_table_error_t *error)
+{
+    ngx_err_t         err;
+    ngx_file_info_t   fi;
+    struct sigaction  ignore, old;
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        return ngx_trove_table_error(error, "fstat()", ngx_errno);
+    }
+
+    /* a limit for the size of files would be the end of the process */
+
+    ngx_memzero(&ignore, sizeof(struct sigaction));
+    ignore.sa_handler = SIG_IGN;
+    sigemptyset(&ignore.sa_mask);
+
+    (void) sigaction(SIGXFSZ, &ignore, &old);
+
+    do {
+        err = posix_fallocate(fd, where->offset, where->size);
+    } while (err == NGX_EINTR);
+
+    (void) sigaction(SIGXFSZ, &old, NULL);
+
+    if (err) {
+        ngx_trove_table_cut(fd, ngx_file_size(&fi));
+
+        return ngx_trove_table_error(error, "posix_fallocate()", err);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_trove_table_cut(ngx_fd_t fd, off_t size)
+{
+    if (ftruncate(fd, size) == -1) {
+
+        /* it stays longer than it has to be */
+
+        return;
+    }
+}
+
+
+/* the size of a file, and its first table; NGX_DECLINED: it has none */
+
+static ngx_int_t
+ngx_trove_table_first(ngx_fd_t fd, off_t *size, ngx_trove_zone_where_t *where,
+    ngx_trove_table_error_t *error)
+{
+    ngx_int_t                rc;
+    ngx_file_info_t          fi;
+    ngx_trove_table_map_t    map;
+    ngx_trove_zone_where_t   head;
+
+    error->call = NULL;
+    error->err = 0;
+
+    *size = 0;
+    ngx_memzero(where, sizeof(ngx_trove_zone_where_t));
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        return ngx_trove_table_error(error, "fstat()", ngx_errno);
+    }
+
+    *size = ngx_file_size(&fi);
+
+    head.offset = 0;
+    head.size = 4096;
+
+    if (*size < 4096) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_trove_table_map(&map, fd, MAP_SHARED, &head, error);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    where->size = ngx_trove_zone_size(map.addr);
+
+    ngx_trove_table_unmap(&map);
+
+    return (where->size == 0 || where->size > (uint64_t) *size) ? NGX_DECLINED
+                                                                : NGX_OK;
+}

@@ -1,0 +1,67 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_TROVE_TABLE_MAP_H_INCLUDED_
+#define _NGX_TROVE_TABLE_MAP_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_table.h"
+
+
+/*
+ * What the parts of the table room share: mapped tables.  Private to it.
+ */
+
+
+/* a table that is mapped */
+typedef struct {
+    u_char                  *addr;       /* of the pages of the system */
+    size_t                   len;
+    ngx_trove_zone_t        *zone;       /* NULL: none */
+    ngx_trove_zone_where_t   where;
+} ngx_trove_table_map_t;
+
+
+struct ngx_trove_table_s {
+    ngx_uint_t               refs;
+    ngx_fd_t                 fd;
+    ngx_trove_table_map_t    current;
+    ngx_trove_table_map_t    heir;       /* while current is being migrated */
+};
+
+
+/*
+ * Maps what is somewhere in a file: map->zone is NULL, to be made at map->addr.
+ * The flags are those of mmap().
+ *
+ * NGX_OK
+ * NGX_ERROR  *error says why
+ */
+ngx_int_t ngx_trove_table_map(ngx_trove_table_map_t *map, ngx_fd_t fd,
+    int flags, ngx_trove_zone_where_t *where, ngx_trove_table_error_t *error);
+
+/*
+ * The same with a table that is there.
+ *
+ * NGX_DECLINED  there is none
+ */
+ngx_int_t ngx_trove_table_attach(ngx_trove_table_map_t *map, ngx_fd_t fd,
+    int flags, ngx_trove_zone_where_t *where, ngx_trove_table_error_t *error);
+
+void ngx_trove_table_unmap(ngx_trove_table_map_t *map);
+
+/* The table to begin with: those before it nobody needs any more. */
+ngx_trove_zone_t *ngx_trove_table_current(ngx_trove_table_t *table);
+
+/* Fills in *error, and returns NGX_ERROR. */
+ngx_int_t ngx_trove_table_error(ngx_trove_table_error_t *error,
+    const char *call, ngx_err_t err);
+
+
+#endif /* _NGX_TROVE_TABLE_MAP_H_INCLUDED_ */

@@ -1,0 +1,269 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_zone_layout.h"
+
+
+/* more claims than a group sees while it waits to be moved */
+#define NGX_TROVE_ZONE_CLAIMS_AHEAD  (1u << 20)
+
+
+static uint64_t ngx_trove_zone_where(ngx_trove_zone_t *zone);
+static ngx_uint_t ngx_trove_zone_migrate_group(ngx_trove_zone_t *to,
+    ngx_trove_zone_t *from, ngx_trove_zone_group_t *group,
+    ngx_trove_zone_now_t *now);
+static ngx_uint_t ngx_trove_zone_migrate_slot(ngx_trove_zone_t *to,
+    ngx_trove_zone_t *from, ngx_trove_zone_slot_t *slot,
+    ngx_trove_zone_now_t *now);
+static void ngx_trove_zone_migrate_counters(ngx_trove_zone_t *to,
+    ngx_trove_zone_head_t *head);
+
+
+ngx_int_t
+ngx_trove_zone_migrate_begin(ngx_trove_zone_t *zone)
+{
+    return ngx_trove_zone_mutex_try(&zone->migrate) == NGX_OK ? NGX_OK
+                                                              : NGX_BUSY;
+}
+
+
+void
+ngx_trove_zone_migrate_end(ngx_trove_zone_t *zone)
+{
+    (void) pthread_mutex_unlock(&zone->migrate);
+}
+
+
+ngx_trove_zone_t *
+ngx_trove_zone_create_heir(void *addr, size_t size, ngx_trove_zone_t *zone)
+{
+    uint64_t           claims;
+    ngx_uint_t         n;
+    ngx_trove_zone_t  *heir;
+
+    heir = ngx_trove_zone_create(addr, size);
+
+    if (heir == NULL) {
+        return NULL;
+    }
+
+    /* no owner of a claim that comes along is to be given out again */
+
+    claims = 0;
+
+    for (n = 0; n < zone->groups; n++) {
+        claims = ngx_max(claims, ngx_trove_zone_load(
+                                &ngx_trove_zone_group(zone, n)->u.head.claims));
+    }
+
+    for (n = 0; n < heir->groups; n++) {
+        ngx_trove_zone_group(heir, n)->u.head.claims =
+                                          claims + NGX_TROVE_ZONE_CLAIMS_AHEAD;
+    }
+
+    ngx_memcpy(heir->key, zone->key, NGX_TROVE_SIPHASH_KEY_LEN);
+    ngx_trove_zone_seal(heir);
+
+    return heir;
+}
+
+
+void
+ngx_trove_zone_migrate(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
+    ngx_trove_zone_where_t *where, ngx_trove_zone_now_t *now, ngx_uint_t *left)
+{
+    ngx_uint_t  n;
+
+    *left = 0;
+
+    from->offset = where->offset;
+    from->size = where->size;
+
+    ngx_trove_zone_store(&from->where, ngx_trove_zone_where(from));
+
+    for (n = 0; n < from->groups; n++) {
+        *left += ngx_trove_zone_migrate_group(to, from,
+                                              ngx_trove_zone_group(from, n),
+                                              now);
+    }
+
+    ngx_trove_zone_store(&from->migrated, 1);
+}
+
+
+ngx_int_t
+ngx_trove_zone_heir(ngx_trove_zone_t *zone, ngx_trove_zone_where_t *where)
+{
+    uint64_t  migrated;
+
+    migrated = __atomic_load_n(&zone->migrated, __ATOMIC_ACQUIRE);
+
+    if (__atomic_load_n(&zone->where, __ATOMIC_ACQUIRE) == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (zone->where != ngx_trove_zone_where(zone)) {
+        return NGX_ERROR;
+    }
+
+    where->offset = zone->offset;
+    where->size = zone->size;
+
+    return (migrated == 1) ? NGX_OK : NGX_AGAIN;
+}
+
+
+static uint64_t
+ngx_trove_zone_where(ngx_trove_zone_t *zone)
+{
+    uint64_t  hash[2];
+
+    ngx_trove_siphash(zone->key, (u_char *) &zone->offset,
+                      offsetof(ngx_trove_zone_t, where)
+                      - offsetof(ngx_trove_zone_t, offset),
+                      hash);
+
+    return hash[0] | 1;
+}
+
+
+static ngx_uint_t
+ngx_trove_zone_migrate_group(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
+    ngx_trove_zone_group_t *group, ngx_trove_zone_now_t *now)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              b, n, left;
+    ngx_trove_zone_head_t  *head;
+    ngx_trove_zone_slot_t   slot;
+
+    left = 0;
+    head = &group->u.head;
+
+    /* a group whose lock is beyond use does not change any more */
+
+    rc = ngx_trove_zone_mutex_lock(&head->mutex, &head->recovered);
+
+    if (head->moved == 0) {
+
+        for (b = 0; b < NGX_TROVE_ZONE_BUCKETS; b++) {
+            slot.bucket = &group->bucket[b];
+
+            for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+                slot.n = n;
+
+                if (ngx_trove_zone_slot_state(slot.bucket, n, now)
+                    != NGX_TROVE_ZONE_EMPTY)
+                {
+                    left += ngx_trove_zone_migrate_slot(to, from, &slot, now);
+                }
+            }
+        }
+
+        ngx_trove_zone_migrate_counters(to, head);
+        ngx_trove_zone_store(&head->moved, 1);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_trove_zone_unlock(group);
+    }
+
+    return left;
+}
+
+
+/*
+ * Who has the lock of a group here takes another one there, but nobody does it
+ * the other way round.
+ */
+
+static ngx_uint_t
+ngx_trove_zone_migrate_slot(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
+    ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now)
+{
+    uint64_t               word;
+    ngx_uint_t             left;
+    ngx_trove_zone_key_t   key;
+    ngx_trove_zone_pair_t  pair;
+    ngx_trove_zone_slot_t  first;
+
+    key = ngx_trove_zone_slot_key(slot);
+    word = slot->bucket->word[slot->n];
+
+    /* a DONE may be there twice: see ngx_trove_zone_layout.h */
+
+    ngx_trove_zone_pair(from, &key, &pair);
+    first = ngx_trove_zone_find(&pair, &key);
+
+    if (first.bucket != slot->bucket || first.n != slot->n) {
+        return 0;
+    }
+
+    ngx_trove_zone_pair(to, &key, &pair);
+
+    if (ngx_trove_zone_lock(pair.group) != NGX_OK) {
+        return 1;
+    }
+
+    left = 0;
+
+    /* what is there is of somebody who was killed when he had come to here */
+
+    first = ngx_trove_zone_find(&pair, &key);
+
+    if (first.bucket != NULL) {
+        ngx_trove_zone_put(&first, &key, word);
+
+    } else {
+        left = ngx_trove_zone_adopt(&pair, &key, word, now);
+    }
+
+    ngx_trove_zone_unlock(pair.group);
+
+    return left;
+}
+
+
+static void
+ngx_trove_zone_migrate_counters(ngx_trove_zone_t *to,
+    ngx_trove_zone_head_t *head)
+{
+    ngx_trove_zone_head_t   *sum;
+    ngx_trove_zone_group_t  *group;
+
+    if ((head->evicted | head->takeovers | head->full | head->recovered
+         | head->damaged | head->dropped)
+        == 0)
+    {
+        return;
+    }
+
+    group = ngx_trove_zone_group(to, 0);
+
+    if (ngx_trove_zone_lock(group) != NGX_OK) {
+        return;
+    }
+
+    sum = &group->u.head;
+
+    sum->evicted += head->evicted;
+    sum->takeovers += head->takeovers;
+    sum->full += head->full;
+    sum->recovered += head->recovered;
+    sum->damaged += head->damaged;
+    sum->dropped += head->dropped;
+
+    head->evicted = 0;
+    head->takeovers = 0;
+    head->full = 0;
+    head->recovered = 0;
+    head->damaged = 0;
+    head->dropped = 0;
+
+    ngx_trove_zone_unlock(group);
+}
