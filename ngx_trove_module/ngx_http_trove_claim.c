@@ -57,7 +57,7 @@ ngx_http_trove_claim_take(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     {
         claim = ngx_queue_data(q, ngx_http_trove_claim_t, request);
 
-        if (claim->conf->zone == conf->zone
+        if (claim->conf->table == conf->table
             && ngx_memcmp(&claim->key, key, sizeof(ngx_trove_zone_key_t)) == 0)
         {
             *result = NGX_TROVE_ZONE_NEW;
@@ -84,7 +84,7 @@ ngx_http_trove_claim_take(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
     ngx_http_trove_dedup_zone_now(&now);
 
-    *result = ngx_trove_zone_claim(conf->zone, key, &now, conf->lease,
+    *result = ngx_trove_table_claim(conf->table, key, &now, conf->lease,
                                    &claim->owner);
 
     if (*result != NGX_TROVE_ZONE_NEW) {
@@ -144,8 +144,8 @@ ngx_http_trove_claim_mark(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
 
         /* one that is lost repeats a delivery, and is counted */
 
-        (void) ngx_trove_zone_mark(claim->conf->zone, &key, &now,
-                                   claim->conf->ttl);
+        (void) ngx_trove_table_mark(claim->conf->table, &key, &now,
+                                    claim->conf->ttl);
     }
 }
 
@@ -170,7 +170,7 @@ ngx_http_trove_claim_marked(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
     ngx_http_trove_claim_mark_key(claim, name, &key);
     ngx_http_trove_dedup_zone_now(&now);
 
-    return ngx_trove_zone_marked(claim->conf->zone, &key, &now);
+    return ngx_trove_table_marked(claim->conf->table, &key, &now);
 }
 
 
@@ -186,8 +186,8 @@ ngx_http_trove_claim_mark_key(ngx_http_trove_claim_t *claim, ngx_str_t *name,
     ngx_memcpy(buf + sizeof(ngx_trove_zone_key_t), name->data, name->len);
 
     ngx_memzero(key, sizeof(ngx_trove_zone_key_t));
-    ngx_trove_zone_key(claim->conf->zone, buf,
-                       sizeof(ngx_trove_zone_key_t) + name->len, key);
+    ngx_trove_table_key(claim->conf->table, buf,
+                        sizeof(ngx_trove_zone_key_t) + name->len, key);
 }
 
 
@@ -203,10 +203,10 @@ ngx_http_trove_claim_end(ngx_http_trove_claim_t *claim, ngx_log_t *log,
     if (done) {
         ngx_http_trove_dedup_zone_now(&now);
 
-        rc = ngx_trove_zone_complete(claim->conf->zone, &claim->key, &now,
+        rc = ngx_trove_table_complete(claim->conf->table, &claim->key, &now,
                                      claim->conf->ttl, claim->owner);
     } else {
-        rc = ngx_trove_zone_release(claim->conf->zone, &claim->key,
+        rc = ngx_trove_table_release(claim->conf->table, &claim->key,
                                     claim->owner);
     }
 
@@ -260,7 +260,7 @@ ngx_http_trove_claim_renew(ngx_event_t *ev)
 
         /* a claim that is lost is reported when its request ends */
 
-        (void) ngx_trove_zone_renew(claim->conf->zone, &claim->key, &now,
+        (void) ngx_trove_table_renew(claim->conf->table, &claim->key, &now,
                                     claim->conf->lease, claim->owner);
         claim->renewed = now.mono;
     }

@@ -13,7 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_ctx.h"
-#include "ngx_trove_zone.h"
+#include "ngx_trove_table.h"
 
 
 /*
@@ -34,7 +34,7 @@
 
 
 typedef struct {
-    ngx_trove_zone_t   *zone;
+    ngx_trove_table_t  *table;
     ngx_uint_t          lease;       /* seconds */
     ngx_uint_t          ttl;         /* seconds */
 } ngx_http_trove_claim_conf_t;

@@ -40,7 +40,7 @@ static ngx_int_t ngx_http_trove_dedup_event(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
 static ngx_int_t ngx_http_trove_dedup_key(ngx_http_request_t *r,
     ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
-    ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key);
+    ngx_trove_table_t *table, ngx_trove_zone_key_t *key);
 static ngx_int_t ngx_http_trove_dedup_answer(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx, ngx_http_trove_dedup_loc_conf_t *dlcf,
     ngx_trove_zone_claim_e result);
@@ -182,11 +182,11 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    conf->zone = ngx_http_trove_dedup_zone_table(dlcf->shm_zone);
+    conf->table = ngx_http_trove_dedup_zone_table(dlcf->shm_zone);
     conf->lease = dlcf->lease;
     conf->ttl = dlcf->ttl;
 
-    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, conf->zone, &key);
+    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, conf->table, &key);
 
     if (rc != NGX_OK) {
         return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
@@ -245,7 +245,7 @@ ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 static ngx_int_t
 ngx_http_trove_dedup_key(ngx_http_request_t *r,
     ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
-    ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key)
+    ngx_trove_table_t *table, ngx_trove_zone_key_t *key)
 {
     size_t      len;
     u_char     *p, *buf;
@@ -294,7 +294,7 @@ ngx_http_trove_dedup_key(ngx_http_request_t *r,
     }
 
     ngx_memzero(key, sizeof(ngx_trove_zone_key_t));
-    ngx_trove_zone_key(zone, buf, p - buf, key);
+    ngx_trove_table_key(table, buf, p - buf, key);
 
     return NGX_OK;
 }

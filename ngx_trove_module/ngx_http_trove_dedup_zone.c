@@ -10,7 +10,6 @@
 
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_module.h"
-#include "ngx_http_trove_shm.h"
 #include "ngx_http_trove_state.h"
 
 
@@ -18,32 +17,45 @@
 #define NGX_HTTP_TROVE_ZONE_PAGES  8
 
 
-/* the data of a shared memory zone that has been declared */
+/*
+ * The data of a shared memory zone that has been declared.  The table is not in
+ * the memory of NGINX's zone, which could not get another size while old
+ * workers use it: that zone only hands it on from one configuration to the
+ * next.
+ */
+
 typedef struct {
-    ngx_trove_zone_t        *table;
-    ngx_str_t                path;       /* as configured */
-    size_t                   size;
+    ngx_trove_table_t  *table;       /* NULL: not yet */
+    ngx_pool_t         *pool;
+    ngx_str_t           path;        /* as configured */
+    size_t              size;
 
     /*
      * The table is in memory, or in a file.  Which of both, and which file, is
-     * decided at the start of NGINX; what a reload says of it has to wait for
-     * the next start.
+     * decided when the zone is new; what a later reload says of it has to wait
+     * for the next start.
      */
-    ngx_http_trove_state_t  *state;      /* NULL: in memory */
-    unsigned                 pending:1;  /* to be opened or resized */
+    ngx_str_t           file;        /* empty: in memory */
+    unsigned            fresh:1;     /* the file is to be opened */
 } ngx_http_trove_dedup_zone_t;
 
 
-static ngx_int_t ngx_http_trove_dedup_zone_init(ngx_shm_zone_t *shm_zone,
-    void *data);
-static ngx_array_t *ngx_http_trove_dedup_zone_list(ngx_pool_t *pool,
-    ngx_cycle_t *cycle);
-static ngx_int_t ngx_http_trove_dedup_zone_memory(ngx_shm_zone_t *shm_zone);
-static void ngx_http_trove_dedup_zone_inherit(ngx_shm_zone_t *shm_zone,
-    ngx_http_trove_dedup_zone_t *ozone);
 static ngx_int_t ngx_http_trove_dedup_zone_state(ngx_conf_t *cf,
     ngx_http_trove_dedup_zone_t *zone, ngx_str_t *path);
 static void ngx_http_trove_dedup_zone_cleanup(void *data);
+static ngx_array_t *ngx_http_trove_dedup_zone_list(ngx_pool_t *pool,
+    ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_trove_dedup_zone_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_int_t ngx_http_trove_dedup_zone_inherit(ngx_shm_zone_t *shm_zone,
+    ngx_http_trove_dedup_zone_t *ozone);
+static ngx_int_t ngx_http_trove_dedup_zone_memory(ngx_shm_zone_t *shm_zone);
+static ngx_int_t ngx_http_trove_dedup_zone_open(ngx_shm_zone_t *shm_zone,
+    ngx_array_t *zones, ngx_log_t *log);
+static ngx_shm_zone_t *ngx_http_trove_dedup_zone_of_file(ngx_array_t *zones,
+    ngx_http_trove_dedup_zone_t *but, ngx_str_t *path);
+static void ngx_http_trove_dedup_zone_resize(ngx_shm_zone_t *shm_zone,
+    ngx_log_t *log);
 
 
 char *
@@ -149,6 +161,7 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    zone->pool = cf->pool;
     zone->size = size;
 
     if (path.len
@@ -165,12 +178,9 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     cln->handler = ngx_http_trove_dedup_zone_cleanup;
     cln->data = zone;
 
-    /*
-     * of its size also where the table is in a file: then NGINX tells by it
-     * whether the size has changed, and no page of it is ever touched
-     */
+    /* always the same, so that a reload finds the zone of before */
 
-    shm_zone->shm.size = size;
+    shm_zone->shm.size = NGX_HTTP_TROVE_ZONE_PAGES * ngx_pagesize;
     shm_zone->init = ngx_http_trove_dedup_zone_init;
     shm_zone->data = zone;
 
@@ -184,11 +194,9 @@ ngx_http_trove_dedup_zone_state(ngx_conf_t *cf,
 {
     u_char                       *p, *slash;
     ngx_str_t                     dir;
-    ngx_uint_t                    i;
-    ngx_array_t                  *zones;
-    ngx_file_info_t               fi;
-    ngx_shm_zone_t              **z;
-    ngx_http_trove_dedup_zone_t  *other;
+    ngx_array_t      *zones;
+    ngx_file_info_t   fi;
+    ngx_shm_zone_t   *other;
 
     zone->path = *path;
 
@@ -232,24 +240,58 @@ ngx_http_trove_dedup_zone_state(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    z = zones->elts;
+    other = ngx_http_trove_dedup_zone_of_file(zones, NULL, &zone->path);
 
-    for (i = 0; i < zones->nelts; i++) {
-        other = z[i]->data;
-
-        if (other->path.len == zone->path.len
-            && ngx_strncmp(other->path.data, zone->path.data, zone->path.len)
-               == 0)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"state=%V\" in \"trove_dedup_zone\" is the "
-                               "file of zone \"%V\" already, "
-                               "name another one", path, &z[i]->shm.name);
-            return NGX_ERROR;
-        }
+    if (other) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"state=%V\" in \"trove_dedup_zone\" is the "
+                           "file of zone \"%V\" already, "
+                           "name another one", path, &other->shm.name);
+        return NGX_ERROR;
     }
 
     return NGX_OK;
+}
+
+
+/* another zone that has the file at path, by whatever name; NULL: none */
+
+static ngx_shm_zone_t *
+ngx_http_trove_dedup_zone_of_file(ngx_array_t *zones,
+    ngx_http_trove_dedup_zone_t *but, ngx_str_t *path)
+{
+    ngx_uint_t                     i, exists;
+    ngx_file_info_t                fi, info;
+    ngx_shm_zone_t               **z;
+    ngx_http_trove_dedup_zone_t   *zone;
+
+    exists = ngx_file_info(path->data, &fi) != NGX_FILE_ERROR;
+
+    z = zones->elts;
+
+    for (i = 0; i < zones->nelts; i++) {
+        zone = z[i]->data;
+
+        if (zone == but || zone->path.len == 0) {
+            continue;
+        }
+
+        if (zone->path.len == path->len
+            && ngx_strncmp(zone->path.data, path->data, path->len) == 0)
+        {
+            return z[i];
+        }
+
+        if (exists
+            && ngx_file_info(zone->path.data, &info) != NGX_FILE_ERROR
+            && ngx_file_uniq(&info) == ngx_file_uniq(&fi)
+            && info.st_dev == fi.st_dev)
+        {
+            return z[i];
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -258,7 +300,7 @@ ngx_http_trove_dedup_zone_cleanup(void *data)
 {
     ngx_http_trove_dedup_zone_t *zone = data;
 
-    ngx_http_trove_state_unref(zone->state);
+    ngx_trove_table_unref(zone->table);
 }
 
 
@@ -276,7 +318,7 @@ ngx_http_trove_dedup_zone_declared(ngx_shm_zone_t *shm_zone)
 }
 
 
-ngx_trove_zone_t *
+ngx_trove_table_t *
 ngx_http_trove_dedup_zone_table(ngx_shm_zone_t *shm_zone)
 {
     ngx_http_trove_dedup_zone_t  *zone;
@@ -363,8 +405,6 @@ ngx_http_trove_dedup_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_http_trove_dedup_zone_t *ozone = data;
 
-    ngx_shm_zone_t               *old;
-    ngx_slab_pool_t              *shpool;
     ngx_http_trove_dedup_zone_t  *zone;
 
     zone = shm_zone->data;
@@ -373,142 +413,89 @@ ngx_http_trove_dedup_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
         /* a reload: old and new workers are to see the same table */
 
-        zone->table = ozone->table;
-        ngx_http_trove_dedup_zone_inherit(shm_zone, ozone);
-
-        return NGX_OK;
+        return ngx_http_trove_dedup_zone_inherit(shm_zone, ozone);
     }
 
-    if (shm_zone->shm.exists) {
-        shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-        zone->table = shpool->data;
+    zone->fresh = (zone->path.len != 0);
 
-        return NGX_OK;
-    }
+    /*
+     * At a reload also instead of a file: if that cannot be opened when it is
+     * time for it, there has to be something that the zone can do with.
+     */
 
-    old = ngx_http_trove_shm_old(shm_zone);
-
-    if (old == NULL) {
-
-        /* the start */
-
-        if (zone->path.len) {
-            zone->pending = 1;
-            return NGX_OK;
-        }
-
+    if (!zone->fresh || !ngx_is_init_cycle(ngx_cycle)) {
         return ngx_http_trove_dedup_zone_memory(shm_zone);
     }
 
-    /* a reload with another size */
-
-    ozone = old->data;
-    ngx_http_trove_dedup_zone_inherit(shm_zone, ozone);
-
-    if (zone->state) {
-        zone->table = ozone->table;
-        zone->pending = 1;
-        return NGX_OK;
-    }
-
-    return ngx_http_trove_dedup_zone_memory(shm_zone);
+    return NGX_OK;
 }
 
 
-static void
+static ngx_int_t
 ngx_http_trove_dedup_zone_inherit(ngx_shm_zone_t *shm_zone,
     ngx_http_trove_dedup_zone_t *ozone)
 {
-    ngx_str_t                    *path;
-    ngx_uint_t                    same;
     ngx_http_trove_dedup_zone_t  *zone;
 
     zone = shm_zone->data;
-    zone->state = ozone->state;
 
-    if (zone->state) {
-        ngx_http_trove_state_ref(zone->state);
+    zone->table = ozone->table;
+    ngx_trove_table_ref(zone->table);
 
-        path = ngx_http_trove_state_path(zone->state);
+    if (ozone->file.len) {
+        zone->file.len = ozone->file.len;
+        zone->file.data = ngx_pstrdup(zone->pool, &ozone->file);
 
-        same = path->len == zone->path.len
-               && ngx_memcmp(path->data, zone->path.data, path->len) == 0;
-
-    } else {
-        same = zone->path.len == 0;
+        if (zone->file.data == NULL) {
+            return NGX_ERROR;
+        }
     }
 
-    if (!same) {
+    if (zone->file.len != zone->path.len
+        || ngx_strncmp(zone->file.data, zone->path.data, zone->path.len) != 0)
+    {
         ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
                       "trove: what has changed in \"state=\" of zone \"%V\" "
                       "takes effect at the next start", &shm_zone->shm.name);
     }
+
+    return NGX_OK;
 }
 
 
 static ngx_int_t
 ngx_http_trove_dedup_zone_memory(ngx_shm_zone_t *shm_zone)
 {
-    void                         *addr;
-    size_t                        size;
-    ngx_uint_t                    lost;
-    ngx_shm_zone_t               *old;
-    ngx_slab_pool_t              *shpool;
-    ngx_trove_zone_now_t          now;
-    ngx_http_trove_dedup_zone_t  *zone, *ozone;
+    ngx_trove_table_error_t       error;
+    ngx_http_trove_dedup_zone_t  *zone;
 
     zone = shm_zone->data;
-    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
-    size = shpool->pfree * ngx_pagesize;
-
-    addr = ngx_slab_alloc(shpool, size);
-    if (addr == NULL) {
-        return NGX_ERROR;
-    }
-
-    zone->table = ngx_trove_zone_create(addr, size);
+    zone->table = ngx_trove_table_memory(zone->size, &error);
 
     if (zone->table == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                      "trove: zone \"%V\" cannot be made of %uz bytes",
-                      &shm_zone->shm.name, size);
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, error.err,
+                      "trove: zone \"%V\" cannot be made, %s failed",
+                      &shm_zone->shm.name, error.call);
         return NGX_ERROR;
     }
-
-    shpool->data = zone->table;
-
-    old = ngx_http_trove_shm_old(shm_zone);
-
-    if (old == NULL) {
-        return NGX_OK;
-    }
-
-    ozone = old->data;
-
-    ngx_http_trove_dedup_zone_now(&now);
-
-    lost = ngx_trove_zone_copy(zone->table, ozone->table, &now);
-
-    ngx_log_error(NGX_LOG_NOTICE, shm_zone->shm.log, 0,
-                  "trove: zone \"%V\" has another size, its events were "
-                  "carried over, but for %ui without room",
-                  &shm_zone->shm.name, lost);
 
     return NGX_OK;
 }
 
 
-/* now it is certain, but for "nginx -t" */
+/*
+ * Now it is certain, but for "nginx -t".  At a reload, an error would be the
+ * end of the running server.
+ */
 
 ngx_int_t
 ngx_http_trove_dedup_zone_init_module(ngx_cycle_t *cycle)
 {
-    ngx_uint_t                    i;
-    ngx_array_t                  *zones;
-    ngx_shm_zone_t              **z;
-    ngx_http_trove_state_t       *state;
-    ngx_http_trove_dedup_zone_t  *zone;
+    ngx_uint_t                     i;
+    ngx_array_t                   *zones;
+    ngx_shm_zone_t               **z;
+    ngx_http_trove_dedup_zone_t   *zone;
 
     if (ngx_test_config) {
         return NGX_OK;
@@ -524,48 +511,98 @@ ngx_http_trove_dedup_zone_init_module(ngx_cycle_t *cycle)
     for (i = 0; i < zones->nelts; i++) {
         zone = z[i]->data;
 
-        if (!zone->pending) {
-            continue;
+        if (zone->fresh
+            && ngx_http_trove_dedup_zone_open(z[i], zones, cycle->log)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
         }
 
-        zone->pending = 0;
-
-        if (zone->state == NULL) {
-            zone->state = ngx_http_trove_state_open(&zone->path, zone->size,
-                                                    cycle->log);
-            if (zone->state == NULL) {
-
-                /* at a reload, an error is the end of the running server */
-
-                if (ngx_is_init_cycle(ngx_cycle)
-                    || ngx_http_trove_dedup_zone_memory(z[i]) != NGX_OK)
-                {
-                    return NGX_ERROR;
-                }
-
-                ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
-                              "trove: zone \"%V\" is in memory until the next "
-                              "start, its state file cannot be opened",
-                              &z[i]->shm.name);
-                continue;
-            }
-
-        } else {
-
-            /* an error here would be the end of a running server */
-
-            state = ngx_http_trove_state_resize(zone->state, zone->size,
-                                                cycle->log);
-            if (state) {
-                ngx_http_trove_state_unref(zone->state);
-                zone->state = state;
-            }
-        }
-
-        zone->table = ngx_http_trove_state_table(zone->state);
+        ngx_http_trove_dedup_zone_resize(z[i], cycle->log);
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_dedup_zone_open(ngx_shm_zone_t *shm_zone, ngx_array_t *zones,
+    ngx_log_t *log)
+{
+    ngx_shm_zone_t               *other;
+    ngx_trove_table_t            *table;
+    ngx_http_trove_dedup_zone_t  *zone;
+
+    zone = shm_zone->data;
+    zone->fresh = 0;
+
+    other = ngx_http_trove_dedup_zone_of_file(zones, zone, &zone->path);
+
+    if (other) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "trove: \"state=%V\" of zone \"%V\" is the file of "
+                      "zone \"%V\" by another name, name another one",
+                      &zone->path, &shm_zone->shm.name, &other->shm.name);
+        table = NULL;
+
+    } else {
+        table = ngx_http_trove_state_open(&zone->path, zone->size, log);
+    }
+
+    if (table) {
+        ngx_trove_table_unref(zone->table);
+
+        zone->table = table;
+        zone->file = zone->path;
+
+        return NGX_OK;
+    }
+
+    if (zone->table == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "trove: zone \"%V\" is in memory until the next start, its "
+                  "state file cannot be opened", &shm_zone->shm.name);
+
+    return NGX_OK;
+}
+
+
+/* at a reload, or where the parent of a binary upgrade has another size */
+
+static void
+ngx_http_trove_dedup_zone_resize(ngx_shm_zone_t *shm_zone, ngx_log_t *log)
+{
+    ngx_uint_t                    left;
+    ngx_trove_zone_now_t          now;
+    ngx_trove_table_error_t       error;
+    ngx_http_trove_dedup_zone_t  *zone;
+
+    zone = shm_zone->data;
+
+    if (ngx_trove_table_size(zone->table) == ngx_trove_table_bytes(zone->size))
+    {
+        return;
+    }
+
+    ngx_http_trove_dedup_zone_now(&now);
+
+    if (ngx_trove_table_resize(zone->table, zone->size, &now, &left, &error)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, log, error.err,
+                      "trove: zone \"%V\" keeps its size of %uz bytes, "
+                      "%s failed", &shm_zone->shm.name,
+                      ngx_trove_table_size(zone->table), error.call);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "trove: zone \"%V\" has another size, its events were "
+                  "carried over, but for %ui without room",
+                  &shm_zone->shm.name, left);
 }
 
 
@@ -594,8 +631,14 @@ ngx_http_trove_dedup_zone_sync(void)
 
         data = zone[i].data;
 
-        if (zone[i].init == ngx_http_trove_dedup_zone_init && data->state) {
-            ngx_http_trove_state_sync(data->state);
+        if (zone[i].init == ngx_http_trove_dedup_zone_init && data->file.len) {
+#ifdef SYNC_FILE_RANGE_WRITE
+
+            /* only begins to write: the event loop does not wait */
+
+            (void) sync_file_range(ngx_trove_table_fd(data->table), 0, 0,
+                                   SYNC_FILE_RANGE_WRITE);
+#endif
         }
     }
 }

@@ -12,7 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_trove_zone.h"
+#include "ngx_trove_table.h"
 
 
 /* The handler of the directive "trove_dedup_zone". */
@@ -30,7 +30,7 @@ ngx_shm_zone_t *ngx_http_trove_dedup_zone_get(ngx_conf_t *cf, ngx_str_t *name);
 ngx_uint_t ngx_http_trove_dedup_zone_declared(ngx_shm_zone_t *shm_zone);
 
 /* The table of a zone, in a worker. */
-ngx_trove_zone_t *ngx_http_trove_dedup_zone_table(ngx_shm_zone_t *shm_zone);
+ngx_trove_table_t *ngx_http_trove_dedup_zone_table(ngx_shm_zone_t *shm_zone);
 
 /*
  * All zones that are declared in the running configuration: an array of

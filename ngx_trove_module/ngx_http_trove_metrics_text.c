@@ -131,8 +131,8 @@ ngx_http_trove_metrics_text(ngx_pool_t *pool,
     zone = text.zones->elts;
 
     for (i = 0; i < text.zones->nelts; i++) {
-        ngx_trove_zone_stat(ngx_http_trove_dedup_zone_table(zone[i]), &now,
-                            &stats[i]);
+        ngx_trove_table_stat(ngx_http_trove_dedup_zone_table(zone[i]), &now,
+                             &stats[i]);
     }
 
     size = ngx_http_trove_metrics_text_size(&text);

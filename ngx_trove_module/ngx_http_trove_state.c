@@ -13,568 +13,605 @@
 #include "ngx_http_trove_state.h"
 
 
-/* descriptors that a master of a binary upgrade may have got from its parent */
-#define NGX_HTTP_TROVE_STATE_FDS  1024
+/* above what is set here, a descriptor is not looked for */
+#define NGX_HTTP_TROVE_STATE_FDS  65536
 
 
-struct ngx_http_trove_state_s {
-    ngx_uint_t         refs;
-    ngx_str_t          path;
-    ngx_fd_t           fd;
-    void              *addr;
-    size_t             size;
-    ngx_trove_zone_t  *table;
-};
+typedef struct {
+    u_char      *path;           /* the file itself, not a link to it */
+    u_char      *tmp;
+    ngx_fd_t     fd;             /* of the file, locked */
+    ngx_fd_t     tmp_fd;         /* likewise */
+    ngx_log_t   *log;
+} ngx_http_trove_state_t;
 
 
-static ngx_http_trove_state_t *ngx_http_trove_state_create(ngx_str_t *path);
-static ngx_int_t ngx_http_trove_state_find(ngx_http_trove_state_t *state,
-    ngx_file_info_t *fi, ngx_log_t *log);
-static ngx_int_t ngx_http_trove_state_take(ngx_http_trove_state_t *state,
-    ngx_log_t *log);
-static ngx_int_t ngx_http_trove_state_map(ngx_http_trove_state_t *state,
-    size_t size, ngx_log_t *log);
-static void ngx_http_trove_state_unmap(ngx_http_trove_state_t *state);
+static ngx_trove_table_t *ngx_http_trove_state_file(
+    ngx_http_trove_state_t *state, size_t size);
+static ngx_int_t ngx_http_trove_state_names(ngx_http_trove_state_t *state,
+    ngx_str_t *path);
+static ngx_int_t ngx_http_trove_state_find(ngx_http_trove_state_t *state);
+static ngx_int_t ngx_http_trove_state_inherited(ngx_http_trove_state_t *state,
+    ngx_file_info_t *fi);
+static ngx_trove_table_t *ngx_http_trove_state_join(
+    ngx_http_trove_state_t *state);
+static ngx_trove_table_t *ngx_http_trove_state_take(
+    ngx_http_trove_state_t *state, size_t size);
+static ngx_trove_table_t *ngx_http_trove_state_make(
+    ngx_http_trove_state_t *state, size_t size);
+static ngx_int_t ngx_http_trove_state_carry(ngx_http_trove_state_t *state,
+    ngx_trove_table_t *table);
 static ngx_int_t ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
-    ngx_log_t *log);
-static ngx_int_t ngx_http_trove_state_make(ngx_http_trove_state_t *state,
-    size_t size, ngx_trove_zone_t *from, ngx_log_t *log);
-static ngx_int_t ngx_http_trove_state_fill(ngx_http_trove_state_t *state,
-    u_char *name, size_t size, ngx_trove_zone_t *from, ngx_log_t *log);
-static ngx_int_t ngx_http_trove_state_publish(ngx_http_trove_state_t *state,
-    u_char *name, ngx_uint_t replace, ngx_log_t *log);
+    ngx_uint_t tables);
+static void ngx_http_trove_state_damaged(ngx_http_trove_state_t *state,
+    uint64_t damaged);
+static ngx_int_t ngx_http_trove_state_tmp(ngx_http_trove_state_t *state);
+static ngx_int_t ngx_http_trove_state_sweep(ngx_http_trove_state_t *state);
+static ngx_int_t ngx_http_trove_state_publish(ngx_http_trove_state_t *state);
+static ngx_int_t ngx_http_trove_state_lock(ngx_http_trove_state_t *state,
+    ngx_fd_t fd, u_char *name);
 static ngx_int_t ngx_http_trove_state_failed(ngx_http_trove_state_t *state,
-    ngx_log_t *log, ngx_err_t err, const char *what);
-static size_t ngx_http_trove_state_pages(size_t size);
+    const char *call, ngx_err_t err);
 
 
-ngx_http_trove_state_t *
+ngx_trove_table_t *
 ngx_http_trove_state_open(ngx_str_t *path, size_t size, ngx_log_t *log)
 {
-    ngx_int_t                rc;
-    ngx_file_info_t          fi;
-    ngx_http_trove_state_t  *state, *copy;
+    ngx_trove_table_t       *table;
+    ngx_http_trove_state_t   state;
 
-    state = ngx_http_trove_state_create(path);
-    if (state == NULL) {
-        return NULL;
+    state.path = NULL;
+    state.tmp = NULL;
+    state.fd = NGX_INVALID_FILE;
+    state.tmp_fd = NGX_INVALID_FILE;
+    state.log = log;
+
+    table = NULL;
+
+    if (ngx_http_trove_state_names(&state, path) == NGX_OK) {
+        table = ngx_http_trove_state_file(&state, size);
     }
 
-    rc = ngx_http_trove_state_find(state, &fi, log);
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_trove_state_take(state, log);
-
-    } else if (rc == NGX_AGAIN) {
-
-        /* by descent: the parent goes on with it, and so do we, as it is */
-
-        rc = ngx_http_trove_state_map(state, ngx_file_size(&fi), log);
-
-        if (rc == NGX_DECLINED) {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "trove: state file \"%V\" is not readable by this "
-                          "version, restart instead of an upgrade on the fly",
-                          path);
-            rc = NGX_ERROR;
-        }
-
-        if (rc == NGX_OK) {
-            return state;
-        }
+    if (state.fd != NGX_INVALID_FILE) {
+        (void) ngx_close_file(state.fd);
     }
 
-    if (rc == NGX_DECLINED) {
-        rc = ngx_http_trove_state_make(state, size, NULL, log);
+    if (state.tmp_fd != NGX_INVALID_FILE) {
+        (void) ngx_delete_file(state.tmp);
+        (void) ngx_close_file(state.tmp_fd);
     }
 
-    if (rc != NGX_OK) {
-        ngx_http_trove_state_unref(state);
-        return NULL;
-    }
+    free(state.path);
+    free(state.tmp);
 
-    if (state->size == ngx_http_trove_state_pages(size)) {
-        return state;
-    }
-
-    copy = ngx_http_trove_state_resize(state, size, log);
-
-    if (copy == NULL) {
-
-        /* nothing is lost, but it is not what was asked for */
-
-        return state;
-    }
-
-    ngx_http_trove_state_unref(state);
-
-    return copy;
+    return table;
 }
 
 
-ngx_http_trove_state_t *
-ngx_http_trove_state_resize(ngx_http_trove_state_t *state, size_t size,
-    ngx_log_t *log)
+/* a descriptor that the table has got is invalid in the state then */
+
+static ngx_trove_table_t *
+ngx_http_trove_state_file(ngx_http_trove_state_t *state, size_t size)
 {
-    ngx_http_trove_state_t  *copy;
+    switch (ngx_http_trove_state_find(state)) {
 
-    copy = ngx_http_trove_state_create(&state->path);
-    if (copy == NULL) {
+    case NGX_OK:
+        return ngx_http_trove_state_take(state, size);
+
+    case NGX_AGAIN:
+        return ngx_http_trove_state_join(state);
+
+    case NGX_DECLINED:
+        return ngx_http_trove_state_make(state, size);
+
+    default: /* NGX_ERROR */
         return NULL;
     }
-
-    if (ngx_http_trove_state_make(copy, size, state->table, log) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "trove: state file \"%V\" keeps its size of %uz bytes",
-                      &state->path, state->size);
-
-        ngx_http_trove_state_unref(copy);
-        return NULL;
-    }
-
-    return copy;
 }
 
 
-static ngx_http_trove_state_t *
-ngx_http_trove_state_create(ngx_str_t *path)
+static ngx_int_t
+ngx_http_trove_state_names(ngx_http_trove_state_t *state, ngx_str_t *path)
 {
-    ngx_http_trove_state_t  *state;
+    size_t   len;
+    u_char  *name;
 
-    /* not of a pool: it may outlive the cycle that made it */
-
-    state = malloc(sizeof(ngx_http_trove_state_t) + path->len + 1);
-    if (state == NULL) {
-        return NULL;
+    name = malloc(path->len + 1);
+    if (name == NULL) {
+        return NGX_ERROR;
     }
 
-    state->refs = 1;
-    state->fd = NGX_INVALID_FILE;
-    state->addr = NULL;
-    state->size = 0;
-    state->table = NULL;
+    (void) ngx_cpystrn(name, path->data, path->len + 1);
 
-    state->path.len = path->len;
-    state->path.data = (u_char *) (state + 1);
-    ngx_memcpy(state->path.data, path->data, path->len);
-    state->path.data[path->len] = '\0';
+    /* to replace a link to a file by a file would be no service to anybody */
 
-    return state;
+    state->path = (u_char *) realpath((char *) name, NULL);
+
+    if (state->path) {
+        free(name);
+
+    } else {
+        state->path = name;
+    }
+
+    len = ngx_strlen(state->path);
+
+    state->tmp = malloc(len + sizeof(".tmp"));
+    if (state->tmp == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(state->tmp, "%s.tmp%Z", state->path);
+
+    return NGX_OK;
 }
 
 
 /*
- * NGX_OK        the file is open, and locked by us
- * NGX_AGAIN     we have inherited it: state->fd is a copy of the descriptor
+ * NGX_OK        the file is open, and locked by us alone
+ * NGX_AGAIN     it is open, and we have inherited the lock
  * NGX_DECLINED  there is no such file
  */
 
 static ngx_int_t
-ngx_http_trove_state_find(ngx_http_trove_state_t *state, ngx_file_info_t *fi,
-    ngx_log_t *log)
+ngx_http_trove_state_find(ngx_http_trove_state_t *state)
 {
-    ngx_fd_t         fd;
-    ngx_file_info_t  info;
+    ngx_int_t        rc;
+    ngx_file_info_t  fi;
 
-    if (ngx_file_info(state->path.data, fi) == NGX_FILE_ERROR) {
+    if (ngx_file_info(state->path, &fi) == NGX_FILE_ERROR) {
 
         if (ngx_errno == NGX_ENOENT) {
             return NGX_DECLINED;
         }
 
-        return ngx_http_trove_state_failed(state, log, ngx_errno, "stat()");
+        return ngx_http_trove_state_failed(state, "stat()", ngx_errno);
     }
 
-    if (!ngx_is_file(fi)) {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "trove: \"%V\" in \"state=\" is not a regular file, "
-                      "name one that is to be made", &state->path);
+    if (!ngx_is_file(&fi)) {
+        ngx_log_error(NGX_LOG_EMERG, state->log, 0,
+                      "trove: \"%s\" in \"state=\" is not a regular file, "
+                      "name one that is to be made", state->path);
         return NGX_ERROR;
-    }
-
-    for (fd = 3; fd < NGX_HTTP_TROVE_STATE_FDS; fd++) {
-
-        if (ngx_fd_info(fd, &info) != NGX_FILE_ERROR
-            && ngx_file_uniq(&info) == ngx_file_uniq(fi)
-            && info.st_dev == fi->st_dev)
-        {
-            state->fd = dup(fd);
-            return NGX_AGAIN;
-        }
     }
 
     /* without close-on-exec: the next binary is to inherit it */
 
-    state->fd = ngx_open_file(state->path.data, NGX_FILE_RDWR, NGX_FILE_OPEN,
-                              0);
+    state->fd = ngx_open_file(state->path, NGX_FILE_RDWR, NGX_FILE_OPEN, 0);
 
     if (state->fd == NGX_INVALID_FILE) {
-        return ngx_http_trove_state_failed(state, log, ngx_errno, "open()");
+        return ngx_http_trove_state_failed(state, "open()", ngx_errno);
     }
 
-    if (flock(state->fd, LOCK_EX|LOCK_NB) == -1) {
-        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                      "trove: state file \"%V\" is in use by another nginx, "
-                      "give each a file of its own", &state->path);
-        return NGX_ERROR;
+    rc = ngx_http_trove_state_lock(state, state->fd, state->path);
+
+    if (rc != NGX_BUSY) {
+        return rc;
     }
 
-    /* somebody may have put another in its place meanwhile */
-
-    if (ngx_fd_info(state->fd, &info) == NGX_FILE_ERROR
-        || ngx_file_info(state->path.data, fi) == NGX_FILE_ERROR
-        || ngx_file_uniq(&info) != ngx_file_uniq(fi))
-    {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "trove: state file \"%V\" is in use by another nginx, "
-                      "give each a file of its own", &state->path);
-        return NGX_ERROR;
+    if (ngx_http_trove_state_inherited(state, &fi) == NGX_OK) {
+        return NGX_AGAIN;
     }
 
-    return NGX_OK;
+    ngx_log_error(NGX_LOG_EMERG, state->log, 0,
+                  "trove: state file \"%s\" is in use by another nginx, "
+                  "give each a file of its own", state->path);
+
+    return NGX_ERROR;
 }
 
 
-/* takes over a file that nobody else has open; NGX_DECLINED: set aside */
+/*
+ * Somebody has the file locked.  If it is by a descriptor that we have, too,
+ * this is the master of a binary upgrade, or a reload has moved the file to
+ * another zone.
+ */
 
 static ngx_int_t
-ngx_http_trove_state_take(ngx_http_trove_state_t *state, ngx_log_t *log)
+ngx_http_trove_state_inherited(ngx_http_trove_state_t *state,
+    ngx_file_info_t *fi)
 {
-    ngx_int_t              rc;
-    ngx_err_t              err;
-    ngx_file_info_t        fi;
-    ngx_trove_zone_now_t   now;
-    ngx_trove_zone_stat_t  stat;
+    int              fds;
+    ngx_fd_t         fd;
+    ngx_file_info_t  info;
 
-    if (ngx_fd_info(state->fd, &fi) == NGX_FILE_ERROR) {
-        return ngx_http_trove_state_failed(state, log, ngx_errno, "fstat()");
+    fds = ngx_min(getdtablesize(), NGX_HTTP_TROVE_STATE_FDS);
+
+    for (fd = 3; fd < fds; fd++) {
+
+        if (fd == state->fd
+            || ngx_fd_info(fd, &info) == NGX_FILE_ERROR
+            || ngx_file_uniq(&info) != ngx_file_uniq(fi)
+            || info.st_dev != fi->st_dev)
+        {
+            continue;
+        }
+
+        (void) ngx_close_file(state->fd);
+
+        /* a zone of the running configuration still has it */
+
+        state->fd = ngx_is_init_cycle(ngx_cycle) ? fd : dup(fd);
+
+        return (state->fd == NGX_INVALID_FILE) ? NGX_ERROR : NGX_OK;
     }
 
-    rc = ngx_http_trove_state_map(state, ngx_file_size(&fi), log);
+    return NGX_DECLINED;
+}
 
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
+
+static ngx_trove_table_t *
+ngx_http_trove_state_join(ngx_http_trove_state_t *state)
+{
+    ngx_trove_table_t        *table;
+    ngx_trove_table_error_t   error;
+
+    table = ngx_trove_table_join(state->fd, &error);
+
+    if (table) {
+        state->fd = NGX_INVALID_FILE;
+
+    } else if (error.call) {
+        (void) ngx_http_trove_state_failed(state, error.call, error.err);
+
+    } else {
+        ngx_log_error(NGX_LOG_EMERG, state->log, 0,
+                      "trove: state file \"%s\" is not readable by this "
+                      "version, restart instead of an upgrade on the fly",
+                      state->path);
     }
 
-    if (rc == NGX_DECLINED) {
-        return ngx_http_trove_state_set_aside(state, log);
+    return table;
+}
+
+
+static ngx_trove_table_t *
+ngx_http_trove_state_take(ngx_http_trove_state_t *state, size_t size)
+{
+    uint64_t                  damaged;
+    ngx_trove_table_t        *table;
+    ngx_trove_zone_now_t      now;
+    ngx_trove_zone_stat_t     stat;
+    ngx_trove_table_error_t   error;
+
+    if (ngx_http_trove_state_sweep(state) != NGX_OK) {
+        return NULL;
     }
 
-    /* a hole in it would be a SIGBUS on a full disk */
+    damaged = 0;
 
-    err = posix_fallocate(state->fd, 0, state->size);
+    table = ngx_trove_table_take(state->fd, size, &damaged, &error);
 
-    if (err) {
-        return ngx_http_trove_state_failed(state, log, err,
-                                           "posix_fallocate()");
-    }
+    if (table) {
+        state->fd = NGX_INVALID_FILE;
 
-    if (ngx_trove_zone_recover(state->table) != NGX_OK) {
-        return ngx_http_trove_state_failed(state, log, 0,
-                                           "pthread_mutex_init()");
+    } else if (error.call) {
+        (void) ngx_http_trove_state_failed(state, error.call, error.err);
+        return NULL;
+
+    } else {
+        table = ngx_http_trove_state_make(state, size);
+
+        if (table == NULL) {
+            return NULL;
+        }
     }
 
     ngx_http_trove_dedup_zone_now(&now);
-    ngx_trove_zone_stat(state->table, &now, &stat);
+    ngx_trove_table_stat(table, &now, &stat);
 
-    ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "trove: state file \"%V\" has %uL events",
-                  &state->path, stat.done);
+    ngx_log_error(NGX_LOG_NOTICE, state->log, 0,
+                  "trove: state file \"%s\" has %uL events",
+                  state->path, stat.done);
 
-    if (stat.damaged) {
-        ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "trove: state file \"%V\" was damaged, %uL events of it "
-                      "were dropped since it was made",
-                      &state->path, stat.damaged);
-    }
+    ngx_http_trove_state_damaged(state, damaged);
 
-    return NGX_OK;
+    return table;
 }
 
 
-/* NGX_DECLINED: it is not a table */
+/* a file that is complete before it gets its name, with what the old one had */
+
+static ngx_trove_table_t *
+ngx_http_trove_state_make(ngx_http_trove_state_t *state, size_t size)
+{
+    ngx_trove_table_t        *table;
+    ngx_trove_table_error_t   error;
+
+    if (ngx_http_trove_state_tmp(state) != NGX_OK) {
+        return NULL;
+    }
+
+    table = ngx_trove_table_create(state->tmp_fd, size, &error);
+
+    if (table == NULL) {
+        (void) ngx_http_trove_state_failed(state, error.call, error.err);
+        return NULL;
+    }
+
+    if (ngx_http_trove_state_carry(state, table) != NGX_OK
+        || ngx_http_trove_state_publish(state) != NGX_OK)
+    {
+        (void) ngx_delete_file(state->tmp);
+        state->tmp_fd = NGX_INVALID_FILE;
+
+        ngx_trove_table_unref(table);
+
+        return NULL;
+    }
+
+    state->tmp_fd = NGX_INVALID_FILE;
+
+    return table;
+}
+
 
 static ngx_int_t
-ngx_http_trove_state_map(ngx_http_trove_state_t *state, size_t size,
-    ngx_log_t *log)
+ngx_http_trove_state_carry(ngx_http_trove_state_t *state,
+    ngx_trove_table_t *table)
 {
-    if (size < ngx_trove_zone_size_min()
-        || size != ngx_http_trove_state_pages(size))
+    ngx_int_t                  rc;
+    ngx_trove_zone_now_t       now;
+    ngx_trove_table_error_t    error;
+    ngx_trove_table_carried_t  carried;
+
+    if (state->fd == NGX_INVALID_FILE) {
+        return NGX_OK;
+    }
+
+    ngx_http_trove_dedup_zone_now(&now);
+
+    rc = ngx_trove_table_carry(table, state->fd, &now, &carried, &error);
+
+    if (rc == NGX_ERROR) {
+        return ngx_http_trove_state_failed(state, error.call, error.err);
+    }
+
+    if (rc == NGX_DECLINED
+        && ngx_http_trove_state_set_aside(state, carried.tables) != NGX_OK)
     {
-        return NGX_DECLINED;
+        return NGX_ERROR;
     }
 
-    state->addr = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED, state->fd,
-                       0);
-
-    if (state->addr == MAP_FAILED) {
-        state->addr = NULL;
-
-        return ngx_http_trove_state_failed(state, log, ngx_errno, "mmap()");
+    if (carried.tables) {
+        ngx_log_error(NGX_LOG_NOTICE, state->log, 0,
+                      "trove: state file \"%s\" was made anew, its events "
+                      "were carried over, but for %ui without room",
+                      state->path, carried.left);
     }
 
-    state->size = size;
-    state->table = ngx_trove_zone_attach(state->addr, size);
-
-    if (state->table == NULL) {
-        ngx_http_trove_state_unmap(state);
-        return NGX_DECLINED;
-    }
+    ngx_http_trove_state_damaged(state, carried.damaged);
 
     return NGX_OK;
 }
 
 
 static void
-ngx_http_trove_state_unmap(ngx_http_trove_state_t *state)
+ngx_http_trove_state_damaged(ngx_http_trove_state_t *state, uint64_t damaged)
 {
-    if (state->addr) {
-        (void) munmap(state->addr, state->size);
+    if (damaged) {
+        ngx_log_error(NGX_LOG_WARN, state->log, 0,
+                      "trove: state file \"%s\" was damaged, %uL events of it "
+                      "were dropped", state->path, damaged);
     }
-
-    state->addr = NULL;
-    state->size = 0;
-    state->table = NULL;
 }
 
 
 /* what we cannot read may be dear to somebody: it is never deleted */
 
 static ngx_int_t
-ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state, ngx_log_t *log)
+ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
+    ngx_uint_t tables)
 {
-    u_char           *name;
-    ngx_int_t         rc;
-    ngx_uint_t        i;
-    ngx_file_info_t   fi;
+    u_char      *name;
+    ngx_uint_t   i;
 
-    name = malloc(state->path.len + sizeof(".bad-.") + 2 * NGX_TIME_T_LEN);
+    name = malloc(ngx_strlen(state->path) + sizeof(".bad-.")
+                  + 2 * NGX_TIME_T_LEN);
     if (name == NULL) {
         return NGX_ERROR;
     }
 
-    rc = NGX_ERROR;
-
-    for (i = 0; i < 100; i++) {
-        (void) ngx_sprintf(name, "%V.bad-%T.%ui%Z", &state->path, ngx_time(),
+    for (i = 0; /* void */ ; i++) {
+        (void) ngx_sprintf(name, "%s.bad-%T.%ui%Z", state->path, ngx_time(),
                            i);
 
-        if (ngx_file_info(name, &fi) == NGX_FILE_ERROR) {
+        /* a second name: the first is taken from it by what replaces it */
+
+        if (link((char *) state->path, (char *) name) == 0) {
             break;
+        }
+
+        if (ngx_errno != NGX_EEXIST || i == 1000) {
+            (void) ngx_http_trove_state_failed(state, "link()", ngx_errno);
+            free(name);
+            return NGX_ERROR;
         }
     }
 
-    if (ngx_rename_file(state->path.data, name) == NGX_FILE_ERROR) {
-        (void) ngx_http_trove_state_failed(state, log, ngx_errno, "rename()");
+    if (tables) {
+        ngx_log_error(NGX_LOG_WARN, state->log, 0,
+                      "trove: state file \"%s\" is damaged; it was set aside "
+                      "as \"%s\", and what could be read of it was carried "
+                      "over", state->path, name);
 
     } else {
-        ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "trove: \"%V\" is not a state file of this version, or "
+        ngx_log_error(NGX_LOG_WARN, state->log, 0,
+                      "trove: \"%s\" is not a state file of this version, or "
                       "it is damaged; it was set aside as \"%s\", and the "
-                      "zone starts empty", &state->path, name);
-        rc = NGX_DECLINED;
+                      "zone starts empty", state->path, name);
     }
 
     free(name);
-
-    (void) ngx_close_file(state->fd);
-    state->fd = NGX_INVALID_FILE;
-
-    return rc;
-}
-
-
-/*
- * Makes a file that is complete before it gets its name: a copy of from, which
- * it replaces, or an empty one.
- */
-
-static ngx_int_t
-ngx_http_trove_state_make(ngx_http_trove_state_t *state, size_t size,
-    ngx_trove_zone_t *from, ngx_log_t *log)
-{
-    u_char     *name;
-    ngx_int_t   rc;
-
-    name = malloc(state->path.len + sizeof("..tmp") + NGX_INT64_LEN);
-    if (name == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_sprintf(name, "%V.%P.tmp%Z", &state->path, ngx_pid);
-
-    /* of a process that had our number, and died before it was done */
-
-    (void) ngx_delete_file(name);
-
-    rc = ngx_http_trove_state_fill(state, name,
-                                   ngx_http_trove_state_pages(size), from,
-                                   log);
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_trove_state_publish(state, name, from != NULL, log);
-    }
-
-    if (rc != NGX_OK) {
-        (void) ngx_delete_file(name);
-    }
-
-    free(name);
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_trove_state_fill(ngx_http_trove_state_t *state, u_char *name,
-    size_t size, ngx_trove_zone_t *from, ngx_log_t *log)
-{
-    ngx_err_t             err;
-    ngx_uint_t            lost;
-    ngx_trove_zone_now_t  now;
-
-    state->fd = ngx_open_file(name, NGX_FILE_RDWR, O_CREAT|O_EXCL, 0600);
-
-    if (state->fd == NGX_INVALID_FILE) {
-        return ngx_http_trove_state_failed(state, log, ngx_errno, "open()");
-    }
-
-    if (flock(state->fd, LOCK_EX|LOCK_NB) == -1) {
-        return ngx_http_trove_state_failed(state, log, ngx_errno, "flock()");
-    }
-
-    err = posix_fallocate(state->fd, 0, size);
-
-    if (err) {
-        return ngx_http_trove_state_failed(state, log, err,
-                                           "posix_fallocate()");
-    }
-
-    state->addr = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED, state->fd,
-                       0);
-
-    if (state->addr == MAP_FAILED) {
-        state->addr = NULL;
-
-        return ngx_http_trove_state_failed(state, log, ngx_errno, "mmap()");
-    }
-
-    state->size = size;
-    state->table = ngx_trove_zone_create(state->addr, size);
-
-    if (state->table == NULL) {
-        return ngx_http_trove_state_failed(state, log, 0, "initialization");
-    }
-
-    if (from) {
-        ngx_http_trove_dedup_zone_now(&now);
-        lost = ngx_trove_zone_copy(state->table, from, &now);
-
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "trove: state file \"%V\" has another size, its events "
-                      "were carried over, but for %ui without room",
-                      &state->path, lost);
-    }
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_trove_state_publish(ngx_http_trove_state_t *state, u_char *name,
-    ngx_uint_t replace, ngx_log_t *log)
+ngx_http_trove_state_tmp(ngx_http_trove_state_t *state)
 {
-    if (fsync(state->fd) == -1) {
-        return ngx_http_trove_state_failed(state, log, ngx_errno, "fsync()");
+    if (ngx_http_trove_state_sweep(state) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    if (replace) {
-        if (ngx_rename_file(name, state->path.data) == NGX_FILE_ERROR) {
-            return ngx_http_trove_state_failed(state, log, ngx_errno,
-                                               "rename()");
-        }
+    state->tmp_fd = ngx_open_file(state->tmp, NGX_FILE_RDWR, O_CREAT|O_EXCL,
+                                  0600);
 
+    if (state->tmp_fd == NGX_INVALID_FILE) {
+        return ngx_http_trove_state_failed(state, "open()", ngx_errno);
+    }
+
+    if (ngx_http_trove_state_lock(state, state->tmp_fd, state->tmp) == NGX_OK) {
         return NGX_OK;
     }
 
-    /* unlike rename(), link() does not overwrite what another nginx has made */
+    /* another nginx starts with the same file at the same moment */
 
-    if (link((char *) name, (char *) state->path.data) == -1) {
-        return ngx_http_trove_state_failed(state, log, ngx_errno, "link()");
-    }
+    (void) ngx_close_file(state->tmp_fd);
+    state->tmp_fd = NGX_INVALID_FILE;
 
-    (void) ngx_delete_file(name);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_trove_state_failed(ngx_http_trove_state_t *state, ngx_log_t *log,
-    ngx_err_t err, const char *what)
-{
-    ngx_log_error(NGX_LOG_EMERG, log, err,
-                  "trove: %s of state file \"%V\" failed", what, &state->path);
+    ngx_log_error(NGX_LOG_EMERG, state->log, 0,
+                  "trove: state file \"%s\" is in use by another nginx, "
+                  "give each a file of its own", state->path);
 
     return NGX_ERROR;
 }
 
 
-static size_t
-ngx_http_trove_state_pages(size_t size)
+/* removes what somebody has left who was killed */
+
+static ngx_int_t
+ngx_http_trove_state_sweep(ngx_http_trove_state_t *state)
 {
-    /* pages of the table, which those of the system are a multiple of */
+    ngx_fd_t         fd;
+    ngx_int_t        rc;
+    ngx_file_info_t  fi, tmp;
 
-    return size - size % 4096;
-}
+    fd = ngx_open_file(state->tmp, NGX_FILE_RDWR|O_NOFOLLOW, NGX_FILE_OPEN, 0);
 
-
-void
-ngx_http_trove_state_ref(ngx_http_trove_state_t *state)
-{
-    state->refs++;
-}
-
-
-void
-ngx_http_trove_state_unref(ngx_http_trove_state_t *state)
-{
-    if (state == NULL || --state->refs) {
-        return;
+    if (fd == NGX_INVALID_FILE) {
+        return (ngx_errno == NGX_ENOENT)
+               ? NGX_OK
+               : ngx_http_trove_state_failed(state, "open()", ngx_errno);
     }
 
-    ngx_http_trove_state_unmap(state);
+    rc = ngx_http_trove_state_lock(state, fd, state->tmp);
+
+    /* killed between link() and unlink(): it is the file that we have locked */
+
+    if (rc == NGX_BUSY
+        && state->fd != NGX_INVALID_FILE
+        && ngx_fd_info(state->fd, &fi) != NGX_FILE_ERROR
+        && ngx_fd_info(fd, &tmp) != NGX_FILE_ERROR
+        && ngx_file_uniq(&fi) == ngx_file_uniq(&tmp)
+        && fi.st_dev == tmp.st_dev)
+    {
+        rc = NGX_OK;
+    }
+
+    if (rc == NGX_OK) {
+        (void) ngx_delete_file(state->tmp);
+
+    } else if (rc == NGX_BUSY) {
+        ngx_log_error(NGX_LOG_EMERG, state->log, 0,
+                      "trove: state file \"%s\" is in use by another nginx, "
+                      "give each a file of its own", state->path);
+    }
+
+    (void) ngx_close_file(fd);
+
+    return (rc == NGX_OK) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_trove_state_publish(ngx_http_trove_state_t *state)
+{
+    u_char    *slash;
+    ngx_fd_t   dir;
+
+    if (fsync(state->tmp_fd) == -1) {
+        return ngx_http_trove_state_failed(state, "fsync()", ngx_errno);
+    }
 
     if (state->fd != NGX_INVALID_FILE) {
-        (void) ngx_close_file(state->fd);
+
+        /* ours to replace: we have it locked */
+
+        if (ngx_rename_file(state->tmp, state->path) == NGX_FILE_ERROR) {
+            return ngx_http_trove_state_failed(state, "rename()", ngx_errno);
+        }
+
+    } else {
+
+        /* unlike rename() it overwrites nothing that another nginx has made */
+
+        if (link((char *) state->tmp, (char *) state->path) == -1) {
+            return ngx_http_trove_state_failed(state, "link()", ngx_errno);
+        }
+
+        (void) ngx_delete_file(state->tmp);
     }
 
-    free(state);
+    /* the name is to be on the disk as well; that it is not is no reason */
+
+    slash = (u_char *) strrchr((char *) state->tmp, '/');
+
+    if (slash) {
+        slash[slash == state->tmp] = '\0';
+
+        dir = ngx_open_file(state->tmp, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+        if (dir != NGX_INVALID_FILE) {
+            (void) fsync(dir);
+            (void) ngx_close_file(dir);
+        }
+    }
+
+    return NGX_OK;
 }
 
 
-ngx_trove_zone_t *
-ngx_http_trove_state_table(ngx_http_trove_state_t *state)
+/*
+ * NGX_OK     fd is the file of this name, and locked
+ * NGX_BUSY   somebody else has it locked, or has put another in its place
+ * NGX_ERROR  logged
+ */
+
+static ngx_int_t
+ngx_http_trove_state_lock(ngx_http_trove_state_t *state, ngx_fd_t fd,
+    u_char *name)
 {
-    return state->table;
+    ngx_file_info_t  fi, info;
+
+    if (flock(fd, LOCK_EX|LOCK_NB) == -1) {
+
+        if (ngx_errno == EWOULDBLOCK) {
+            return NGX_BUSY;
+        }
+
+        return ngx_http_trove_state_failed(state, "flock()", ngx_errno);
+    }
+
+    if (ngx_fd_info(fd, &info) == NGX_FILE_ERROR
+        || ngx_file_info(name, &fi) == NGX_FILE_ERROR
+        || ngx_file_uniq(&info) != ngx_file_uniq(&fi)
+        || info.st_dev != fi.st_dev)
+    {
+        return NGX_BUSY;
+    }
+
+    return NGX_OK;
 }
 
 
-ngx_str_t *
-ngx_http_trove_state_path(ngx_http_trove_state_t *state)
+static ngx_int_t
+ngx_http_trove_state_failed(ngx_http_trove_state_t *state, const char *call,
+    ngx_err_t err)
 {
-    return &state->path;
-}
+    ngx_log_error(NGX_LOG_EMERG, state->log, err,
+                  "trove: %s of state file \"%s\" failed", call, state->path);
 
-
-void
-ngx_http_trove_state_sync(ngx_http_trove_state_t *state)
-{
-#ifdef SYNC_FILE_RANGE_WRITE
-
-    /* only begins to write: the event loop does not wait for the disk */
-
-    (void) sync_file_range(state->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-
-#endif
+    return NGX_ERROR;
 }
