@@ -79,8 +79,10 @@ ngx_trove_metrics_find(ngx_trove_metrics_t *metrics, uint64_t name[2])
     ngx_uint_t                i;
     ngx_trove_metrics_set_t  *set;
 
+    /* from where the hash says to the next that is free: there may be many */
+
     for (i = 0; i < metrics->n; i++) {
-        set = &metrics->sets[i];
+        set = &metrics->sets[(name[0] + i) % metrics->n];
 
         if (set->name[0] == name[0] && set->name[1] == name[1]) {
             return set;
@@ -97,6 +99,14 @@ ngx_trove_metrics_find(ngx_trove_metrics_t *metrics, uint64_t name[2])
 }
 
 
+ngx_uint_t
+ngx_trove_metrics_index(ngx_trove_metrics_t *metrics,
+    ngx_trove_metrics_set_t *set)
+{
+    return set - metrics->sets;
+}
+
+
 void
 ngx_trove_metrics_copy(ngx_trove_metrics_t *to, ngx_trove_metrics_t *from)
 {
@@ -108,7 +118,7 @@ ngx_trove_metrics_copy(ngx_trove_metrics_t *to, ngx_trove_metrics_t *from)
         old = &from->sets[i];
 
         if (old->name[0] == 0 && old->name[1] == 0) {
-            break;
+            continue;
         }
 
         set = ngx_trove_metrics_find(to, old->name);

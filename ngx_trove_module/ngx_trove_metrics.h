@@ -45,6 +45,10 @@ ngx_trove_metrics_t *ngx_trove_metrics_create(void *addr, ngx_uint_t n);
 ngx_trove_metrics_set_t *ngx_trove_metrics_set(ngx_trove_metrics_t *metrics,
     ngx_str_t *name);
 
+/* The number of a set in its table, from 0: it stays the same. */
+ngx_uint_t ngx_trove_metrics_index(ngx_trove_metrics_t *metrics,
+    ngx_trove_metrics_set_t *set);
+
 /* Adds to to, which is new, what the sets in from have counted. */
 void ngx_trove_metrics_copy(ngx_trove_metrics_t *to,
     ngx_trove_metrics_t *from);
