@@ -39,6 +39,10 @@ static void ngx_http_trove_delivery_over(ngx_http_trove_delivery_t *d,
     ngx_uint_t status, const char *error);
 static ngx_int_t ngx_http_trove_delivery_header_filter(
     ngx_http_request_t *r);
+static void ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d,
+    ngx_uint_t status, const char *error);
+static void ngx_http_trove_delivery_state(ngx_http_trove_delivery_t *d,
+    ngx_uint_t state);
 static ngx_int_t ngx_http_trove_delivery_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 
@@ -70,7 +74,7 @@ ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d)
         return;
 
     case NGX_AGAIN:
-        d->state = NGX_HTTP_TROVE_DELIVERY_WAITING;
+        ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_WAITING);
         return;
 
     default: /* NGX_DECLINED */
@@ -158,7 +162,8 @@ ngx_http_trove_delivery_request(ngx_http_trove_delivery_t *d)
     r->limit_req_status = NGX_HTTP_TROVE_LIMIT_PASSED;
     r->limit_conn_status = NGX_HTTP_TROVE_LIMIT_PASSED;
 
-    d->state = NGX_HTTP_TROVE_DELIVERY_RUNNING;
+    d->running = ngx_current_msec;
+    ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_RUNNING);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "trove delivery to \"%V\", attempt %ui",
@@ -326,6 +331,9 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
                                              : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    d->unanswered = sr->upstream && !sr->upstream->header_sent
+                    && sr->upstream->headers_in.status_n != status;
+
     if (rc != NGX_OK) {
         error = "aborted";
 
@@ -345,12 +353,7 @@ static void
 ngx_http_trove_delivery_over(ngx_http_trove_delivery_t *d, ngx_uint_t status,
     const char *error)
 {
-    d->status = status;
-    d->error = error;
-    d->duration = ngx_current_msec - d->started;
-    d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
-
-    ngx_http_trove_lane_leave(&d->ticket);
+    ngx_http_trove_delivery_close(d, status, error);
 
     d->handler(d);
 }
@@ -363,12 +366,46 @@ ngx_http_trove_delivery_abort(ngx_http_trove_delivery_t *d)
         return;
     }
 
-    d->status = 0;
-    d->error = "aborted";
+    ngx_http_trove_delivery_close(d, 0, "aborted");
+}
+
+
+static void
+ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d, ngx_uint_t status,
+    const char *error)
+{
+    d->status = status;
+    d->error = error;
     d->duration = ngx_current_msec - d->started;
-    d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
+
+    if (d->state == NGX_HTTP_TROVE_DELIVERY_RUNNING) {
+        ngx_http_trove_metrics_target_took(d->target->metrics,
+                                           ngx_current_msec - d->running);
+    }
+
+    ngx_http_trove_metrics_target_over(d->target->metrics, status, error,
+                                       d->unanswered);
+
+    ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_OVER);
 
     ngx_http_trove_lane_leave(&d->ticket);
+}
+
+
+static void
+ngx_http_trove_delivery_state(ngx_http_trove_delivery_t *d, ngx_uint_t state)
+{
+    static ngx_uint_t  gauges[] = {
+        NGX_HTTP_TROVE_TARGET_NO_GAUGE,            /* NEW */
+        NGX_HTTP_TROVE_TARGET_WAITING,
+        NGX_HTTP_TROVE_TARGET_INFLIGHT,            /* RUNNING */
+        NGX_HTTP_TROVE_TARGET_NO_GAUGE             /* OVER */
+    };
+
+    ngx_http_trove_metrics_target_move(d->target->metrics, gauges[d->state],
+                                       gauges[state]);
+
+    d->state = state;
 }
 
 

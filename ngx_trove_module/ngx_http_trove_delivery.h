@@ -62,7 +62,9 @@ struct ngx_http_trove_delivery_s {
 
     /* private */
     unsigned                    last:1;        /* the answer came to its end */
+    unsigned                    unanswered:1;  /* no answer from upstream */
     ngx_msec_t                  started;
+    ngx_msec_t                  running;       /* since */
     ngx_http_post_subrequest_t  post;
     ngx_http_trove_ticket_t     ticket;
     ngx_str_t                   signature;     /* by ngx_http_trove_sign */

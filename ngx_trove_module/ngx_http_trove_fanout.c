@@ -66,6 +66,8 @@ ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
             /* the target has it from an earlier attempt */
 
+            ngx_http_trove_metrics_target_skip(
+                                       fanout->deliveries[i].target->metrics);
             fanout->pending--;
             continue;
         }

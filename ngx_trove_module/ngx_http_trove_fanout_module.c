@@ -13,6 +13,7 @@
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_fanout.h"
+#include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_target.h"
 #include "ngx_http_trove_verify.h"
@@ -272,7 +273,12 @@ ngx_http_trove_fanout_answer(ngx_http_request_t *r,
 
     taken = ngx_http_trove_fanout_end(fanout);
 
+    ngx_http_trove_metrics_add(r, taken ? NGX_HTTP_TROVE_METRIC_DELIVERED
+                                        : NGX_HTTP_TROVE_METRIC_PARTIAL, 1);
+
     if (fanout->ndeliveries == 0) {
+        ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNMATCHED, 1);
+
         ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
                       "trove: event \"%V\" matches no target",
                       &fanout->ctx->event.id);
@@ -288,6 +294,17 @@ ngx_http_trove_fanout_answer(ngx_http_request_t *r,
     return ngx_http_trove_answer_content(r,
                               taken ? NGX_HTTP_OK : NGX_HTTP_BAD_GATEWAY,
                               &json, 0);
+}
+
+
+ngx_array_t *
+ngx_http_trove_fanout_targets(void **loc_conf)
+{
+    ngx_http_trove_fanout_loc_conf_t  *flcf;
+
+    flcf = loc_conf[ngx_http_trove_fanout_module.ctx_index];
+
+    return flcf->targets;
 }
 
 

@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_metrics_target.h"
 #include "ngx_trove_metrics.h"
 
 
@@ -26,7 +27,10 @@ typedef enum {
     NGX_HTTP_TROVE_METRIC_VERDICT = 0,             /* + a verdict, not NONE */
     NGX_HTTP_TROVE_METRIC_UNVERIFIED = 10,         /* a 2xx without a verdict */
     NGX_HTTP_TROVE_METRIC_VERIFY_NS,               /* spent on MAC and JSON */
-    NGX_HTTP_TROVE_METRIC_DEDUP                    /* + an outcome, not NONE */
+    NGX_HTTP_TROVE_METRIC_DEDUP,                   /* + an outcome, not NONE */
+    NGX_HTTP_TROVE_METRIC_DELIVERED = 17,          /* by the targets required */
+    NGX_HTTP_TROVE_METRIC_PARTIAL,
+    NGX_HTTP_TROVE_METRIC_UNMATCHED                /* by any target */
 } ngx_http_trove_metric_e;
 
 
@@ -36,6 +40,11 @@ typedef struct {
     ngx_str_t                 location;
     void                    **loc_conf;
     ngx_trove_metrics_set_t  *set;       /* NULL: no room for it */
+
+    /* of its fan-out, if it has one */
+    ngx_http_trove_metrics_target_t  *targets;
+    ngx_uint_t                ntargets;
+
     unsigned                  repeated:1;    /* one before has its labels */
 } ngx_http_trove_metrics_loc_t;
 

@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_shm.h"
@@ -16,12 +17,16 @@
 
 
 /* what NGINX's slab allocator needs for itself, generously */
-#define NGX_HTTP_TROVE_METRICS_SLAB  65536
+#define NGX_HTTP_TROVE_METRICS_SLAB(size)  (65536 + (size) / 64)
+
+#define NGX_HTTP_TROVE_METRICS_ALIGN  64
 
 
 typedef struct {
     ngx_array_t               locs;      /* ngx_http_trove_metrics_loc_t */
     ngx_array_t               all;       /* ngx_http_trove_metrics_merged_t */
+    ngx_uint_t                ntargets;
+    ngx_shm_zone_t           *shm_zone;  /* NULL: nothing to count */
 } ngx_http_trove_metrics_main_conf_t;
 
 
@@ -47,6 +52,7 @@ typedef struct {
 /* the data of the shared memory zone */
 typedef struct {
     ngx_trove_metrics_t                 *table;
+    ngx_trove_gauges_t                  *gauges;
     ngx_uint_t                           n;
     ngx_http_trove_metrics_main_conf_t  *mmcf;
 } ngx_http_trove_metrics_zone_t;
@@ -61,11 +67,15 @@ static char *ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf,
 static char *ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_trove_metrics_init(ngx_conf_t *cf);
+static size_t ngx_http_trove_metrics_size(ngx_uint_t n);
+static size_t ngx_http_trove_metrics_table(ngx_uint_t n);
 static ngx_int_t ngx_http_trove_metrics_locs(ngx_conf_t *cf,
     ngx_http_trove_metrics_main_conf_t *mmcf);
 static ngx_int_t ngx_http_trove_metrics_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
-static void ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone);
+static ngx_int_t ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone);
+static ngx_int_t ngx_http_trove_metrics_init_process(ngx_cycle_t *cycle);
+static void ngx_http_trove_metrics_exit_process(ngx_cycle_t *cycle);
 
 
 static ngx_command_t  ngx_http_trove_metrics_commands[] = {
@@ -103,10 +113,10 @@ ngx_module_t  ngx_http_trove_metrics_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_trove_metrics_init_process,   /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_trove_metrics_exit_process,   /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -212,10 +222,17 @@ ngx_http_trove_metrics_create_main_conf(ngx_conf_t *cf)
 {
     ngx_http_trove_metrics_main_conf_t  *conf;
 
-    conf = ngx_palloc(cf->pool, sizeof(ngx_http_trove_metrics_main_conf_t));
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_metrics_main_conf_t));
     if (conf == NULL) {
         return NULL;
     }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->ntargets = 0;
+     *     conf->shm_zone = NULL;
+     */
 
     if (ngx_array_init(&conf->locs, cf->pool, 4,
                        sizeof(ngx_http_trove_metrics_loc_t))
@@ -327,7 +344,8 @@ ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_trove_metrics_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                           n;
+    size_t                               size;
+    ngx_uint_t                           n, need;
     ngx_shm_zone_t                      *shm_zone;
     ngx_http_trove_metrics_zone_t       *zone;
     ngx_http_trove_metrics_main_conf_t  *mmcf;
@@ -345,11 +363,14 @@ ngx_http_trove_metrics_init(ngx_conf_t *cf)
 
     /* with room to grow: a zone of the same size is shared over a reload */
 
-    for (n = 32; n < 2 * mmcf->locs.nelts; n *= 2) { /* void */ }
+    need = 2 * (mmcf->locs.nelts + mmcf->ntargets);
+
+    for (n = 32; n < need; n *= 2) { /* void */ }
+
+    size = ngx_http_trove_metrics_size(n);
 
     shm_zone = ngx_shared_memory_add(cf, &ngx_http_trove_metrics_name,
-                                     ngx_trove_metrics_size(n)
-                                     + NGX_HTTP_TROVE_METRICS_SLAB,
+                                     size + NGX_HTTP_TROVE_METRICS_SLAB(size),
                                      &ngx_http_trove_metrics_module);
     if (shm_zone == NULL) {
         return NGX_ERROR;
@@ -366,7 +387,26 @@ ngx_http_trove_metrics_init(ngx_conf_t *cf)
     shm_zone->init = ngx_http_trove_metrics_init_zone;
     shm_zone->data = zone;
 
+    mmcf->shm_zone = shm_zone;
+
     return NGX_OK;
+}
+
+
+/* n sets, and behind them the gauges of each */
+
+static size_t
+ngx_http_trove_metrics_size(ngx_uint_t n)
+{
+    return ngx_http_trove_metrics_table(n)
+           + ngx_trove_gauges_size(n * NGX_HTTP_TROVE_TARGET_GAUGES);
+}
+
+
+static size_t
+ngx_http_trove_metrics_table(ngx_uint_t n)
+{
+    return ngx_align(ngx_trove_metrics_size(n), NGX_HTTP_TROVE_METRICS_ALIGN);
 }
 
 
@@ -377,6 +417,7 @@ ngx_http_trove_metrics_locs(ngx_conf_t *cf,
     ngx_http_trove_metrics_main_conf_t *mmcf)
 {
     ngx_uint_t                        i;
+    ngx_array_t                      *targets;
     ngx_http_core_loc_conf_t         *clcf;
     ngx_http_trove_verify_info_t      info;
     ngx_http_trove_metrics_loc_t     *loc;
@@ -396,7 +437,10 @@ ngx_http_trove_metrics_locs(ngx_conf_t *cf,
 
         ngx_http_trove_verify_info(merged[i].loc_conf, &info);
 
+        targets = ngx_http_trove_fanout_targets(merged[i].loc_conf);
+
         if (info.mode == NGX_HTTP_TROVE_VERIFY_OFF
+            && targets == NULL
             && !ngx_http_trove_dedup_enabled(merged[i].loc_conf))
         {
             continue;
@@ -413,7 +457,20 @@ ngx_http_trove_metrics_locs(ngx_conf_t *cf,
         loc->location = clcf->name;
         loc->loc_conf = merged[i].loc_conf;
         loc->set = NULL;
+        loc->targets = NULL;
+        loc->ntargets = 0;
         loc->repeated = 0;
+
+        if (targets) {
+            loc->targets = ngx_http_trove_metrics_target_make(cf, &loc->server,
+                                                     &loc->location, targets);
+            if (loc->targets == NULL) {
+                return NGX_ERROR;
+            }
+
+            loc->ntargets = targets->nelts;
+            mmcf->ntargets += targets->nelts;
+        }
 
         merged[i].conf->index = mmcf->locs.nelts - 1;
     }
@@ -432,7 +489,7 @@ ngx_http_trove_metrics_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_http_trove_metrics_zone_t *ozone = data;
 
-    void                           *addr;
+    u_char                         *addr;
     ngx_shm_zone_t                 *old;
     ngx_slab_pool_t                *shpool;
     ngx_http_trove_metrics_zone_t  *zone;
@@ -442,17 +499,25 @@ ngx_http_trove_metrics_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     if (ozone) {
         zone->table = ozone->table;
+        zone->gauges = ozone->gauges;
 
     } else if (shm_zone->shm.exists) {
         zone->table = shpool->data;
+        zone->gauges = (ngx_trove_gauges_t *) ((u_char *) shpool->data
+                                     + ngx_http_trove_metrics_table(zone->n));
 
     } else {
-        addr = ngx_slab_alloc(shpool, ngx_trove_metrics_size(zone->n));
+        /* pages, and so aligned */
+
+        addr = ngx_slab_alloc(shpool, ngx_http_trove_metrics_size(zone->n));
         if (addr == NULL) {
             return NGX_ERROR;
         }
 
         zone->table = ngx_trove_metrics_create(addr, zone->n);
+        zone->gauges = ngx_trove_gauges_create(
+                                   addr + ngx_http_trove_metrics_table(zone->n),
+                                   zone->n * NGX_HTTP_TROVE_TARGET_GAUGES);
         shpool->data = zone->table;
 
         old = ngx_http_trove_shm_old(shm_zone);
@@ -463,16 +528,14 @@ ngx_http_trove_metrics_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         }
     }
 
-    ngx_http_trove_metrics_sets(shm_zone);
-
-    return NGX_OK;
+    return ngx_http_trove_metrics_sets(shm_zone);
 }
 
 
-static void
+static ngx_int_t
 ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone)
 {
-    u_char                         *p, buf[1024];
+    u_char                         *p, *seen, buf[1024];
     ngx_str_t                       name;
     ngx_uint_t                      i, n;
     ngx_http_trove_metrics_loc_t   *loc;
@@ -480,6 +543,11 @@ ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone)
 
     zone = shm_zone->data;
     loc = zone->mmcf->locs.elts;
+
+    seen = ngx_calloc(zone->n, shm_zone->shm.log);
+    if (seen == NULL) {
+        return NGX_ERROR;
+    }
 
     for (i = 0; i < zone->mmcf->locs.nelts; i++) {
 
@@ -495,13 +563,51 @@ ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone)
                           "trove: no room for the metrics of location \"%V\", "
                           "reloads have brought too many others; restart to "
                           "have it counted", &loc[i].location);
+
+        } else {
+            n = ngx_trove_metrics_index(zone->table, loc[i].set);
+            loc[i].repeated = seen[n];
+            seen[n] = 1;
         }
 
-        for (n = 0; n < i; n++) {
-            if (loc[n].set == loc[i].set) {
-                loc[i].repeated = 1;
-                break;
-            }
+        for (n = 0; n < loc[i].ntargets; n++) {
+            ngx_http_trove_metrics_target_find(&loc[i].targets[n], zone->table,
+                                               zone->gauges, seen,
+                                               shm_zone->shm.log);
         }
+    }
+
+    ngx_free(seen);
+
+    return NGX_OK;
+}
+
+
+/*
+ * A process that comes must not have what one of the same id has left behind,
+ * and one that goes gives back its gauges.
+ */
+
+static ngx_int_t
+ngx_http_trove_metrics_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_metrics_exit_process(cycle);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_metrics_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_metrics_zone_t       *zone;
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_trove_metrics_module);
+
+    if (mmcf && mmcf->shm_zone) {
+        zone = mmcf->shm_zone->data;
+        ngx_trove_gauges_release(zone->gauges, ngx_pid);
     }
 }

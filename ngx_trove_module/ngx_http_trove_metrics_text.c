@@ -10,26 +10,18 @@
 
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_metrics_text.h"
 #include "ngx_http_trove_module.h"
 
 
 /* a line without the values of its labels: name, labels, number */
 #define NGX_HTTP_TROVE_METRICS_LINE   192
 
-/* lines of a location and of a zone */
-#define NGX_HTTP_TROVE_METRICS_LINES  16
+/* lines of a location, or of a zone, at most */
+#define NGX_HTTP_TROVE_METRICS_LINES  20
 
 /* HELP and TYPE of all families */
-#define NGX_HTTP_TROVE_METRICS_HEADS  4096
-
-
-typedef struct {
-    u_char                        *p;
-    u_char                        *last;
-    ngx_http_trove_metrics_loc_t  *locs;
-    ngx_uint_t                     nlocs;
-    ngx_array_t                   *zones;      /* ngx_shm_zone_t * */
-} ngx_http_trove_metrics_text_t;
+#define NGX_HTTP_TROVE_METRICS_HEADS  8192
 
 
 /* a value of a label, and the number of the counter that it stands for */
@@ -41,11 +33,9 @@ typedef struct {
 
 static size_t ngx_http_trove_metrics_text_size(
     ngx_http_trove_metrics_text_t *text);
-static void ngx_http_trove_metrics_head(ngx_http_trove_metrics_text_t *text,
-    const char *name, const char *type, const char *help);
 static void ngx_http_trove_metrics_locs(ngx_http_trove_metrics_text_t *text,
     const char *name, const char *label,
-    ngx_http_trove_metrics_label_t *labels);
+    ngx_http_trove_metrics_label_t *labels, ngx_uint_t fanout);
 static void ngx_http_trove_metrics_seconds(
     ngx_http_trove_metrics_text_t *text, const char *name,
     ngx_uint_t counter);
@@ -56,7 +46,7 @@ static void ngx_http_trove_metrics_zones(ngx_http_trove_metrics_text_t *text,
 static void ngx_http_trove_metrics_zone(ngx_http_trove_metrics_text_t *text,
     const char *name, const char *label, size_t offset,
     ngx_trove_zone_stat_t *stats);
-static void ngx_http_trove_metrics_escape(ngx_http_trove_metrics_text_t *text,
+static void ngx_http_trove_metrics_value(ngx_http_trove_metrics_text_t *text,
     ngx_str_t *value);
 
 
@@ -100,6 +90,19 @@ static ngx_http_trove_metrics_label_t  ngx_http_trove_metrics_unverified[] = {
 };
 
 
+static ngx_http_trove_metrics_label_t  ngx_http_trove_metrics_answers[] = {
+    { "delivered", NGX_HTTP_TROVE_METRIC_DELIVERED },
+    { "partial", NGX_HTTP_TROVE_METRIC_PARTIAL },
+    { NULL, 0 }
+};
+
+
+static ngx_http_trove_metrics_label_t  ngx_http_trove_metrics_unmatched[] = {
+    { "", NGX_HTTP_TROVE_METRIC_UNMATCHED },
+    { NULL, 0 }
+};
+
+
 ngx_buf_t *
 ngx_http_trove_metrics_text(ngx_pool_t *pool,
     ngx_http_trove_metrics_loc_t *locs, ngx_uint_t n)
@@ -135,6 +138,10 @@ ngx_http_trove_metrics_text(ngx_pool_t *pool,
                              &stats[i]);
     }
 
+    if (ngx_http_trove_metrics_targets_sum(&text, pool) != NGX_OK) {
+        return NULL;
+    }
+
     size = ngx_http_trove_metrics_text_size(&text);
 
     b = ngx_create_temp_buf(pool, size);
@@ -155,7 +162,7 @@ ngx_http_trove_metrics_text(ngx_pool_t *pool,
     ngx_http_trove_metrics_head(&text, "trove_verify_total", "counter",
                                 "Requests by the verdict of the verification.");
     ngx_http_trove_metrics_locs(&text, "trove_verify_total", "verdict",
-                                ngx_http_trove_metrics_verdicts);
+                                ngx_http_trove_metrics_verdicts, 0);
 
     ngx_http_trove_metrics_head(&text, "trove_verify_seconds_total", "counter",
                                 "Time spent on signatures and JSON.");
@@ -166,12 +173,24 @@ ngx_http_trove_metrics_text(ngx_pool_t *pool,
                                 "counter",
                                 "Responses 2xx that left without a verdict.");
     ngx_http_trove_metrics_locs(&text, "trove_unverified_responses_total",
-                                NULL, ngx_http_trove_metrics_unverified);
+                                NULL, ngx_http_trove_metrics_unverified, 0);
 
     ngx_http_trove_metrics_head(&text, "trove_dedup_total", "counter",
                                 "Events by the outcome of deduplication.");
     ngx_http_trove_metrics_locs(&text, "trove_dedup_total", "outcome",
-                                ngx_http_trove_metrics_outcomes);
+                                ngx_http_trove_metrics_outcomes, 0);
+
+    ngx_http_trove_metrics_head(&text, "trove_fanout_total", "counter",
+                                "Events fanned out, by what came of it.");
+    ngx_http_trove_metrics_locs(&text, "trove_fanout_total", "answer",
+                                ngx_http_trove_metrics_answers, 1);
+
+    ngx_http_trove_metrics_head(&text, "trove_fanout_unmatched_total",
+                                "counter", "Events that match no target.");
+    ngx_http_trove_metrics_locs(&text, "trove_fanout_unmatched_total", NULL,
+                                ngx_http_trove_metrics_unmatched, 1);
+
+    ngx_http_trove_metrics_targets(&text);
 
     ngx_http_trove_metrics_zones(&text, stats);
 
@@ -188,7 +207,8 @@ ngx_http_trove_metrics_text_size(ngx_http_trove_metrics_text_t *text)
     ngx_uint_t        i;
     ngx_shm_zone_t  **zone;
 
-    size = NGX_HTTP_TROVE_METRICS_HEADS;
+    size = NGX_HTTP_TROVE_METRICS_HEADS
+           + ngx_http_trove_metrics_targets_size(text);
 
     /* escaping at most doubles a value */
 
@@ -210,7 +230,7 @@ ngx_http_trove_metrics_text_size(ngx_http_trove_metrics_text_t *text)
 }
 
 
-static void
+void
 ngx_http_trove_metrics_head(ngx_http_trove_metrics_text_t *text,
     const char *name, const char *type, const char *help)
 {
@@ -220,9 +240,12 @@ ngx_http_trove_metrics_head(ngx_http_trove_metrics_text_t *text,
 }
 
 
+/* fanout: those locations only that have one */
+
 static void
 ngx_http_trove_metrics_locs(ngx_http_trove_metrics_text_t *text,
-    const char *name, const char *label, ngx_http_trove_metrics_label_t *labels)
+    const char *name, const char *label,
+    ngx_http_trove_metrics_label_t *labels, ngx_uint_t fanout)
 {
     ngx_uint_t                       i;
     ngx_http_trove_metrics_loc_t    *loc;
@@ -231,7 +254,9 @@ ngx_http_trove_metrics_locs(ngx_http_trove_metrics_text_t *text,
     for (i = 0; i < text->nlocs; i++) {
         loc = &text->locs[i];
 
-        if (loc->set == NULL || loc->repeated) {
+        if (loc->set == NULL || loc->repeated
+            || (fanout && loc->ntargets == 0))
+        {
             continue;
         }
 
@@ -281,10 +306,10 @@ ngx_http_trove_metrics_labels(ngx_http_trove_metrics_text_t *text,
     ngx_http_trove_metrics_loc_t *loc, const char *name)
 {
     text->p = ngx_slprintf(text->p, text->last, "%s{server=\"", name);
-    ngx_http_trove_metrics_escape(text, &loc->server);
+    ngx_http_trove_metrics_value(text, &loc->server);
 
     text->p = ngx_slprintf(text->p, text->last, "\",location=\"");
-    ngx_http_trove_metrics_escape(text, &loc->location);
+    ngx_http_trove_metrics_value(text, &loc->location);
 
     text->p = ngx_slprintf(text->p, text->last, "\"");
 }
@@ -306,6 +331,19 @@ ngx_http_trove_metrics_zones(ngx_http_trove_metrics_text_t *text,
                                 stats);
     ngx_http_trove_metrics_zone(text, "trove_zone_used", "done",
                                 offsetof(ngx_trove_zone_stat_t, done), stats);
+
+    ngx_http_trove_metrics_head(text, "trove_zone_marks", "gauge",
+                                "Targets that have got an event which others "
+                                "miss.");
+    ngx_http_trove_metrics_zone(text, "trove_zone_marks", NULL,
+                                offsetof(ngx_trove_zone_stat_t, marked), stats);
+
+    ngx_http_trove_metrics_head(text, "trove_zone_marks_dropped_total",
+                                "counter",
+                                "Marks given up for want of room.");
+    ngx_http_trove_metrics_zone(text, "trove_zone_marks_dropped_total", NULL,
+                                offsetof(ngx_trove_zone_stat_t, dropped),
+                                stats);
 
     ngx_http_trove_metrics_head(text, "trove_zone_evictions_total", "counter",
                                 "Events forgotten before their ttl: the zone "
@@ -346,7 +384,7 @@ ngx_http_trove_metrics_zone(ngx_http_trove_metrics_text_t *text,
 
     for (i = 0; i < text->zones->nelts; i++) {
         text->p = ngx_slprintf(text->p, text->last, "%s{zone=\"", name);
-        ngx_http_trove_metrics_escape(text, &zone[i]->shm.name);
+        ngx_http_trove_metrics_value(text, &zone[i]->shm.name);
 
         if (label) {
             text->p = ngx_slprintf(text->p, text->last, "\",state=\"%s",
@@ -360,17 +398,19 @@ ngx_http_trove_metrics_zone(ngx_http_trove_metrics_text_t *text,
 
 
 static void
-ngx_http_trove_metrics_escape(ngx_http_trove_metrics_text_t *text,
+ngx_http_trove_metrics_value(ngx_http_trove_metrics_text_t *text,
     ngx_str_t *value)
 {
-    size_t   i;
-    u_char  *p;
-
-    p = text->p;
-
-    if ((size_t) (text->last - p) < 2 * value->len) {
-        return;
+    if ((size_t) (text->last - text->p) >= 2 * value->len) {
+        text->p = ngx_http_trove_metrics_escape(text->p, value);
     }
+}
+
+
+u_char *
+ngx_http_trove_metrics_escape(u_char *p, ngx_str_t *value)
+{
+    size_t  i;
 
     for (i = 0; i < value->len; i++) {
 
@@ -392,5 +432,5 @@ ngx_http_trove_metrics_escape(ngx_http_trove_metrics_text_t *text,
         }
     }
 
-    text->p = p;
+    return p;
 }

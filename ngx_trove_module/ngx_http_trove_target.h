@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_lane.h"
+#include "ngx_http_trove_metrics_target.h"
 #include "ngx_trove_event.h"
 
 
@@ -34,6 +35,10 @@ typedef struct {
     ngx_http_complex_value_t  *condition;      /* NULL: always */
 
     ngx_http_trove_lane_t     *lane;
+
+    /* by the metrics module: what it is counted in */
+    ngx_http_trove_metrics_target_t  *metrics;
+
     unsigned                   optional:1;
 } ngx_http_trove_target_t;
 

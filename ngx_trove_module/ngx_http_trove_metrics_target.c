@@ -1,0 +1,292 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_metrics_target.h"
+#include "ngx_http_trove_metrics_text.h"
+#include "ngx_http_trove_target.h"
+
+
+static ngx_int_t ngx_http_trove_metrics_target_labels(ngx_conf_t *cf,
+    ngx_str_t *labels, ngx_str_t *server, ngx_str_t *location,
+    ngx_str_t *target);
+static void ngx_http_trove_metrics_target_add(
+    ngx_http_trove_metrics_target_t *target, ngx_uint_t counter, uint64_t n);
+static ngx_trove_gauges_slot_t *ngx_http_trove_metrics_target_slot(
+    ngx_trove_gauges_t *gauges);
+
+
+/* those from TRUNCATED on are what a delivery calls its error */
+
+static const char  *ngx_http_trove_metrics_target_outcomes[] = {
+    "delivered", "3xx", "4xx", "5xx", "timeout", "no_answer", "skipped",
+    "truncated", "max_queue", "max_wait", "no_memory", "aborted"
+};
+
+
+/* "le" of Prometheus: what took as long as that belongs to it */
+
+static struct {
+    ngx_msec_t    ms;
+    const char   *label;
+} ngx_http_trove_metrics_target_parts[] = {
+    { 5, "0.005" },
+    { 25, "0.025" },
+    { 100, "0.1" },
+    { 250, "0.25" },
+    { 1000, "1" },
+    { 2500, "2.5" },
+    { 10000, "10" },
+    { 30000, "30" },
+    { 60000, "60" },
+    { NGX_MAX_UINT32_VALUE, "+Inf" }
+};
+
+
+/* of this process: the gauges that were used last, and its slot in them */
+static ngx_trove_gauges_t       *ngx_http_trove_metrics_target_gauges;
+static ngx_trove_gauges_slot_t  *ngx_http_trove_metrics_target_mine;
+
+
+ngx_http_trove_metrics_target_t *
+ngx_http_trove_metrics_target_make(ngx_conf_t *cf, ngx_str_t *server,
+    ngx_str_t *location, ngx_array_t *targets)
+{
+    ngx_uint_t                        i;
+    ngx_http_trove_target_t          *target;
+    ngx_http_trove_metrics_target_t  *metrics;
+
+    metrics = ngx_pcalloc(cf->pool, targets->nelts
+                                    * sizeof(ngx_http_trove_metrics_target_t));
+    if (metrics == NULL) {
+        return NULL;
+    }
+
+    target = targets->elts;
+
+    for (i = 0; i < targets->nelts; i++) {
+
+        if (ngx_http_trove_metrics_target_labels(cf, &metrics[i].labels,
+                                                 server, location,
+                                                 &target[i].name)
+            != NGX_OK)
+        {
+            return NULL;
+        }
+
+        target[i].metrics = &metrics[i];
+    }
+
+    return metrics;
+}
+
+
+static ngx_int_t
+ngx_http_trove_metrics_target_labels(ngx_conf_t *cf, ngx_str_t *labels,
+    ngx_str_t *server, ngx_str_t *location, ngx_str_t *target)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(cf->pool,
+                    sizeof("server=\"\",location=\"\",target=\"\"") - 1
+                    + 2 * (server->len + location->len + target->len));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    labels->data = p;
+
+    p = ngx_cpymem(p, "server=\"", sizeof("server=\"") - 1);
+    p = ngx_http_trove_metrics_escape(p, server);
+    p = ngx_cpymem(p, "\",location=\"", sizeof("\",location=\"") - 1);
+    p = ngx_http_trove_metrics_escape(p, location);
+    p = ngx_cpymem(p, "\",target=\"", sizeof("\",target=\"") - 1);
+    p = ngx_http_trove_metrics_escape(p, target);
+    *p++ = '"';
+
+    labels->len = p - labels->data;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_trove_metrics_target_find(ngx_http_trove_metrics_target_t *target,
+    ngx_trove_metrics_t *table, ngx_trove_gauges_t *gauges, u_char *seen,
+    ngx_log_t *log)
+{
+    ngx_uint_t  index;
+
+    target->set = ngx_trove_metrics_set(table, &target->labels);
+
+    if (target->set == NULL) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "trove: no room for the metrics of the target {%V}, "
+                      "reloads have brought too many others; restart to have "
+                      "it counted", &target->labels);
+        return;
+    }
+
+    index = ngx_trove_metrics_index(table, target->set);
+
+    target->gauges = gauges;
+    target->gauge = index * NGX_HTTP_TROVE_TARGET_GAUGES;
+
+    target->repeated = seen[index];
+    seen[index] = 1;
+}
+
+
+void
+ngx_http_trove_metrics_target_over(ngx_http_trove_metrics_target_t *target,
+    ngx_uint_t status, const char *error, ngx_uint_t unanswered)
+{
+    ngx_uint_t  n;
+
+    if (error) {
+
+        for (n = NGX_HTTP_TROVE_OUTCOME_TRUNCATED;
+             n < NGX_HTTP_TROVE_OUTCOME_ABORTED;
+             n++)
+        {
+            if (ngx_strcmp(error, ngx_http_trove_metrics_target_outcomes[n])
+                == 0)
+            {
+                break;
+            }
+        }
+
+    } else if (unanswered && status == NGX_HTTP_BAD_GATEWAY) {
+        n = NGX_HTTP_TROVE_OUTCOME_NO_ANSWER;
+
+    } else if (status == NGX_HTTP_GATEWAY_TIME_OUT) {
+        n = NGX_HTTP_TROVE_OUTCOME_TIMEOUT;
+
+    } else if (status >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        n = NGX_HTTP_TROVE_OUTCOME_5XX;
+
+    } else if (status >= NGX_HTTP_BAD_REQUEST) {
+        n = NGX_HTTP_TROVE_OUTCOME_4XX;
+
+    } else if (status >= NGX_HTTP_SPECIAL_RESPONSE) {
+        n = NGX_HTTP_TROVE_OUTCOME_3XX;
+
+    } else if (status >= NGX_HTTP_OK) {
+        n = NGX_HTTP_TROVE_OUTCOME_DELIVERED;
+
+    } else {
+        n = NGX_HTTP_TROVE_OUTCOME_ABORTED;
+    }
+
+    ngx_http_trove_metrics_target_add(target,
+                                 NGX_HTTP_TROVE_TARGET_METRIC_OUTCOME + n, 1);
+}
+
+
+void
+ngx_http_trove_metrics_target_skip(ngx_http_trove_metrics_target_t *target)
+{
+    ngx_http_trove_metrics_target_add(target,
+                                      NGX_HTTP_TROVE_TARGET_METRIC_OUTCOME
+                                      + NGX_HTTP_TROVE_OUTCOME_SKIPPED, 1);
+}
+
+
+void
+ngx_http_trove_metrics_target_took(ngx_http_trove_metrics_target_t *target,
+    ngx_msec_t ms)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < NGX_HTTP_TROVE_TARGET_SECONDS - 1; n++) {
+        if (ms <= ngx_http_trove_metrics_target_parts[n].ms) {
+            break;
+        }
+    }
+
+    ngx_http_trove_metrics_target_add(target,
+                                 NGX_HTTP_TROVE_TARGET_METRIC_SECONDS + n, 1);
+    ngx_http_trove_metrics_target_add(target,
+                                      NGX_HTTP_TROVE_TARGET_METRIC_SUM, ms);
+}
+
+
+static void
+ngx_http_trove_metrics_target_add(ngx_http_trove_metrics_target_t *target,
+    ngx_uint_t counter, uint64_t n)
+{
+    if (target && target->set) {
+        ngx_trove_metrics_add(target->set, ngx_worker, counter, n);
+    }
+}
+
+
+void
+ngx_http_trove_metrics_target_move(ngx_http_trove_metrics_target_t *target,
+    ngx_uint_t from, ngx_uint_t to)
+{
+    ngx_trove_gauges_slot_t  *slot;
+
+    if (target == NULL || target->gauges == NULL) {
+        return;
+    }
+
+    slot = ngx_http_trove_metrics_target_slot(target->gauges);
+
+    if (slot == NULL) {
+        return;
+    }
+
+    if (from != NGX_HTTP_TROVE_TARGET_NO_GAUGE) {
+        ngx_trove_gauges_down(slot, target->gauge + from);
+    }
+
+    if (to != NGX_HTTP_TROVE_TARGET_NO_GAUGE) {
+        ngx_trove_gauges_up(slot, target->gauge + to);
+    }
+}
+
+
+/*
+ * Taken with the first delivery: not every process that NGINX starts has one.
+ * Where there is no slot left, it is not asked for again.
+ */
+
+static ngx_trove_gauges_slot_t *
+ngx_http_trove_metrics_target_slot(ngx_trove_gauges_t *gauges)
+{
+    ngx_trove_gauges_slot_t  *slot;
+
+    slot = ngx_http_trove_metrics_target_mine;
+
+    if (gauges != ngx_http_trove_metrics_target_gauges
+        || (slot && !ngx_trove_gauges_owned(slot, ngx_pid)))
+    {
+        slot = ngx_trove_gauges_claim(gauges, ngx_pid);
+
+        ngx_http_trove_metrics_target_gauges = gauges;
+        ngx_http_trove_metrics_target_mine = slot;
+    }
+
+    return slot;
+}
+
+
+const char *
+ngx_http_trove_metrics_target_outcome(ngx_uint_t outcome)
+{
+    return ngx_http_trove_metrics_target_outcomes[outcome];
+}
+
+
+const char *
+ngx_http_trove_metrics_target_seconds(ngx_uint_t part)
+{
+    return ngx_http_trove_metrics_target_parts[part].label;
+}
