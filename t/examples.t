@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # What examples/ holds works as it is, and says what is wrong where it is not
-# used right: the two configurations, send-event, the demo.
+# used right: the three configurations, send-event, the demo.
 
 use lib 't/lib';
 use Trove;
@@ -223,6 +223,185 @@ like($line, qr/ 200 [\d.]+ verify=ok dedup=new id=evt-\w+ type=webhook\.test/,
     'nginx.conf: the line in the log');
 
 
+# those of fanout.conf; Slack is behind a server of ours that has TLS
+
+my %target = map { $_ => backend() }
+    qw/ slack pipeline agent_b offboarding acme bolt /;
+
+sub address {
+    return '127.0.0.1:%%PORT_1%%' if $_[0] eq 'slack';
+    return '127.0.0.1:' . $target{$_[0]}->port;
+}
+
+
+# fanout.conf, likewise, with all the events that there are: who gets which
+
+my %secret = (trove => $secret, acme => "$secret-acme", bolt => "$secret-bolt");
+
+($code, $text) = run({}, qw( openssl req -x509 -newkey rsa:2048 -nodes -days 2
+    -subj /CN=hooks.slack.com -addext subjectAltName=DNS:hooks.slack.com ),
+    '-keyout', "$dir/slack.key", '-out', "$dir/slack.crt");
+is($code, 0, 'a certificate of Slack') or diag($text);
+
+$conf = slurp("$examples/fanout.conf");
+$conf =~ s/listen 127\.0\.0\.1:8081;/listen 127.0.0.1:%%PORT_0%%;/;
+is($conf =~ s/^upstream\ (\w+)\ \{\n\ +server\ \K[\w.]+:\d+(?=;)
+             /address($1)/xmge, 6, 'fanout.conf: the addresses of the targets');
+is($conf =~ s{/var/log/nginx/}{%%TESTDIR%%/}g, 2, 'fanout.conf: the logs');
+is($conf =~ s{/etc/ssl/certs/ca-certificates\.crt}{$dir/slack.crt}, 1,
+    'fanout.conf: whom to trust for Slack');
+
+$conf .= <<EOC;
+server {
+    listen 127.0.0.1:%%PORT_1%% ssl;
+    ssl_certificate $dir/slack.crt;
+    ssl_certificate_key $dir/slack.key;
+    location / {
+        proxy_set_header Host \$host;
+        proxy_set_header X-Name \$ssl_server_name;
+        proxy_pass http://127.0.0.1:@{[ $target{slack}->port ]};
+    }
+}
+EOC
+
+@files = (files => { map { +"$_.secret" => "$secret{$_}\n" } keys %secret });
+($code, $text) = nginx_t($conf, @files);
+
+is($code, 0, 'fanout.conf is right') or diag($text);
+unlike($text, qr/\[warn\]/, 'fanout.conf gives no warning');
+
+my $fanout = nginx($conf, @files)->start;
+
+# names of who got it since the last time, with what they got
+
+sub who_got {
+    my ($body) = @_;
+
+    my @who;
+
+    for my $name (sort keys %target) {
+        my $it = $target{$name};
+
+        for my $request ($it->requests) {
+            push @who, $name;
+
+            if ($name eq 'slack') {
+                my $wanted = JSON::PP->new->decode($body);
+
+                is(JSON::PP->new->decode($request->{body})->{text},
+                    "Report ready for $wanted->{namespace}: "
+                    . $wanted->{data}{path}, 'the message in Slack');
+                is($request->{uri},
+                    '/services/T00000000/B00000000/XXXXXXXXXXXX', 'its path');
+                is($it->header($request, 'Host'), 'hooks.slack.com', 'Host');
+                is($it->header($request, 'X-Name'), 'hooks.slack.com', 'SNI');
+                is($it->header($request, 'Content-Type'), 'application/json',
+                    'it is JSON');
+                is($it->header($request, 'X-Trove-Signature'), undef,
+                    'and nothing else of the event goes there');
+                next;
+            }
+
+            my ($t) = $it->header($request, 'X-Trove-Signature') =~ /^t=(\d+),/;
+
+            ok($request->{body} eq $body, "$name: byte for byte");
+            is($it->header($request, 'X-Trove-Signature'),
+                sign($secret{$name} // $secret, $body, $t),
+                "$name: a signature that it can check");
+        }
+
+        $it->forget;
+    }
+
+    return "@who";
+}
+
+my %wanted = (
+    'exec.completed' => 'acme', 'file.deleted' => 'acme',
+    'file.written' => 'acme slack', 'key.created' => '',
+    'key.revoked' => 'offboarding', 'namespace.deleted' => '',
+    'snapshot.created' => 'acme pipeline', 'snapshot.deleted' => 'acme',
+    'snapshot.restored' => 'acme pipeline', 'webhook.test' => '',
+    'workspace.created' => '',
+);
+
+is_deeply([ sort keys %wanted ], [ sort(raw_event_types()) ],
+    'fanout.conf: each type of event');
+
+my $audited = 0;
+
+sub audit {
+    my @lines = split /\n/, slurp($fanout->dir . '/trove-audit.log');
+    my @new = @lines[$audited .. $#lines];
+
+    $audited = @lines;
+
+    return map { JSON::PP->new->decode($_) } @new;
+}
+
+for my $type (sort keys %wanted) {
+    my $body = raw_event($type);
+    my $r = post_event($fanout->port, '/trove-events', $body,
+        secret => $secret);
+
+    is($r->status, 200, "fanout.conf: $type");
+    is(who_got($body), $wanted{$type}, "$type: who got it");
+
+    my @audit = audit();
+
+    is(@audit, 1, "$type: a line in the audit");
+    is($audit[0]{type}, $type, 'of its type');
+    is($audit[0]{id}, $r->json->{id}, 'and id');
+}
+
+my $body = event('file.written', namespace => 'customer-bolt',
+    data => { path => qq(jobs/for-agent-b/"x"\n) });
+
+is(post_event($fanout->port, '/trove-events', $body, secret => $secret)->status,
+    200, 'fanout.conf: for agent B');
+is(who_got($body), 'agent_b bolt', 'who got it');
+is((audit())[0]{path}, 'jobs/for-agent-b/"x"%0A', 'the path in the audit');
+
+# one is down: it alone gets the retry; Slack may be down
+
+$body = event('snapshot.created', namespace => 'customer-bolt');
+$target{pipeline}->on('/pipeline', status => 503, times => 1);
+
+my @answers = map { post_event($fanout->port, '/trove-events', $body,
+    secret => $secret) } 1 .. 3;
+
+is("@{[ map { $_->status } @answers ]}", '502 200 200',
+    'fanout.conf: the pipeline is down');
+is(who_got($body), 'bolt pipeline pipeline', 'who got it');
+is(audit(), 1, 'one line in the audit');
+like(slurp($fanout->dir . '/trove.log'), qr{
+    ^\S+\ 502\ .*\ to=/pipeline=503,/bolt=200,/audit=204\n
+    \S+\ 200\ .*\ to=/pipeline=200,/bolt=skipped,/audit=skipped\n
+    \S+\ 200\ .*\ dedup=duplicate\ .*\ to=-$}xm, 'the lines in the log');
+
+$body = event('file.written', namespace => 'customer-bolt',
+    data => { path => 'reports/1' });
+$target{slack}->on('/services/T00000000/B00000000/XXXXXXXXXXXX', status => 500,
+    times => 1);
+is(post_event($fanout->port, '/trove-events', $body, secret => $secret)->status,
+    200, 'fanout.conf: Slack is down, which is no failure');
+is(who_got($body), 'bolt slack', 'who got it');
+
+# from inside
+
+$body = event('report.approved', namespace => 'customer-acme');
+audit();
+
+is(post($fanout->port, '/publish', $body)->status, 200,
+    'fanout.conf: an event of our own');
+is(who_got($body), 'acme', 'who got it');
+is((audit())[0]{type}, 'report.approved', 'the line in the audit');
+is(post($fanout->port, '/publish', $body)->json->{status}, 'duplicate',
+    'and only once');
+is(post($fanout->port, '/acme', $body)->status, 404,
+    'nobody else gets to a target');
+
+
 # the demo
 
 my $demo = "$examples/demo/run";
@@ -253,17 +432,25 @@ for (@demos) {
     ($code, $text) = finish($_);
 
     is($code, 0, 'demo: one of two at the same time succeeds') or diag($text);
-    like($text, qr/^All 17 answers are as expected: 12 events have /m,
+    like($text, qr/^All 16 answers are as expected, and so is all that /m,
         'demo: the summary');
-    is(() = $text =~ /^[a-z]\w+\.[a-z]+ +200 +new: passed on as evt-\w+$/mg, 11,
-        'demo: eleven events');
 
-    for my $said ('200 duplicate', '400 mismatch', '400 stale', '400 missing',
-        '409 inflight')
+    for my $said ('200 duplicate  it ', '400 mismatch', '400 stale',
+        '400 missing', '409 inflight', '200 delivered  slack, acme, audit$',
+        '200 delivered  agent_b, acme, audit$', '200 delivered  bolt, audit$',
+        '200 delivered  offboarding, audit$', '200 delivered  audit$',
+        '502 partial    acme, audit; not /pipeline: 502$',
+        '200 delivered  pipeline$', '200 duplicate  nobody',
+        '200 delivered  acme, audit$')
     {
-        is(() = $text =~ /^\S.{29}\Q$said\E +\w|^  the other.* \Q$said\E/mg, 1,
-            "demo: $said");
+        is(() = $text =~ /^.{30}$said/mg, 1, "demo: $said");
     }
+
+    like($text, qr/^\ \ Slack\ shows:\ Report\ ready\ for\ customer-acme:
+        \ workspace\/reports\/q3-summary\.md$/mx, 'demo: in Slack');
+    like($text, qr{^\ \ 502\ new\s+/pipeline=502,/acme=200,/audit=204\n
+        \ \ 200\ new\s+/pipeline=200,/acme=skipped,/audit=skipped\n
+        \ \ 200\ duplicate\ -$}mx, 'demo: of the access log');
 
     is(scalar(grep { length > 80 } split /\n/, $text), 0, 'demo: 80 columns');
 }
@@ -276,16 +463,43 @@ my $copy = testdir() . '/copy';
 
 mkdir "$copy$_" for '', '/examples', '/examples/demo';
 symlink abs_path('t'), "$copy/t";
-copy($demo, "$copy/examples/demo/run") or die "copy: $!";
-spew("$copy/examples/gate.conf", slurp("$examples/gate.conf")
-    =~ s/^ *trove_verify on;.*\n//mr);
 
-($code, $text) = run({ env => \%env }, $^X, "$copy/examples/demo/run");
+for my $file (qw( demo/run demo/Stage.pm gate.conf fanout.conf )) {
+    copy("$examples/$file", "$copy/examples/$file") or die "copy: $!";
+}
+
+sub broken {
+    my ($file, $change) = @_;
+
+    local $_ = slurp("$examples/$file");
+    $change->();
+    spew("$copy/examples/$file", $_);
+
+    my @result = run({ env => \%env }, $^X, "$copy/examples/demo/run");
+
+    copy("$examples/$file", "$copy/examples/$file") or die "copy: $!";
+
+    return @result;
+}
+
+($code, $text) = broken('gate.conf', sub { s/^ *trove_verify on;.*\n//m });
 
 is($code, 1, 'demo: a gate that lets everything pass fails');
-like($text, qr/^file\.written, tampered with .* WRONG: .* 400 mismatch/m,
+like($text, qr/^  tampered with .* WRONG: .* 400 mismatch/m,
     'demo: what is wrong');
-like($text, qr/^\d+ of 17 answers are not as expected/m, 'demo: and a summary');
+like($text, qr/^\d+ of 16 answers are not as expected/m, 'demo: and a summary');
+
+($code, $text) = broken('fanout.conf', sub { s/ events=key\.revoked;/;/ });
+
+is($code, 1, 'demo: a fan-out that sends too much fails');
+like($text, qr/^webhook\.test .* WRONG: it has reached: audit offboarding$/m,
+    'demo: what is wrong');
+
+($code, $text) = broken('fanout.conf', sub { s/trove_sign file:acme/#/ });
+
+is($code, 1, 'demo: a fan-out that does not sign fails');
+like($text, qr/^report\.approved .* WRONG: .* 200 delivered, .*: audit$/m,
+    'demo: what is wrong');
 
 nothing_left('demo that fails');
 
@@ -321,8 +535,7 @@ for my $signal (qw/ INT TERM KILL /) {
 
     ($code, $text) = run({}, $program, $to, $with);
 
-    like("$code $text", qr/^0 200 \{"received":"evt-\w+"\}$/,
-        'demo --keep: an event by hand');
+    is("$code $text", "0 200 ok\n\n", 'demo --keep: an event by hand');
     ok(wait_until { slurp($stays->{file})
         =~ / 200 verify=ok dedup=new webhook\.test evt-\w+\n/ },
         'demo --keep: is seen there');
