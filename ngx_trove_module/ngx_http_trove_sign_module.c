@@ -93,6 +93,7 @@ static ngx_int_t
 ngx_http_trove_sign_handler(ngx_http_request_t *r)
 {
     ngx_str_t                        signature;
+    ngx_http_trove_ctx_t            *ctx;
     ngx_http_trove_sign_loc_conf_t  *slcf;
 
     static ngx_str_t  key = ngx_string("X-Trove-Signature");
@@ -105,6 +106,15 @@ ngx_http_trove_sign_handler(ngx_http_request_t *r)
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_sign_module);
 
     if (slcf->secrets == NULL || ngx_http_trove_delivery_find(r) == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    if (!ctx->published) {
+
+        /* "trove_verify log" has let pass what nobody vouches for */
+
         return NGX_DECLINED;
     }
 
@@ -257,11 +267,9 @@ ngx_http_trove_sign_variable(ngx_http_request_t *r,
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_sign_module);
     ctx = ngx_http_trove_ctx_find(r);
 
-    /* nothing is signed of which we do not know that it is an event */
+    /* nothing is signed that is no event, or that nobody vouches for */
 
-    if (slcf->secrets == NULL || ctx == NULL
-        || !(ctx->published || ngx_http_trove_delivery_find(r)))
-    {
+    if (slcf->secrets == NULL || ctx == NULL || !ctx->published) {
         v->not_found = 1;
         return NGX_OK;
     }
