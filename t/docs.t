@@ -119,6 +119,10 @@ sub configuration {
 
     $conf = $zones . $around{$where}->($conf);
 
+    # nobody asks a name server
+
+    $conf =~ s/(?<=\bserver )[a-z][\w-]*(?:\.[\w-]+)+(?=:\d+;)/127.0.0.1/g;
+
     my $port = 0;
 
     $conf =~ s/^(\s*)listen\s+\d+;
@@ -309,6 +313,18 @@ sub variables {
             "\$trove_json_$field is documented");
     }
 
+    # what goes wrong with a delivery
+
+    my $delivery
+        = $text{"$root/ngx_trove_module/ngx_http_trove_delivery.c"};
+
+    for my $error ($delivery =~ /^\s+(?:(?:d->)?error = )?"([a-z_]+)"\)?;/mg) {
+        like($page{variables}, qr/^\| .*`$error`.* \|/m,
+            "$error: in variables.md");
+        like($page{operations}, qr/^\| `error` \| .*`$error`/m,
+            "$error: in operations.md");
+    }
+
     # each verdict
 
     my ($verdicts) = $text{"$root/ngx_trove_module/ngx_http_trove_ctx.c"}
@@ -364,7 +380,7 @@ sub messages {
             # %V and the like stand for something
 
             my $pattern = join '[^`,;]+?', map { quotemeta }
-                split /%(?:ui|uz|uL|Td|[VsdLTi])/, $message, -1;
+                split /%(?:ui|uz|uL|Td|[VsdLTiM])/, $message, -1;
 
             my @found = grep { $_->{text} =~ /^$pattern$/ } @documented;
 
