@@ -35,6 +35,8 @@ static ngx_http_variable_value_t *ngx_http_trove_delivery_variables(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_delivery_end(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
+static ngx_uint_t ngx_http_trove_delivery_truncated(
+    ngx_http_trove_delivery_t *d, ngx_http_request_t *sr);
 static void ngx_http_trove_delivery_over(ngx_http_trove_delivery_t *d,
     ngx_uint_t status, const char *error);
 static ngx_int_t ngx_http_trove_delivery_header_filter(
@@ -311,6 +313,18 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         return NGX_OK;
     }
 
+    if (rc == NGX_OK || rc == NGX_AGAIN) {
+
+        if (sr->buffered) {
+
+            /* a file is still being read; NGINX comes back when it has been */
+
+            return NGX_OK;
+        }
+
+        rc = NGX_OK;
+    }
+
     if ((rc >= NGX_HTTP_SPECIAL_RESPONSE
          && rc != NGX_HTTP_REQUEST_TIME_OUT
          && rc != NGX_HTTP_CLOSE
@@ -337,15 +351,45 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     if (rc != NGX_OK) {
         error = "aborted";
 
-    } else if (sr->upstream && sr->upstream->header_sent && !sr->header_only
-               && !d->last)
-    {
+    } else if (ngx_http_trove_delivery_truncated(d, sr)) {
         error = "truncated";
     }
 
     ngx_http_trove_delivery_over(d, status, error);
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_trove_delivery_truncated(ngx_http_trove_delivery_t *d,
+    ngx_http_request_t *sr)
+{
+    ngx_http_upstream_t  *u;
+
+    u = sr->upstream;
+
+    if (u == NULL || !u->header_sent || sr->header_only) {
+        return 0;
+    }
+
+    if (!d->last) {
+        return 1;
+    }
+
+    if (u->buffering || u->length != -1) {
+        return 0;
+    }
+
+    /*
+     * The connection was closed, which NGINX takes for the end of an answer,
+     * but FastCGI has a record for that.
+     */
+
+    return u->headers_in.content_length_n > d->received
+           || (u->schema.len >= sizeof("fastcgi") - 1
+               && ngx_strncmp(u->schema.data, "fastcgi", sizeof("fastcgi") - 1)
+                  == 0);
 }
 
 
@@ -447,8 +491,9 @@ ngx_http_trove_delivery_header_filter(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    if (r != r->main && u && u->buffering && !u->cacheable && !u->store
-        && ngx_http_trove_delivery_find(r))
+    if (u && u->buffering && !u->cacheable && !u->store
+        && r->post_subrequest
+        && r->post_subrequest->handler == ngx_http_trove_delivery_end)
     {
         u->buffering = 0;
     }
@@ -469,18 +514,20 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_chain_t                *cl;
     ngx_http_trove_delivery_t  *d;
 
-    if (r == r->main) {
+    /* a subrequest that a script in the target makes is the script's */
+
+    if (r->post_subrequest == NULL
+        || r->post_subrequest->handler != ngx_http_trove_delivery_end)
+    {
         return ngx_http_next_body_filter(r, in);
     }
 
-    d = ngx_http_trove_delivery_find(r);
-
-    if (d == NULL) {
-        return ngx_http_next_body_filter(r, in);
-    }
+    d = r->post_subrequest->data;
 
     for (cl = in; cl; cl = cl->next) {
         b = cl->buf;
+
+        d->received += ngx_buf_size(b);
 
         b->pos = b->last;
         b->file_pos = b->file_last;

@@ -63,6 +63,7 @@ struct ngx_http_trove_delivery_s {
     /* private */
     unsigned                    last:1;        /* the answer came to its end */
     unsigned                    unanswered:1;  /* no answer from upstream */
+    off_t                       received;      /* bytes of it */
     ngx_msec_t                  started;
     ngx_msec_t                  running;       /* since */
     ngx_http_post_subrequest_t  post;

@@ -33,12 +33,13 @@ use Trove::Event;
 use Trove::Http;
 use Trove::Http2;
 use Trove::Nginx;
+use Trove::Raw;
 use Trove::Util qw/ wait_until limit slurp spew testdir run_exit /;
 
 my @own = (
     qw/ wait_until limit slurp spew testdir done_testing /,
     map { no strict 'refs'; @{"Trove::${_}::EXPORT"} }
-        qw/ Nginx Http Http2 Event Backend /
+        qw/ Nginx Http Http2 Event Backend Raw /
 );
 
 

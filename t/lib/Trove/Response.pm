@@ -62,6 +62,27 @@ sub json {
 }
 
 
+=item targets()
+
+What a fan-out says of its targets: "NAME=STATUS", then "skipped" and what went
+wrong, joined by blanks; undef where the body is no answer of a fan-out.
+
+=cut
+
+sub targets {
+    my ($self) = @_;
+
+    my $json = $self->json;
+
+    return undef unless ref $json eq 'HASH' && $json->{targets};
+
+    return join ' ', map {
+        join ' ', "$_->{name}=$_->{status}", $_->{skipped} ? 'skipped' : (),
+            $_->{error} // ()
+    } @{ $json->{targets} };
+}
+
+
 =item parse(\$bytes, eof => 0, head => 0)
 
 Takes one response off the front of the bytes; undef where it is not there
