@@ -195,7 +195,10 @@ ngx_http_trove_delivery_headers(ngx_http_request_t *r,
     ngx_memzero(in, sizeof(ngx_http_headers_in_t));
 
     in->server = r->headers_in.server;
-    in->content_length_n = ngx_http_trove_body_length(r);
+
+    /* unknown until ngx_http_trove_delivery_length() */
+
+    in->content_length_n = -1;
     in->keep_alive_n = -1;
 
     if (ngx_list_init(&in->headers, r->pool, NGX_HTTP_TROVE_DELIVERY_HEADERS,
@@ -460,6 +463,22 @@ ngx_http_trove_delivery_taken(ngx_http_trove_delivery_t *d)
            && d->error == NULL
            && d->status >= NGX_HTTP_OK
            && d->status < NGX_HTTP_SPECIAL_RESPONSE;
+}
+
+
+/*
+ * The length comes late: by "client_max_body_size", of the target and 1m if
+ * that has none, NGINX would refuse what it has accepted already.
+ */
+
+void
+ngx_http_trove_delivery_length(ngx_http_request_t *r)
+{
+    if (r->headers_in.content_length_n == -1
+        && ngx_http_trove_delivery_find(r))
+    {
+        r->headers_in.content_length_n = ngx_http_trove_body_length(r->main);
+    }
 }
 
 

@@ -89,6 +89,12 @@ void ngx_http_trove_delivery_abort(ngx_http_trove_delivery_t *d);
 /* Whether the target has taken the event: it answered 2xx, to the end. */
 ngx_uint_t ngx_http_trove_delivery_taken(ngx_http_trove_delivery_t *d);
 
+/*
+ * Tells a subrequest that is a delivery how long its body is; to be called in
+ * a phase after that which finds the location, and before the content.
+ */
+void ngx_http_trove_delivery_length(ngx_http_request_t *r);
+
 /* The delivery that a request, or one that it was made for, is; or NULL. */
 ngx_http_trove_delivery_t *ngx_http_trove_delivery_find(
     ngx_http_request_t *r);

@@ -15,6 +15,8 @@
 static ngx_int_t ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
     ngx_array_t *targets);
 static void ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout,
+    ngx_uint_t mark);
 static void ngx_http_trove_fanout_cleanup(void *data);
 
 
@@ -188,15 +190,27 @@ ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout)
         }
     }
 
+    ngx_http_trove_fanout_leave(fanout, !taken);
+
+    return taken;
+}
+
+
+static void
+ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout, ngx_uint_t mark)
+{
+    ngx_uint_t                  i;
+    ngx_http_trove_delivery_t  *d;
+
     if (fanout->ended) {
-        return taken;
+        return;
     }
 
     fanout->ended = 1;
     ngx_queue_remove(&fanout->worker);
 
-    if (taken) {
-        return 1;
+    if (!mark) {
+        return;
     }
 
     for (i = 0; i < fanout->ndeliveries; i++) {
@@ -206,15 +220,13 @@ ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout)
             ngx_http_trove_claim_mark(fanout->ctx, &d->target->name);
         }
     }
-
-    return 0;
 }
 
 
 /*
  * The request is gone: of an answer that was sent nothing is left to do.
  * Otherwise the sender has seen none and will send the event again, but for the
- * targets that have it.
+ * targets that have it, be these all that are required.
  */
 
 static void
@@ -228,7 +240,7 @@ ngx_http_trove_fanout_cleanup(void *data)
         ngx_http_trove_delivery_abort(&fanout->deliveries[i]);
     }
 
-    (void) ngx_http_trove_fanout_end(fanout);
+    ngx_http_trove_fanout_leave(fanout, 1);
 }
 
 
@@ -251,6 +263,6 @@ ngx_http_trove_fanout_exit(void)
         q = ngx_queue_head(&ngx_http_trove_fanouts);
         fanout = ngx_queue_data(q, ngx_http_trove_fanout_t, worker);
 
-        (void) ngx_http_trove_fanout_end(fanout);
+        ngx_http_trove_fanout_leave(fanout, 1);
     }
 }

@@ -140,9 +140,14 @@ ngx_http_trove_fanout_event(ngx_http_request_t *r)
     static ngx_str_t  bad_json = ngx_string("bad_json");
     static ngx_str_t  bad_event = ngx_string("bad_event");
 
+    if (r != r->main) {
+        ngx_http_trove_delivery_length(r);
+        return NGX_DECLINED;
+    }
+
     flcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_fanout_module);
 
-    if (r != r->main || flcf->targets == NULL) {
+    if (flcf->targets == NULL) {
         return NGX_DECLINED;
     }
 

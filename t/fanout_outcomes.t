@@ -157,7 +157,7 @@ target(moved => 'return 500;', 404);
 target(loop => 'recursive_error_pages on; error_page 404 /loop; return 404;',
     500);
 target(nested => 'trove_fanout /good;', 500);
-target(toolarge => "client_max_body_size 10; proxy_pass $b;", 413);
+target(size => "client_max_body_size 10; proxy_pass $b;", 200);
 
 # a fallback
 
