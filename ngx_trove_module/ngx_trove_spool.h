@@ -284,8 +284,7 @@ typedef struct {
     ngx_trove_spool_verdict_e        verdict;
     int64_t                          delay;      /* 0 .. ..._DELAY_MAX */
 
-    /* the attempt: not looked at with TO_WAIT */
-    ngx_uint_t                       attempt;    /* as it was leased: 1, .. */
+    /* the attempt, unless TO_WAIT; strings are cut to ..._LEN */
     int64_t                          started;    /* wall clock */
     int64_t                          took;
     ngx_uint_t                       status;     /* of the answer, or 0 */

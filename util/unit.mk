@@ -11,7 +11,7 @@ CFLAGS = -g -O2 -Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror \
          $(SAN_FLAGS)
 INCS   = -Ingx_trove_module -It/unit -I$(OBJS)/objs $(addprefix -I$(SRC)/, \
              core event event/modules os/unix http http/modules)
-LIBS   = -lcrypto -lyajl -lpthread
+LIBS   = -lcrypto -lsqlite3 -lyajl -lpthread
 
 .SECONDARY:
 
