@@ -58,6 +58,32 @@ typedef struct {
 ngx_uint_t ngx_http_trove_dedup_enabled(void **loc_conf);
 
 /*
+ * A digest, of 16 bytes, of what the event of a main request is deduplicated
+ * by: the same in all processes, for ever.
+ *
+ * NGX_OK
+ * NGX_DECLINED  it is not deduplicated
+ * NGX_ERROR     out of memory
+ */
+ngx_int_t ngx_http_trove_dedup_digest(ngx_http_request_t *r,
+    ngx_http_trove_ctx_t *ctx, u_char *digest);
+
+/*
+ * Has the zones of all locations forget the completed event of an id, where
+ * nothing but the id tells it from others.  digests are *n of 16 bytes, as the
+ * function above gives for it, in the pool of r; count goes up by one for each
+ * zone that knew it.
+ *
+ * NGX_OK
+ * NGX_HTTP_INTERNAL_SERVER_ERROR  out of memory
+ */
+ngx_int_t ngx_http_trove_dedup_forget(ngx_http_request_t *r, ngx_str_t *id,
+    u_char **digests, ngx_uint_t *n, uint64_t *count);
+
+/* All locations that deduplicate: ngx_http_trove_dedup_loc_t. */
+ngx_array_t *ngx_http_trove_dedup_locs(ngx_http_request_t *r);
+
+/*
  * Sets the scopes of all locations (ngx_http_trove_dedup_loc_t), and checks
  * them; to be called when all has been merged.
  *

@@ -8,7 +8,10 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <openssl/sha.h>
+
 #include "ngx_http_trove_answer.h"
+#include "ngx_http_trove_api.h"
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_claim.h"
 #include "ngx_http_trove_ctx.h"
@@ -40,7 +43,7 @@ static ngx_int_t ngx_http_trove_dedup_event(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
 static ngx_int_t ngx_http_trove_dedup_key(ngx_http_request_t *r,
     ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
-    ngx_trove_table_t *table, ngx_trove_zone_key_t *key);
+    ngx_str_t *key);
 static ngx_int_t ngx_http_trove_dedup_answer(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx, ngx_http_trove_dedup_loc_conf_t *dlcf,
     ngx_trove_zone_claim_e result);
@@ -144,6 +147,7 @@ static ngx_int_t
 ngx_http_trove_dedup_handler(ngx_http_request_t *r)
 {
     ngx_int_t                         rc;
+    ngx_str_t                         name;
     ngx_http_trove_ctx_t             *ctx;
     ngx_trove_zone_key_t              key;
     ngx_trove_zone_claim_e            result;
@@ -186,11 +190,14 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
     conf->lease = dlcf->lease;
     conf->ttl = dlcf->ttl;
 
-    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, conf->table, &key);
+    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, &name);
 
     if (rc != NGX_OK) {
         return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
     }
+
+    ngx_memzero(&key, sizeof(ngx_trove_zone_key_t));
+    ngx_trove_table_key(conf->table, name.data, name.len, &key);
 
     if (ngx_http_trove_claim_take(r, ctx, conf, &key, &result) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -245,7 +252,7 @@ ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 static ngx_int_t
 ngx_http_trove_dedup_key(ngx_http_request_t *r,
     ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
-    ngx_trove_table_t *table, ngx_trove_zone_key_t *key)
+    ngx_str_t *key)
 {
     size_t      len;
     u_char     *p, *buf;
@@ -293,8 +300,41 @@ ngx_http_trove_dedup_key(ngx_http_request_t *r,
         p = ngx_cpymem(p, ctx->whose.data, ctx->whose.len);
     }
 
-    ngx_memzero(key, sizeof(ngx_trove_zone_key_t));
-    ngx_trove_table_key(table, buf, p - buf, key);
+    key->data = buf;
+    key->len = p - buf;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_trove_dedup_digest(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
+    u_char *digest)
+{
+    u_char                            md[SHA256_DIGEST_LENGTH];
+    ngx_int_t                         rc;
+    ngx_str_t                         name;
+    ngx_http_trove_dedup_loc_conf_t  *dlcf;
+
+    dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
+
+    /* an unverified event that "trove_verify log" let pass is anybody's */
+
+    if (!dlcf->enable
+        || (ngx_http_trove_verify_mode(r) != NGX_HTTP_TROVE_VERIFY_OFF
+            && ctx->verdict != NGX_HTTP_TROVE_VERDICT_OK))
+    {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, &name);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    (void) SHA256(name.data, name.len, md);
+    ngx_memcpy(digest, md, NGX_HTTP_TROVE_DEDUP_SCOPE);
 
     return NGX_OK;
 }
@@ -408,6 +448,17 @@ ngx_http_trove_dedup_enabled(void **loc_conf)
 }
 
 
+ngx_array_t *
+ngx_http_trove_dedup_locs(ngx_http_request_t *r)
+{
+    ngx_http_trove_dedup_main_conf_t  *dmcf;
+
+    dmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_dedup_module);
+
+    return &dmcf->locs;
+}
+
+
 static ngx_int_t
 ngx_http_trove_dedup_add_variables(ngx_conf_t *cf)
 {
@@ -480,14 +531,17 @@ ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_dedup_loc_conf_t  *prev = parent;
     ngx_http_trove_dedup_loc_conf_t  *conf = child;
 
+    void                             **loc_conf;
     ngx_http_core_loc_conf_t          *clcf;
     ngx_http_trove_dedup_loc_t        *loc;
     ngx_http_trove_dedup_main_conf_t  *dmcf;
 
+    loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
+
     if (conf->enable == NGX_CONF_UNSET) {
         conf->enable = prev->enable == 1
-                       && !ngx_http_trove_metrics_exempt(
-                              ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf);
+                       && !ngx_http_trove_metrics_exempt(loc_conf)
+                       && !ngx_http_trove_api_exempt(loc_conf);
         conf->shm_zone = prev->shm_zone;
         conf->ttl = prev->ttl;
         conf->lease = prev->lease;
@@ -513,7 +567,7 @@ ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     loc->conf = conf;
     loc->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-    loc->loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
+    loc->loc_conf = loc_conf;
 
     return NGX_CONF_OK;
 }

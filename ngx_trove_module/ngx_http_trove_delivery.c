@@ -37,6 +37,8 @@ static ngx_int_t ngx_http_trove_delivery_end(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 static ngx_uint_t ngx_http_trove_delivery_truncated(
     ngx_http_trove_delivery_t *d, ngx_http_request_t *sr);
+static void ngx_http_trove_delivery_retry_after(ngx_http_request_t *sr,
+    ngx_str_t *value);
 static void ngx_http_trove_delivery_over(ngx_http_trove_delivery_t *d,
     ngx_uint_t status, const char *error);
 static ngx_int_t ngx_http_trove_delivery_header_filter(
@@ -164,6 +166,7 @@ ngx_http_trove_delivery_request(ngx_http_trove_delivery_t *d)
     r->limit_req_status = NGX_HTTP_TROVE_LIMIT_PASSED;
     r->limit_conn_status = NGX_HTTP_TROVE_LIMIT_PASSED;
 
+    d->sent = 1;
     d->running = ngx_current_msec;
     ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_RUNNING);
 
@@ -358,6 +361,10 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         error = "truncated";
     }
 
+    if (status >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ngx_http_trove_delivery_retry_after(sr, &d->retry_after);
+    }
+
     ngx_http_trove_delivery_over(d, status, error);
 
     return NGX_OK;
@@ -393,6 +400,40 @@ ngx_http_trove_delivery_truncated(ngx_http_trove_delivery_t *d,
            || (u->schema.len >= sizeof("fastcgi") - 1
                && ngx_strncmp(u->schema.data, "fastcgi", sizeof("fastcgi") - 1)
                   == 0);
+}
+
+
+static void
+ngx_http_trove_delivery_retry_after(ngx_http_request_t *sr, ngx_str_t *value)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &sr->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash && h[i].key.len == sizeof("Retry-After") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
+                               sizeof("Retry-After") - 1)
+               == 0)
+        {
+            *value = h[i].value;
+            return;
+        }
+    }
 }
 
 

@@ -53,9 +53,13 @@ struct ngx_http_trove_delivery_s {
     ngx_uint_t                  status;        /* of the answer, or NGINX's */
     const char                 *error;         /* NULL, or what went wrong */
     ngx_msec_t                  duration;
+    ngx_str_t                   retry_after;   /* as the target said */
 
     /* the target has the event from an earlier attempt */
     unsigned                    before:1;
+
+    /* the location of the target has been given the event */
+    unsigned                    sent:1;
 
     /* the client was found gone meanwhile */
     unsigned                    gone:1;

@@ -15,8 +15,13 @@
 #include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
+#include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_target.h"
 #include "ngx_http_trove_verify.h"
+
+
+#define NGX_HTTP_TROVE_FANOUT_WAIT   0
+#define NGX_HTTP_TROVE_FANOUT_SPOOL  1
 
 
 typedef struct {
@@ -26,13 +31,19 @@ typedef struct {
 
 typedef struct {
     ngx_array_t              *targets;   /* ngx_http_trove_target_t; or NULL */
+    ngx_uint_t                mode;      /* ..._FANOUT_WAIT, SPOOL */
+
+    /* by which the spool knows the location; NULL where it waits */
+    ngx_http_trove_route_t   *route;
 } ngx_http_trove_fanout_loc_conf_t;
 
 
 /* a location with targets, as it is remembered for the checks */
 typedef struct {
-    ngx_array_t              *targets;
-    ngx_http_core_srv_conf_t *cscf;
+    ngx_http_trove_fanout_loc_conf_t  *conf;
+    ngx_http_trove_fanout_loc_conf_t  *outer;      /* of an "if"; or NULL */
+    ngx_http_core_srv_conf_t          *cscf;
+    void                             **loc_conf;
 } ngx_http_trove_fanout_loc_t;
 
 
@@ -62,6 +73,13 @@ static ngx_int_t ngx_http_trove_fanout_init_process(ngx_cycle_t *cycle);
 static void ngx_http_trove_fanout_exit_process(ngx_cycle_t *cycle);
 
 
+static ngx_conf_enum_t  ngx_http_trove_fanout_modes[] = {
+    { ngx_string("wait"), NGX_HTTP_TROVE_FANOUT_WAIT },
+    { ngx_string("spool"), NGX_HTTP_TROVE_FANOUT_SPOOL },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_http_trove_fanout_commands[] = {
 
     { ngx_string("trove_fanout"),
@@ -70,6 +88,13 @@ static ngx_command_t  ngx_http_trove_fanout_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("trove_fanout_mode"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_trove_fanout_loc_conf_t, mode),
+      ngx_http_trove_fanout_modes },
 
       ngx_null_command
 };
@@ -222,6 +247,10 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
                    "trove fanout handler");
 
     flcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_fanout_module);
+
+    if (flcf->route) {
+        return ngx_http_trove_spool_accept(r, ctx, flcf->route);
+    }
 
     /* deliveries go on when the client does not */
 
@@ -436,13 +465,23 @@ ngx_http_trove_fanout_create_main_conf(ngx_conf_t *cf)
 static void *
 ngx_http_trove_fanout_create_loc_conf(ngx_conf_t *cf)
 {
+    ngx_http_trove_fanout_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_fanout_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
     /*
      * set by ngx_pcalloc():
      *
      *     conf->targets = NULL;
+     *     conf->route = NULL;
      */
 
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_fanout_loc_conf_t));
+    conf->mode = NGX_CONF_UNSET_UINT;
+
+    return conf;
 }
 
 
@@ -456,6 +495,9 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_fanout_loc_t        *loc;
     ngx_http_trove_fanout_main_conf_t  *fmcf;
 
+    ngx_conf_merge_uint_value(conf->mode, prev->mode,
+                              NGX_HTTP_TROVE_FANOUT_WAIT);
+
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->noname) {
@@ -463,14 +505,13 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         /* an "if" or "limit_except" block keeps the handler of its location */
 
         conf->targets = prev->targets;
-        return NGX_CONF_OK;
     }
 
     if (conf->targets == NULL) {
         return NGX_CONF_OK;
     }
 
-    if (clcf->handler != ngx_http_trove_fanout_handler) {
+    if (!clcf->noname && clcf->handler != ngx_http_trove_fanout_handler) {
         return ngx_http_trove_fanout_alone(cf, clcf);
     }
 
@@ -481,8 +522,10 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    loc->targets = conf->targets;
+    loc->conf = conf;
+    loc->outer = clcf->noname ? prev : NULL;
     loc->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    loc->loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
 
     return NGX_CONF_OK;
 }
@@ -543,9 +586,28 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
 
     for (i = 0; i < fmcf->locs.nelts; i++) {
 
-        if (ngx_http_trove_target_check(cf, loc[i].cscf, loc[i].targets)
+        if (loc[i].outer) {
+
+            /* outer ones come first */
+
+            loc[i].conf->route = loc[i].outer->route;
+            continue;
+        }
+
+        if (ngx_http_trove_target_check(cf, loc[i].cscf, loc[i].conf->targets)
             != NGX_OK)
         {
+            return NGX_ERROR;
+        }
+
+        if (loc[i].conf->mode == NGX_HTTP_TROVE_FANOUT_WAIT) {
+            continue;
+        }
+
+        loc[i].conf->route = ngx_http_trove_spool_route(cf, loc[i].cscf,
+                                                        loc[i].loc_conf,
+                                                        loc[i].conf->targets);
+        if (loc[i].conf->route == NULL) {
             return NGX_ERROR;
         }
     }

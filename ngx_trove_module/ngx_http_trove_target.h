@@ -39,6 +39,7 @@ typedef struct {
     /* by the metrics module: what it is counted in */
     ngx_http_trove_metrics_target_t  *metrics;
 
+    void                     **loc_conf;       /* of the location, once known */
     unsigned                   optional:1;
 } ngx_http_trove_target_t;
 
@@ -62,8 +63,8 @@ ngx_int_t ngx_http_trove_target_match(ngx_http_request_t *r,
     ngx_http_trove_target_t *target, ngx_trove_event_t *event);
 
 /*
- * Checks that the location which serves the URI of each target in a server is
- * "internal"; to be called when all has been merged.
+ * Finds the location which serves the URI of each target in a server, and
+ * checks that it is "internal"; to be called when all has been merged.
  *
  * NGX_OK
  * NGX_ERROR  logged

@@ -60,6 +60,8 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
                           &target[i].uri);
             return NGX_ERROR;
         }
+
+        target[i].loc_conf = clcf->loc_conf;
     }
 
     return NGX_OK;

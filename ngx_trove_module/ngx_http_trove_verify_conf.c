@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_api.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_conf.h"
@@ -49,13 +50,16 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_verify_loc_conf_t  *prev = parent;
     ngx_http_trove_verify_loc_conf_t  *conf = child;
 
+    void                     **loc_conf;
     ngx_http_core_loc_conf_t  *clcf;
 
+    loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
+
     if (conf->mode == NGX_CONF_UNSET_UINT
-        && ngx_http_trove_metrics_exempt(
-               ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf))
+        && (ngx_http_trove_metrics_exempt(loc_conf)
+            || ngx_http_trove_api_exempt(loc_conf)))
     {
-        /* who asks for metrics signs nothing */
+        /* who asks for metrics, or manages, signs nothing */
 
         conf->mode = NGX_HTTP_TROVE_VERIFY_OFF;
     }

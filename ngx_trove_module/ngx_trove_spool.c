@@ -472,7 +472,7 @@ static ngx_int_t
 ngx_trove_spool_open_db(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     int flags, ngx_trove_spool_error_t *error)
 {
-    int        rc;
+    int        rc, persist;
     char       sql[256];
     ngx_int_t  result;
 
@@ -499,6 +499,12 @@ ngx_trove_spool_open_db(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
     (void) sqlite3_extended_result_codes(db->db, 1);
     (void) sqlite3_busy_timeout(db->db, (int) spool->wait);
+
+    /* who comes next may not be allowed to make it in this directory */
+
+    persist = 1;
+    (void) sqlite3_file_control(db->db, "main", SQLITE_FCNTL_PERSIST_WAL,
+                                &persist);
 
     /* instead of a checkpoint by the commit that comes to a thousand pages */
 

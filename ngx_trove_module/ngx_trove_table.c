@@ -163,6 +163,30 @@ ngx_trove_table_release(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
 
 
 ngx_int_t
+ngx_trove_table_forget(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now)
+{
+    ngx_int_t          rc;
+    ngx_trove_zone_t  *zone;
+
+    zone = table->current.zone;
+
+    do {
+        rc = ngx_trove_zone_forget(zone, key, now);
+
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+
+        zone = ngx_trove_table_follow(table, zone);
+
+    } while (zone);
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
 ngx_trove_table_mark(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *now, ngx_uint_t ttl)
 {

@@ -132,6 +132,8 @@ ngx_int_t ngx_trove_table_mark(ngx_trove_table_t *table,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t ttl);
 ngx_uint_t ngx_trove_table_marked(ngx_trove_table_t *table,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
+ngx_int_t ngx_trove_table_forget(ngx_trove_table_t *table,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
 void ngx_trove_table_stat(ngx_trove_table_t *table,
     ngx_trove_zone_now_t *now, ngx_trove_zone_stat_t *stat);
 

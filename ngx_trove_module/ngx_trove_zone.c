@@ -189,6 +189,50 @@ ngx_trove_zone_release(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
 
 ngx_int_t
+ngx_trove_zone_forget(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now)
+{
+    ngx_int_t              rc;
+    ngx_trove_zone_pair_t  pair;
+    ngx_trove_zone_slot_t  slot;
+
+    ngx_trove_zone_pair(zone, key, &pair);
+
+    rc = ngx_trove_zone_lock(pair.group);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = NGX_DECLINED;
+
+    /* a DONE may be there twice: see ngx_trove_zone_layout.h */
+
+    for ( ;; ) {
+        slot = ngx_trove_zone_find(&pair, key);
+
+        if (slot.bucket == NULL
+            || ngx_trove_zone_word_state(slot.bucket->word[slot.n])
+               != NGX_TROVE_ZONE_COMPLETED)
+        {
+            break;
+        }
+
+        if (ngx_trove_zone_slot_state(slot.bucket, slot.n, now)
+            == NGX_TROVE_ZONE_COMPLETED)
+        {
+            rc = NGX_OK;
+        }
+
+        ngx_trove_zone_store(&slot.bucket->word[slot.n], 0);
+    }
+
+    ngx_trove_zone_unlock(pair.group);
+
+    return rc;
+}
+
+
+ngx_int_t
 ngx_trove_zone_mark(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *now, ngx_uint_t ttl)
 {

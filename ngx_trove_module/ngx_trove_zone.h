@@ -229,6 +229,15 @@ ngx_int_t ngx_trove_zone_release(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, uint32_t owner);
 
 /*
+ * Makes a DONE absent before its time.
+ *
+ * NGX_OK
+ * NGX_DECLINED  it is not DONE
+ */
+ngx_int_t ngx_trove_zone_forget(ngx_trove_zone_t *zone,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
+
+/*
  * Marks a key for ttl seconds (1 .. NGX_TROVE_ZONE_TTL_MAX), or tells in
  * *marked whether it is marked.  For a mark nothing is given up but another
  * mark.

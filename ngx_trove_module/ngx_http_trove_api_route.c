@@ -1,0 +1,435 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_api.h"
+#include "ngx_http_trove_dedup.h"
+
+
+/* bodies of a page of events, bytes */
+#define NGX_HTTP_TROVE_API_BODIES  (8 * 1024 * 1024)
+
+
+typedef struct {
+    ngx_uint_t    method;
+
+    /* "*" is one segment, which sets what is in it */
+    ngx_str_t     path;
+
+    void        (*work)(ngx_http_trove_api_t *api);
+    ngx_int_t   (*render)(ngx_http_trove_api_t *api);
+    ngx_int_t   (*prepare)(ngx_http_trove_api_t *api, ngx_str_t *segment);
+} ngx_http_trove_api_route_t;
+
+
+static ngx_uint_t ngx_http_trove_api_match(ngx_str_t *pattern,
+    ngx_str_t *path, ngx_str_t *segment);
+
+static ngx_int_t ngx_http_trove_api_prepare_workspace(
+    ngx_http_trove_api_t *api, ngx_str_t *segment);
+static ngx_int_t ngx_http_trove_api_prepare_event(ngx_http_trove_api_t *api,
+    ngx_str_t *segment);
+static ngx_int_t ngx_http_trove_api_prepare_forget(ngx_http_trove_api_t *api,
+    ngx_str_t *segment);
+static ngx_int_t ngx_http_trove_api_prepare_delivery(
+    ngx_http_trove_api_t *api, ngx_str_t *segment);
+static ngx_int_t ngx_http_trove_api_prepare_replay(ngx_http_trove_api_t *api,
+    ngx_str_t *segment);
+static ngx_int_t ngx_http_trove_api_prepare_cancel(ngx_http_trove_api_t *api,
+    ngx_str_t *segment);
+static ngx_int_t ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api,
+    ngx_str_t *segment);
+static ngx_int_t ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
+    ngx_str_t *segment);
+
+static void ngx_http_trove_api_work_events(ngx_http_trove_api_t *api);
+static void ngx_http_trove_api_work_event(ngx_http_trove_api_t *api);
+static void ngx_http_trove_api_work_forget(ngx_http_trove_api_t *api);
+static void ngx_http_trove_api_work_deliveries(ngx_http_trove_api_t *api);
+static void ngx_http_trove_api_work_delivery(ngx_http_trove_api_t *api);
+static void ngx_http_trove_api_work_action(ngx_http_trove_api_t *api);
+static void ngx_http_trove_api_work_actions(ngx_http_trove_api_t *api);
+static void ngx_http_trove_api_work_targets(ngx_http_trove_api_t *api);
+static void ngx_http_trove_api_work_pause(ngx_http_trove_api_t *api);
+
+
+static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
+
+    { NGX_HTTP_GET, ngx_string("/v1/workspaces/*/events"),
+      ngx_http_trove_api_work_events, ngx_http_trove_api_render_events,
+      ngx_http_trove_api_prepare_workspace },
+
+    { NGX_HTTP_GET, ngx_string("/v1/events/*"),
+      ngx_http_trove_api_work_event, ngx_http_trove_api_render_event,
+      ngx_http_trove_api_prepare_event },
+
+    { NGX_HTTP_POST, ngx_string("/v1/events/*/forget"),
+      ngx_http_trove_api_work_forget, ngx_http_trove_api_render_forget,
+      ngx_http_trove_api_prepare_forget },
+
+    { NGX_HTTP_GET, ngx_string("/v1/deliveries"),
+      ngx_http_trove_api_work_deliveries,
+      ngx_http_trove_api_render_deliveries, NULL },
+
+    { NGX_HTTP_POST, ngx_string("/v1/deliveries/replay"),
+      ngx_http_trove_api_work_actions, ngx_http_trove_api_render_count,
+      ngx_http_trove_api_prepare_replay },
+
+    { NGX_HTTP_POST, ngx_string("/v1/deliveries/cancel"),
+      ngx_http_trove_api_work_actions, ngx_http_trove_api_render_count,
+      ngx_http_trove_api_prepare_cancel },
+
+    { NGX_HTTP_GET, ngx_string("/v1/deliveries/*"),
+      ngx_http_trove_api_work_delivery, ngx_http_trove_api_render_delivery,
+      ngx_http_trove_api_prepare_delivery },
+
+    { NGX_HTTP_POST, ngx_string("/v1/deliveries/*/replay"),
+      ngx_http_trove_api_work_action, ngx_http_trove_api_render_action,
+      ngx_http_trove_api_prepare_replay },
+
+    { NGX_HTTP_POST, ngx_string("/v1/deliveries/*/cancel"),
+      ngx_http_trove_api_work_action, ngx_http_trove_api_render_action,
+      ngx_http_trove_api_prepare_cancel },
+
+    { NGX_HTTP_GET, ngx_string("/v1/targets"),
+      ngx_http_trove_api_work_targets, ngx_http_trove_api_render_targets,
+      NULL },
+
+    { NGX_HTTP_POST, ngx_string("/v1/targets/pause"),
+      ngx_http_trove_api_work_pause, ngx_http_trove_api_render_pause,
+      ngx_http_trove_api_prepare_pause },
+
+    { NGX_HTTP_POST, ngx_string("/v1/targets/resume"),
+      ngx_http_trove_api_work_pause, ngx_http_trove_api_render_pause,
+      ngx_http_trove_api_prepare_resume },
+
+    /* in the event loop: ngx_http_trove_api_test() */
+
+    { NGX_HTTP_POST, ngx_string("/v1/test"), NULL, NULL, NULL },
+
+    { 0, ngx_null_string, NULL, NULL, NULL }
+};
+
+
+ngx_int_t
+ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
+{
+    ngx_int_t                    rc;
+    ngx_str_t                    segment;
+    ngx_uint_t                   method;
+    ngx_http_trove_api_route_t  *route;
+
+    rc = NGX_DECLINED;
+    method = api->request->method;
+
+    if (method == NGX_HTTP_HEAD) {
+        method = NGX_HTTP_GET;
+    }
+
+    for (route = ngx_http_trove_api_routes; route->path.len; route++) {
+
+        if (!ngx_http_trove_api_match(&route->path, path, &segment)) {
+            continue;
+        }
+
+        if (route->method != method) {
+            rc = NGX_HTTP_NOT_ALLOWED;
+            continue;
+        }
+
+        api->work = route->work;
+        api->render = route->render;
+
+        return route->prepare ? route->prepare(api, &segment) : NGX_OK;
+    }
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ngx_http_trove_api_match(ngx_str_t *pattern, ngx_str_t *path,
+    ngx_str_t *segment)
+{
+    u_char  *p, *s, *plast, *slast;
+
+    ngx_str_null(segment);
+
+    p = pattern->data;
+    plast = p + pattern->len;
+    s = path->data;
+    slast = s + path->len;
+
+    while (p < plast) {
+
+        if (*p == '*') {
+            p++;
+            segment->data = s;
+
+            while (s < slast && *s != '/') {
+                s++;
+            }
+
+            segment->len = s - segment->data;
+
+            if (segment->len == 0) {
+                return 0;
+            }
+
+            continue;
+        }
+
+        if (s == slast || *p++ != *s++) {
+            return 0;
+        }
+    }
+
+    return s == slast;
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_prepare_workspace(ngx_http_trove_api_t *api,
+    ngx_str_t *segment)
+{
+    api->filter.workspace = *segment;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_prepare_event(ngx_http_trove_api_t *api, ngx_str_t *segment)
+{
+    api->name = *segment;
+    api->filter.id = *segment;
+
+    return NGX_OK;
+}
+
+
+/* in the zones at once; in the spool by the keys that it may have there */
+
+static ngx_int_t
+ngx_http_trove_api_prepare_forget(ngx_http_trove_api_t *api,
+    ngx_str_t *segment)
+{
+    api->name = *segment;
+
+    return ngx_http_trove_dedup_forget(api->request, segment, &api->keys,
+                                       &api->nkeys, &api->count);
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_prepare_delivery(ngx_http_trove_api_t *api,
+    ngx_str_t *segment)
+{
+    ngx_int_t  id;
+
+    id = ngx_atoi(segment->data, segment->len);
+
+    if (id < 1) {
+        return NGX_DECLINED;
+    }
+
+    api->id = id;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_prepare_replay(ngx_http_trove_api_t *api,
+    ngx_str_t *segment)
+{
+    api->wake = 1;
+    api->action = api->dry_run ? NGX_TROVE_SPOOL_REPLAY_COUNT
+                               : NGX_TROVE_SPOOL_REPLAY;
+
+    return segment->len ? ngx_http_trove_api_prepare_delivery(api, segment)
+                        : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_prepare_cancel(ngx_http_trove_api_t *api,
+    ngx_str_t *segment)
+{
+    api->action = api->dry_run ? NGX_TROVE_SPOOL_CANCEL_COUNT
+                               : NGX_TROVE_SPOOL_CANCEL;
+
+    return segment->len ? ngx_http_trove_api_prepare_delivery(api, segment)
+                        : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api, ngx_str_t *segment)
+{
+    api->paused = 1;
+
+    return api->filter.target.len ? NGX_OK : NGX_HTTP_BAD_REQUEST;
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
+    ngx_str_t *segment)
+{
+    api->wake = 1;
+
+    return api->filter.target.len ? NGX_OK : NGX_HTTP_BAD_REQUEST;
+}
+
+
+/* from here on in a thread: nothing but the call and the spool is touched */
+
+static void
+ngx_http_trove_api_work_events(ngx_http_trove_api_t *api)
+{
+    api->result = ngx_trove_spool_events(api->spool, &api->filter, api->cursor,
+                                         api->limit, NGX_HTTP_TROVE_API_BODIES,
+                                         &api->error);
+
+    api->rc = api->result ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_trove_api_work_event(ngx_http_trove_api_t *api)
+{
+    int64_t                    cursor;
+    ngx_trove_spool_events_t  *events;
+
+    /* the newest of that id; what is before the page is looked through */
+
+    cursor = 0;
+
+    do {
+        ngx_trove_spool_free(api->result);
+
+        events = ngx_trove_spool_events(api->spool, &api->filter, cursor, 1,
+                                        NGX_HTTP_TROVE_API_BODIES,
+                                        &api->error);
+        api->result = events;
+
+        if (events == NULL) {
+            api->rc = NGX_ERROR;
+            return;
+        }
+
+        cursor = events->next;
+
+    } while (events->n == 0 && cursor);
+
+    if (events->n) {
+        api->more = ngx_trove_spool_event_deliveries(api->spool,
+                                                     events->events[0].number,
+                                                     &api->error);
+        if (api->more == NULL) {
+            api->rc = NGX_ERROR;
+        }
+    }
+}
+
+
+static void
+ngx_http_trove_api_work_forget(ngx_http_trove_api_t *api)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    for (i = 0; i < api->nkeys; i++) {
+        rc = ngx_trove_spool_forget(api->spool,
+                                    api->keys + i * NGX_TROVE_SPOOL_KEY_LEN,
+                                    &api->error);
+
+        if (rc == NGX_ERROR) {
+            api->rc = NGX_ERROR;
+            return;
+        }
+
+        api->count += (rc == NGX_OK);
+    }
+}
+
+
+static void
+ngx_http_trove_api_work_deliveries(ngx_http_trove_api_t *api)
+{
+    api->result = ngx_trove_spool_deliveries(api->spool, &api->filter,
+                                             api->cursor, api->limit,
+                                             &api->error);
+
+    api->rc = api->result ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_trove_api_work_delivery(ngx_http_trove_api_t *api)
+{
+    api->result = ngx_trove_spool_delivery(api->spool, api->id, &api->error);
+
+    api->rc = api->result ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_trove_api_work_action(ngx_http_trove_api_t *api)
+{
+    api->rc = ngx_trove_spool_act(api->spool, api->action, api->id,
+                                  &api->error);
+
+    if (api->rc != NGX_ERROR) {
+        api->result = ngx_trove_spool_delivery(api->spool, api->id,
+                                               &api->error);
+        if (api->result == NULL) {
+            api->rc = NGX_ERROR;
+        }
+    }
+}
+
+
+static void
+ngx_http_trove_api_work_actions(ngx_http_trove_api_t *api)
+{
+    int64_t  cursor;
+
+    cursor = 0;
+
+    do {
+        api->rc = ngx_trove_spool_act_all(api->spool, api->action,
+                                          &api->filter, &cursor, &api->count,
+                                          &api->error);
+
+    } while (api->rc == NGX_OK && cursor);
+}
+
+
+static void
+ngx_http_trove_api_work_targets(ngx_http_trove_api_t *api)
+{
+    api->result = ngx_trove_spool_stat(api->spool, &api->error);
+
+    api->rc = api->result ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_trove_api_work_pause(ngx_http_trove_api_t *api)
+{
+    ngx_trove_spool_target_t  target;
+
+    target.name = api->filter.target;
+    target.route = api->filter.route;
+
+    api->rc = ngx_trove_spool_pause(api->spool, &target, api->paused,
+                                    &api->error);
+}

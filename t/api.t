@@ -1,0 +1,227 @@
+#!/usr/bin/perl
+
+# The management API: who may, what it shows, what it does.
+
+use lib 't/lib';
+use Trove;
+
+my $secret = 'trove-whsec-api';
+my $a = backend();
+my $b = backend();
+
+my $nginx = nginx(<<'EOC')->start;
+    trove_spool %%TESTDIR%%/trove.spool;
+    trove_dedup_zone zone=events:1m;
+    trove_verify on;
+    trove_secret trove-whsec-api;
+    trove_retry base=100ms factor=1 max=200ms;
+    trove_sign trove-whsec-onward;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location = /events {
+            trove_dedup zone=events;
+            trove_fanout_mode spool;
+            trove_fanout /a name=a;
+            trove_fanout /b name=b events=file.*,webhook.test;
+        }
+
+        location = /a {
+            internal;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /b {
+            internal;
+            proxy_pass http://127.0.0.1:%%BACKEND_1%%;
+        }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_1%%;
+
+        location /trove/ {
+            trove_api a-token-of-some-length;
+        }
+    }
+EOC
+
+sub deliver {
+    my ($body) = @_;
+
+    return post_event($nginx->port, '/events', $body, secret => $secret);
+}
+
+sub api {
+    my ($method, $path, %opt) = @_;
+
+    my $token = exists $opt{token} ? $opt{token} : 'a-token-of-some-length';
+
+    return request($nginx->port(1), $method, "/trove/v1/$path",
+        headers => [ defined $token ? (Authorization => "Bearer $token") : () ],
+        $method eq 'POST' ? (body => '') : ());
+}
+
+sub deliveries {
+    my ($query) = @_;
+
+    return @{ api(GET => "deliveries?$query")->json->{deliveries} || [] };
+}
+
+
+# who may
+
+for my $token (undef, '', 'a-token-of-some-lengt', 'a-token-of-some-length2',
+    'A-token-of-some-length')
+{
+    my $r = api(GET => 'targets', token => $token);
+    is($r->status, 401, 'no: ' . ($token // 'none'));
+    is($r->json->{detail}, 'unauthorized', 'in JSON');
+    like($r->header('WWW-Authenticate'), qr/^Bearer/, 'and what is needed');
+}
+
+is(api(GET => 'targets')->status, 200, 'yes');
+is(api(GET => 'nothing')->status, 404, 'no such path');
+is(api(POST => 'targets')->status, 405, 'another method');
+is(api(GET => 'deliveries?limit=0')->status, 400, 'a bad limit');
+is(api(GET => 'deliveries?state=lost')->status, 400, 'a bad state');
+is(api(GET => 'deliveries?since=yesterday')->status, 400, 'a bad time');
+
+
+# events and deliveries
+
+my @ids = map { new_id() } 1 .. 3;
+my @bodies = map { event('file.written', id => $_) } @ids;
+
+$b->on($ids[1], status => 410);
+
+is(deliver($_)->status, 202, 'accepted') for @bodies;
+ok(wait_until { 5 == deliveries('state=delivered') }, 'delivered');
+ok(wait_until { 1 == deliveries('state=failed') }, 'one failed');
+
+my $feed = api(GET => 'workspaces/ws-test/events')->json;
+is_deeply([ map { $_->{id} } @{ $feed->{events} } ], [ reverse @ids ],
+    'the feed, newest first');
+is($feed->{next_cursor}, undef, 'no more');
+
+my $page = api(GET => 'workspaces/ws-test/events?limit=2')->json;
+is(@{ $page->{events} }, 2, 'a page');
+$page = api(GET => "workspaces/ws-test/events?limit=2&cursor="
+    . $page->{next_cursor})->json;
+is_deeply([ map { $_->{id} } @{ $page->{events} } ], [ $ids[0] ],
+    'the next one');
+
+is(@{ api(GET => 'workspaces/ws-other/events')->json->{events} }, 0,
+    'of another workspace');
+is(@{ api(GET => 'workspaces/ws-test/events?types=exec.*')->json->{events} },
+    0, 'of another type');
+is(@{ api(GET => 'workspaces/ws-test/events?types=exec.*,file.written'
+    . '&namespace=customer-acme')->json->{events} }, 3, 'filters');
+is(@{ api(GET => 'workspaces/ws-test/events?since=2035-01-01T00:00:00Z')
+    ->json->{events} }, 0, 'since');
+is(@{ api(GET => 'workspaces/ws-test/events?since=2020-01-01T00:00:00%2B01:00')
+    ->json->{events} }, 3, 'since, with a zone');
+is(@{ api(GET => 'workspaces/ws-test/events?since=1600000000')
+    ->json->{events} }, 3, 'since, in seconds');
+
+my $event = api(GET => "events/$ids[1]")->json;
+is($event->{event}{id}, $ids[1], 'an event');
+like($event->{received_at}, qr/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ$/,
+    'when it came');
+is_deeply({ map { $_->{target} => $_->{state} } @{ $event->{deliveries} } },
+    { a => 'delivered', b => 'failed' }, 'with its deliveries');
+is(api(GET => 'events/evt-none')->status, 404, 'none of that id');
+
+my ($failed) = deliveries('state=failed');
+is($failed->{event_id}, $ids[1], 'the failed one');
+is($failed->{last_attempt}{status}, 410, 'and why');
+
+my $d = api(GET => "deliveries/$failed->{id}")->json;
+is(@{ $d->{history} }, 1, 'its attempts');
+is($d->{history}[0]{status}, 410, 'with their status');
+
+
+# replay
+
+my $r = api(POST => 'deliveries/replay?state=failed&dry_run=1');
+is_deeply($r->json, { count => 1, dry_run => JSON::PP::true() }, 'a dry run');
+is(@{[ deliveries('state=failed') ]}, 1, 'does nothing');
+
+$b->on($ids[1], status => 500, times => 1);
+is(api(POST => "deliveries/$failed->{id}/replay")->status, 200, 'replay');
+ok(wait_until { !deliveries('state=failed') && !deliveries('state=pending')
+    && !deliveries('state=inflight') }, 'it ends');
+
+$d = api(GET => "deliveries/$failed->{id}")->json;
+is($d->{state}, 'delivered', 'delivered');
+is_deeply([ map { $_->{status} } @{ $d->{history} } ], [ 410, 500, 200 ],
+    'all attempts');
+
+$b->forget;
+is(api(POST => 'deliveries/replay?target=b&type=x')->json->{count}, 3,
+    'replay all of a target');
+ok($b->wait_count(3), 'they come again');
+is(api(POST => 'deliveries/999999/replay')->status, 404, 'none of that number');
+
+
+# pause, cancel, resume
+
+is(api(POST => 'targets/pause')->status, 400, 'pause what?');
+is(api(POST => 'targets/pause?target=none')->status, 404, 'no such target');
+is(api(POST => 'targets/pause?target=b')->json->{paused}, JSON::PP::true(),
+    'pause');
+$a->forget;
+$b->forget;
+
+deliver(event('file.written', id => my $one = new_id()));
+deliver(event('file.written', id => my $two = new_id()));
+ok($a->wait_count(2), 'the other target goes on');
+
+my @waiting = deliveries('state=pending');
+is(@waiting, 2, 'they wait');
+is($waiting[0]{reason}, 'the target is paused', 'for that reason');
+
+my ($victim) = grep { $_->{event_id} eq $one } @waiting;
+is(api(POST => "deliveries/$victim->{id}/cancel")->json->{state}, 'cancelled',
+    'cancel');
+is(api(POST => "deliveries/$victim->{id}/cancel")->status, 409, 'only once');
+
+is(api(POST => 'targets/resume?target=b')->json->{paused}, JSON::PP::false(),
+    'resume');
+ok($b->wait_count(1), 'it goes on');
+ok(wait_until { !deliveries('state=pending,inflight') }, 'to the end');
+is($b->count($one), 0, 'but for the cancelled one');
+
+my ($target) = grep { $_->{target} eq 'b' }
+    @{ api(GET => 'targets')->json->{targets} };
+is($target->{cancelled}, 1, 'counted');
+is($target->{configured}, JSON::PP::true(), 'of the configuration');
+
+
+# forget
+
+is(deliver($bodies[0])->json->{status}, 'duplicate', 'a duplicate');
+is_deeply(api(POST => "events/$ids[0]/forget")->json,
+    { id => $ids[0], forgotten => JSON::PP::true() }, 'forget it');
+is(deliver($bodies[0])->json->{status}, 'accepted', 'accepted again');
+is(api(POST => "events/evt-none/forget")->json->{forgotten},
+    JSON::PP::false(), 'nothing to forget');
+
+
+# a test event
+
+$r = api(POST => 'test');
+is($r->json->{ok}, JSON::PP::true(), 'a test');
+is_deeply([ map { "$_->{name} $_->{status}" } @{ $r->json->{targets} } ],
+    [ 'a 200', 'b 200' ], 'of all targets');
+is($b->count($r->json->{event_id}), 1, 'it came');
+
+$b->on($_, status => 503) for '/b';
+$r = api(POST => 'test?target=b');
+is($r->json->{ok}, JSON::PP::false(), 'one that fails');
+is_deeply([ map { "$_->{name} $_->{status}" } @{ $r->json->{targets} } ],
+    [ 'b 503' ], 'of one target');
+is(api(POST => 'test?target=none')->status, 404, 'of none');
+
+done_testing();
