@@ -63,6 +63,7 @@
 #define NGX_TROVE_ZONE_VERSION     1
 
 #define NGX_TROVE_ZONE_PAGE        4096     /* the system's may be another */
+#define NGX_TROVE_ZONE_LINE        64       /* of a cache, as is usual */
 #define NGX_TROVE_ZONE_BUCKETS     31
 #define NGX_TROVE_ZONE_SLOTS       7
 #define NGX_TROVE_ZONE_GROUP_SLOTS                                            \
@@ -99,6 +100,9 @@
 #define ngx_trove_zone_load(p)           __atomic_load_n(p, __ATOMIC_RELAXED)
 #define ngx_trove_zone_store(p, v)       __atomic_store_n(p, v,               \
                                                           __ATOMIC_RELEASE)
+
+/* asks for a line of the cache that will be written */
+#define ngx_trove_zone_fetch(p)          __builtin_prefetch(p, 1)
 
 /* a counter, which is written under its group's lock only */
 #define ngx_trove_zone_count(p)          __atomic_store_n(p, *(p) + 1,        \

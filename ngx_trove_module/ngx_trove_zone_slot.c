@@ -14,6 +14,8 @@ static ngx_inline uint64_t ngx_trove_zone_word_check(uint64_t place,
     uint16_t tag, uint64_t word);
 static ngx_inline ngx_uint_t ngx_trove_zone_state(
     ngx_trove_zone_bucket_t *bucket, ngx_uint_t n, ngx_trove_zone_now_t *now);
+static ngx_inline ngx_uint_t ngx_trove_zone_over(uint64_t word,
+    ngx_trove_zone_now_t *now);
 static ngx_uint_t ngx_trove_zone_free(ngx_trove_zone_bucket_t *bucket,
     ngx_trove_zone_now_t *now, ngx_uint_t *slot);
 static ngx_uint_t ngx_trove_zone_move(ngx_trove_zone_pair_t *pair,
@@ -116,7 +118,7 @@ void
 ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_pair_t *pair)
 {
-    ngx_uint_t  first, second;
+    ngx_uint_t  i, first, second;
 
     /* scaled, not divided: any number of groups at the cost of one product */
 
@@ -127,6 +129,18 @@ ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
     pair->bucket[0] = &pair->group->bucket[first];
     pair->bucket[1] = &pair->group->bucket[second];
+
+    /*
+     * Little of it is in a cache, and what comes after the lock is looked at
+     * when that is there: ask for all of it at once.
+     */
+
+    ngx_trove_zone_fetch(pair->group);
+
+    for (i = 0; i < 2; i++) {
+        ngx_trove_zone_fetch(pair->bucket[i]);
+        ngx_trove_zone_fetch((u_char *) pair->bucket[i] + NGX_TROVE_ZONE_LINE);
+    }
 }
 
 
@@ -346,55 +360,77 @@ static ngx_inline ngx_uint_t
 ngx_trove_zone_state(ngx_trove_zone_bucket_t *bucket, ngx_uint_t n,
     ngx_trove_zone_now_t *now)
 {
-    int32_t   left;
-    uint64_t  word;
+    uint64_t    word;
+    ngx_uint_t  state;
 
     word = ngx_trove_zone_load(&bucket->word[n]);
+    state = ngx_trove_zone_word_state(word);
+
+    if (ngx_trove_zone_over(word, now)
+        || (state >= NGX_TROVE_ZONE_COMPLETED
+            && !ngx_trove_zone_slot_intact(bucket, n)))
+    {
+        return NGX_TROVE_ZONE_EMPTY;
+    }
+
+    return state;
+}
+
+
+/* whether a slot is over, but for damage */
+
+static ngx_inline ngx_uint_t
+ngx_trove_zone_over(uint64_t word, ngx_trove_zone_now_t *now)
+{
+    int64_t  left;
 
     switch (ngx_trove_zone_word_state(word)) {
 
     case NGX_TROVE_ZONE_CLAIMED:
 
         left = (int32_t) (ngx_trove_zone_word_time(word)
-                          - (uint32_t) now->mono);
-
-        return (left > 0) ? NGX_TROVE_ZONE_CLAIMED : NGX_TROVE_ZONE_EMPTY;
+                          - (uint32_t) now->mono) - 1;
+        break;
 
     case NGX_TROVE_ZONE_COMPLETED:
     case NGX_TROVE_ZONE_MARKED:
 
-        if (ngx_trove_zone_age(word, now)
-            > ngx_trove_zone_ttl_decode(ngx_trove_zone_word_ttl(word)))
-        {
-            return NGX_TROVE_ZONE_EMPTY;
-        }
-
-        return ngx_trove_zone_slot_intact(bucket, n)
-               ? ngx_trove_zone_word_state(word) : NGX_TROVE_ZONE_EMPTY;
+        left = ngx_trove_zone_ttl_decode(ngx_trove_zone_word_ttl(word))
+               - ngx_trove_zone_age(word, now);
+        break;
 
     default:
-        return NGX_TROVE_ZONE_EMPTY;
+        left = -1;
     }
+
+    /* by the sign, since a branch would go either way as often */
+
+    return (uint64_t) left >> 63;
 }
 
 
-/* how many slots of a bucket are free, and one of them */
+/*
+ * How many slots of a bucket are free, and one of them.  Damaged ones are not
+ * looked for: ngx_trove_zone_move() finds them where there is no other room.
+ */
 
 static ngx_uint_t
 ngx_trove_zone_free(ngx_trove_zone_bucket_t *bucket, ngx_trove_zone_now_t *now,
     ngx_uint_t *slot)
 {
-    ngx_uint_t  n, nfree;
+    ngx_uint_t  n, nfree, last, over;
 
     nfree = 0;
+    last = 0;
 
     for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+        over = ngx_trove_zone_over(ngx_trove_zone_load(&bucket->word[n]), now);
 
-        if (ngx_trove_zone_state(bucket, n, now) == NGX_TROVE_ZONE_EMPTY) {
-            *slot = n;
-            nfree++;
-        }
+        nfree += over;
+        last ^= (last ^ n) & (0 - over);
     }
+
+    *slot = last;
 
     return nfree;
 }
@@ -413,7 +449,7 @@ static ngx_uint_t
 ngx_trove_zone_move(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
     ngx_trove_zone_now_t *now)
 {
-    ngx_uint_t             i, n;
+    ngx_uint_t             i, n, state;
     ngx_trove_zone_key_t   key;
     ngx_trove_zone_slot_t  from, to;
 
@@ -421,14 +457,20 @@ ngx_trove_zone_move(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
         from.bucket = pair->bucket[i];
 
         for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+            from.n = n;
+            state = ngx_trove_zone_state(from.bucket, n, now);
 
-            if (ngx_trove_zone_state(from.bucket, n, now)
-                < NGX_TROVE_ZONE_COMPLETED)
-            {
+            /* not over, and still as good as empty: damaged */
+
+            if (state == NGX_TROVE_ZONE_EMPTY) {
+                *slot = from;
+                return 1;
+            }
+
+            if (state == NGX_TROVE_ZONE_CLAIMED) {
                 continue;
             }
 
-            from.n = n;
             key = ngx_trove_zone_slot_key(&from);
 
             to.bucket = ngx_trove_zone_other(pair->group, from.bucket,

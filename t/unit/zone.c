@@ -31,6 +31,7 @@ static void density(void);
 static void copies(void);
 static void attach(void);
 static void marks(void);
+static void damage(void);
 static void recovery(void);
 
 
@@ -49,6 +50,7 @@ main(void)
     copies();
     attach();
     marks();
+    damage();
     recovery();
 
     return tap_done();
@@ -506,6 +508,48 @@ attach(void)
     tap_ok(ngx_trove_zone_create(zone, 4096) == NULL, "one page is too small");
 
     drop(zone, 65536);
+}
+
+
+/* what nobody may see takes no room: where there is no other, it gives way */
+
+static void
+damage(void)
+{
+    size_t                 size;
+    uint32_t               owner;
+    uint64_t               i;
+    ngx_trove_zone_t      *zone;
+    ngx_trove_zone_key_t   key, other;
+    ngx_trove_zone_pair_t  pair;
+    ngx_trove_zone_stat_t  stat;
+
+    size = ngx_trove_zone_size_min();
+    zone = make(size);
+
+    /* full of claims, which give way to nothing */
+
+    for (i = 0; i < 2000; i++) {
+        key = key_of(zone, i);
+        (void) ngx_trove_zone_claim(zone, &key, &now, 60, &owner);
+    }
+
+    other = key_of(zone, 2000);
+    tap_is(ngx_trove_zone_claim(zone, &other, &now, 60, &owner),
+           NGX_TROVE_ZONE_FULL, "no room");
+
+    ngx_trove_zone_pair(zone, &other, &pair);
+    pair.bucket[1]->word[3] = ngx_trove_zone_word_dated(&other,
+                                  NGX_TROVE_ZONE_COMPLETED,
+                                  (uint32_t) now.wall, 100) ^ 1;
+
+    tap_is(ngx_trove_zone_claim(zone, &other, &now, 60, &owner),
+           NGX_TROVE_ZONE_NEW, "room where one is damaged");
+
+    ngx_trove_zone_stat(zone, &now, &stat);
+    tap_is(stat.evicted, 0, "which is no eviction");
+
+    drop(zone, size);
 }
 
 
