@@ -59,9 +59,9 @@ static: bootstrap       ## NGINX with the module linked in: build/nginx
 	@$(MAKE) --no-print-directory build STATIC=1 \
 	    NGINX_SRC="$${NGINX_SRC:-$$(util/nginx-source)}"
 
-fuzz: bootstrap         ## each of fuzz/*.c for FUZZ_TIME seconds
+fuzz: bootstrap         ## each of fuzz/*.c for FUZZ_TIME seconds, or one: T=
 	@util/bootstrap fuzz
-	@BUILD='$(BUILD)' FUZZ_TIME='$(FUZZ_TIME)' util/fuzz
+	@BUILD='$(BUILD)' FUZZ_TIME='$(FUZZ_TIME)' util/fuzz $(T)
 
 install: build          ## the module into the modules directory of NGINX
 	@$(SETTINGS) DESTDIR='$(DESTDIR)' util/install
@@ -88,3 +88,4 @@ help:                   ## this
 	@echo '  CC=clang       another compiler'
 	@echo '  KEEP=1         with demo: keeps it running until Ctrl-C'
 	@echo '  JOBS=N         tests at a time; TROVE_LEAVE=1 keeps their files'
+	@echo '  FUZZ_TIME=N    with fuzz: 60 if not given; 0 only runs the corpus'

@@ -1,0 +1,652 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include "zone_model.h"
+
+#include <pthread.h>
+
+
+/*
+ * The operations of a table, each compared with a model.  An input:
+ *
+ *   1 byte    where the clocks begin
+ *   1 byte    the pages of the table
+ *   4 bytes   each: an operation, a key, and an argument of 2 bytes
+ *
+ * After each operation, its result, and what has changed in the table, have to
+ * be what ngx_trove_zone.h says.
+ *
+ * To add an operation: a function, and a line at the end of ops[], so that the
+ * corpus keeps its meaning.
+ */
+
+#define PAIR         24                /* of the keys, in two buckets */
+#define CROWD        48                /* with them, in three */
+#define OPS_MAX      400
+#define DEATHS_MAX   4                 /* a thread each */
+#define DRIFT_MAX    (1 << 29)         /* of a clock, seconds */
+
+
+typedef void (*op_pt)(model_t *m, ngx_uint_t arg);
+
+
+static void start(ngx_uint_t clocks, ngx_uint_t pages);
+static void make_keys(void);
+static void make_table(ngx_uint_t pages);
+
+static void op_claim(model_t *m, ngx_uint_t arg);
+static void op_renew(model_t *m, ngx_uint_t arg);
+static void op_complete(model_t *m, ngx_uint_t arg);
+static void op_release(model_t *m, ngx_uint_t arg);
+static void op_claim_complete(model_t *m, ngx_uint_t arg);
+static void op_mono(model_t *m, ngx_uint_t arg);
+static void op_wall(model_t *m, ngx_uint_t arg);
+static void op_copy(model_t *m, ngx_uint_t arg);
+static void op_recover(model_t *m, ngx_uint_t arg);
+static void op_killed(model_t *m, ngx_uint_t arg);
+static void op_died(model_t *m, ngx_uint_t arg);
+static void op_stat(model_t *m, ngx_uint_t arg);
+
+static ngx_uint_t left_out(model_t *m);
+static uint32_t pick_owner(model_t *m, ngx_uint_t arg);
+static void *die(void *data);
+
+
+static op_pt  ops[] = {
+    op_claim,
+    op_claim_complete,
+    op_complete,
+    op_renew,
+    op_release,
+    op_mono,
+    op_wall,
+    op_copy,
+    op_recover,
+    op_killed,
+    op_died,
+    op_stat
+};
+
+static u_char                *regions[2];
+static ngx_uint_t             region, deaths;
+static ngx_trove_zone_now_t   begun;
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    op_pt          op;
+    model_t       *m;
+    ngx_uint_t     clocks, pages, i;
+    fuzz_input_t   in;
+
+    in.p = data;
+    in.last = data + size;
+
+    clocks = fuzz_number(&in, 1);
+    pages = fuzz_number(&in, 1);
+
+    start(clocks, pages);
+
+    for (i = 0; i < OPS_MAX && in.p < in.last; i++) {
+        op = ops[fuzz_number(&in, 1) % (sizeof(ops) / sizeof(ops[0]))];
+        m = &models[fuzz_number(&in, 1) % KEYS];
+
+        op(m, fuzz_number(&in, 2));
+    }
+
+    check_table();
+    op_stat(NULL, 0);
+
+    return 0;
+}
+
+
+static void
+start(ngx_uint_t clocks, ngx_uint_t pages)
+{
+    ngx_uint_t  i;
+
+    /* where 32 bits, or 31, come to their end, too */
+
+    static int64_t  walls[] = { 1793000000, 0x7fffffff - 100,
+                                0xffffffff - 100, 0xffffffffLL + 5000000 };
+    static int64_t  monos[] = { 1000, 0, 0x7fffffff - 100, 0xffffffff - 100 };
+
+    if (regions[0] == NULL) {
+        regions[0] = fuzz_region(TABLE_SIZE_MAX);
+        regions[1] = fuzz_region(TABLE_SIZE_MAX);
+        image = fuzz_region(TABLE_SIZE_MAX);
+
+        make_keys();
+    }
+
+    begun.wall = walls[clocks % 4];
+    begun.mono = monos[clocks / 4 % 4];
+    now = begun;
+
+    ngx_memzero(&counters, sizeof(ngx_trove_zone_stat_t));
+    deaths = 0;
+
+    for (i = 0; i < KEYS; i++) {
+        models[i].state = ABSENT;
+        models[i].owner = 0;
+        models[i].nowners = 0;
+    }
+
+    victim = NULL;
+
+    make_table(pages);
+}
+
+
+/* many in three buckets, most of them in the same two, and some anywhere */
+
+static void
+make_keys(void)
+{
+    uint32_t               state;
+    ngx_uint_t             i, n[2];
+    ngx_trove_zone_key_t   key;
+    ngx_trove_zone_pair_t  p;
+
+    make_table(0);
+    state = 1;
+
+    for (i = 0; i < KEYS; /* void */ ) {
+        key.place = (uint64_t) fuzz_random(&state) << 32;
+        key.place |= fuzz_random(&state);
+
+        /* by its lower bits a key is found in the models */
+
+        key.tag = (uint64_t) fuzz_random(&state) << 8 | i;
+
+        table_pair(zone, &key, &p);
+        n[0] = p.bucket[0] - p.group->bucket;
+        n[1] = p.bucket[1] - p.group->bucket;
+
+        if (i < CROWD && (n[0] > 2 || n[1] > 2
+                          || (n[0] == 2 || n[1] == 2) != (i >= PAIR)))
+        {
+            continue;
+        }
+
+        /* some differ by their tag only */
+
+        if (i % 8 == 7) {
+            key.place = models[i - 1].key.place;
+        }
+
+        models[i++].key = key;
+    }
+}
+
+
+static void
+make_table(ngx_uint_t pages)
+{
+    size_t       size;
+    u_char      *addr;
+    ngx_uint_t   i;
+
+    region = !region;
+    npages = 2 + pages % (TABLE_PAGES_MAX - 1);
+
+    addr = table_memory(regions[region], npages);
+    size = npages * NGX_TROVE_ZONE_PAGE;
+
+    /* what was there before does not matter, nor what is less than a page */
+
+    memset(addr, 0xa5, size);
+
+    zone = ngx_trove_zone_create(addr, size + pages % NGX_TROVE_ZONE_PAGE);
+    fuzz_check(zone == (void *) addr, "no table");
+    fuzz_check(zone->groups == npages - 1, "%d groups", (int) zone->groups);
+
+    /* its secret is random otherwise */
+
+    memset(zone->key, 7, sizeof(zone->key));
+    ngx_trove_zone_seal(zone);
+
+    ngx_memzero(dead, sizeof(dead));
+
+    for (i = 0; i < KEYS; i++) {
+        table_pair(zone, &models[i].key, &models[i].pair);
+    }
+
+    remember();
+}
+
+
+static void
+op_claim(model_t *m, ngx_uint_t arg)
+{
+    room_e                  room;
+    slot_t                  slot;
+    uint32_t                owner;
+    ngx_uint_t              lease;
+    ngx_trove_zone_claim_e  rc, expected;
+
+    lease = 1 + arg % ((arg & 0x8000) ? NGX_TROVE_ZONE_LEASE_MAX : 100);
+
+    before(m);
+    room = room_of(m);
+
+    if (!model_over(m)) {
+        expected = (m->state == INFLIGHT) ? NGX_TROVE_ZONE_INFLIGHT
+                                          : NGX_TROVE_ZONE_DONE;
+
+    } else {
+        expected = (room == ROOM_NONE) ? NGX_TROVE_ZONE_FULL
+                                       : NGX_TROVE_ZONE_NEW;
+    }
+
+    if (expected == NGX_TROVE_ZONE_NEW && find(m, &slot)
+        && slot_state(&slot) == NGX_TROVE_ZONE_CLAIMED)
+    {
+        counters.takeovers++;
+    }
+
+    owner = 0;
+    rc = ngx_trove_zone_claim(zone, &m->key, &now, lease, &owner);
+
+    fuzz_check(rc == expected, "claim: %d, the model: %d", rc, expected);
+
+    if (rc == NGX_TROVE_ZONE_NEW) {
+        model_owner(m, owner);
+
+        m->state = INFLIGHT;
+        m->owner = owner;
+        m->until = now.mono + lease;
+
+        counters.evicted += (room == ROOM_EVICT);
+
+    } else {
+        fuzz_check(owner == 0, "an owner of what is not claimed");
+
+        room = ROOM_NONE;
+        counters.full += (rc == NGX_TROVE_ZONE_FULL);
+    }
+
+    settle(m, room);
+
+    fuzz_check(rc != NGX_TROVE_ZONE_DONE || now.wall - m->since >= -m->ttl,
+               "from the far future, and not dated anew");
+}
+
+
+static void
+op_renew(model_t *m, ngx_uint_t arg)
+{
+    uint32_t    owner;
+    ngx_int_t   rc;
+    ngx_uint_t  lease, owned;
+
+    owner = pick_owner(m, arg);
+    lease = 1 + arg / 8 % 200;
+    owned = m->state == INFLIGHT && owner == m->owner;
+
+    before(m);
+    rc = ngx_trove_zone_renew(zone, &m->key, &now, lease, owner);
+
+    fuzz_check(rc == (owned ? NGX_OK : NGX_DECLINED), "renew: %d", (int) rc);
+
+    if (owned) {
+        m->until = now.mono + lease;
+    }
+
+    settle(m, owned ? ROOM_OWN : ROOM_NONE);
+}
+
+
+static void
+op_complete(model_t *m, ngx_uint_t arg)
+{
+    room_e      room;
+    uint32_t    owner;
+    ngx_int_t   rc;
+    ngx_uint_t  ttl, owned;
+
+    owner = pick_owner(m, arg);
+    ttl = 1 + ((arg >> 3 & 0x3ff) << (arg >> 13) * 2);
+    owned = m->state == INFLIGHT && owner == m->owner;
+
+    before(m);
+    room = owned ? ROOM_OWN : model_over(m) ? room_of(m) : ROOM_NONE;
+
+    rc = ngx_trove_zone_complete(zone, &m->key, &now, ttl, owner);
+
+    fuzz_check(rc == (owned ? NGX_OK : NGX_DECLINED), "complete: %d",
+               (int) rc);
+
+    if (room != ROOM_NONE) {
+        m->state = DONE;
+        m->since = now.wall;
+        m->ttl = kept(ttl);
+
+        counters.evicted += (room == ROOM_EVICT);
+    }
+
+    settle(m, room);
+}
+
+
+static void
+op_release(model_t *m, ngx_uint_t arg)
+{
+    uint32_t    owner;
+    ngx_int_t   rc;
+    ngx_uint_t  owned;
+
+    owner = pick_owner(m, arg);
+    owned = m->state == INFLIGHT && owner == m->owner;
+
+    before(m);
+    rc = ngx_trove_zone_release(zone, &m->key, owner);
+
+    fuzz_check(rc == (owned ? NGX_OK : NGX_DECLINED), "release: %d", (int) rc);
+
+    if (owned) {
+        m->state = ABSENT;
+    }
+
+    settle(m, owned ? ROOM_OWN : ROOM_NONE);
+}
+
+
+static void
+op_claim_complete(model_t *m, ngx_uint_t arg)
+{
+    op_claim(m, 60);
+    op_complete(m, arg & ~7);
+}
+
+
+static void
+op_mono(model_t *m, ngx_uint_t arg)
+{
+    now.mono += (arg & 0x8000) ? (arg & 0x7fff) * 60 : arg & 0xff;
+    now.mono = ngx_min(now.mono, begun.mono + DRIFT_MAX);
+}
+
+
+static void
+op_wall(model_t *m, ngx_uint_t arg)
+{
+    int64_t  step;
+
+    step = (int16_t) (arg & ~7) / 8;
+
+    if (arg & 1) {
+        step *= 3600;
+    }
+
+    if (arg & 2) {
+        step *= 24;
+    }
+
+    /* what a killed process left twice ends at once, but not in that case */
+
+    if (step < 0 && doubles()) {
+        return;
+    }
+
+    if (llabs(now.wall + step - begun.wall) <= DRIFT_MAX) {
+        now.wall += step;
+    }
+}
+
+
+static void
+op_copy(model_t *m, ngx_uint_t arg)
+{
+    slot_t                 slot;
+    ngx_uint_t             i, n, lost, inflight, twice;
+    ngx_trove_zone_t      *old;
+    ngx_trove_zone_key_t   key, same;
+
+    twice = doubles();
+    old = zone;
+    ngx_trove_zone_key(old, (u_char *) "evt-1", 5, &key);
+
+    for (i = 0; i < TABLE_PAGES_MAX; i++) {
+        counters.recovered += dead[i];
+    }
+
+    make_table(arg);
+    memset(zone->key, 8, sizeof(zone->key));
+
+    n = ngx_trove_zone_copy(zone, old, &now);
+
+    ngx_trove_zone_key(zone, (u_char *) "evt-1", 5, &same);
+    fuzz_check(key.place == same.place && key.tag == same.tag,
+               "another secret");
+
+    lost = 0;
+    inflight = 0;
+
+    for (i = 0; i < KEYS; i++) {
+        m = &models[i];
+
+        if (!find(m, &slot)) {
+
+            if (!model_over(m)) {
+                lost += left_out(m);
+                inflight += m->state == INFLIGHT;
+            }
+
+            m->state = ABSENT;
+        }
+    }
+
+    fuzz_check(twice ? n >= lost : n == lost, "%d left out, the model: %d",
+               (int) n, (int) lost);
+
+    counters.evicted += n - inflight;
+
+    settle_all();
+    check_table();
+}
+
+
+/*
+ * What a copy leaves out had no room.  An INFLIGHT does not give way to a DONE,
+ * nor a DONE to an older one: the buckets were full, and so were those that
+ * something in them could have moved to, so that only evictions came after.
+ */
+
+static ngx_uint_t
+left_out(model_t *m)
+{
+    slot_t      slot;
+    int64_t     age;
+    ngx_uint_t  i;
+
+    age = now.wall - m->since;
+    age = (age < -m->ttl) ? 0 : age;
+
+    for (i = 0; i < PAIR_SLOTS; i++) {
+        slot = pair_slot(&m->pair, i);
+
+        fuzz_check(slot_live(&slot, &now) != NGX_TROVE_ZONE_EMPTY,
+                   "it was left out, and there is room");
+
+        if (slot_state(&slot) == NGX_TROVE_ZONE_CLAIMED) {
+            continue;
+        }
+
+        fuzz_check(m->state != INFLIGHT, "it was left out for a DONE");
+        fuzz_check(slot_age(&slot, &now) <= age,
+                   "it was left out for an older DONE");
+    }
+
+    return 1;
+}
+
+
+/* as after a restart: the claims are gone, and no lock is held by anybody */
+
+static void
+op_recover(model_t *m, ngx_uint_t arg)
+{
+    ngx_uint_t  i;
+
+    fuzz_check(ngx_trove_zone_attach(zone, npages * NGX_TROVE_ZONE_PAGE)
+               == zone, "not attached");
+    fuzz_check(ngx_trove_zone_recover(zone) == NGX_OK, "not recovered");
+
+    ngx_memzero(dead, sizeof(dead));
+
+    for (i = 0; i < KEYS; i++) {
+        if (models[i].state == INFLIGHT) {
+            models[i].state = ABSENT;
+        }
+    }
+
+    settle_all();
+    check_table();
+}
+
+
+/*
+ * A process is killed while it makes room: a DONE is there twice, or a slot has
+ * a key and no word.
+ */
+
+static void
+op_killed(model_t *m, ngx_uint_t arg)
+{
+    slot_t      slot, from;
+    ngx_uint_t  i;
+
+    for (i = 0; i < PAIR_SLOTS; i++) {
+        slot = pair_slot(&m->pair, i);
+
+        if (slot_live(&slot, &now) != NGX_TROVE_ZONE_EMPTY) {
+            continue;
+        }
+
+        if (arg % 2) {
+            ngx_trove_zone_store(&slot_word(&slot), 0);
+            slot.bucket->place[slot.n] = m->key.place;
+            slot.bucket->tag[slot.n] = arg;
+            break;
+        }
+
+        if (m->state == DONE && !model_over(m) && find(m, &from)
+            && from.bucket != slot.bucket && !doubles() && !future())
+        {
+            ngx_trove_zone_store(&slot_word(&slot), 0);
+            slot.bucket->place[slot.n] = m->key.place;
+            slot.bucket->tag[slot.n] = (uint16_t) m->key.tag;
+            ngx_trove_zone_store(&slot_word(&slot), slot_word(&from));
+            break;
+        }
+    }
+
+    settle_all();
+}
+
+
+static void
+op_died(model_t *m, ngx_uint_t arg)
+{
+    ngx_uint_t  n;
+    pthread_t   thread;
+
+    n = m->pair.group - ngx_trove_zone_group(zone, 0);
+
+    if (dead[n] || deaths++ >= DEATHS_MAX) {
+        return;
+    }
+
+    fuzz_check(pthread_create(&thread, NULL, die, m->pair.group) == 0,
+               "no thread for the harness");
+    fuzz_check(pthread_join(thread, NULL) == 0, "no thread for the harness");
+
+    dead[n] = 1;
+}
+
+
+static void *
+die(void *data)
+{
+    fuzz_check(ngx_trove_zone_lock(data) == NGX_OK, "no lock");
+
+    return NULL;
+}
+
+
+static void
+op_stat(model_t *m, ngx_uint_t arg)
+{
+    slot_t                 slot;
+    ngx_uint_t             i, done;
+    ngx_trove_zone_stat_t  stat;
+
+    done = 0;
+
+    counters.inflight = 0;
+    counters.done = 0;
+    counters.slots = (npages - 1) * NGX_TROVE_ZONE_GROUP_SLOTS;
+
+    for (i = 0; i < KEYS; i++) {
+        counters.inflight += models[i].state == INFLIGHT
+                             && !model_over(&models[i]);
+        done += models[i].state == DONE && !model_over(&models[i]);
+    }
+
+    for (i = 0; i < table_slots(zone); i++) {
+        slot = table_slot(zone, i);
+        counters.done += slot_live(&slot, &now) == NGX_TROVE_ZONE_COMPLETED;
+    }
+
+    ngx_trove_zone_stat(zone, &now, &stat);
+
+    fuzz_check(done + doubles() >= counters.done && done <= counters.done,
+               "%d done, the model: %d", (int) counters.done, (int) done);
+
+    fuzz_check(stat.slots == counters.slots, "slots");
+    fuzz_check(stat.inflight == counters.inflight, "%d in flight, not %d",
+               (int) stat.inflight, (int) counters.inflight);
+    fuzz_check(stat.done == counters.done, "%d done, not %d",
+               (int) stat.done, (int) counters.done);
+    fuzz_check(stat.evicted == counters.evicted, "%d evicted, not %d",
+               (int) stat.evicted, (int) counters.evicted);
+    fuzz_check(stat.takeovers == counters.takeovers, "%d takeovers, not %d",
+               (int) stat.takeovers, (int) counters.takeovers);
+    fuzz_check(stat.full == counters.full, "%d refused, not %d",
+               (int) stat.full, (int) counters.full);
+    fuzz_check(stat.recovered == counters.recovered, "%d recovered, not %d",
+               (int) stat.recovered, (int) counters.recovered);
+    fuzz_check(stat.damaged == 0, "%d damaged", (int) stat.damaged);
+}
+
+
+/* mostly that of the key, otherwise one before, another key's, or none */
+
+static uint32_t
+pick_owner(model_t *m, ngx_uint_t arg)
+{
+    ngx_uint_t  n;
+
+    n = ngx_min(m->nowners, OWNERS);
+
+    switch (arg % 8) {
+
+    case 5:
+        return n ? m->owners[arg / 8 % n] : 0;
+
+    case 6:
+        return models[arg / 8 % KEYS].owner;
+
+    case 7:
+        return arg / 8;
+
+    default:
+        return m->owner;
+    }
+}
