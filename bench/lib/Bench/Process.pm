@@ -1,0 +1,240 @@
+package Bench::Process;
+
+# What runs while it is measured: backends, NGINX, other servers.  All of it is
+# gone when the benchmark ends, whichever way.
+
+use strict;
+use warnings;
+
+use Exporter qw/ import /;
+use IO::Socket::INET;
+use POSIX ();
+
+use Bench::Machine qw/ nginx_binary /;
+use Trove::Util qw/
+    testdir reserve_port wait_until slurp spew children on_exit guard
+/;
+
+our @EXPORT_OK = qw/ start_nginx start_backend backend_count start_server stop /;
+
+my ($count, $hooked, %running) = (0);
+
+
+=head1 FUNCTIONS
+
+Each of those that start something returns a hash: "pid" of what is measured,
+"port", "dir", "stop" the pid to end.
+
+=over
+
+=item start_nginx(conf => $text, modules => [], cpu => $cpu, vars => {})
+
+An NGINX with one worker; $text stands in http { }.  In it %%PORT%%, %%DIR%%
+and the names of "vars" are replaced.
+
+=cut
+
+sub start_nginx {
+    my (%opt) = @_;
+
+    my $dir = directory();
+    my %self = (dir => $dir, port => reserve_port());
+
+    my $conf = join '', map { "load_module $_;\n" } @{ $opt{modules} };
+
+    $conf .= "daemon off;\nworker_processes 1;\npid $dir/pid;\n";
+    $conf .= 'worker_cpu_affinity ' . sprintf("%b", 1 << $opt{cpu}) . ";\n"
+        if defined $opt{cpu};
+    $conf .= "user root root;\n" if $> == 0;
+    $conf .= "error_log $dir/error.log error;\n"
+        . "events { worker_connections 1024; }\nhttp {\n$opt{conf}\n}\n";
+
+    spew("$dir/nginx.conf", replace($conf, %{ $opt{vars} || {} }, DIR => $dir,
+        PORT => $self{port}));
+
+    guard("$dir/pid");
+
+    $self{stop} = spawn("$dir/output", nginx_binary(), '-p', "$dir/", '-c',
+        "$dir/nginx.conf", '-e', "$dir/error.log");
+
+    wait_until {
+        slurp("$dir/pid") && children($self{stop}) || !running(\%self)
+    };
+
+    ($self{pid}) = keys %{{ children($self{stop}) }}
+        or die "NGINX does not start:\n", slurp("$dir/output"),
+            slurp("$dir/error.log");
+
+    return \%self;
+}
+
+
+sub replace {
+    my ($text, %vars) = @_;
+
+    $text =~ s/%%(\w+)%%/$vars{$1} \/\/ die "%%$1%% is unknown\n"/ge;
+
+    return $text;
+}
+
+
+=item start_backend($program, $cpu)
+
+The application behind; see backend.c.
+
+=cut
+
+sub start_backend {
+    my ($program, $cpu) = @_;
+
+    my $dir = directory();
+
+    guard("$dir/pid");
+
+    my $pid = spawn("$dir/output", $program, $cpu // ());
+
+    spew("$dir/pid", "$pid\n");
+
+    my %self = (dir => $dir, pid => $pid, stop => $pid);
+
+    wait_until { slurp("$dir/output") =~ /\n/ || !running(\%self) };
+
+    ($self{port}) = slurp("$dir/output") =~ /^(\d+)\n/
+        or die "the backend does not start:\n", slurp("$dir/output");
+
+    return \%self;
+}
+
+
+=item backend_count($backend)
+
+How many events it has got.
+
+=cut
+
+sub backend_count {
+    my ($backend) = @_;
+
+    my $socket = IO::Socket::INET->new(
+        PeerAddr => '127.0.0.1', PeerPort => $backend->{port},
+    ) or die "no connection to the backend: $@\n";
+
+    print $socket "GET / HTTP/1.1\r\n\r\n";
+
+    my ($requests) = join('', <$socket>) =~ /\r\n\r\n(\d+) /
+        or die "the backend does not say what it has counted\n";
+
+    return $requests;
+}
+
+
+=item start_server($command, env => {}, cpu => $cpu)
+
+Any other one: $command gets %%PORT%% replaced in its words.
+
+=cut
+
+sub start_server {
+    my ($command, %opt) = @_;
+
+    my $dir = directory();
+    my $port = reserve_port();
+    my @command = map { replace($_, DIR => $dir, PORT => $port) } @$command;
+
+    unshift @command, 'taskset', '-c', $opt{cpu} if defined $opt{cpu};
+
+    guard("$dir/pid");
+
+    local %ENV = (%ENV, %{ $opt{env} || {} });
+
+    my $pid = spawn("$dir/output", @command);
+
+    spew("$dir/pid", "$pid\n");
+
+    my %self = (dir => $dir, port => $port, pid => $pid, stop => $pid);
+
+    wait_until {
+        IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
+            || !running(\%self)
+    } 30;
+
+    die "@command does not start:\n", slurp("$dir/output")
+        unless running(\%self);
+
+    return \%self;
+}
+
+
+=item stop(@servers)
+
+=cut
+
+sub stop {
+    my @all = @_;
+    my @servers = grep { running($_) } @all;
+
+    kill 'TERM', map { $_->{stop} } @servers;
+
+    for my $server (@servers) {
+        next if wait_until { !running($server) } 10;
+
+        kill 'KILL', $server->{stop}, keys %{{ children($server->{stop}) }};
+        waitpid $server->{stop}, 0;
+        delete $running{ $server->{stop} };
+    }
+
+    # nobody may take the pid of somebody else for one of these
+
+    unlink map { "$_->{dir}/pid" } @all;
+}
+
+
+sub directory {
+    my $dir = testdir() . '/' . $count++;
+
+    mkdir $dir or die "mkdir $dir: $!";
+
+    return $dir;
+}
+
+
+sub spawn {
+    my ($output, @command) = @_;
+
+    on_exit { stop(values %running) } unless $hooked++;
+
+    defined(my $pid = fork) or die "fork: $!";
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', $output;
+        open STDERR, '>&', \*STDOUT;
+
+        exec { $command[0] } @command or POSIX::_exit(127);
+    }
+
+    $running{$pid} = { stop => $pid, dir => $output =~ s{/[^/]*\z}{}r };
+
+    return $pid;
+}
+
+
+sub running {
+    my ($server) = @_;
+
+    my $pid = $server->{stop};
+
+    return 0 unless $running{$pid};
+    return 1 if waitpid($pid, POSIX::WNOHANG()) == 0;
+
+    delete $running{$pid};
+
+    return 0;
+}
+
+
+=back
+
+=cut
+
+1;
