@@ -6,9 +6,13 @@
 
 /*
  * What the zone room holds and how fast it is.  Times are medians over rounds;
- * what is compared is measured in turns.  Pins itself to processors.
+ * what is compared is measured in turns.  Prints one object of JSON, times in
+ * nanoseconds.
  *
- *     zone [rounds]
+ *     zone [-r ROUNDS] [-i IDS] [CPU CPU]
+ *
+ * IDS is up to how many it tries to hold.  The processors are those that two
+ * processes are pinned to; without them nothing is said of two.
  */
 
 #define _GNU_SOURCE
@@ -31,10 +35,12 @@
 #define BENCH_SIZE    ((size_t) 10 * 1024 * 1024 - 70 * 1024)
 
 #define BENCH_IDS     400000
+#define BENCH_STEP    20000
+#define BENCH_WINDOWS 5                   /* times that all of them expire */
 #define BENCH_TTL     4000                /* seconds: 100 ids in each */
 #define BENCH_LEASE   60
 #define BENCH_ROUNDS  99
-#define BENCH_TRIES   20
+#define BENCH_TRIES   5
 
 
 typedef struct {
@@ -54,8 +60,8 @@ typedef struct {
 
 
 static void *bench_map(size_t size);
-static void bench_pin(int cpu);
-static double bench_time(void);
+static void bench_pin(ngx_uint_t process);
+static double bench_clock(clockid_t clock);
 static uint64_t bench_random(uint64_t *seed);
 static int bench_compare(const void *one, const void *two);
 static ngx_trove_zone_t *bench_create(ngx_uint_t n);
@@ -63,7 +69,7 @@ static ngx_trove_zone_key_t bench_key(uint64_t *seed);
 static double bench_median(double *values, ngx_uint_t n);
 static void bench_run(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now,
     ngx_uint_t from, ngx_uint_t n, ngx_uint_t rate, uint64_t *seed);
-static void bench_held(ngx_uint_t ids, ngx_uint_t windows);
+static void bench_held(ngx_uint_t ids);
 static void bench_single(bench_times_t *times);
 static double bench_start(bench_round_t *round, ngx_uint_t p,
     ngx_uint_t processes);
@@ -75,8 +81,12 @@ static ngx_uint_t bench_processes_try(ngx_uint_t shared, ngx_uint_t processes,
 static double bench_hot(void);
 static ngx_uint_t bench_hot_try(double *ns);
 static void bench_full(void);
+static void bench_options(int argc, char **argv, ngx_uint_t *rounds,
+    ngx_uint_t *ids);
+static void bench_print(const char *name, double *values, ngx_uint_t n);
 
 
+static int          bench_cpus[2] = { -1, -1 };
 static void        *bench_memory[2];
 static void        *bench_shared;
 static long         bench_switches;
@@ -102,23 +112,27 @@ bench_map(size_t size)
 /* best effort: without it the figures of two processes are less steady */
 
 static void
-bench_pin(int cpu)
+bench_pin(ngx_uint_t process)
 {
     cpu_set_t  set;
 
+    if (bench_cpus[process] == -1) {
+        return;
+    }
+
     CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
+    CPU_SET(bench_cpus[process], &set);
 
     (void) sched_setaffinity(0, sizeof(set), &set);
 }
 
 
 static double
-bench_time(void)
+bench_clock(clockid_t clock)
 {
     struct timespec  ts;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(clock, &ts);
 
     return ts.tv_sec + ts.tv_nsec / 1e9;
 }
@@ -213,8 +227,10 @@ bench_run(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now, ngx_uint_t from,
 }
 
 
+/* gone early: while it is filled, and when as many follow as expire */
+
 static void
-bench_held(ngx_uint_t ids, ngx_uint_t windows)
+bench_held(ngx_uint_t ids)
 {
     uint64_t                seed;
     ngx_trove_zone_t       *zone;
@@ -227,13 +243,13 @@ bench_held(ngx_uint_t ids, ngx_uint_t windows)
     bench_run(zone, &now, 0, ids, ids / BENCH_TTL, &seed);
     ngx_trove_zone_stat(zone, &now, &filled);
 
-    bench_run(zone, &now, ids, ids * windows, ids / BENCH_TTL, &seed);
+    bench_run(zone, &now, ids, ids * BENCH_WINDOWS, ids / BENCH_TTL, &seed);
     ngx_trove_zone_stat(zone, &now, &stat);
 
-    printf("%9u  %9u %8.4f %%   %9u %8.4f %%\n", (unsigned) ids,
-           (unsigned) filled.evicted, 100.0 * filled.evicted / ids,
-           (unsigned) (stat.evicted - filled.evicted),
-           100.0 * (stat.evicted - filled.evicted) / (ids * windows));
+    printf("%s{\"ids\":%u,\"filling\":%.8f,\"flowing\":%.8f}",
+           ids == BENCH_IDS ? "" : ",", (unsigned) ids,
+           1.0 * filled.evicted / ids,
+           1.0 * (stat.evicted - filled.evicted) / (ids * BENCH_WINDOWS));
 }
 
 
@@ -271,7 +287,7 @@ bench_single(bench_times_t *times)
     }
 
     new = 0;
-    start = bench_time();
+    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
     for (i = 0; i < n; i++) {
         new += ngx_trove_zone_claim(zone, &keys[i], &now, BENCH_LEASE, &owner)
@@ -279,25 +295,25 @@ bench_single(bench_times_t *times)
         owners[i] = owner;
     }
 
-    times->claim = (bench_time() - start) / n * 1e9;
-    start = bench_time();
+    times->claim = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
+    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
     for (i = 0; i < n; i++) {
         (void) ngx_trove_zone_complete(zone, &keys[i], &now, BENCH_TTL,
                                        owners[i]);
     }
 
-    times->complete = (bench_time() - start) / n * 1e9;
+    times->complete = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
 
     done = 0;
-    start = bench_time();
+    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
     for (i = 0; i < n; i++) {
         done += ngx_trove_zone_claim(zone, &keys[i], &now, BENCH_LEASE, &owner)
                 == NGX_TROVE_ZONE_DONE;
     }
 
-    times->duplicate = (bench_time() - start) / n * 1e9;
+    times->duplicate = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
 
     if (new != n || done < n - n / 1000) {
         fprintf(stderr, "%u of %u new, %u done\n", (unsigned) new,
@@ -310,7 +326,7 @@ bench_single(bench_times_t *times)
     memset(id, 'x', sizeof(id));
     bytes = 46;
     sum = 0;
-    start = bench_time();
+    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
     for (i = 0; i < n; i++) {
         for (len = 0; len < sizeof(i); len++) {
@@ -321,10 +337,12 @@ bench_single(bench_times_t *times)
         sum += key.place;
     }
 
-    times->key = (bench_time() - start) / n * 1e9;
+    times->key = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
+
+    /* so that no compiler finds out that nobody needs it */
 
     if (sum == 1) {
-        printf("unlikely\n");
+        fprintf(stderr, "unlikely\n");
     }
 }
 
@@ -347,7 +365,7 @@ bench_start(bench_round_t *round, ngx_uint_t p, ngx_uint_t processes)
     getrusage(RUSAGE_SELF, &usage);
     bench_switches = usage.ru_nivcsw;
 
-    return bench_time();
+    return bench_clock(CLOCK_MONOTONIC);
 }
 
 
@@ -356,7 +374,7 @@ bench_finish(bench_round_t *round, ngx_uint_t p, double start)
 {
     struct rusage  usage;
 
-    round->seconds[p] = bench_time() - start;
+    round->seconds[p] = bench_clock(CLOCK_MONOTONIC) - start;
 
     /*
      * Who had to leave the processor to somebody else measured that.  Waiting
@@ -569,16 +587,15 @@ bench_full(void)
     ngx_trove_zone_stat(zone, &now, &stat);
     was = stat.evicted;
 
-    start = bench_time();
+    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
     bench_run(zone, &now, 0, n, 3 * n, &seed);
-    ns = (bench_time() - start) / n * 1e9;
+    ns = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
 
     ngx_trove_zone_stat(zone, &now, &stat);
 
-    printf("full of DONE:      %4.0f ns a claim with completion, %.1f %% of "
-           "the slots used, %.1f %% of the claims evict\n", ns,
-           100.0 * (stat.done + stat.inflight) / stat.slots,
-           100.0 * (stat.evicted - was) / n);
+    printf("\"full\":{\"ns\":%.1f,\"used\":%.4f,\"evicted\":%.4f},", ns,
+           1.0 * (stat.done + stat.inflight) / stat.slots,
+           1.0 * (stat.evicted - was) / n);
 
     for (i = 0; i < 3 * n; i++) {
         key = bench_key(&seed);
@@ -588,20 +605,61 @@ bench_full(void)
     ngx_trove_zone_stat(zone, &now, &stat);
     was = stat.full;
 
-    start = bench_time();
+    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 
     for (i = 0; i < n; i++) {
         key = bench_key(&seed);
         (void) ngx_trove_zone_claim(zone, &key, &now, BENCH_LEASE, &owner);
     }
 
-    ns = (bench_time() - start) / n * 1e9;
+    ns = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
     ngx_trove_zone_stat(zone, &now, &stat);
 
-    printf("full of INFLIGHT:  %4.0f ns a claim, %.1f %% of the slots used, "
-           "%.1f %% of the claims refused\n", ns,
-           100.0 * (stat.done + stat.inflight) / stat.slots,
-           100.0 * (stat.full - was) / n);
+    printf("\"full_inflight\":{\"ns\":%.1f,\"used\":%.4f,\"refused\":%.4f}",
+           ns, 1.0 * (stat.done + stat.inflight) / stat.slots,
+           1.0 * (stat.full - was) / n);
+}
+
+
+static void
+bench_options(int argc, char **argv, ngx_uint_t *rounds, ngx_uint_t *ids)
+{
+    int  c;
+
+    while ((c = getopt(argc, argv, "i:r:")) != -1) {
+
+        switch (c) {
+
+        case 'i':
+            *ids = atoi(optarg);
+            break;
+
+        case 'r':
+            *rounds = atoi(optarg);
+            break;
+
+        default:
+            exit(2);
+        }
+    }
+
+    if (optind + 2 == argc) {
+        bench_cpus[0] = atoi(argv[optind]);
+        bench_cpus[1] = atoi(argv[optind + 1]);
+
+    } else if (optind != argc) {
+        fprintf(stderr, "usage: zone [-r ROUNDS] [-i IDS] [CPU CPU]\n");
+        exit(2);
+    }
+
+    *rounds = ngx_max(1, ngx_min(*rounds, BENCH_ROUNDS));
+}
+
+
+static void
+bench_print(const char *name, double *values, ngx_uint_t n)
+{
+    printf("\"%s\":%.2f,", name, bench_median(values, n));
 }
 
 
@@ -613,13 +671,15 @@ main(int argc, char **argv)
     double                  hot[BENCH_ROUNDS];
     double                  claim[BENCH_ROUNDS], complete[BENCH_ROUNDS];
     double                  duplicate[BENCH_ROUNDS], hash[BENCH_ROUNDS];
-    ngx_uint_t              i, rounds;
+    ngx_uint_t              i, rounds, ids;
     bench_times_t           times;
     ngx_trove_zone_now_t    now = { 0, 0 };
     ngx_trove_zone_stat_t   stat;
 
-    rounds = (argc > 1) ? (ngx_uint_t) atoi(argv[1]) : 7;
-    rounds = ngx_max(1, ngx_min(rounds, BENCH_ROUNDS));
+    rounds = 5;
+    ids = BENCH_IDS + 5 * BENCH_STEP;
+
+    bench_options(argc, argv, &rounds, &ids);
 
     bench_memory[0] = bench_map(BENCH_SIZE);
     bench_memory[1] = bench_map(BENCH_SIZE);
@@ -629,17 +689,14 @@ main(int argc, char **argv)
 
     ngx_trove_zone_stat(bench_create(0), &now, &stat);
 
-    printf("a zone of 10 MB: %u slots, %u bytes of it are the table\n\n",
-           (unsigned) stat.slots, (unsigned) BENCH_SIZE);
+    printf("{\"slots\":%u,\"bytes\":%u,\"ids\":%u,\"held\":[",
+           (unsigned) stat.slots, (unsigned) BENCH_SIZE, BENCH_IDS);
 
-    printf("   ids        evicted early     evicted early, when as many\n"
-           "  alive     while it is filled  follow as expire, 5 times over\n");
-
-    for (i = BENCH_IDS; i <= BENCH_IDS + 100000; i += 20000) {
-        bench_held(i, 5);
+    for (i = BENCH_IDS; i <= ids; i += BENCH_STEP) {
+        bench_held(i);
     }
 
-    printf("\n");
+    printf("],");
 
     for (i = 0; i < rounds; i++) {
         bench_single(&times);
@@ -650,19 +707,13 @@ main(int argc, char **argv)
         hash[i] = times.key;
     }
 
-    printf("medians of %u rounds, %u ids alive\n\n", (unsigned) rounds,
-           BENCH_IDS);
-    printf("claim of a new id       %6.1f ns\n", bench_median(claim, rounds));
-    printf("complete                %6.1f ns\n",
-           bench_median(complete, rounds));
-    printf("claim of a duplicate    %6.1f ns\n",
-           bench_median(duplicate, rounds));
-    printf("hashing 46 bytes        %6.1f ns\n\n", bench_median(hash, rounds));
+    bench_print("claim", claim, rounds);
+    bench_print("complete", complete, rounds);
+    bench_print("duplicate", duplicate, rounds);
+    bench_print("hash", hash, rounds);
 
-    if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
-        printf("a single processor: nothing to say about two processes\n");
+    if (bench_cpus[0] != -1) {
 
-    } else {
         for (i = 0; i < rounds; i++) {
             one[i] = bench_processes(0, 1);
             private[i] = bench_processes(0, 2);
@@ -671,24 +722,16 @@ main(int argc, char **argv)
             hot[i] = bench_hot();
         }
 
-        printf("millions of claims with completion a second\n\n");
-        printf("1 process               %6.2f\n", bench_median(one, rounds));
-        printf("2, a table each         %6.2f\n",
-               bench_median(private, rounds));
-        printf("2 on one table          %6.2f\n",
-               bench_median(shared, rounds));
-        printf("the latter two, ratio   %6.2f\n",
-               bench_median(ratio, rounds));
-        printf("2 on one single key     %6.1f ns a claim\n\n",
-               bench_median(hot, rounds));
-
-        if (bench_disturbed) {
-            printf("%u of these measurements were disturbed by other work on "
-                   "the machine\n\n", (unsigned) bench_disturbed);
-        }
+        bench_print("one", one, rounds);
+        bench_print("private", private, rounds);
+        bench_print("shared", shared, rounds);
+        bench_print("ratio", ratio, rounds);
+        bench_print("hot", hot, rounds);
     }
 
     bench_full();
+
+    printf(",\"disturbed\":%u}\n", (unsigned) bench_disturbed);
 
     return 0;
 }

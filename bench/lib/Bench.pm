@@ -6,7 +6,13 @@ package Bench;
 use strict;
 use warnings;
 
+use File::Path qw/ make_path /;
+use JSON::PP ();
+
 use Bench::Machine qw/ $root /;
+use Trove::Util qw/ slurp spew /;
+
+my $json = JSON::PP->new->canonical->pretty;
 
 
 =head1 METHODS
@@ -24,6 +30,10 @@ Whether to measure only the most important, how often, and how long each time.
 =item tool($name)
 
 The path of a program, made of bench/NAME.c.
+
+=item save($part, $figures), saved($part)
+
+Keeps the figures, and gives those of the last time.
 
 =item say($text)
 
@@ -44,10 +54,29 @@ sub new {
 }
 
 
-sub quick { return $_[0]{quick} }
+sub quick { return $_[0]{quick} ? 1 : 0 }
 sub rounds { return $_[0]{quick} ? 3 : 5 }
 sub seconds { return $_[0]{quick} ? 0.2 : 0.35 }
 sub tool { return "$_[0]{tools}/$_[1]" }
+
+
+sub save {
+    my ($self, $part, $figures) = @_;
+
+    make_path($self->{tools});
+    spew("$self->{tools}/$part.json", $json->encode($figures));
+}
+
+
+sub saved {
+    my ($self, $part) = @_;
+
+    my $text = slurp("$self->{tools}/$part.json");
+
+    die "bench: $part has not been measured yet\n" unless length $text;
+
+    return $json->decode($text);
+}
 
 
 sub say {

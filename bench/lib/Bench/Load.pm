@@ -11,7 +11,7 @@ use List::Util qw/ max min /;
 
 use Trove::Util qw/ slurp /;
 
-our @EXPORT_OK = qw/ load load_for median /;
+our @EXPORT_OK = qw/ load load_for /;
 
 
 =head1 FUNCTIONS
@@ -24,9 +24,7 @@ Runs load.c.  Options: file, uri, secret, server (whose "port" gets it, and
 whose "pid" is watched), requests, ids, first, wrong, connections, cpu.
 Returns what it prints, and besides
 
-  cpu     microseconds of the processor for each request
-  rate    requests per second
-  busy    how much of the time the process was on the processor, or wanted it
+  rate    requests a second
   status  { status => how many }
 
 =cut
@@ -51,11 +49,8 @@ sub load {
             map { tail("$opt{server}{dir}/$_") } qw/ error.log output /;
 
     my $result = JSON::PP::decode_json($text);
-    my $seconds = $result->{seconds};
 
-    $result->{cpu} = $result->{run} / 1e3 / $result->{requests};
-    $result->{rate} = $result->{requests} / $seconds;
-    $result->{busy} = ($result->{run} + $result->{wait}) / 1e9 / $seconds;
+    $result->{rate} = $result->{requests} / $result->{seconds};
 
     for my $kind (keys %{ $result->{answers} }) {
         my ($status) = split /\//, $kind;
@@ -96,19 +91,6 @@ sub load_for {
     }
 
     return $n * 4;
-}
-
-
-=item median(@numbers)
-
-=cut
-
-sub median {
-    my @sorted = sort { $a <=> $b } @_;
-
-    return undef unless @sorted;
-    return $sorted[ @sorted / 2 ] if @sorted % 2;
-    return ($sorted[ @sorted / 2 - 1 ] + $sorted[ @sorted / 2 ]) / 2;
 }
 
 

@@ -5,30 +5,53 @@ package Bench::Part::Gate;
 use strict;
 use warnings;
 
-use List::Util qw/ max /;
+use List::Util qw/ max min sum /;
 
 use Bench::Event qw/ event styles /;
-use Bench::Load qw/ load load_for median /;
+use Bench::Load qw/ load load_for /;
 use Bench::Machine qw/ $root modules processors /;
+use Bench::Plot qw/ plot /;
 use Bench::Process qw/
     start_nginx start_backend backend_count start_server stop
 /;
+use Bench::Report qw/ table number median bytes /;
 use Trove::Util qw/ slurp spew testdir /;
 
 my $secret = 'trove-whsec-4f1d8a3b5c7e9a0b2c4d6e8f';
+my $known = 500;                                # ids that are repeated
+my $slices = 2;                                 # of a round
+my $disturbed = 0.05;                           # of the time
 
-# what is compared, and which traffic tells something about it: without a
-# memory, a repeated event is like a new one
+# What is compared, and which traffic tells something about it: without a
+# memory, a repeated event is like a new one.  "plain" comes first, and what is
+# compared most closely with it stands next to it.
 
 my @variants = (
-    { name => 'plain', traffic => [qw/ new /] },
-    { name => 'verify', traffic => [qw/ new wrong /], module => 1 },
-    { name => 'gate', traffic => [qw/ new repeated wrong /], module => 1 },
-    { name => 'lua', traffic => [qw/ new repeated wrong /],
-      modules => [qw/ ndk_http_module ngx_http_lua_module /] },
-    { name => 'njs', traffic => [qw/ new wrong /],
-      modules => [qw/ ngx_http_js_module /] },
-    { name => 'fastapi', traffic => [qw/ new repeated wrong /], app => 1 },
+    { name => 'plain', title => 'plain', rgb => '#888888',
+      traffic => [qw/ new /] },
+    { name => 'gate', title => 'gate', rgb => '#d62728', module => 1,
+      traffic => [qw/ new repeated wrong /] },
+    { name => 'verify', title => 'gate, verify only', rgb => '#ff9896',
+      module => 1, traffic => [qw/ new wrong /] },
+    { name => 'lua', title => 'lua-nginx', rgb => '#1f77b4',
+      modules => [qw/ ndk_http_module ngx_http_lua_module /],
+      traffic => [qw/ new repeated wrong /] },
+    { name => 'njs', title => 'njs, verify only', rgb => '#2ca02c',
+      modules => [qw/ ngx_http_js_module /], traffic => [qw/ new wrong /] },
+    { name => 'fastapi', title => 'FastAPI', rgb => '#9467bd',
+      app => '/trove-events', traffic => [qw/ new repeated wrong /] },
+    { name => 'behind', title => 'FastAPI, no checks', rgb => '#c5b0d5',
+      app => '/plain', traffic => [qw/ new /] },
+);
+
+my @traffic = (
+    [ new => 'All ids new' ],
+    [ repeated => 'All ids repeated' ],
+    [ wrong => 'All signatures wrong' ],
+);
+
+my %style = (
+    prose => 'prose', log => 'log lines', members => 'many members',
 );
 
 
@@ -41,14 +64,16 @@ sub measure {
 
     for my $style (@styles) {
         for my $size (@sizes) {
-            $bench->say("gate: $size bytes, $style");
+            $bench->say('gate: ' . bytes($size) . " of $style{$style}");
             push @events, measure_event($bench, $style, $size);
         }
     }
 
-    return { events => \@events };
+    return { events => \@events, rounds => $bench->rounds };
 }
 
+
+# The servers are new for each event, and so are the ids that they remember.
 
 sub measure_event {
     my ($bench, $style, $size) = @_;
@@ -59,33 +84,38 @@ sub measure_event {
     spew($file, event($style, $size));
 
     my $backend = start_backend($bench->tool('backend'), $backend_cpu);
-    my @running = map { start($_, $backend, $cpu) } available();
-    my %common = (file => $file, secret => $secret, cpu => $load_cpu);
-    my %cells;
+    my @running = map { { %$_, server => start($_, $backend, $cpu) } }
+        available();
+    my (@cells, @floor);
 
-    for my $variant (@running) {
-        for my $traffic (@{ $variant->{traffic} }) {
-            my $cell = {
+    for my $traffic (map { $_->[0] } @traffic) {
+        for my $variant (@running) {
+            next unless grep { $_ eq $traffic } @{ $variant->{traffic} };
+
+            push @cells, {
                 variant => $variant, traffic => $traffic, rounds => [],
-                load => { %common, uri => '/trove-events',
-                          server => $variant->{server} },
+                load => {
+                    file => $file, secret => $secret, cpu => $load_cpu,
+                    server => $variant->{server},
+                    uri => $variant->{app} // '/trove-events',
+                },
             };
 
-            prepare($bench, $cell);
-            $cells{"$variant->{name}/$traffic"} = $cell;
+            prepare($bench, $cells[-1]);
         }
     }
 
-    my @order = sort keys %cells;
-    my @floor;
+    # a round goes there and back again, so that what changes slowly weighs as
+    # much for one as for another
 
-    for my $round (1 .. $bench->rounds) {
-        measure_cell($bench, $cells{$_}, $backend) for @order;
+    for (1 .. $bench->rounds) {
+        my %slices;
 
-        # no one is always after the same other one
+        for my $n (0 .. $#cells, reverse 0 .. $#cells) {
+            push @{ $slices{$n} }, measure_cell($bench, $cells[$n], $backend);
+        }
 
-        @order = (reverse(@order[ 1 .. $#order ]), $order[0]);
-
+        push @{ $cells[$_]{rounds} }, joined(@{ $slices{$_} }) for 0 .. $#cells;
         push @floor, floor_of($bench, $file, $cpu);
     }
 
@@ -93,7 +123,8 @@ sub measure_event {
 
     return {
         style => $style, size => $size, floor => \@floor,
-        cells => { map { $_ => $cells{$_}{rounds} } keys %cells },
+        cells => { map { ("$_->{variant}{name}/$_->{traffic}" => $_->{rounds}) }
+                   @cells },
     };
 }
 
@@ -113,69 +144,65 @@ sub start {
     my ($variant, $backend, $cpu) = @_;
 
     my $here = "$root/bench/gate";
-    my $dir = testdir();
-    my $file = "$dir/trove.secret";
-    my $server;
+    my $file = testdir() . '/trove.secret';
 
     spew($file, "$secret\n");
 
     if ($variant->{app}) {
-        $server = start_server(
+        return start_server(
             [ qw/ uvicorn app:app --app-dir /, $here, qw/ --host 127.0.0.1
                 --port %%PORT%% --loop uvloop --http httptools --no-access-log
                 --log-level warning / ],
             env => { TROVE_SECRET_FILE => $file, PYTHONDONTWRITEBYTECODE => 1 },
             cpu => $cpu,
         );
-
-    } else {
-        my @modules = map { modules() . "/$_.so" } @{ $variant->{modules} };
-
-        push @modules, $ENV{TROVE_MODULE}
-            if $variant->{module} && $ENV{TROVE_MODULE};
-
-        $server = start_nginx(
-            conf => slurp("$here/common.conf")
-                . slurp("$here/$variant->{name}.conf"),
-            modules => \@modules,
-            vars => { BACKEND => $backend->{port}, HERE => $here,
-                      SECRET => $file,
-                      SECRET_VALUE => $secret },
-            cpu => $cpu,
-        );
     }
 
-    return { %$variant, server => $server };
+    my @modules = map { modules() . "/$_.so" } @{ $variant->{modules} || [] };
+
+    push @modules, $ENV{TROVE_MODULE}
+        if $variant->{module} && $ENV{TROVE_MODULE};
+
+    return start_nginx(
+        conf => slurp("$here/common.conf")
+            . slurp("$here/$variant->{name}.conf"),
+        modules => \@modules, cpu => $cpu,
+        vars => {
+            BACKEND => $backend->{port}, HERE => $here, SECRET => $file,
+            SECRET_VALUE => $secret,
+        },
+    );
 }
 
 
-# how many requests make a round; where events are repeated, they have been seen
+# how many requests make a slice; where events are repeated, they have been seen
 
 sub prepare {
     my ($bench, $cell) = @_;
 
-    my $load = $cell->{load};
+    my ($load, $tool) = ($cell->{load}, $bench->tool('load'));
 
     if ($cell->{traffic} eq 'wrong') {
         $load->{wrong} = 1;
 
     } elsif ($cell->{traffic} eq 'repeated') {
-        load($bench->tool('load'), %$load, requests => 500);
-        $load->{ids} = 500;
+        load($tool, %$load, requests => $known);
+        $load->{ids} = $known;
     }
 
     $load->{first} = $cell->{traffic} eq 'new' ? 1e6 : 0;
-    $load->{requests} = load_for($bench->tool('load'), $bench->seconds,
-        %$load);
+    $load->{requests} = load_for($tool, $bench->seconds / $slices, %$load);
     $load->{first} *= 10;
 }
 
+
+# and makes sure that the work was done: what was answered, and what was passed
+# on
 
 sub measure_cell {
     my ($bench, $cell, $backend) = @_;
 
     my ($load, $traffic) = @{$cell}{qw/ load traffic /};
-
     my $before = backend_count($backend);
     my $result = load($bench->tool('load'), %$load);
     my $passed = backend_count($backend) - $before;
@@ -184,59 +211,258 @@ sub measure_cell {
     my $status = $traffic eq 'wrong' ? 400 : 200;
     my $expected = $traffic eq 'new' && !$cell->{variant}{app} ? $n : 0;
 
-    die "$cell->{variant}{name}, $traffic: $passed of $n passed, not "
-        . "$expected; answers: "
-        . join(', ', %{ $result->{status} }) . "\n"
-        if ($result->{status}{$status} // 0) != $n || $passed != $expected;
+    if (($result->{status}{$status} // 0) != $n || $passed != $expected) {
+        my %got = %{ $result->{status} };
+
+        die "bench: $cell->{variant}{name}, $traffic: of $n requests, $passed "
+            . "instead of $expected were passed on, and answered with "
+            . join(', ', map { "$_ ($got{$_})" } sort keys %got) . "\n";
+    }
 
     $load->{first} += $n if $traffic eq 'new';
 
-    push @{ $cell->{rounds} },
-        { map { $_ => $result->{$_} } qw/ cpu rate busy p99 / };
+    return $result;
+}
+
+
+sub joined {
+    my %sum;
+
+    for my $slice (@_) {
+        $sum{$_} += $slice->{$_} for qw/ run wait seconds requests /;
+    }
+
+    return {
+        cpu => $sum{run} / 1e3 / $sum{requests},
+        rate => $sum{requests} / $sum{seconds},
+        busy => $sum{run} / 1e9 / $sum{seconds},
+        wait => $sum{wait} / 1e9 / $sum{seconds},
+    };
 }
 
 
 sub floor_of {
     my ($bench, $file, $cpu) = @_;
 
-    my @command = ($bench->tool('floor'), $file,
-        1000 * $bench->seconds / 2, $cpu // ());
+    my @command = ($bench->tool('floor'), $file, 500 * $bench->seconds,
+        $cpu // ());
 
-    open my $out, '-|', @command or die "floor: $!\n";
-    my ($mac, $yajl) = split ' ', <$out>;
-    close $out or die "the floor failed\n";
+    open my $out, '-|', @command or die "bench: $command[0]: $!\n";
+    my ($mac, $yajl) = split ' ', <$out> // '';
+    close $out or die "bench: $command[0] failed\n";
 
     return { mac => $mac / 1e3, yajl => $yajl / 1e3 };
+}
+
+
+# What is made of it.  A ratio and a difference are taken within a round.
+
+sub value {
+    my ($event, $name, $what) = @_;
+
+    my $rounds = $event->{cells}{$name} or return undef;
+
+    return median(map { $_->{$what} } @$rounds);
+}
+
+
+sub ratio {
+    my ($event, $name) = @_;
+
+    my ($rounds, $plain) = @{ $event->{cells} }{ $name, 'plain/new' };
+
+    return undef unless $rounds;
+    return median(map { $rounds->[$_]{cpu} / $plain->[$_]{cpu} }
+        0 .. $#$rounds);
+}
+
+
+sub extra {
+    my ($event, $name) = @_;
+
+    my ($rounds, $plain) = @{ $event->{cells} }{ $name, 'plain/new' };
+
+    return median(map { $rounds->[$_]{cpu} - $plain->[$_]{cpu} }
+        0 .. $#$rounds);
+}
+
+
+sub floor_value {
+    my ($event) = @_;
+
+    return median(map { $_->{mac} + $_->{yajl} } @{ $event->{floor} });
+}
+
+
+sub allowed { return 1.2 * floor_value($_[0]) + 1 }
+
+
+sub goals {
+    my ($class, $figures) = @_;
+
+    my @events = @{ $figures->{events} };
+    my @small = grep { $_->{size} == 280 } @events;
+    my @met = grep { extra($_, 'gate/new') <= allowed($_) } @events;
+    my $worst = max(map { ratio($_, 'gate/new') } @small);
+    my $several = join ', ', map {
+        "$style{$_->{style}} " . number(ratio($_, 'gate/new'))
+    } @small;
+
+    return (
+        [ 'the gate, 280 bytes', 'at most 1.12 times plain', $several,
+          $worst <= 1.12 ],
+        [ 'any size and kind', 'gate minus plain at most 1.2 times the floor, '
+            . 'and 1 us', @met . ' of ' . @events . ' kinds of events',
+          @met == @events ],
+    );
 }
 
 
 sub report {
     my ($class, $figures) = @_;
 
+    my @events = @{ $figures->{events} };
     my $text = '';
 
-    for my $event (@{ $figures->{events} }) {
-        my $plain = $event->{cells}{'plain/new'};
+    for my $traffic (@traffic) {
+        my ($name, $title) = @$traffic;
 
-        $text .= "\n$event->{size} $event->{style}\n";
+        my @shown = grep {
+            $_->{name} eq 'plain' || exists $events[0]{cells}{"$_->{name}/$name"}
+        } @variants;
 
-        for my $name (sort keys %{ $event->{cells} }) {
-            my $rounds = $event->{cells}{$name};
+        my $key = sub { "$_[0]{name}/" . ($_[0]{name} eq 'plain' ? 'new'
+                                                               : $name) };
 
-            $text .= sprintf "%-20s %8.2f us %6.2f x %8.0f/s busy %.2f\n",
-                $name, median(map { $_->{cpu} } @$rounds),
-                median(map { $rounds->[$_]{cpu} / $plain->[$_]{cpu} }
-                       0 .. $#$rounds),
-                median(map { $_->{rate} } @$rounds),
-                median(map { $_->{busy} } @$rounds);
-        }
+        my $rows = sub {
+            my ($cell) = @_;
 
-        $text .= sprintf "floor %.2f + %.2f\n",
-            map { my $what = $_; median(map { $_->{$what} }
-                @{ $event->{floor} }) } qw/ mac yajl /;
+            return [ map {
+                my $event = $_;
+                [ bytes($event->{size}) . ', ' . $style{$event->{style}},
+                  map { $cell->($event, $key->($_)) } @shown ]
+            } @events ];
+        };
+
+        my @headers = ('event', map { ">$_->{title}" } @shown);
+
+        $text .= "### $title\n\n"
+            . "Microseconds of the processor for a request, and how many "
+            . "times those of plain:\n\n"
+            . table(\@headers, $rows->(sub {
+                number(value(@_, 'cpu')) . ($_[1] eq 'plain/new' ? ''
+                    : sprintf ' (%s)', number(ratio(@_)));
+            }))
+            . "\nRequests a second:\n\n"
+            . table(\@headers, $rows->(sub { number(value(@_, 'rate')) }))
+            . "\n";
     }
 
-    return $text;
+    return $text . against_floor(@events) . quality($figures);
+}
+
+
+sub against_floor {
+    return "### What the gate adds, and the floor\n\nMicroseconds:\n\n"
+        . table(
+            [ 'event', '>HMAC', '>yajl', '>floor', '>allowed', '>gate - plain',
+              '>verify - plain', 'reached' ],
+            [ map {
+                my $event = $_;
+                [ bytes($event->{size}) . ', ' . $style{$event->{style}},
+                  map({ my $what = $_; number(median(map { $_->{$what} }
+                      @{ $event->{floor} })) } qw/ mac yajl /),
+                  number(floor_value($event)), number(allowed($event)),
+                  number(extra($event, 'gate/new')),
+                  number(extra($event, 'verify/new')),
+                  extra($event, 'gate/new') <= allowed($event) ? 'yes' : 'no' ]
+            } @_ ]
+        );
+}
+
+
+# how far to trust it
+
+sub quality {
+    my ($figures) = @_;
+
+    my @all = map { @$_ } map { values %{ $_->{cells} } }
+        @{ $figures->{events} };
+    my @waited = grep { $_->{wait} > $disturbed } @all;
+
+    my @spread = map {
+        my $event = $_;
+        my @ratios = map {
+            $event->{cells}{'gate/new'}[$_]{cpu}
+                / $event->{cells}{'plain/new'}[$_]{cpu}
+        } 0 .. $figures->{rounds} - 1;
+        max(@ratios) / min(@ratios) - 1;
+    } @{ $figures->{events} };
+
+    my @busy = map { value($_, 'plain/new', 'busy') } @{ $figures->{events} };
+
+    return sprintf "\n%d rounds.  The ratio of gate to plain differs between "
+        . "rounds by %.0f %% (median of the events) to %.0f %%.  The worker of "
+        . "plain was on the processor for %.0f to %.0f %% of the time.  In %d "
+        . "of %d measurements what was measured had to wait for its processor "
+        . "for more than %.0f %% of the time: other work on the machine "
+        . "disturbed them.\n",
+        $figures->{rounds}, 100 * median(@spread), 100 * max(@spread),
+        100 * min(@busy), 100 * max(@busy), scalar @waited, scalar @all,
+        100 * $disturbed;
+}
+
+
+sub plots {
+    my ($class, $figures) = @_;
+
+    my @events = @{ $figures->{events} };
+    my %sizes = map { $_->{size} => 1 } @events;
+    my @sizes = sort { $a <=> $b } keys %sizes;
+    my @styles = grep { my $style = $_; grep { $_->{style} eq $style } @events }
+        styles();
+
+    my $line = sub {
+        my ($style, $look, $value) = @_;
+
+        my %at = map { $_->{size} => $value->($_) }
+            grep { $_->{style} eq $style } @events;
+
+        return { %$look, values => [ @at{@sizes} ] };
+    };
+
+    my @shown = grep { exists $events[0]{cells}{"$_->{name}/new"} } @variants;
+    my %common = (
+        ticks => [ map { bytes($_) } @sizes ],
+        ylabel => 'microseconds of the processor for a request',
+    );
+
+    plot('gate', %common, title => 'New events', panels => [ map {
+        my $style = $_;
+        {
+            title => $style{$style},
+            lines => [ map {
+                my $variant = $_;
+                $line->($style, $variant,
+                    sub { value($_[0], "$variant->{name}/new", 'cpu') });
+            } @shown ],
+        };
+    } @styles ]);
+
+    plot('floor', %common, title => 'What the gate adds to proxy_pass',
+        panels => [ map {
+            {
+                title => $style{$_},
+                lines => [
+                    $line->($_, { title => 'gate - plain', rgb => '#d62728' },
+                        sub { max(0.1, extra($_[0], 'gate/new')) }),
+                    $line->($_, { title => 'allowed', rgb => '#888888',
+                        dashed => 1 }, \&allowed),
+                    $line->($_, { title => 'HMAC and yajl', rgb => '#444444' },
+                        \&floor_value),
+                ],
+            };
+        } @styles ]);
 }
 
 
