@@ -219,7 +219,7 @@ for my $way (sort keys %ways) {
     $backend->on('/to/b');
     is(deliver($body)->targets, 'a=200 skipped b=200', "$way: b has it");
     is(got('a'), 1, "$way: a once");
-    undef $kept;
+    undef $_ for $kept, $go;
     none_left("$way, failure");
 }
 
@@ -246,7 +246,7 @@ for my $way (sort keys %ways) {
         "$way: b has it from another server, or by the retry");
     is(got('a'), 1, "$way: a once");
     $backend->on('/to/b');
-    undef $kept;
+    undef $_ for $kept, $go;
     none_left("$way, another server");
 }
 
