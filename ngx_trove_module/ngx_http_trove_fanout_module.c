@@ -502,9 +502,13 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (clcf->noname) {
 
-        /* an "if" or "limit_except" block keeps the handler of its location */
+        /* an "if" keeps the handler of its location, "limit_except" does not */
 
         conf->targets = prev->targets;
+
+        if (clcf->lmt_excpt && clcf->handler == NULL && conf->targets) {
+            clcf->handler = ngx_http_trove_fanout_handler;
+        }
     }
 
     if (conf->targets == NULL) {
