@@ -22,6 +22,8 @@
 
 static ngx_int_t ngx_http_trove_target_uri(ngx_conf_t *cf,
     ngx_http_trove_target_t *target, ngx_str_t *value);
+static ngx_int_t ngx_http_trove_target_name(ngx_conf_t *cf,
+    ngx_str_t *name);
 static ngx_int_t ngx_http_trove_target_param(ngx_conf_t *cf,
     ngx_http_trove_target_t *target, ngx_str_t *param);
 static ngx_int_t ngx_http_trove_target_patterns(ngx_conf_t *cf,
@@ -93,6 +95,10 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
 
     if (target->name.len == 0) {
         target->name = target->uri;
+    }
+
+    if (ngx_http_trove_target_name(cf, &target->name) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     if (target->name.len > NGX_HTTP_TROVE_CLAIM_NAME) {
@@ -168,12 +174,39 @@ ngx_http_trove_target_uri(ngx_conf_t *cf, ngx_http_trove_target_t *target,
 }
 
 
+/* it stands in logs, in labels, and between commas */
+
+static ngx_int_t
+ngx_http_trove_target_name(ngx_conf_t *cf, ngx_str_t *name)
+{
+    size_t      i;
+    ngx_str_t  *cmd;
+
+    for (i = 0; i < name->len; i++) {
+
+        if (name->data[i] <= 0x20 || name->data[i] == 0x7f
+            || name->data[i] == ',' || name->data[i] == '='
+            || name->data[i] == '"' || name->data[i] == '$')
+        {
+            cmd = cf->args->elts;
+
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid name \"%V\" of a target in \"%V\", a "
+                               "name must not have blanks, quotes, or any of "
+                               "\",=$\", say \"name=NAME\"", name, &cmd[0]);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_trove_target_param(ngx_conf_t *cf, ngx_http_trove_target_t *target,
     ngx_str_t *param)
 {
     u_char      *p;
-    size_t       i;
     ngx_str_t   *cmd, name, value;
     ngx_uint_t   n;
 
@@ -200,21 +233,6 @@ ngx_http_trove_target_param(ngx_conf_t *cf, ngx_http_trove_target_t *target,
      && ngx_strncmp(name.data, s, sizeof(s) - 1) == 0)
 
     if (ngx_http_trove_target_is("name") && target->name.len == 0) {
-
-        /* it stands in logs, in labels, and between commas */
-
-        for (i = 0; i < value.len; i++) {
-            if (value.data[i] <= 0x20 || value.data[i] == 0x7f
-                || value.data[i] == ',' || value.data[i] == '='
-                || value.data[i] == '"' || value.data[i] == '$')
-            {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid \"%V\" in \"%V\", a name must not "
-                                   "have blanks, quotes, or any of \",=$\"",
-                                   param, &cmd[0]);
-                return NGX_ERROR;
-            }
-        }
 
         target->name = value;
         return NGX_OK;

@@ -12,7 +12,7 @@
 
 
 static ngx_http_core_loc_conf_t *ngx_http_trove_target_location(
-    ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri);
+    ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri, ngx_uint_t *final);
 static ngx_http_core_loc_conf_t *ngx_http_trove_target_static(
     ngx_http_location_tree_node_t *node, ngx_str_t *uri, ngx_uint_t *exact);
 #if (NGX_PCRE)
@@ -30,7 +30,7 @@ ngx_int_t
 ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
     ngx_array_t *targets)
 {
-    ngx_uint_t                 i;
+    ngx_uint_t                 i, final;
     ngx_http_trove_target_t   *target;
     ngx_http_core_loc_conf_t  *clcf;
 
@@ -39,7 +39,7 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
     for (i = 0; i < targets->nelts; i++) {
 
         clcf = cscf->ctx->loc_conf[ngx_http_core_module.ctx_index];
-        clcf = ngx_http_trove_target_location(clcf, &target[i].uri);
+        clcf = ngx_http_trove_target_location(clcf, &target[i].uri, &final);
 
         if (clcf == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -68,34 +68,52 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 }
 
 
-/* as NGINX itself looks for the location of a request */
+/*
+ * As NGINX itself looks for the location of a request.  One that is not final
+ * gives way to a regular expression beside it, or beside what it is nested in.
+ */
 
 static ngx_http_core_loc_conf_t *
-ngx_http_trove_target_location(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri)
+ngx_http_trove_target_location(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri,
+    ngx_uint_t *final)
 {
-    ngx_uint_t                 exact;
     ngx_http_core_loc_conf_t  *found, *inner;
+#if (NGX_PCRE)
+    ngx_uint_t                 noregex;
+#endif
 
-    found = ngx_http_trove_target_static(clcf->static_locations, uri, &exact);
+    found = ngx_http_trove_target_static(clcf->static_locations, uri, final);
 
-    if (exact) {
+    if (*final) {
         return found;
     }
 
-    if (found) {
-        inner = ngx_http_trove_target_location(found, uri);
+#if (NGX_PCRE)
+    noregex = 0;
+#endif
 
-        if (inner) {
+    if (found) {
+
+#if (NGX_PCRE)
+        noregex = found->noregex;
+#endif
+
+        inner = ngx_http_trove_target_location(found, uri, final);
+
+        if (*final) {
             return inner;
         }
+
+        found = inner ? inner : found;
     }
 
 #if (NGX_PCRE)
 
-    if (found == NULL || !found->noregex) {
+    if (!noregex) {
         inner = ngx_http_trove_target_regex(clcf, uri);
 
         if (inner) {
+            *final = 1;
             return inner;
         }
     }
@@ -163,6 +181,7 @@ static ngx_http_core_loc_conf_t *
 ngx_http_trove_target_regex(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri)
 {
     int                         captures[3];
+    ngx_uint_t                  final;
     ngx_http_core_loc_conf_t   *inner, **re;
 
     if (clcf->regex_locations == NULL) {
@@ -175,7 +194,7 @@ ngx_http_trove_target_regex(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri)
             continue;
         }
 
-        inner = ngx_http_trove_target_location(*re, uri);
+        inner = ngx_http_trove_target_location(*re, uri, &final);
 
         return inner ? inner : *re;
     }
