@@ -128,7 +128,7 @@ sub close_gate {
 
 What came, in order, since the start or forget(): each { method, uri, version,
 headers => [ [ name, value ], .. ], body, conn (the number of the
-connection) }; how many, all or those of this path or X-Trove-Event-Id;
+connection), told (the rule it is answered by, without the body) }; how many, all or those of this path or X-Trove-Event-Id;
 the last; those of one event.
 
 =item header($request, $name)
@@ -463,7 +463,8 @@ sub read_request {
     }
 
     delete @{$conn}{qw/ head rule /};
-    $self->record($head);
+    $self->record($head, told => { map { $_ => $rule->{$_} }
+        grep { $_ ne 'body' } keys %$rule });
     $conn->{request} = { %$head, rule => $rule, started => time() };
 
     return 1;
