@@ -25,9 +25,6 @@
 #define NGX_HTTP_TROVE_DEDUP_TTL    86400
 #define NGX_HTTP_TROVE_DEDUP_LEASE  60
 
-/* how often state files are written to the disk, milliseconds */
-#define NGX_HTTP_TROVE_DEDUP_SYNC   1000
-
 /* when a sender should try again, seconds */
 #define NGX_HTTP_TROVE_DEDUP_RETRY_INFLIGHT  5
 #define NGX_HTTP_TROVE_DEDUP_RETRY_FULL      10
@@ -62,7 +59,6 @@ static char *ngx_http_trove_dedup_time(ngx_conf_t *cf, ngx_str_t *param,
     size_t prefix, time_t max, time_t *time);
 static ngx_int_t ngx_http_trove_dedup_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_trove_dedup_init_process(ngx_cycle_t *cycle);
-static void ngx_http_trove_dedup_sync(ngx_event_t *ev);
 static void ngx_http_trove_dedup_exit_process(ngx_cycle_t *cycle);
 
 
@@ -134,10 +130,6 @@ static ngx_str_t  ngx_http_trove_dedup_names[] = {
     ngx_string("inflight"),
     ngx_null_string                            /* full: nothing was found */
 };
-
-
-static ngx_event_t       ngx_http_trove_dedup_sync_timer;
-static ngx_connection_t  ngx_http_trove_dedup_sync_dummy;    /* for the log */
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -746,35 +738,9 @@ static ngx_int_t
 ngx_http_trove_dedup_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_trove_claim_init(cycle);
-
-    if (ngx_worker == 0 && (ngx_process == NGX_PROCESS_WORKER
-                            || ngx_process == NGX_PROCESS_SINGLE))
-    {
-        ngx_http_trove_dedup_sync_dummy.fd = (ngx_socket_t) -1;
-
-        ngx_http_trove_dedup_sync_timer.handler = ngx_http_trove_dedup_sync;
-        ngx_http_trove_dedup_sync_timer.log = cycle->log;
-        ngx_http_trove_dedup_sync_timer.data = &ngx_http_trove_dedup_sync_dummy;
-        ngx_http_trove_dedup_sync_timer.cancelable = 1;
-
-        ngx_add_timer(&ngx_http_trove_dedup_sync_timer,
-                      NGX_HTTP_TROVE_DEDUP_SYNC);
-    }
+    ngx_http_trove_dedup_zone_init_process(cycle);
 
     return NGX_OK;
-}
-
-
-/* of state files, so that a power cut loses a second or two, not thirty */
-
-static void
-ngx_http_trove_dedup_sync(ngx_event_t *ev)
-{
-    ngx_http_trove_dedup_zone_sync();
-
-    if (!ngx_exiting) {
-        ngx_add_timer(ev, NGX_HTTP_TROVE_DEDUP_SYNC);
-    }
 }
 
 
@@ -782,4 +748,5 @@ static void
 ngx_http_trove_dedup_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_trove_claim_exit();
+    ngx_http_trove_dedup_zone_exit_process(cycle);
 }

@@ -11,10 +11,7 @@
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_state.h"
-
-
-/* what NGINX asks of every zone, for its own header */
-#define NGX_HTTP_TROVE_ZONE_PAGES  8
+#include "ngx_http_trove_sync.h"
 
 
 /*
@@ -58,121 +55,45 @@ static void ngx_http_trove_dedup_zone_resize(ngx_shm_zone_t *shm_zone,
     ngx_log_t *log);
 
 
-char *
-ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_int_t
+ngx_http_trove_dedup_zone_declare(ngx_conf_t *cf, ngx_str_t *name, size_t size,
+    ngx_str_t *path)
 {
-    u_char                       *p;
-    ssize_t                       size;
-    ngx_str_t                    *value, name, path, s;
-    ngx_uint_t                    i;
     ngx_shm_zone_t               *shm_zone;
     ngx_pool_cleanup_t           *cln;
     ngx_http_trove_dedup_zone_t  *zone;
 
-    value = cf->args->elts;
-
-    size = 0;
-    ngx_str_null(&name);
-    ngx_str_null(&path);
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "zone=", 5) == 0 && name.len == 0) {
-
-            name.data = value[i].data + 5;
-
-            p = (u_char *) ngx_strchr(name.data, ':');
-
-            if (p == NULL || p == name.data) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid \"%V\" in \"%V\", "
-                                   "say \"zone=NAME:SIZE\"",
-                                   &value[i], &cmd->name);
-                return NGX_CONF_ERROR;
-            }
-
-            name.len = p - name.data;
-
-            s.data = p + 1;
-            s.len = value[i].data + value[i].len - s.data;
-
-            size = ngx_parse_size(&s);
-
-            if (size == NGX_ERROR) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid size \"%V\" in \"%V\", "
-                                   "say \"zone=%V:10m\"",
-                                   &s, &cmd->name, &name);
-                return NGX_CONF_ERROR;
-            }
-
-            if (size < (ssize_t) (NGX_HTTP_TROVE_ZONE_PAGES * ngx_pagesize)) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "size \"%V\" in \"%V\" is too small, "
-                                   "at least %uzk are needed; "
-                                   "10m hold 400,000 events",
-                                   &s, &cmd->name,
-                                   NGX_HTTP_TROVE_ZONE_PAGES * ngx_pagesize
-                                   / 1024);
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "state=", 6) == 0
-            && value[i].len > 6 && path.len == 0)
-        {
-            path.data = value[i].data + 6;
-            path.len = value[i].len - 6;
-
-            continue;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown, empty or repeated parameter \"%V\" in "
-                           "\"%V\", say \"zone=NAME:SIZE [state=PATH]\"",
-                           &value[i], &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
-    if (name.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no \"zone=NAME:SIZE\" in \"%V\"", &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
     /* of no size yet, or NGINX itself would object to a second one */
 
-    shm_zone = ngx_http_trove_dedup_zone_get(cf, &name);
+    shm_zone = ngx_http_trove_dedup_zone_get(cf, name);
     if (shm_zone == NULL) {
-        return NGX_CONF_ERROR;
+        return NGX_ERROR;
     }
 
     if (shm_zone->data) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" is declared twice by \"%V\", "
-                           "remove one of them", &name, &cmd->name);
-        return NGX_CONF_ERROR;
+                           "zone \"%V\" is declared twice by "
+                           "\"trove_dedup_zone\", remove one of them", name);
+        return NGX_ERROR;
     }
 
     zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_dedup_zone_t));
     if (zone == NULL) {
-        return NGX_CONF_ERROR;
+        return NGX_ERROR;
     }
 
     zone->pool = cf->pool;
     zone->size = size;
 
-    if (path.len
-        && ngx_http_trove_dedup_zone_state(cf, zone, &path) != NGX_OK)
+    if (path->len
+        && ngx_http_trove_dedup_zone_state(cf, zone, path) != NGX_OK)
     {
-        return NGX_CONF_ERROR;
+        return NGX_ERROR;
     }
 
     cln = ngx_pool_cleanup_add(cf->pool, 0);
     if (cln == NULL) {
-        return NGX_CONF_ERROR;
+        return NGX_ERROR;
     }
 
     cln->handler = ngx_http_trove_dedup_zone_cleanup;
@@ -180,11 +101,11 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     /* always the same, so that a reload finds the zone of before */
 
-    shm_zone->shm.size = NGX_HTTP_TROVE_ZONE_PAGES * ngx_pagesize;
+    shm_zone->shm.size = NGX_HTTP_TROVE_DEDUP_ZONE_PAGES * ngx_pagesize;
     shm_zone->init = ngx_http_trove_dedup_zone_init;
     shm_zone->data = zone;
 
-    return NGX_CONF_OK;
+    return NGX_OK;
 }
 
 
@@ -192,8 +113,8 @@ static ngx_int_t
 ngx_http_trove_dedup_zone_state(ngx_conf_t *cf,
     ngx_http_trove_dedup_zone_t *zone, ngx_str_t *path)
 {
-    u_char                       *p, *slash;
-    ngx_str_t                     dir;
+    u_char           *p, *slash;
+    ngx_str_t         dir;
     ngx_array_t      *zones;
     ngx_file_info_t   fi;
     ngx_shm_zone_t   *other;
@@ -607,38 +528,85 @@ ngx_http_trove_dedup_zone_resize(ngx_shm_zone_t *shm_zone, ngx_log_t *log)
 
 
 void
-ngx_http_trove_dedup_zone_sync(void)
+ngx_http_trove_dedup_zone_init_process(ngx_cycle_t *cycle)
 {
-    ngx_uint_t                    i;
-    ngx_shm_zone_t               *zone;
-    ngx_list_part_t              *part;
-    ngx_http_trove_dedup_zone_t  *data;
+    ngx_fd_t                       fd, *fds;
+    ngx_uint_t                     i;
+    ngx_array_t                   *zones, files;
+    ngx_shm_zone_t               **z;
+    ngx_http_trove_dedup_zone_t   *zone;
 
-    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
-    zone = part->elts;
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return;
+    }
 
-    for (i = 0; /* void */ ; i++) {
+    zones = ngx_http_trove_dedup_zone_list(cycle->pool, cycle);
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
+    if (zones == NULL
+        || ngx_array_init(&files, cycle->pool, 4, sizeof(ngx_fd_t)) != NGX_OK)
+    {
+        return;
+    }
+
+    z = zones->elts;
+
+    for (i = 0; i < zones->nelts; i++) {
+        zone = z[i]->data;
+        fd = ngx_trove_table_fd(zone->table);
+
+        /*
+         * What the master starts is the next binary, which is to inherit the
+         * file and its lock; what a worker starts is anybody's program.
+         */
+
+        if (ngx_process == NGX_PROCESS_WORKER
+            && fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
+        {
+            ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                          "fcntl(FD_CLOEXEC) \"%V\" failed", &zone->file);
+        }
+
+        if (zone->file.len) {
+            fds = ngx_array_push(&files);
+            if (fds == NULL) {
                 return;
             }
 
-            part = part->next;
-            zone = part->elts;
-            i = 0;
+            *fds = fd;
         }
+    }
 
-        data = zone[i].data;
+    if (ngx_worker == 0) {
+        ngx_http_trove_sync_start(files.elts, files.nelts, cycle->log);
+    }
+}
 
-        if (zone[i].init == ngx_http_trove_dedup_zone_init && data->file.len) {
-#ifdef SYNC_FILE_RANGE_WRITE
 
-            /* only begins to write: the event loop does not wait */
+void
+ngx_http_trove_dedup_zone_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                     i;
+    ngx_array_t                   *zones;
+    ngx_shm_zone_t               **z;
+    ngx_http_trove_dedup_zone_t   *zone;
 
-            (void) sync_file_range(ngx_trove_table_fd(data->table), 0, 0,
-                                   SYNC_FILE_RANGE_WRITE);
-#endif
+    ngx_http_trove_sync_stop();
+
+    zones = ngx_http_trove_dedup_zone_list(cycle->pool, cycle);
+    if (zones == NULL) {
+        return;
+    }
+
+    z = zones->elts;
+
+    /* nobody waits for a process that exits */
+
+    for (i = 0; i < zones->nelts; i++) {
+        zone = z[i]->data;
+
+        if (zone->file.len) {
+            (void) fdatasync(ngx_trove_table_fd(zone->table));
         }
     }
 }

@@ -15,9 +15,22 @@
 #include "ngx_trove_table.h"
 
 
+/* the least size of a zone, pages of the system */
+#define NGX_HTTP_TROVE_DEDUP_ZONE_PAGES  8
+
+
 /* The handler of the directive "trove_dedup_zone". */
 char *ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/*
+ * Declares a zone of so many bytes; path is empty, or that of its state file.
+ *
+ * NGX_OK
+ * NGX_ERROR  logged
+ */
+ngx_int_t ngx_http_trove_dedup_zone_declare(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size, ngx_str_t *path);
 
 /*
  * The zone of a name, declared or not yet.
@@ -49,8 +62,12 @@ ngx_array_t *ngx_http_trove_dedup_zones(ngx_pool_t *pool);
  */
 ngx_int_t ngx_http_trove_dedup_zone_init_module(ngx_cycle_t *cycle);
 
-/* Has the system begin to write all state files to the disk. */
-void ngx_http_trove_dedup_zone_sync(void);
+/*
+ * For a process that comes and goes: state files are written to the disk once a
+ * second, by one of the workers, and when a worker exits.
+ */
+void ngx_http_trove_dedup_zone_init_process(ngx_cycle_t *cycle);
+void ngx_http_trove_dedup_zone_exit_process(ngx_cycle_t *cycle);
 
 /* What time it is for a table. */
 void ngx_http_trove_dedup_zone_now(ngx_trove_zone_now_t *now);

@@ -161,11 +161,15 @@ ngx_http_trove_state_find(ngx_http_trove_state_t *state)
 
     if (ngx_file_info(state->path, &fi) == NGX_FILE_ERROR) {
 
-        if (ngx_errno == NGX_ENOENT) {
-            return NGX_DECLINED;
+        if (ngx_errno != NGX_ENOENT) {
+            return ngx_http_trove_state_failed(state, "stat()", ngx_errno);
         }
 
-        return ngx_http_trove_state_failed(state, "stat()", ngx_errno);
+        /* a link that leads nowhere is there all the same */
+
+        if (ngx_link_info(state->path, &fi) == NGX_FILE_ERROR) {
+            return NGX_DECLINED;
+        }
     }
 
     if (!ngx_is_file(&fi)) {
@@ -451,6 +455,8 @@ ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
 static ngx_int_t
 ngx_http_trove_state_tmp(ngx_http_trove_state_t *state)
 {
+    ngx_file_info_t  fi;
+
     if (ngx_http_trove_state_sweep(state) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -462,11 +468,21 @@ ngx_http_trove_state_tmp(ngx_http_trove_state_t *state)
         return ngx_http_trove_state_failed(state, "open()", ngx_errno);
     }
 
-    if (ngx_http_trove_state_lock(state, state->tmp_fd, state->tmp) == NGX_OK) {
-        return NGX_OK;
-    }
+    /*
+     * Of several that start at the same moment with the same file, one gets
+     * this lock.  By then another one may have been here and done.
+     */
 
-    /* another nginx starts with the same file at the same moment */
+    if (ngx_http_trove_state_lock(state, state->tmp_fd, state->tmp) == NGX_OK) {
+
+        if (state->fd != NGX_INVALID_FILE
+            || ngx_file_info(state->path, &fi) == NGX_FILE_ERROR)
+        {
+            return NGX_OK;
+        }
+
+        (void) ngx_delete_file(state->tmp);
+    }
 
     (void) ngx_close_file(state->tmp_fd);
     state->tmp_fd = NGX_INVALID_FILE;
@@ -484,9 +500,8 @@ ngx_http_trove_state_tmp(ngx_http_trove_state_t *state)
 static ngx_int_t
 ngx_http_trove_state_sweep(ngx_http_trove_state_t *state)
 {
-    ngx_fd_t         fd;
-    ngx_int_t        rc;
-    ngx_file_info_t  fi, tmp;
+    ngx_fd_t   fd;
+    ngx_int_t  rc;
 
     fd = ngx_open_file(state->tmp, NGX_FILE_RDWR|O_NOFOLLOW, NGX_FILE_OPEN, 0);
 
@@ -497,18 +512,6 @@ ngx_http_trove_state_sweep(ngx_http_trove_state_t *state)
     }
 
     rc = ngx_http_trove_state_lock(state, fd, state->tmp);
-
-    /* killed between link() and unlink(): it is the file that we have locked */
-
-    if (rc == NGX_BUSY
-        && state->fd != NGX_INVALID_FILE
-        && ngx_fd_info(state->fd, &fi) != NGX_FILE_ERROR
-        && ngx_fd_info(fd, &tmp) != NGX_FILE_ERROR
-        && ngx_file_uniq(&fi) == ngx_file_uniq(&tmp)
-        && fi.st_dev == tmp.st_dev)
-    {
-        rc = NGX_OK;
-    }
 
     if (rc == NGX_OK) {
         (void) ngx_delete_file(state->tmp);
@@ -535,23 +538,10 @@ ngx_http_trove_state_publish(ngx_http_trove_state_t *state)
         return ngx_http_trove_state_failed(state, "fsync()", ngx_errno);
     }
 
-    if (state->fd != NGX_INVALID_FILE) {
+    /* what it replaces is nothing, or a file that we have locked */
 
-        /* ours to replace: we have it locked */
-
-        if (ngx_rename_file(state->tmp, state->path) == NGX_FILE_ERROR) {
-            return ngx_http_trove_state_failed(state, "rename()", ngx_errno);
-        }
-
-    } else {
-
-        /* unlike rename() it overwrites nothing that another nginx has made */
-
-        if (link((char *) state->tmp, (char *) state->path) == -1) {
-            return ngx_http_trove_state_failed(state, "link()", ngx_errno);
-        }
-
-        (void) ngx_delete_file(state->tmp);
+    if (ngx_rename_file(state->tmp, state->path) == NGX_FILE_ERROR) {
+        return ngx_http_trove_state_failed(state, "rename()", ngx_errno);
     }
 
     /* the name is to be on the disk as well; that it is not is no reason */

@@ -18,7 +18,7 @@
  * A table of keys in a file that has a name: it is in the page cache at once,
  * whatever becomes of the processes.
  *
- *   absent                   made as PATH.tmp, in full, then linked to its name
+ *   absent                   made as PATH.tmp, in full, then renamed
  *   a table of this size     locks made anew, claims cleared
  *   a table of another size  copied to PATH.tmp, which replaces it
  *   a chain of tables        likewise, as one: see ngx_trove_table.h
