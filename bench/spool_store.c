@@ -47,6 +47,7 @@ typedef struct {
 
 typedef struct {
     double                   events;             /* a second */
+    double                   cpu;                /* of the process, an event */
     double                   p50;                /* of a batch, milliseconds */
     double                   p99;
     double                   max;
@@ -55,9 +56,11 @@ typedef struct {
 
 static void bench_die(const char *what);
 static double bench_time(void);
+static double bench_cpu(void);
 static uint64_t bench_random(void);
 static int bench_compare(const void *one, const void *two);
 static double bench_quantile(double *samples, ngx_uint_t n, double q);
+static void bench_disk(const char *directory);
 static void bench_remove(void);
 static ngx_trove_spool_t *bench_open(void);
 static void *bench_maintain(void *data);
@@ -113,6 +116,17 @@ bench_time(void)
     struct timespec  ts;
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+
+static double
+bench_cpu(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
 
     return ts.tv_sec + ts.tv_nsec / 1e9;
 }
@@ -177,6 +191,59 @@ bench_memory(void)
     }
 
     return pages * sysconf(_SC_PAGESIZE) / 1024;
+}
+
+
+/* what a commit takes at least */
+
+static void
+bench_disk(const char *directory)
+{
+    int         fd;
+    char        name[4200];
+    double      start, begin;
+    u_char      block[16384];
+    ngx_uint_t  n;
+
+    snprintf(name, sizeof(name), "%s/spool_store.tmp", directory);
+    memset(block, 'x', sizeof(block));
+
+    fd = open(name, O_RDWR|O_CREAT|O_TRUNC, 0600);
+
+    if (fd == -1) {
+        perror(name);
+        exit(1);
+    }
+
+    for (n = 0; n < 256; n++) {
+        if (pwrite(fd, block, sizeof(block), n * sizeof(block)) == -1) {
+            bench_die("pwrite");
+        }
+    }
+
+    (void) fsync(fd);
+
+    start = bench_time();
+    n = 0;
+
+    while (bench_time() - start < 1) {
+        begin = bench_time();
+
+        if (pwrite(fd, block, sizeof(block), n % 256 * sizeof(block)) == -1
+            || fdatasync(fd) == -1)
+        {
+            bench_die("fdatasync");
+        }
+
+        bench_samples[n++] = (bench_time() - begin) * 1e3;
+    }
+
+    printf("fdatasync() after 16 kB: %.2f ms, p99 %.2f ms\n\n",
+           bench_quantile(bench_samples, n, 0.5),
+           bench_quantile(bench_samples, n, 0.99));
+
+    (void) close(fd);
+    (void) unlink(name);
 }
 
 
@@ -295,7 +362,7 @@ bench_event(bench_event_t *event, ngx_uint_t targets, ngx_uint_t first,
     accept->fd = NGX_INVALID_FILE;
     accept->targets = event->starts;
     accept->ntargets = targets;
-    accept->lease = 60000;
+    accept->lease = 3600000;
 
     memset(event->starts, 0, sizeof(event->starts));
 
@@ -326,7 +393,7 @@ static bench_figure_t
 bench_run(ngx_trove_spool_t *spool, ngx_uint_t batch, ngx_uint_t targets,
     ngx_uint_t deliver, double seconds)
 {
-    double                  start, begin, end;
+    double                  start, begin, end, cpu;
     ngx_uint_t              i, j, n, noutcomes;
     bench_figure_t          figure;
     ngx_trove_spool_op_t   *ops, *outcome;
@@ -336,6 +403,7 @@ bench_run(ngx_trove_spool_t *spool, ngx_uint_t batch, ngx_uint_t targets,
 
     n = 0;
     noutcomes = 0;
+    cpu = bench_cpu();
     start = bench_time();
     end = start;
 
@@ -382,6 +450,7 @@ bench_run(ngx_trove_spool_t *spool, ngx_uint_t batch, ngx_uint_t targets,
     }
 
     figure.events = n * batch / (end - start);
+    figure.cpu = (bench_cpu() - cpu) * 1e6 / (n * batch);
     figure.p50 = bench_quantile(bench_samples, n, 0.5);
     figure.p99 = bench_quantile(bench_samples, n, 0.99);
     figure.max = bench_quantile(bench_samples, n, 1);
@@ -393,8 +462,9 @@ bench_run(ngx_trove_spool_t *spool, ngx_uint_t batch, ngx_uint_t targets,
 static void
 bench_report(const char *what, ngx_uint_t batch, bench_figure_t *figure)
 {
-    printf("%-44s %5u %9.0f %8.2f %8.2f %8.2f\n", what, (unsigned) batch,
-           figure->events, figure->p50, figure->p99, figure->max);
+    printf("%-44s %5u %9.0f %7.1f %8.2f %8.2f %8.2f\n", what,
+           (unsigned) batch, figure->events, figure->cpu, figure->p50,
+           figure->p99, figure->max);
     fflush(stdout);
 }
 
@@ -522,7 +592,7 @@ bench_lease(ngx_trove_spool_t *spool, ngx_uint_t target, ngx_uint_t max,
     op.u.lease.nwants = 1;
     op.u.lease.max = max;
     op.u.lease.max_bytes = 16 * 1024 * 1024;
-    op.u.lease.lease = 60000;
+    op.u.lease.lease = 3600000;
     op.u.lease.leased = leased;
 
     bench_write(spool, &op);
@@ -560,6 +630,7 @@ bench_lease_figure(ngx_trove_spool_t *spool, const char *what,
     }
 
     figure.events = 0;
+    figure.cpu = 0;
     figure.p50 = bench_quantile(bench_samples, n, 0.5);
     figure.p99 = bench_quantile(bench_samples, n, 0.99);
     figure.max = bench_quantile(bench_samples, n, 1);
@@ -712,9 +783,10 @@ main(int argc, char **argv)
         bench_die("malloc");
     }
 
-    printf("%-44s %5s %9s %8s %8s %8s\n%-44s %5s %9s %8s %8s %8s\n", "",
-           "batch", "a second", "p50", "p99", "max", "", "", "", "ms", "ms",
-           "ms");
+    bench_disk(argc > 1 ? argv[1] : ".");
+
+    printf("%-44s %5s %9s %7s %8s %8s %8s\n", "", "batch", "events/s",
+           "CPU us", "p50 ms", "p99", "max");
 
     for (p = 0; p < sizeof(parts) / sizeof(parts[0]); p++) {
 

@@ -134,18 +134,19 @@ ngx_trove_spool_do(ngx_trove_spool_t *spool, ngx_trove_spool_action_e action,
         }
 
         row->state = NGX_TROVE_SPOOL_RETRY;
+        row->due = now;
         row->opened = now;
         break;
 
     case NGX_TROVE_SPOOL_CANCEL:
         row->state = NGX_TROVE_SPOOL_CANCELLED;
+        row->ended = now;
         break;
 
     default:
         return NGX_OK;
     }
 
-    row->due = now;
     row->owner = 0;
 
     return ngx_trove_spool_row_set(db, row, from);

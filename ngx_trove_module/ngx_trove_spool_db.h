@@ -262,7 +262,8 @@ typedef struct {
     int64_t                      id;
     int64_t                      target;
     ngx_trove_spool_state_e      state;
-    int64_t                      due;
+    int64_t                      due;            /* pending */
+    int64_t                      ended;          /* final */
     int64_t                      opened;
     int64_t                      attempts;
     int64_t                      owner;          /* 0: NULL */

@@ -245,7 +245,8 @@ ngx_trove_spool_list_add(ngx_trove_spool_list_t *list,
     delivery->id = row->id;
     delivery->state = row->state;
     delivery->attempts = row->attempts;
-    delivery->due = row->due + list->ahead;
+    delivery->due = list->ahead + (ngx_trove_spool_pending(row->state)
+                                   ? row->due : row->ended);
     delivery->opened = row->opened + list->ahead;
     delivery->paused = walk->known->paused ? 1 : 0;
     delivery->event = list->event;

@@ -387,18 +387,18 @@ ngx_trove_spool_prune_event(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
             return NGX_DECLINED;
         }
 
-        if (row->due > now) {
+        if (row->ended > now) {
 
             /* the clock was set back: it is final since now at the latest */
 
-            row->due = now;
+            row->ended = now;
 
             if (ngx_trove_spool_row_set(db, row, row->state) != NGX_OK) {
                 return NGX_ERROR;
             }
         }
 
-        if (row->due > now - spool->retention) {
+        if (row->ended > now - spool->retention) {
             young = 1;
         }
     }

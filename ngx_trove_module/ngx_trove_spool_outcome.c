@@ -97,7 +97,7 @@ ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
     if (op->result == NGX_TROVE_SPOOL_DONE) {
 
         row->owner = 0;
-        row->due = now;
+        row->ended = now;
 
         switch (outcome->verdict) {
 
@@ -112,7 +112,7 @@ ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
 
         default:
             row->state = NGX_TROVE_SPOOL_RETRY;
-            row->due += outcome->delay;
+            row->due = now + outcome->delay;
         }
 
     } else if (outcome->verdict == NGX_TROVE_SPOOL_TO_DELIVERED
@@ -124,7 +124,7 @@ ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
 
         if (started >= row->opened) {
             row->owner = 0;
-            row->due = now;
+            row->ended = now;
             row->state = NGX_TROVE_SPOOL_DELIVERED;
             delivered = 1;
         }

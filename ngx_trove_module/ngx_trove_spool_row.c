@@ -359,12 +359,13 @@ ngx_trove_spool_row_read(sqlite3_stmt *stmt, ngx_trove_spool_row_t *row)
     row->target = sqlite3_column_int64(stmt, 1);
     row->state = sqlite3_column_int(stmt, 2);
     row->due = sqlite3_column_int64(stmt, 3);
-    row->opened = sqlite3_column_int64(stmt, 4);
-    row->attempts = sqlite3_column_int64(stmt, 5);
-    row->owner = sqlite3_column_int64(stmt, 6);
-    row->started = sqlite3_column_int64(stmt, 7);
-    row->took = sqlite3_column_int64(stmt, 8);
-    row->status = sqlite3_column_int64(stmt, 9);
+    row->ended = sqlite3_column_int64(stmt, 4);
+    row->opened = sqlite3_column_int64(stmt, 5);
+    row->attempts = sqlite3_column_int64(stmt, 6);
+    row->owner = sqlite3_column_int64(stmt, 7);
+    row->started = sqlite3_column_int64(stmt, 8);
+    row->took = sqlite3_column_int64(stmt, 9);
+    row->status = sqlite3_column_int64(stmt, 10);
 }
 
 
@@ -506,23 +507,34 @@ ngx_trove_spool_row_bind(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n,
     }
 
     (void) sqlite3_bind_int64(stmt, 3, row->state);
-    (void) sqlite3_bind_int64(stmt, 4, row->due);
-    (void) sqlite3_bind_int64(stmt, 5, row->opened);
-    (void) sqlite3_bind_int64(stmt, 6, row->attempts);
 
-    ngx_trove_spool_bind_int(stmt, 7, row->owner);
-    ngx_trove_spool_bind_int(stmt, 8, row->started);
+    /* what is not due is not in the index of what is pending */
+
+    if (ngx_trove_spool_pending(row->state)) {
+        (void) sqlite3_bind_int64(stmt, 4, row->due);
+        (void) sqlite3_bind_null(stmt, 5);
+
+    } else {
+        (void) sqlite3_bind_null(stmt, 4);
+        (void) sqlite3_bind_int64(stmt, 5, row->ended);
+    }
+
+    (void) sqlite3_bind_int64(stmt, 6, row->opened);
+    (void) sqlite3_bind_int64(stmt, 7, row->attempts);
+
+    ngx_trove_spool_bind_int(stmt, 8, row->owner);
+    ngx_trove_spool_bind_int(stmt, 9, row->started);
 
     /* 0 is a duration like any other, but there is none without an attempt */
 
     if (row->attempts != 0) {
-        (void) sqlite3_bind_int64(stmt, 9, row->took);
+        (void) sqlite3_bind_int64(stmt, 10, row->took);
 
     } else {
-        (void) sqlite3_bind_null(stmt, 9);
+        (void) sqlite3_bind_null(stmt, 10);
     }
 
-    ngx_trove_spool_bind_int(stmt, 10, row->status);
+    ngx_trove_spool_bind_int(stmt, 11, row->status);
 
     return stmt;
 }

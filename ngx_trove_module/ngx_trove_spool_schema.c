@@ -80,7 +80,8 @@ static const char  *ngx_trove_spool_migrations[NGX_TROVE_SPOOL_VERSION] = {
         "id INTEGER PRIMARY KEY, "
         "target INTEGER NOT NULL, "
         "state INTEGER NOT NULL, "
-        "due INTEGER NOT NULL, "
+        "due INTEGER, "
+        "ended INTEGER, "
         "opened INTEGER NOT NULL, "
         "attempts INTEGER NOT NULL, "
         "owner INTEGER, "
@@ -89,7 +90,7 @@ static const char  *ngx_trove_spool_migrations[NGX_TROVE_SPOOL_VERSION] = {
         "status INTEGER);"
 
     "CREATE INDEX delivery_pending ON delivery (target, state, due) "
-        "WHERE state < 3;"
+        "WHERE due IS NOT NULL;"
 
     "CREATE INDEX delivery_failed ON delivery (state) WHERE state = 4;"
 
@@ -119,6 +120,8 @@ static const char  *ngx_trove_spool_migrations[NGX_TROVE_SPOOL_VERSION] = {
             "WHEN 2 THEN 'leased' WHEN 3 THEN 'delivered' "
             "WHEN 4 THEN 'failed' ELSE 'cancelled' END AS state, "
         "strftime('%Y-%m-%dT%H:%M:%fZ', due / 1000.0, 'unixepoch') AS due, "
+        "strftime('%Y-%m-%dT%H:%M:%fZ', ended / 1000.0, 'unixepoch') "
+            "AS ended, "
         "attempts, "
         "CASE WHEN attempts > 0 THEN strftime('%Y-%m-%dT%H:%M:%fZ', "
             "delivery.started / 1000.0, 'unixepoch') END AS last_started, "

@@ -11,19 +11,20 @@
 
 
 #define NGX_TROVE_SPOOL_ROW                                                   \
-    " id, target, state, due, opened, attempts, owner, started, took, status "
+    " id, target, state, due, ended, opened, attempts, owner, started, "       \
+    "took, status "
 
 #define NGX_TROVE_SPOOL_HEAD                                                  \
     " number, received, id, type, namespace, workspace, created_at, route, "  \
     "host, uri, content_type "
 
 /*
- * An index of some rows is used only where the condition of the index stands in
- * the statement, word for word.  INDEXED BY makes it an error if it is not.
+ * What is final is not due, and not in this index.  INDEXED BY makes it an
+ * error if it cannot be used.
  */
 
 #define NGX_TROVE_SPOOL_BY_PENDING                                            \
-    " FROM delivery INDEXED BY delivery_pending WHERE state < 3 "
+    " FROM delivery INDEXED BY delivery_pending WHERE "
 
 
 const char  *ngx_trove_spool_sqls[] = {
@@ -111,12 +112,12 @@ const char  *ngx_trove_spool_sqls[] = {
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_ADD] =
         "INSERT INTO delivery (" NGX_TROVE_SPOOL_ROW ") "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_SET] =
-        "UPDATE delivery SET state = ?3, due = ?4, opened = ?5, "
-            "attempts = ?6, owner = ?7, started = ?8, took = ?9, "
-            "status = ?10 "
+        "UPDATE delivery SET state = ?3, due = ?4, ended = ?5, opened = ?6, "
+            "attempts = ?7, owner = ?8, started = ?9, took = ?10, "
+            "status = ?11 "
         "WHERE id = ?1",
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_RENEW] =
@@ -125,17 +126,17 @@ const char  *ngx_trove_spool_sqls[] = {
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_DUE] =
         "SELECT" NGX_TROVE_SPOOL_ROW NGX_TROVE_SPOOL_BY_PENDING
-            "AND target = ? AND state = ? AND due <= ? "
+            "target = ? AND state = ? AND due <= ? "
         "ORDER BY due LIMIT ?",
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_NEXT] =
         "SELECT due" NGX_TROVE_SPOOL_BY_PENDING
-            "AND target = ? AND state = ? "
+            "target = ? AND state = ? AND due IS NOT NULL "
         "ORDER BY due LIMIT 1",
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_LATE] =
         "SELECT" NGX_TROVE_SPOOL_ROW NGX_TROVE_SPOOL_BY_PENDING
-            "AND target = ? AND state = ? AND due > ? LIMIT ?",
+            "target = ? AND state = ? AND due > ? LIMIT ?",
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_WALK] =
         "SELECT" NGX_TROVE_SPOOL_ROW "FROM delivery "
@@ -144,7 +145,8 @@ const char  *ngx_trove_spool_sqls[] = {
     [NGX_TROVE_SPOOL_SQL_DELIVERY_PENDING] =
         "SELECT" NGX_TROVE_SPOOL_ROW "FROM delivery WHERE id IN "
             "(SELECT id" NGX_TROVE_SPOOL_BY_PENDING
-                "AND id < ? AND id >= ? ORDER BY id DESC LIMIT ?) "
+                "due IS NOT NULL AND id < ? AND id >= ? "
+                "ORDER BY id DESC LIMIT ?) "
         "ORDER BY id DESC",
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_FAILED] =
@@ -154,7 +156,7 @@ const char  *ngx_trove_spool_sqls[] = {
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_OLDEST] =
         "SELECT target, min(id)" NGX_TROVE_SPOOL_BY_PENDING
-        "GROUP BY target",
+            "due IS NOT NULL GROUP BY target",
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_OF] =
         "SELECT" NGX_TROVE_SPOOL_ROW "FROM delivery "
