@@ -64,6 +64,7 @@ ngx_trove_spool_create(ngx_trove_spool_conf_t *conf)
     spool->retention = conf->retention;
     spool->wait = ngx_max(conf->wait, 1);
     spool->fd = -1;
+    spool->keys = NGX_TROVE_SPOOL_KEYS;
 
     spool->path = ngx_trove_spool_name(&conf->path, "");
     spool->path_lock = ngx_trove_spool_name(&conf->path, "-lock");

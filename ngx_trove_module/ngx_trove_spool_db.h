@@ -251,7 +251,8 @@ struct ngx_trove_spool_s {
     int64_t                      clamped;        /* when, monotonic */
     ngx_trove_spool_work_t       work;
 
-    /* for tests: added to the clocks of the machine */
+    /* for tests: a lower number of keys in a half; added to the clocks */
+    ngx_uint_t                   keys;
     int64_t                      skew_wall;
     int64_t                      skew_mono;
 };

@@ -39,8 +39,8 @@
  */
 
 /* keys in a half that make it full: a transaction is to find room, too */
-#define NGX_TROVE_SPOOL_KEYS_FULL                                             \
-    (NGX_TROVE_SPOOL_KEYS - NGX_TROVE_SPOOL_KEYS / 8)
+#define ngx_trove_spool_keys_full(spool)                                      \
+    ((spool)->keys - (spool)->keys / 8)
 
 
 static ngx_int_t ngx_trove_spool_key_catch_up(ngx_trove_spool_t *spool,
@@ -95,7 +95,7 @@ ngx_trove_spool_key_sync(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
 
     /* not within a transaction, whose events may come to nothing */
 
-    if (shared->used[shared->current] >= NGX_TROVE_SPOOL_KEYS_FULL
+    if (shared->used[shared->current] >= ngx_trove_spool_keys_full(spool)
         && shared->sealed == 0)
     {
         ngx_trove_spool_key_seal(shared, db->state.last);
@@ -164,7 +164,7 @@ ngx_trove_spool_key_catch_up(ngx_trove_spool_t *spool,
         event = sqlite3_column_int64(stmt, 0);
         hash = ngx_trove_spool_hash((u_char *) sqlite3_column_blob(stmt, 1));
 
-        if (shared->used[shared->current] >= NGX_TROVE_SPOOL_KEYS) {
+        if (shared->used[shared->current] >= spool->keys) {
 
             if (shared->sealed == 0) {
                 ngx_trove_spool_key_seal(shared, event - 1);
@@ -381,7 +381,7 @@ ngx_trove_spool_key_add(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     shared = spool->shared;
     hash = ngx_trove_spool_hash(key);
 
-    if (shared->used[shared->current] >= NGX_TROVE_SPOOL_KEYS) {
+    if (shared->used[shared->current] >= spool->keys) {
         return ngx_trove_spool_key_write(db, hash, event);
     }
 

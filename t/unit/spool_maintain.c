@@ -1,0 +1,460 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "spool.h"
+
+
+/* Housekeeping: keys in bulk, retention, size. */
+
+
+static void keys(void);
+static void stale_keys(void);
+static void prunes(void);
+static void prunes_by_clock(void);
+static void shrinks(void);
+static void limits(void);
+static void checkpoints(void);
+
+
+static ngx_trove_spool_t             *spool;
+static ngx_trove_spool_maintained_t   maintained;
+
+
+int
+main(void)
+{
+    spool_mkdir();
+
+    keys();
+    stale_keys();
+    prunes();
+    prunes_by_clock();
+    shrinks();
+    limits();
+    checkpoints();
+
+    return tap_done();
+}
+
+
+static void
+restart(ngx_uint_t anew)
+{
+    char  cmd[400];
+
+    ngx_trove_spool_destroy(spool);
+
+    if (anew) {
+        snprintf(cmd, sizeof(cmd), "rm -f '%s'*", spool_path);
+
+        if (system(cmd) != 0) {
+            die("rm");
+        }
+    }
+
+    spool = spool_open();
+}
+
+
+/* all there is to do; the number of events pruned */
+
+static ngx_uint_t
+maintain(void)
+{
+    ngx_uint_t  n;
+
+    n = 0;
+
+    do {
+        if (ngx_trove_spool_maintain(spool, &maintained, &error) != NGX_OK) {
+            die("maintain");
+        }
+
+        n += maintained.events;
+
+    } while (maintained.more);
+
+    return n;
+}
+
+
+/* events from .. to - 1, many in a transaction; how many were new */
+
+static ngx_uint_t
+accept_many(uint64_t from, uint64_t to, const char *names, ngx_uint_t lease)
+{
+    ngx_uint_t             i, n, new;
+    ngx_trove_spool_op_t  *ops;
+
+    static accept_t  a[500];
+
+    new = 0;
+
+    while (from < to) {
+        ops = NULL;
+
+        for (n = 0; n < 500 && from < to; n++) {
+            accept_op(&a[n], from++, names, lease);
+            a[n].op.next = ops;
+            ops = &a[n].op;
+        }
+
+        spool_write(spool, ops);
+
+        for (i = 0; i < n; i++) {
+            new += a[i].op.result == NGX_TROVE_SPOOL_DONE;
+        }
+    }
+
+    return new;
+}
+
+
+/* keys go from the memory to the file, and none is lost on the way */
+
+static void
+keys(void)
+{
+    restart(1);
+    spool->keys = 4096;
+
+    tap_is(accept_many(0, 3000, "", 0), 3000, "some events");
+    maintain();
+    tap_is(sql_int("SELECT count(*) FROM key"), 0,
+           "few keys stay in memory");
+    tap_is(accept_many(0, 3000, "", 0), 0, "where they are found");
+
+    tap_is(accept_many(3000, 4500, "", 0), 1500, "some more");
+    tap_ok(spool->shared->sealed != 0, "fill a half");
+    tap_is(accept_many(0, 4500, "", 0), 0, "where they are found");
+
+    maintain();
+    tap_is(spool->shared->sealed, 0, "which is emptied");
+    tap_ok(sql_int("SELECT count(*) FROM key") >= 3500, "into the file");
+    tap_is(sql_int("SELECT indexed FROM spool"),
+           sql_int("SELECT max(event) FROM key"), "up to this event");
+    tap_is(accept_many(0, 4500, "", 0), 0, "where they are found");
+
+    /* both halves full, and more */
+
+    tap_is(accept_many(4500, 20000, "", 0), 15500, "too many at once");
+    tap_ok(spool->shared->sealed != 0
+           && spool->shared->used[spool->shared->current] >= 4096,
+           "fill both");
+    tap_is(accept_many(0, 20000, "", 0), 0, "and all are found");
+
+    restart(0);
+    spool->keys = 4096;
+    tap_is(accept_many(0, 20000, "", 0), 0, "after a restart as well");
+
+    maintain();
+    tap_is(accept_many(0, 20000, "", 0), 0, "and after housekeeping");
+    tap_is(accept_many(20000, 21000, "", 0), 1000, "while others are new");
+    tap_ok(spool_sound(), "all is sound");
+}
+
+
+static void
+stale_keys(void)
+{
+    int64_t  before;
+
+    restart(1);
+    spool->keys = 2048;
+
+    accept_many(0, 12000, "", 0);
+    maintain();
+    before = sql_int("SELECT count(*) FROM key");
+    tap_ok(before > 9000, "%d keys in the file", (int) before);
+
+    spool->skew_wall += 8 * DAY;
+    spool->skew_mono += 8 * DAY;
+
+    tap_is(maintain(), 12000, "their events are pruned");
+    tap_ok(sql_int("SELECT stale FROM spool") < 10000, "most are swept away");
+    tap_ok(sql_int("SELECT count(*) FROM key") < 4000, "out of the file");
+
+    tap_is(accept_many(0, 12000, "", 0), 12000, "the events may come again");
+    tap_is(accept_many(0, 12000, "", 0), 0, "once");
+    maintain();
+    tap_is(accept_many(0, 12000, "", 0), 0, "whatever is done");
+    tap_ok(spool_sound(), "all is sound");
+}
+
+
+static void
+prunes(void)
+{
+    ngx_uint_t             i;
+    ngx_trove_spool_ref_t  refs[10][2];
+
+    restart(1);
+
+    for (i = 1; i < 10; i++) {
+        spool_accept(spool, i, "a b", 1, refs[i]);
+    }
+
+    /* 1: b is pending; 2: b failed; 3 to 9: delivered */
+
+    for (i = 1; i < 10; i++) {
+        spool_outcome(spool, refs[i][0], NGX_TROVE_SPOOL_TO_RETRY, 500, 0);
+    }
+
+    tap_is(spool_lease(spool, "a", 20, 20), 9, "again");
+
+    for (i = 0; i < 9; i++) {
+        spool_outcome(spool, leased[i].ref, NGX_TROVE_SPOOL_TO_DELIVERED, 200,
+                      0);
+    }
+
+    spool_leased_free(9);
+
+    spool_outcome(spool, refs[2][1], NGX_TROVE_SPOOL_TO_FAILED, 410, 0);
+
+    for (i = 3; i < 10; i++) {
+        spool_outcome(spool, refs[i][1], NGX_TROVE_SPOOL_TO_DELIVERED, 200, 0);
+    }
+
+    tap_is(maintain(), 0, "nothing is pruned at once");
+
+    spool->skew_wall += 7 * DAY - 60000;
+    spool->skew_mono += 7 * DAY - 60000;
+    tap_is(maintain(), 0, "nor before the retention is over");
+
+    /* one is looked at again */
+
+    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY, refs[5][1].id,
+                               &error),
+           NGX_OK, "a replay");
+
+    spool->skew_wall += 120000;
+    spool->skew_mono += 120000;
+    tap_is(maintain(), 7, "then, what is final for so long");
+    tap_is(maintained.deliveries, 14, "with its deliveries");
+    tap_is(sql_int("SELECT count(*) FROM event WHERE number IN (1, 5)"), 2,
+           "but not what is pending, or so again");
+    tap_is(sql_int("SELECT count(*) FROM attempt"), 3,
+           "attempts go, too");
+
+    tap_is(spool_lease(spool, "b", 20, 20), 2, "those two");
+    spool_outcome(spool, leased[0].ref, NGX_TROVE_SPOOL_TO_FAILED, 500, 0);
+    spool_outcome(spool, leased[1].ref, NGX_TROVE_SPOOL_TO_FAILED, 500, 0);
+    spool_leased_free(2);
+
+    tap_is(maintain(), 0, "have their own time");
+    spool->skew_wall += 7 * DAY + 1000;
+    spool->skew_mono += 7 * DAY + 1000;
+    tap_is(maintain(), 2, "which comes");
+    tap_is(sql_int("SELECT count(*) FROM event"), 0, "nothing is left");
+    tap_is(sql_int("SELECT events FROM spool"), 0, "nor counted");
+
+    tap_is(spool_accept(spool, 100, "a", 0, NULL), 10,
+           "numbers are not given out again");
+
+    tap_is(spool_outcome(spool, refs[3][0], NGX_TROVE_SPOOL_TO_DELIVERED, 200,
+                         0),
+           NGX_TROVE_SPOOL_UNKNOWN, "an outcome that comes too late");
+    tap_ok(spool_sound(), "all is sound");
+}
+
+
+static void
+prunes_by_clock(void)
+{
+    ngx_trove_spool_ref_t  ref;
+
+    restart(1);
+
+    /* a clock that was wrong by years, for a while */
+
+    spool->skew_wall = 1000 * DAY;
+    restart(0);
+    ngx_trove_spool_destroy(spool);
+    spool = spool_new(0, 5000);
+    spool->skew_wall = 1000 * DAY;
+
+    if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
+        die("open");
+    }
+
+    spool_accept(spool, 1, "a", 1, &ref);
+    spool_outcome(spool, ref, NGX_TROVE_SPOOL_TO_DELIVERED, 200, 0);
+    restart(0);
+
+    accept_many(10, 20, "", 0);
+
+    tap_is(maintain(), 0, "what is of the future is not old");
+    spool->skew_wall += 8 * DAY;
+    spool->skew_mono += 8 * DAY;
+    tap_is(maintain(), 11, "but does not stay for ever, nor what follows it");
+}
+
+
+static void
+shrinks(void)
+{
+    int64_t      before, after;
+    accept_t     a;
+    ngx_uint_t   i;
+
+    static u_char  body[100000];
+
+    restart(1);
+
+    for (i = 0; i < 300; i++) {
+        accept_op(&a, i, "", 0);
+        a.op.u.accept.event.body.data = body;
+        a.op.u.accept.event.body.len = sizeof(body);
+        spool_write(spool, &a.op);
+    }
+
+    before = sql_int("PRAGMA page_count");
+    tap_ok(before > 7000, "%d pages", (int) before);
+
+    spool->skew_wall += 8 * DAY;
+    tap_is(maintain(), 300, "pruned");
+
+    /* as far as pages are worth it */
+
+    after = sql_int("PRAGMA page_count");
+    tap_ok(after < 2500, "%d pages are left", (int) after);
+    tap_ok(spool_sound(), "all is sound");
+}
+
+
+static void
+limits(void)
+{
+    accept_t                 a, b;
+    ngx_uint_t               i, n;
+    ngx_trove_spool_ref_t    ref;
+    ngx_trove_spool_op_t     op;
+    ngx_trove_spool_stat_t  *stat;
+
+    static u_char  body[10000];
+
+    restart(1);
+    spool->max_size = 2 * 1024 * 1024;
+
+    memset(&ref, 0, sizeof(ref));
+    n = 0;
+
+    for (i = 0; i < 400; i++) {
+        accept_op(&a, i, "a", 1);
+        a.op.u.accept.event.body.data = body;
+        a.op.u.accept.event.body.len = sizeof(body);
+        spool_write(spool, &a.op);
+
+        if (a.op.result != NGX_TROVE_SPOOL_DONE) {
+            break;
+        }
+
+        ref = a.targets[0].ref;
+        n++;
+    }
+
+    tap_is(a.op.result, NGX_TROVE_SPOOL_NO_SPACE, "an end to events");
+    tap_is(error.kind, NGX_TROVE_SPOOL_FULL, "as an error says");
+    tap_is_str((char *) error.text, "the limit of 2097152 bytes is reached",
+               "in words");
+    tap_ok(n > 150 && n < 210, "%d events of 10 kB in 2 MB", (int) n);
+
+    stat = ngx_trove_spool_stat(spool, &error);
+    tap_ok(stat->used >= 2 * 1024 * 1024 && stat->used < 2200000,
+           "as the counters say");
+    ngx_trove_spool_free(stat);
+
+    /* whatever else there is to be written is */
+
+    accept_op(&a, 1000, "a", 1);
+    accept_op(&b, 1001, "a", 1);
+    outcome_op(&op, ref, NGX_TROVE_SPOOL_TO_RETRY, 500, 0);
+    a.op.next = &op;
+    op.next = &b.op;
+    spool_write(spool, &a.op);
+    tap_is(a.op.result, NGX_TROVE_SPOOL_NO_SPACE, "no event");
+    tap_is(op.result, NGX_TROVE_SPOOL_DONE, "but an outcome");
+    tap_is(b.op.result, NGX_TROVE_SPOOL_NO_SPACE, "and no other event");
+    tap_is(spool_state(spool, ref.id), NGX_TROVE_SPOOL_RETRY, "is there");
+
+    spool->skew_wall += 8 * DAY;
+    spool->skew_mono += 8 * DAY;
+    n = spool_lease(spool, "a", 400, 400);
+
+    for (i = 0; i < n; i++) {
+        spool_outcome(spool, leased[i].ref, NGX_TROVE_SPOOL_TO_DELIVERED, 200,
+                      0);
+    }
+
+    spool_leased_free(n);
+
+    spool->skew_wall += 8 * DAY;
+    spool->skew_mono += 8 * DAY;
+    maintain();
+
+    spool_write(spool, accept_op(&a, 1002, "a", 1));
+    tap_is(a.op.result, NGX_TROVE_SPOOL_DONE, "pruning makes room");
+    tap_is(error.kind, 0, "and there is no error");
+    tap_ok(spool_sound(), "all is sound");
+}
+
+
+/* PATH-wal does not grow, though there is always somebody who writes */
+
+static void
+checkpoints(void)
+{
+    char         wal[320];
+    pid_t        pid;
+    ngx_uint_t   i, n;
+    struct stat  st;
+
+    restart(1);
+    fflush(stdout);
+
+    pid = fork();
+
+    if (pid == 0) {
+        spool = spool_open();
+
+        for (i = 0; /* void */ ; i++) {
+            accept_many(1000000 + i * 300, 1000000 + i * 300 + 300, "a b", 0);
+        }
+    }
+
+    n = 0;
+
+    for (i = 0; i < 100000 && n < 3; i++) {
+
+        if (ngx_trove_spool_maintain(spool, &maintained, &error) != NGX_OK) {
+            die("maintain");
+        }
+
+        accept_many(i * 10, i * 10 + 10, "a", 0);
+
+        /* it began anew */
+
+        if (maintained.wal_pages < 100 && spool->writer.wal_pages < 200) {
+            n += (i > 0 && spool->keeper.wal_pages == 0);
+        }
+    }
+
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+
+    snprintf(wal, sizeof(wal), "%s-wal", spool_path);
+
+    tap_is(n, 3, "all of it is written back again and again");
+    tap_is(stat(wal, &st), 0, "it is there");
+    tap_ok(st.st_size < 64 * 1024 * 1024, "and has %d kB",
+           (int) (st.st_size / 1024));
+    tap_ok(spool_sound(), "all is sound");
+
+    ngx_trove_spool_destroy(spool);
+}
