@@ -338,6 +338,18 @@ ngx_trove_spool_open_file(ngx_trove_spool_t *spool, ngx_uint_t make,
         return NGX_ERROR;
     }
 
+    /*
+     * SQLite would open it for reading only, and give that mode to PATH-wal and
+     * PATH-shm, which stay so.
+     */
+
+    if (rc != NGX_DECLINED
+        && faccessat(AT_FDCWD, spool->path, W_OK, AT_EACCESS) == -1)
+    {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_READONLY, ngx_errno,
+                                    "it is not writable");
+    }
+
     if (rc == NGX_DECLINED && !make) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_GONE, 0,
                                     "it has been removed");

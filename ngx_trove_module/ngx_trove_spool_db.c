@@ -129,14 +129,22 @@ ngx_trove_spool_db_fail(ngx_trove_spool_db_t *db, int rc, const char *what)
     ngx_err_t                 err;
     ngx_trove_spool_error_e   kind;
 
-    /* which stays as it was where an error is not one of the system */
+    /*
+     * SQLite keeps the error of the system for some of its own errors only, and
+     * for others errno may be that of something else.
+     */
 
     switch (rc & 0xff) {
 
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_FULL:
-        err = (db->db != NULL) ? sqlite3_system_errno(db->db) : 0;
+        err = ngx_errno;
+
+        if (db->db != NULL && sqlite3_system_errno(db->db) != 0) {
+            err = sqlite3_system_errno(db->db);
+        }
+
         break;
 
     default:
@@ -223,6 +231,8 @@ ngx_trove_spool_step(ngx_trove_spool_db_t *db, sqlite3_stmt *stmt)
 {
     int  rc;
 
+    ngx_set_errno(0);
+
     rc = sqlite3_step(stmt);
 
     if (rc == SQLITE_ROW) {
@@ -234,7 +244,7 @@ ngx_trove_spool_step(ngx_trove_spool_db_t *db, sqlite3_stmt *stmt)
         return NGX_DONE;
     }
 
-    (void) ngx_trove_spool_db_fail(db, rc, sqlite3_stmt_readonly(stmt)
+    (void) ngx_trove_spool_db_fail(db, rc, sqlite3_column_count(stmt)
                                            ? "reading" : "writing");
     (void) sqlite3_reset(stmt);
 
@@ -259,6 +269,8 @@ ngx_int_t
 ngx_trove_spool_exec(ngx_trove_spool_db_t *db, const char *sql)
 {
     int  rc;
+
+    ngx_set_errno(0);
 
     rc = sqlite3_exec(db->db, sql, NULL, NULL, NULL);
 
