@@ -1,0 +1,117 @@
+#!/usr/bin/perl
+
+# Whatever becomes of NGINX: an event that was answered 202 reaches each of its
+# targets in the end.  Everything is killed at random moments under load.
+#
+# TROVE_ROUNDS=50 runs longer.
+
+use lib 't/lib';
+use Trove;
+
+use Time::HiRes qw/ time /;
+
+my $secret = 'trove-whsec-kill';
+my $a = backend();
+my $b = backend();
+my $rounds = $ENV{TROVE_ROUNDS} || 4;
+
+my $nginx = nginx(<<'EOC', workers => 2)->start;
+    trove_spool %%TESTDIR%%/trove.spool;
+    trove_dedup_zone zone=events:1m;
+    trove_verify on;
+    trove_secret trove-whsec-kill;
+    trove_retry base=100ms factor=2 max=1s;
+    trove_sign trove-whsec-onward;
+
+    upstream a { server 127.0.0.1:%%BACKEND%%; keepalive 8; }
+    upstream b { server 127.0.0.1:%%BACKEND_1%%; keepalive 8; }
+
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location = /events {
+            trove_dedup zone=events;
+            trove_fanout_mode spool;
+            trove_fanout /a name=a;
+            trove_fanout /b name=b;
+        }
+
+        location = /a { internal; proxy_pass http://a; }
+        location = /b { internal; proxy_pass http://b; }
+    }
+EOC
+
+my $port = $nginx->port;
+my $file = testdir() . '/accepted';
+
+# sends fresh events until it is told to stop, and notes those that are accepted
+
+sub sender {
+    my ($n) = @_;
+
+    defined(my $pid = fork) or die "fork: $!";
+    return $pid if $pid;
+
+    open my $fh, '>>', "$file.$n" or die "open: $!";
+    $fh->autoflush(1);
+
+    while (!-e "$file.stop") {
+        my $id = new_id();
+        my $r = eval {
+            post_event($port, '/events', event('file.written', id => $id),
+                secret => $secret);
+        };
+
+        print $fh "$id\n" if $r && $r->status == 202;
+        select undef, undef, undef, 0.01 unless $r;
+    }
+
+    POSIX::_exit(0);
+}
+
+my $lost = 0;
+my $accepted = 0;
+
+for my $round (1 .. $rounds) {
+    unlink "$file.stop";
+
+    my @senders = map { sender("$round.$_") } 1, 2;
+
+    select undef, undef, undef, 0.2 + rand 0.5;
+
+    $nginx->kill_all;
+    $nginx->start;
+
+    wait_until { grep { -s "$file.$round.$_" } 1, 2 };
+
+    open my $fh, '>', "$file.stop" or die "open: $!";
+    close $fh;
+    waitpid $_, 0 for @senders;
+
+    my @ids = map { slurp("$file.$round.$_") =~ /^(\S+)$/mg } 1, 2;
+    $accepted += @ids;
+
+    for ([ a => $a ], [ b => $b ]) {
+        my ($name, $backend) = @$_;
+        my @missing = @ids;
+
+        wait_until {
+            my %got = map { ($backend->header($_, 'X-Trove-Event-Id') => 1) }
+                $backend->requests;
+            @missing = grep { !$got{$_} } @missing;
+            !@missing;
+        } 60;
+
+        $lost += @missing;
+        diag "round $round, $name: @missing" if @missing;
+        $backend->forget;
+    }
+}
+
+ok($accepted > $rounds, "$accepted events were accepted");
+is($lost, 0, 'each reached each target');
+
+done_testing();
