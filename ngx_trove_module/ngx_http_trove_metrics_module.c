@@ -11,6 +11,7 @@
 #include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_shm.h"
 #include "ngx_http_trove_verify.h"
@@ -26,6 +27,7 @@ typedef struct {
     ngx_array_t               locs;      /* ngx_http_trove_metrics_loc_t */
     ngx_array_t               all;       /* ngx_http_trove_metrics_merged_t */
     ngx_uint_t                ntargets;
+    ngx_trove_metrics_set_t  *spool;     /* NULL: no room, or no spool */
     ngx_shm_zone_t           *shm_zone;  /* NULL: nothing to count */
 } ngx_http_trove_metrics_main_conf_t;
 
@@ -363,7 +365,7 @@ ngx_http_trove_metrics_init(ngx_conf_t *cf)
 
     /* with room to grow: a zone of the same size is shared over a reload */
 
-    need = 2 * (mmcf->locs.nelts + mmcf->ntargets);
+    need = 2 * (mmcf->locs.nelts + mmcf->ntargets + 1);
 
     for (n = 32; n < need; n *= 2) { /* void */ }
 
@@ -579,7 +581,40 @@ ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone)
 
     ngx_free(seen);
 
+    /* no location has a name like that */
+
+    ngx_str_set(&name, "\0spool");
+
+    zone->mmcf->spool = ngx_trove_metrics_set(zone->table, &name);
+
     return NGX_OK;
+}
+
+
+void
+ngx_http_trove_metrics_spool_add(ngx_uint_t counter, uint64_t n)
+{
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_trove_metrics_module);
+
+    if (mmcf && mmcf->spool) {
+        ngx_trove_metrics_add(mmcf->spool, ngx_worker, counter, n);
+    }
+}
+
+
+uint64_t
+ngx_http_trove_metrics_spool_sum(ngx_uint_t counter)
+{
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_trove_metrics_module);
+
+    return (mmcf && mmcf->spool) ? ngx_trove_metrics_sum(mmcf->spool, counter)
+                                 : 0;
 }
 
 

@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_metrics_text.h"
 #include "ngx_http_trove_module.h"
 
@@ -192,6 +193,8 @@ ngx_http_trove_metrics_text(ngx_pool_t *pool,
 
     ngx_http_trove_metrics_targets(&text);
 
+    ngx_http_trove_metrics_spool(&text);
+
     ngx_http_trove_metrics_zones(&text, stats);
 
     b->last = text.p;
@@ -208,7 +211,8 @@ ngx_http_trove_metrics_text_size(ngx_http_trove_metrics_text_t *text)
     ngx_shm_zone_t  **zone;
 
     size = NGX_HTTP_TROVE_METRICS_HEADS
-           + ngx_http_trove_metrics_targets_size(text);
+           + ngx_http_trove_metrics_targets_size(text)
+           + ngx_http_trove_metrics_spool_size();
 
     /* escaping at most doubles a value */
 

@@ -11,6 +11,7 @@
 #include "ngx_http_trove_answer.h"
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_writer.h"
 
@@ -353,6 +354,7 @@ ngx_http_trove_spool_answer(ngx_http_trove_accept_t *accept)
     switch (accept->write.op.result) {
 
     case NGX_TROVE_SPOOL_DONE:
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_ACCEPTED, 1);
         status = NGX_HTTP_ACCEPTED;
         before = "\"status\":\"accepted\",\"id\":";
         (void) ngx_sprintf(after, ",\"deliveries\":%ui%Z",
@@ -360,19 +362,23 @@ ngx_http_trove_spool_answer(ngx_http_trove_accept_t *accept)
         break;
 
     case NGX_TROVE_SPOOL_DUPLICATE:
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_DUPLICATE, 1);
         status = NGX_HTTP_OK;
         before = "\"status\":\"duplicate\",\"id\":";
         break;
 
     case NGX_TROVE_SPOOL_TOO_LARGE:
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
         return ngx_http_trove_answer_content(r,
                               NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, &large, 0);
 
     case NGX_TROVE_SPOOL_NO_SPACE:
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
         return ngx_http_trove_answer_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                           &full, NGX_HTTP_TROVE_SPOOL_RETRY);
 
     default:
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
         return ngx_http_trove_answer_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                           &down, NGX_HTTP_TROVE_SPOOL_RETRY);
     }

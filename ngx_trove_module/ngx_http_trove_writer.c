@@ -9,6 +9,7 @@
 #include <ngx_event.h>
 #include <ngx_thread_pool.h>
 
+#include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_writer.h"
 
 
@@ -305,9 +306,14 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
     }
 
     if (task->rc == NGX_OK && task->ops) {
-        w->state.batches++;
-        w->state.ops += task->cost.ops;
-        w->state.commit += task->cost.commit;
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_COMMITS, 1);
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_OPS,
+                                         task->cost.ops);
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_COMMIT_US,
+                                         task->cost.commit);
+
+    } else if (task->rc != NGX_OK) {
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_ERRORS, 1);
     }
 
     op = task->ops;

@@ -36,9 +36,6 @@ struct ngx_http_trove_write_s {
 typedef struct {
     ngx_trove_spool_stat_t     *stat;        /* NULL: nothing yet */
     ngx_trove_spool_error_e     error;       /* of the last write; 0: none */
-    uint64_t                    batches;
-    uint64_t                    ops;
-    uint64_t                    commit;      /* microseconds */
 } ngx_http_trove_writer_state_t;
 
 

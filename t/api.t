@@ -41,6 +41,10 @@ my $nginx = nginx(<<'EOC')->start;
     server {
         listen 127.0.0.1:%%PORT_1%%;
 
+        location = /metrics {
+            trove_metrics;
+        }
+
         location /trove/ {
             trove_api a-token-of-some-length;
         }
@@ -223,5 +227,20 @@ is($r->json->{ok}, JSON::PP::false(), 'one that fails');
 is_deeply([ map { "$_->{name} $_->{status}" } @{ $r->json->{targets} } ],
     [ 'b 503' ], 'of one target');
 is(api(POST => 'test?target=none')->status, 404, 'of none');
+
+
+# metrics
+
+ok(wait_until {
+    my $text = get($nginx->port(1), '/metrics')->body;
+
+    $text =~ /^trove_spool_accepted_total 6$/m
+        && $text =~ /^trove_spool_duplicates_total 0$/m
+        && $text =~ /^trove_spool_deliveries\{location=".* = \/events",target="b",state="cancelled"\} 1$/m
+}, 'metrics');
+
+open my $promtool, '|-', 'promtool check metrics >&2' or die "promtool: $!";
+print $promtool get($nginx->port(1), '/metrics')->body;
+ok(close $promtool, 'as promtool likes them');
 
 done_testing();
