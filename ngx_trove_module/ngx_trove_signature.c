@@ -16,7 +16,6 @@ static ngx_int_t ngx_trove_signature_timestamp(ngx_trove_signature_t *sg,
     u_char *p, u_char *last);
 static ngx_int_t ngx_trove_signature_mac(ngx_trove_signature_t *sg,
     u_char *p, u_char *last);
-static ngx_int_t ngx_trove_signature_hex(u_char ch);
 
 
 ngx_int_t
@@ -49,9 +48,8 @@ ngx_trove_signature_parse(ngx_trove_signature_t *sg, ngx_str_t *value)
     for ( ;; ) {
         start = p;
 
-        while (p < last && *p != ',') {
-            p++;
-        }
+        p = memchr(p, ',', last - p);
+        p = p ? p : last;
 
         end = p;
 
@@ -133,8 +131,8 @@ ngx_trove_signature_timestamp(ngx_trove_signature_t *sg, u_char *p,
 static ngx_int_t
 ngx_trove_signature_mac(ngx_trove_signature_t *sg, u_char *p, u_char *last)
 {
-    u_char      *mac;
-    ngx_int_t    hi, lo;
+    u_char       ch, figure, letter, bad, *mac;
+    u_char       hex[2 * NGX_TROVE_SIGNATURE_MAC_LEN];
     ngx_uint_t   i;
 
     if (sg->nmacs == NGX_TROVE_SIGNATURE_MACS_MAX
@@ -143,33 +141,34 @@ ngx_trove_signature_mac(ngx_trove_signature_t *sg, u_char *p, u_char *last)
         return NGX_ERROR;
     }
 
+    /*
+     * Figures and letters come at random, so that no branch could be predicted.
+     * Without any, compilers do many digits at a time.
+     */
+
+    bad = 0;
+
+    for (i = 0; i < sizeof(hex); i++) {
+        ch = p[i];
+
+        figure = (u_char) (ch - '0') < 10;
+        letter = (u_char) ((ch | 0x20) - 'a') < 6;
+
+        hex[i] = (u_char) ((ch & 0xf) + 9 * letter);
+        bad |= (u_char) !(figure | letter);
+    }
+
+    if (bad) {
+        return NGX_ERROR;
+    }
+
     mac = sg->macs[sg->nmacs++];
 
     for (i = 0; i < NGX_TROVE_SIGNATURE_MAC_LEN; i++) {
-        hi = ngx_trove_signature_hex(*p++);
-        lo = ngx_trove_signature_hex(*p++);
-
-        if (hi < 0 || lo < 0) {
-            return NGX_ERROR;
-        }
-
-        mac[i] = (u_char) (hi << 4 | lo);
+        mac[i] = (u_char) (hex[2 * i] << 4 | hex[2 * i + 1]);
     }
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_trove_signature_hex(u_char ch)
-{
-    if (ch >= '0' && ch <= '9') {
-        return ch - '0';
-    }
-
-    ch |= 0x20;
-
-    return (ch >= 'a' && ch <= 'f') ? ch - 'a' + 10 : -1;
 }
 
 
