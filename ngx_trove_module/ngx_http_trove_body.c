@@ -16,6 +16,10 @@
 #define NGX_HTTP_TROVE_BODY_PIECE  65536
 
 
+static ngx_int_t ngx_http_trove_body_join(ngx_http_request_t *r,
+    ngx_http_trove_ctx_t *ctx);
+static void ngx_http_trove_body_joined(ngx_http_request_t *r,
+    ngx_http_trove_ctx_t *ctx);
 static void ngx_http_trove_body_post_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_body_walk_file(ngx_http_request_t *r,
     ngx_buf_t *b, ngx_http_trove_body_pt handler, void *data);
@@ -46,9 +50,15 @@ ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ngx_http_trove_body_join(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     ctx->body = NGX_HTTP_TROVE_BODY_READING;
 
     rc = ngx_http_read_client_request_body(r, ngx_http_trove_body_post_handler);
+
+    ngx_http_trove_body_joined(r, ctx);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -62,12 +72,74 @@ ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 }
 
 
+/*
+ * The beginning of a body comes with the header and stays in its buffer, if it
+ * is not followed by room for the rest: that goes to another one.  Most of an
+ * event is one string, and yajl copies a string that is cut in two.  So here
+ * the reader finds what has come in a buffer with room for all of the body,
+ * and takes it for the header's, until it has set itself up.
+ */
+
+static ngx_int_t
+ngx_http_trove_body_join(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
+{
+    off_t                      length;
+    size_t                     preread;
+    ngx_buf_t                 *b, *body;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    b = r->header_in;
+    length = r->headers_in.content_length_n;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (r->http_version > NGX_HTTP_VERSION_11
+        || r->request_body || r->discard_body || r->request_body_no_buffering
+        || r->headers_in.chunked
+        || length > (off_t) clcf->client_body_buffer_size)
+    {
+        return NGX_OK;
+    }
+
+    preread = b->last - b->pos;
+
+    if (preread == 0 || length - (off_t) preread <= b->end - b->last) {
+        return NGX_OK;
+    }
+
+    body = ngx_create_temp_buf(r->pool, (size_t) length);
+    if (body == NULL) {
+        return NGX_ERROR;
+    }
+
+    body->last = ngx_cpymem(body->last, b->pos, preread);
+    b->pos = b->last;
+
+    ctx->header_in = b;
+    r->header_in = body;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_body_joined(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
+{
+    if (ctx->header_in) {
+        r->header_in = ctx->header_in;
+        ctx->header_in = NULL;
+    }
+}
+
+
 static void
 ngx_http_trove_body_post_handler(ngx_http_request_t *r)
 {
     ngx_http_trove_ctx_t  *ctx;
 
     ctx = ngx_http_trove_ctx_find(r);
+
+    ngx_http_trove_body_joined(r, ctx);
 
     ctx->body = NGX_HTTP_TROVE_BODY_READ;
 
@@ -86,6 +158,7 @@ ngx_int_t
 ngx_http_trove_body_walk(ngx_http_request_t *r, ngx_http_trove_body_pt handler,
     void *data)
 {
+    u_char       *last;
     ngx_int_t     rc;
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
@@ -98,7 +171,18 @@ ngx_http_trove_body_walk(ngx_http_request_t *r, ngx_http_trove_body_pt handler,
         b = cl->buf;
 
         if (ngx_buf_in_memory(b)) {
-            rc = handler(data, b->pos, b->last - b->pos);
+            last = b->last;
+
+            /* what was received at once has a buffer each, side by side */
+
+            while (cl->next && ngx_buf_in_memory(cl->next->buf)
+                   && cl->next->buf->pos == last)
+            {
+                cl = cl->next;
+                last = cl->buf->last;
+            }
+
+            rc = handler(data, b->pos, last - b->pos);
 
         } else if (b->in_file) {
             rc = ngx_http_trove_body_walk_file(r, b, handler, data);

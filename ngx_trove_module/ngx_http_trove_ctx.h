@@ -59,6 +59,8 @@ typedef struct {
         NGX_HTTP_TROVE_BODY_READ
     } body;
 
+    ngx_buf_t                 *header_in;     /* while it is not the request's */
+
     /*
      * The event, by ngx_http_trove_body_parse(): parsed is its result, or
      * NGX_AGAIN until then.  Variables see the event only once it is published:

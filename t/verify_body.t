@@ -47,6 +47,13 @@ my $nginx = nginx(<<EOF)->start;
             client_body_buffer_size 256k;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
+
+        location = /large_file {
+            trove_verify on;
+            client_body_buffer_size 256k;
+            client_body_in_file_only clean;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
     }
 EOF
 
@@ -161,6 +168,56 @@ for my $uri (qw{ /unbuffered /single /file /large }) {
         passes("$uri $size bytes, chunked", $body, whole($uri, 700));
         passes("$uri $size bytes, in pieces", $body, pieces($uri, 0, 3));
     }
+}
+
+
+# a part comes with the header, whose buffer has no room for the rest
+
+for my $uri (qw{ /large /large_file }) {
+
+    for my $preread (1, 50, 500) {
+        passes("$uri, $preread preread", sized(5000),
+            pieces($uri, 0, 3, $preread));
+        passes("$uri, $preread preread, chunked", sized(5000),
+            pieces($uri, 700, 3, $preread));
+    }
+}
+
+# and the next request follows at once
+
+for my $size (300, 600, 2000, 70_000) {
+    my @bodies = map { sized($size + $_) } 0 .. 3;
+
+    $backend->forget;
+
+    my $conn = conn($port);
+    my @status;
+
+    $conn->send(join '', map {
+        build('POST', '/large', body => $_,
+            headers => [ 'X-Trove-Signature' => sign($secret, $_) ])
+    } @bodies);
+
+    push @status, eval { $conn->response->status } for @bodies;
+    $conn->close;
+
+    is("@status", '200 200 200 200', "4 requests of $size bytes in one go");
+    is_deeply([ map { $_->{body} } $backend->requests ], \@bodies,
+        'byte for byte');
+}
+
+# the client goes away in the middle
+
+{
+    my $body = sized(5000);
+    my $conn = conn($port);
+
+    $conn->send(substr build('POST', '/large', body => $body,
+        headers => [ 'X-Trove-Signature' => sign($secret, $body) ]), 0, -100);
+    $conn->wait_read;
+    $conn->close;
+
+    passes('after one that went away', sized(5000), whole('/large'));
 }
 
 
