@@ -17,7 +17,12 @@ LIBS   = -lcrypto -lyajl -lpthread
 
 .SECONDARY:
 
-all: $(addprefix $(BENCH)/,backend floor load zone)
+all: $(addprefix $(BENCH)/,floor load zone)
+
+LOAD = load load_backend load_client load_request
+
+$(BENCH)/load: $(LOAD:%=$(BENCH)/tool/%.o)
+	$(CC) -o $@ $^ $(LIBS)
 
 $(BENCH)/zone: $(BENCH)/tool/zone.o $(ROOMS:%=$(BENCH)/room/%.o)
 	$(CC) -o $@ $^ $(LIBS)

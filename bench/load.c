@@ -6,70 +6,44 @@
 
 /*
  * Sends signed events over connections that are kept alive, as fast as they
- * are answered, and counts the answers.  All requests are made and signed
- * before the first is sent.  They share what follows the id in the body, so
- * that many large ones fit into memory.
+ * are answered, and is the application behind what it sends them to.
  *
- *     load -p PORT -u URI -s SECRET [-n REQUESTS] [-d IDS] [-b FIRST]
- *          [-c CONNECTIONS] [-a CPU] [-P PID] [-w] FILE
+ *     load [CPU]
+ *
+ * Prints the port of the application.  Then each line of its input is a run,
+ * and it prints one object of JSON for it:
+ *
+ *     -p PORT -u URI -s SECRET -n REQUESTS [-d IDS] [-b FIRST]
+ *         [-c CONNECTIONS] [-P PID] [-w] FILE
  *
  * FILE is a body with the id "evt-000000000000".  Request number i has the id
  * FIRST + i % IDS in place of that; IDS is as many as there are requests where
- * it is not given.  -w signs wrong.  -P names the process that answers: what the
- * kernel has counted for it is reported, too.  Prints one object of JSON.
+ * it is not given.  -w signs wrong.  -P names the process that answers: what
+ * the kernel has counted for it is reported, too.
+ *
+ * With a CPU of its own it never sleeps.  To wake a process on another
+ * processor is work for who does that, and how much of it there is would depend
+ * on how busy everybody is.
  */
 
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sched.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
+#include <sys/prctl.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
+#include "load.h"
 
 
-#define LOAD_ID           "evt-000000000000"
-#define LOAD_ID_LEN       (sizeof(LOAD_ID) - 1)
-#define LOAD_ANSWER       16384           /* bytes, the largest */
-#define LOAD_CONNECTIONS  1024
-#define LOAD_KINDS        16              /* of answers */
-#define LOAD_PATIENCE     60              /* seconds without any answer */
-
-
-/* an answer is told from others by its status and the length of its body */
-
-typedef struct {
-    unsigned               status;
-    size_t                 length;
-    size_t                 count;
-} load_kind_t;
-
-
-typedef struct {
-    int                    fd;
-    unsigned               out:1;         /* waits until it can be written */
-    unsigned               close:1;       /* after this answer */
-    size_t                 request;
-    size_t                 sent;
-    double                 start;
-    size_t                 len;
-    char                   answer[LOAD_ANSWER];
-} load_connection_t;
+#define LOAD_WORDS    32                  /* of a line of the input */
+#define LOAD_EVENTS   256
 
 
 typedef struct {
@@ -78,55 +52,19 @@ typedef struct {
 } load_usage_t;
 
 
-static void load_die(const char *what);
-static double load_time(void);
-static void load_options(int argc, char **argv);
+static void load_pin(const char *cpu);
 static size_t load_number(const char *text);
-static char *load_read(const char *name, size_t *len);
-static void load_key(void);
-static void load_prepare(void);
-static void load_sign(char *hex, const char *t, const char *head,
-    size_t head_len);
-static load_usage_t load_usage(void);
-static void load_connect(load_connection_t *c);
-static void load_next(load_connection_t *c);
-static void load_write(load_connection_t *c);
-static void load_want(load_connection_t *c, unsigned out);
-static void load_received(load_connection_t *c);
-static int load_complete(load_connection_t *c, load_kind_t *kind);
-static char *load_field(char *head, const char *name);
-static void load_count(load_kind_t *kind);
-static int load_compare(const void *one, const void *two);
-static void load_report(double seconds, load_usage_t *from, load_usage_t *to);
+static int load_options(char *line, load_run_t *run);
+static load_usage_t load_usage(int pid);
+static void load_pause(double seconds);
+static void load_measure(load_run_t *run);
 
 
-static int                 load_port;
-static int                 load_cpu = -1;
-static int                 load_pid;
-static int                 load_wrong;
-static size_t              load_requests = 1000;
-static size_t              load_ids;
-static size_t              load_first;
-static size_t              load_connections = 32;
-static const char         *load_uri;
-static const char         *load_secret;
-
-static char               *load_tail;
-static size_t              load_tail_len;
-static EVP_MAC_CTX        *load_mac;
-static char               *load_heads;    /* each of them is as long */
-static size_t              load_head_len;
-
-static int                 load_epoll;
-static size_t              load_started;
-static size_t              load_answered;
-static size_t              load_reconnects;
-static float              *load_latencies;
-static load_kind_t         load_kinds[LOAD_KINDS];
-static load_connection_t  *load_pool;
+static int  load_epoll;
+static int  load_spin;
 
 
-static void
+void
 load_die(const char *what)
 {
     fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
@@ -134,7 +72,15 @@ load_die(const char *what)
 }
 
 
-static double
+void
+load_wrong(const char *what)
+{
+    fprintf(stderr, "load: %s\n", what);
+    exit(1);
+}
+
+
+double
 load_time(void)
 {
     struct timespec  ts;
@@ -142,6 +88,61 @@ load_time(void)
     clock_gettime(CLOCK_MONOTONIC, &ts);
 
     return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+
+void
+load_watch(load_source_t *source, uint32_t events, int add)
+{
+    struct epoll_event  event;
+
+    event.events = events;
+    event.data.ptr = source;
+
+    if (epoll_ctl(load_epoll, add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, source->fd,
+                  &event)
+        == -1)
+    {
+        load_die("epoll_ctl");
+    }
+}
+
+
+int
+load_poll(int timeout)
+{
+    int                 i, n;
+    load_source_t      *source;
+    struct epoll_event  events[LOAD_EVENTS];
+
+    n = epoll_wait(load_epoll, events, LOAD_EVENTS, load_spin ? 0 : timeout);
+
+    if (n == -1 && errno != EINTR) {
+        load_die("epoll_wait");
+    }
+
+    for (i = 0; i < n; i++) {
+        source = events[i].data.ptr;
+        source->handler(source, events[i].events);
+    }
+
+    return n;
+}
+
+
+static void
+load_pin(const char *cpu)
+{
+    cpu_set_t  set;
+
+    CPU_ZERO(&set);
+    CPU_SET(atoi(cpu), &set);
+
+    if (sched_setaffinity(0, sizeof(set), &set) == -1) {
+        load_die("sched_setaffinity");
+    }
+
+    load_spin = 1;
 }
 
 
@@ -154,239 +155,100 @@ load_number(const char *text)
     n = strtoul(text, &end, 10);
 
     if (*text == '\0' || *end != '\0') {
-        fprintf(stderr, "load: not a number: %s\n", text);
-        exit(2);
+        load_wrong("not a number");
     }
 
     return n;
 }
 
 
-static void
-load_options(int argc, char **argv)
-{
-    int  c;
+/* the words of the line stay where they are; 0 where it is not understood */
 
-    while ((c = getopt(argc, argv, "a:b:c:d:n:p:P:s:u:w")) != -1) {
+static int
+load_options(char *line, load_run_t *run)
+{
+    int    c, argc;
+    char  *argv[LOAD_WORDS + 1], *word, *rest;
+
+    argc = 0;
+    argv[argc++] = (char *) "load";
+
+    for (word = strtok_r(line, " \n", &rest);
+         word && argc < LOAD_WORDS;
+         word = strtok_r(NULL, " \n", &rest))
+    {
+        argv[argc++] = word;
+    }
+
+    argv[argc] = NULL;
+
+    memset(run, 0, sizeof(load_run_t));
+    run->connections = 32;
+    optind = 0;
+
+    while ((c = getopt(argc, argv, "b:c:d:n:p:P:s:u:w")) != -1) {
 
         switch (c) {
-        case 'a':
-            load_cpu = load_number(optarg);
-            break;
 
         case 'b':
-            load_first = load_number(optarg);
+            run->first = load_number(optarg);
             break;
 
         case 'c':
-            load_connections = load_number(optarg);
+            run->connections = load_number(optarg);
             break;
 
         case 'd':
-            load_ids = load_number(optarg);
+            run->ids = load_number(optarg);
             break;
 
         case 'n':
-            load_requests = load_number(optarg);
+            run->requests = load_number(optarg);
             break;
 
         case 'p':
-            load_port = load_number(optarg);
+            run->port = load_number(optarg);
             break;
 
         case 'P':
-            load_pid = load_number(optarg);
+            run->pid = load_number(optarg);
             break;
 
         case 's':
-            load_secret = optarg;
+            run->secret = optarg;
             break;
 
         case 'u':
-            load_uri = optarg;
+            run->uri = optarg;
             break;
 
         case 'w':
-            load_wrong = 1;
+            run->wrong = 1;
             break;
 
         default:
-            exit(2);
+            return 0;
         }
     }
 
-    if (optind != argc - 1 || load_port == 0 || load_uri == NULL
-        || load_secret == NULL || load_requests == 0 || load_connections == 0
-        || load_connections > LOAD_CONNECTIONS)
+    if (optind != argc - 1 || run->port == 0 || run->uri == NULL
+        || run->secret == NULL || run->requests == 0 || run->connections == 0
+        || run->connections > LOAD_CONNECTIONS)
     {
-        fprintf(stderr, "usage: load -p PORT -u URI -s SECRET [-n REQUESTS] "
-                "[-d IDS] [-b FIRST] [-c CONNECTIONS] [-a CPU] [-P PID] [-w] "
-                "FILE\n");
-        exit(2);
+        return 0;
     }
 
-    if (load_ids == 0 || load_ids > load_requests) {
-        load_ids = load_requests;
+    run->file = argv[optind];
+
+    if (run->ids == 0 || run->ids > run->requests) {
+        run->ids = run->requests;
     }
 
-    if (load_connections > load_requests) {
-        load_connections = load_requests;
-    }
-}
-
-
-static char *
-load_read(const char *name, size_t *len)
-{
-    int      fd;
-    char    *p;
-    off_t    size;
-    size_t   n;
-
-    fd = open(name, O_RDONLY);
-    if (fd == -1) {
-        load_die(name);
+    if (run->connections > run->requests) {
+        run->connections = run->requests;
     }
 
-    size = lseek(fd, 0, SEEK_END);
-    p = malloc(size + 1);
-
-    if (p == NULL) {
-        load_die("malloc");
-    }
-
-    n = pread(fd, p, size, 0);
-
-    if (n != (size_t) size) {
-        load_die(name);
-    }
-
-    close(fd);
-
-    p[size] = '\0';
-    *len = size;
-
-    return p;
-}
-
-
-static void
-load_key(void)
-{
-    EVP_MAC     *hmac;
-    OSSL_PARAM   params[2];
-
-    hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    load_mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
-
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-                                                 (char *) "SHA256", 0);
-    params[1] = OSSL_PARAM_construct_end();
-
-    if (load_mac == NULL
-        || EVP_MAC_init(load_mac, (unsigned char *) load_secret,
-                        strlen(load_secret), params)
-           != 1)
-    {
-        load_die("HMAC");
-    }
-}
-
-
-static void
-load_prepare(void)
-{
-    int     n;
-    char   *body, *id, *p;
-    char    t[16], hex[65], head[4096];
-    size_t  i, len, body_head;
-
-    body = load_tail;
-    id = strstr(body, LOAD_ID);
-
-    if (id == NULL) {
-        fprintf(stderr, "load: there is no \"%s\" in the body\n", LOAD_ID);
-        exit(2);
-    }
-
-    len = load_tail_len;
-    body_head = id + LOAD_ID_LEN - body;
-
-    load_tail = body + body_head;
-    load_tail_len = len - body_head;
-
-    snprintf(t, sizeof(t), "%lld", (long long) time(NULL));
-    memset(hex, '0', 64);
-    hex[64] = '\0';
-
-    n = snprintf(head, sizeof(head),
-                 "POST %s HTTP/1.1\r\n"
-                 "Host: 127.0.0.1:%d\r\n"
-                 "User-Agent: trove-webhooks/1\r\n"
-                 "Content-Type: application/json\r\n"
-                 "Content-Length: %zu\r\n"
-                 "X-Trove-Event: exec.completed\r\n"
-                 "X-Trove-Event-Id: %s\r\n"
-                 "X-Trove-Signature: t=%s,v1=%s\r\n"
-                 "\r\n",
-                 load_uri, load_port, len, LOAD_ID, t, hex);
-
-    if (n < 0 || (size_t) n >= sizeof(head)) {
-        fprintf(stderr, "load: the URI is too long\n");
-        exit(2);
-    }
-
-    load_head_len = n + body_head;
-    load_heads = malloc(load_ids * load_head_len);
-    load_latencies = malloc(load_requests * sizeof(float));
-
-    if (load_heads == NULL || load_latencies == NULL) {
-        load_die("malloc");
-    }
-
-    for (i = 0; i < load_ids; i++) {
-        p = load_heads + i * load_head_len;
-
-        memcpy(p, head, n);
-        memcpy(p + n, body, body_head);
-
-        snprintf(hex, sizeof(hex), "%012zx", load_first + i);
-        memcpy(strstr(p, LOAD_ID) + 4, hex, 12);
-        memcpy(p + load_head_len - 12, hex, 12);
-
-        load_sign(hex, t, p + n, body_head);
-        memcpy(p + n - 4 - 64, hex, 64);
-    }
-}
-
-
-static void
-load_sign(char *hex, const char *t, const char *head, size_t head_len)
-{
-    int            i;
-    size_t         len;
-    unsigned char  md[EVP_MAX_MD_SIZE];
-
-    if (EVP_MAC_init(load_mac, NULL, 0, NULL) != 1
-        || EVP_MAC_update(load_mac, (unsigned char *) t, strlen(t)) != 1
-        || EVP_MAC_update(load_mac, (unsigned char *) ".", 1) != 1
-        || EVP_MAC_update(load_mac, (unsigned char *) head, head_len) != 1
-        || EVP_MAC_update(load_mac, (unsigned char *) load_tail, load_tail_len)
-           != 1
-        || EVP_MAC_final(load_mac, md, &len, sizeof(md)) != 1)
-    {
-        load_die("HMAC");
-    }
-
-    /* the worst that there is: all but the last bit is right */
-
-    if (load_wrong) {
-        md[31] ^= 1;
-    }
-
-    for (i = 0; i < 32; i++) {
-        sprintf(hex + 2 * i, "%02x", md[i]);
-    }
+    return 1;
 }
 
 
@@ -396,7 +258,7 @@ load_sign(char *hex, const char *t, const char *head, size_t head_len)
  */
 
 static load_usage_t
-load_usage(void)
+load_usage(int pid)
 {
     DIR                 *dir;
     char                 name[300];
@@ -405,11 +267,11 @@ load_usage(void)
     struct dirent       *task;
     unsigned long long   run, wait;
 
-    if (load_pid == 0) {
+    if (pid == 0) {
         return usage;
     }
 
-    snprintf(name, sizeof(name), "/proc/%d/task", load_pid);
+    snprintf(name, sizeof(name), "/proc/%d/task", pid);
 
     dir = opendir(name);
     if (dir == NULL) {
@@ -422,7 +284,7 @@ load_usage(void)
             continue;
         }
 
-        snprintf(name, sizeof(name), "/proc/%d/task/%s/schedstat", load_pid,
+        snprintf(name, sizeof(name), "/proc/%d/task/%s/schedstat", pid,
                  task->d_name);
 
         file = fopen(name, "r");
@@ -431,8 +293,7 @@ load_usage(void)
         }
 
         if (fscanf(file, "%llu %llu", &run, &wait) != 2) {
-            fprintf(stderr, "load: %s is not as expected\n", name);
-            exit(1);
+            load_wrong("schedstat is not as expected");
         }
 
         fclose(file);
@@ -447,358 +308,98 @@ load_usage(void)
 }
 
 
+/* what comes in meanwhile is served */
+
 static void
-load_connect(load_connection_t *c)
+load_pause(double seconds)
 {
-    int                 one;
-    struct epoll_event  event;
-    struct sockaddr_in  sin;
+    double  end;
 
-    c->fd = socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, 0);
-    if (c->fd == -1) {
-        load_die("socket");
-    }
+    end = load_time() + seconds;
 
-    memset(&sin, 0, sizeof(sin));
-    sin.sin_family = AF_INET;
-    sin.sin_port = htons(load_port);
-    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-
-    if (connect(c->fd, (struct sockaddr *) &sin, sizeof(sin)) == -1) {
-        load_die("connect");
-    }
-
-    one = 1;
-    (void) setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    (void) fcntl(c->fd, F_SETFL, O_NONBLOCK);
-
-    c->out = 0;
-    c->close = 0;
-
-    event.events = EPOLLIN;
-    event.data.ptr = c;
-
-    if (epoll_ctl(load_epoll, EPOLL_CTL_ADD, c->fd, &event) == -1) {
-        load_die("epoll_ctl");
-    }
+    do {
+        (void) load_poll(1);
+    } while (load_time() < end);
 }
 
 
 static void
-load_want(load_connection_t *c, unsigned out)
+load_measure(load_run_t *run)
 {
-    struct epoll_event  event;
+    int                 i;
+    load_kind_t        *kinds;
+    load_usage_t        from, to;
+    load_result_t       result;
+    unsigned long long  passed;
 
-    if (c->out == out) {
-        return;
-    }
+    load_request_prepare(run);
+    load_client_open(run);
 
-    c->out = out;
+    /* the connections are accepted meanwhile */
 
-    event.events = out ? EPOLLIN|EPOLLOUT : EPOLLIN;
-    event.data.ptr = c;
+    load_pause(0.01);
 
-    if (epoll_ctl(load_epoll, EPOLL_CTL_MOD, c->fd, &event) == -1) {
-        load_die("epoll_ctl");
-    }
-}
+    passed = load_backend_count();
+    from = load_usage(run->pid);
 
+    load_client_run(run, &result);
 
-static void
-load_next(load_connection_t *c)
-{
-    if (load_started == load_requests) {
-        return;
-    }
+    /* the kernel has counted all when the process sleeps */
 
-    if (c->close) {
-        close(c->fd);
-        load_connect(c);
-        load_reconnects++;
-    }
+    load_pause(0.005);
 
-    c->request = load_started++;
-    c->sent = 0;
-    c->len = 0;
-    c->start = load_time();
+    to = load_usage(run->pid);
+    passed = load_backend_count() - passed;
 
-    load_write(c);
-}
-
-
-static void
-load_write(load_connection_t *c)
-{
-    int            n;
-    char          *head;
-    size_t         total, tail;
-    ssize_t        sent;
-    struct iovec   iov[2];
-
-    total = load_head_len + load_tail_len;
-    head = load_heads + c->request % load_ids * load_head_len;
-
-    while (c->sent < total) {
-        n = 0;
-        tail = 0;
-
-        if (c->sent < load_head_len) {
-            iov[n].iov_base = head + c->sent;
-            iov[n++].iov_len = load_head_len - c->sent;
-
-        } else {
-            tail = c->sent - load_head_len;
-        }
-
-        iov[n].iov_base = load_tail + tail;
-        iov[n++].iov_len = load_tail_len - tail;
-
-        sent = writev(c->fd, iov, n);
-
-        if (sent == -1) {
-
-            if (errno == EAGAIN) {
-                load_want(c, 1);
-                return;
-            }
-
-            load_die("writev");
-        }
-
-        c->sent += sent;
-    }
-
-    load_want(c, 0);
-}
-
-
-static void
-load_received(load_connection_t *c)
-{
-    ssize_t      n;
-    load_kind_t  kind;
-
-    n = recv(c->fd, c->answer + c->len, LOAD_ANSWER - 1 - c->len, 0);
-
-    if (n == -1 && errno == EAGAIN) {
-        return;
-    }
-
-    if (n <= 0) {
-        errno = n ? errno : ECONNRESET;
-        load_die("an answer is cut off, or too long");
-    }
-
-    c->len += n;
-    c->answer[c->len] = '\0';
-
-    if (!load_complete(c, &kind)) {
-        return;
-    }
-
-    load_count(&kind);
-    load_latencies[load_answered++] = load_time() - c->start;
-
-    /* answered before all was sent: the rest belongs to nothing */
-
-    if (c->sent < load_head_len + load_tail_len) {
-        c->close = 1;
-    }
-
-    load_next(c);
-}
-
-
-static int
-load_complete(load_connection_t *c, load_kind_t *kind)
-{
-    char    *body, *field;
-    size_t   length;
-
-    body = strstr(c->answer, "\r\n\r\n");
-
-    if (body == NULL) {
-        return 0;
-    }
-
-    body += 4;
-    kind->status = strtoul(c->answer + sizeof("HTTP/1.1"), NULL, 10);
-
-    field = load_field(c->answer, "\r\nConnection:");
-    c->close = (field && strncasecmp(field, "close", 5) == 0);
-
-    field = load_field(c->answer, "\r\nContent-Length:");
-
-    if (field) {
-        length = strtoul(field, NULL, 10);
-        kind->length = length;
-
-        return (size_t) (c->answer + c->len - body) >= length;
-    }
-
-    if (load_field(c->answer, "\r\nTransfer-Encoding:") == NULL) {
-        fprintf(stderr, "load: an answer without a length\n");
-        exit(1);
-    }
-
-    kind->length = strtoul(body, NULL, 16);
-
-    return c->len >= 5
-           && memcmp(c->answer + c->len - 5, "0\r\n\r\n", 5) == 0;
-}
-
-
-static char *
-load_field(char *head, const char *name)
-{
-    char  *value;
-
-    value = strcasestr(head, name);
-    if (value == NULL) {
-        return NULL;
-    }
-
-    value += strlen(name);
-
-    return value + strspn(value, " ");
-}
-
-
-static void
-load_count(load_kind_t *kind)
-{
-    int  i;
-
-    for (i = 0; i < LOAD_KINDS; i++) {
-
-        if (load_kinds[i].count == 0) {
-            load_kinds[i] = *kind;
-            load_kinds[i].count = 1;
-            return;
-        }
-
-        if (load_kinds[i].status == kind->status
-            && load_kinds[i].length == kind->length)
-        {
-            load_kinds[i].count++;
-            return;
-        }
-    }
-
-    fprintf(stderr, "load: too many kinds of answers\n");
-    exit(1);
-}
-
-
-static int
-load_compare(const void *one, const void *two)
-{
-    float  a = *(const float *) one, b = *(const float *) two;
-
-    return (a > b) - (a < b);
-}
-
-
-static void
-load_report(double seconds, load_usage_t *from, load_usage_t *to)
-{
-    int     i;
-    size_t  n;
-
-    n = load_answered;
-    qsort(load_latencies, n, sizeof(float), load_compare);
+    load_client_close();
 
     printf("{\"requests\":%zu,\"seconds\":%.6f,\"p50\":%.6f,\"p99\":%.6f,"
-           "\"run\":%llu,\"wait\":%llu,\"reconnects\":%zu,\"answers\":{",
-           n, seconds, load_latencies[n / 2], load_latencies[n - 1 - n / 100],
-           to->run - from->run, to->wait - from->wait, load_reconnects);
+           "\"run\":%llu,\"wait\":%llu,\"passed\":%llu,\"answers\":{",
+           run->requests, result.seconds, result.p50, result.p99,
+           to.run - from.run, to.wait - from.wait, passed);
 
-    for (i = 0; i < LOAD_KINDS && load_kinds[i].count; i++) {
-        printf("%s\"%u/%zu\":%zu", i ? "," : "", load_kinds[i].status,
-               load_kinds[i].length, load_kinds[i].count);
+    kinds = result.kinds;
+
+    for (i = 0; i < LOAD_KINDS && kinds[i].count; i++) {
+        printf("%s\"%u/%zu\":%zu", i ? "," : "", kinds[i].status,
+               kinds[i].length, kinds[i].count);
     }
 
     printf("}}\n");
+    fflush(stdout);
 }
 
 
 int
 main(int argc, char **argv)
 {
-    int                 i, n;
-    double              start, seconds;
-    size_t              k;
-    cpu_set_t           set;
-    load_usage_t        from, to;
-    load_connection_t  *c;
-    struct epoll_event  events[256];
+    char        line[4096];
+    load_run_t  run;
 
-    load_options(argc, argv);
-
-    if (load_cpu != -1) {
-        CPU_ZERO(&set);
-        CPU_SET(load_cpu, &set);
-
-        if (sched_setaffinity(0, sizeof(set), &set) == -1) {
-            load_die("sched_setaffinity");
-        }
+    if (argc > 1) {
+        load_pin(argv[1]);
     }
 
-    load_tail = load_read(argv[optind], &load_tail_len);
-    load_key();
-    load_prepare();
+    /* whoever has started it may be killed */
 
-    load_pool = calloc(load_connections, sizeof(load_connection_t));
+    (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+
     load_epoll = epoll_create1(EPOLL_CLOEXEC);
-
-    if (load_pool == NULL || load_epoll == -1) {
-        load_die("epoll");
+    if (load_epoll == -1) {
+        load_die("epoll_create1");
     }
 
-    for (k = 0; k < load_connections; k++) {
-        load_connect(&load_pool[k]);
-    }
+    printf("%d\n", load_backend_start());
+    fflush(stdout);
 
-    /* the connections are accepted meanwhile */
+    while (fgets(line, sizeof(line), stdin)) {
 
-    usleep(10000);
-
-    from = load_usage();
-    start = load_time();
-
-    for (k = 0; k < load_connections; k++) {
-        load_next(&load_pool[k]);
-    }
-
-    while (load_answered < load_requests) {
-        n = epoll_wait(load_epoll, events, 256, LOAD_PATIENCE * 1000);
-
-        if (n <= 0) {
-            errno = n ? errno : ETIMEDOUT;
-            load_die("epoll_wait");
+        if (!load_options(line, &run)) {
+            load_wrong("usage: see load.c");
         }
 
-        for (i = 0; i < n; i++) {
-            c = events[i].data.ptr;
-
-            if (events[i].events & EPOLLOUT) {
-                load_write(c);
-            }
-
-            if (events[i].events & ~EPOLLOUT) {
-                load_received(c);
-            }
-        }
+        load_measure(&run);
     }
-
-    seconds = load_time() - start;
-
-    /* the kernel counts a slice when it is over */
-
-    usleep(5000);
-
-    to = load_usage();
-    load_report(seconds, &from, &to);
 
     return 0;
 }

@@ -62,6 +62,8 @@ typedef struct {
 static void *bench_map(size_t size);
 static void bench_pin(ngx_uint_t process);
 static double bench_clock(clockid_t clock);
+static double bench_time(void);
+static double bench_cpu(void);
 static uint64_t bench_random(uint64_t *seed);
 static int bench_compare(const void *one, const void *two);
 static ngx_trove_zone_t *bench_create(ngx_uint_t n);
@@ -135,6 +137,22 @@ bench_clock(clockid_t clock)
     clock_gettime(clock, &ts);
 
     return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+
+static double
+bench_time(void)
+{
+    return bench_clock(CLOCK_MONOTONIC);
+}
+
+
+/* other work on the machine does not count */
+
+static double
+bench_cpu(void)
+{
+    return bench_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 
@@ -287,7 +305,7 @@ bench_single(bench_times_t *times)
     }
 
     new = 0;
-    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
+    start = bench_cpu();
 
     for (i = 0; i < n; i++) {
         new += ngx_trove_zone_claim(zone, &keys[i], &now, BENCH_LEASE, &owner)
@@ -295,25 +313,25 @@ bench_single(bench_times_t *times)
         owners[i] = owner;
     }
 
-    times->claim = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
-    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
+    times->claim = (bench_cpu() - start) / n * 1e9;
+    start = bench_cpu();
 
     for (i = 0; i < n; i++) {
         (void) ngx_trove_zone_complete(zone, &keys[i], &now, BENCH_TTL,
                                        owners[i]);
     }
 
-    times->complete = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
+    times->complete = (bench_cpu() - start) / n * 1e9;
 
     done = 0;
-    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
+    start = bench_cpu();
 
     for (i = 0; i < n; i++) {
         done += ngx_trove_zone_claim(zone, &keys[i], &now, BENCH_LEASE, &owner)
                 == NGX_TROVE_ZONE_DONE;
     }
 
-    times->duplicate = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
+    times->duplicate = (bench_cpu() - start) / n * 1e9;
 
     if (new != n || done < n - n / 1000) {
         fprintf(stderr, "%u of %u new, %u done\n", (unsigned) new,
@@ -326,7 +344,7 @@ bench_single(bench_times_t *times)
     memset(id, 'x', sizeof(id));
     bytes = 46;
     sum = 0;
-    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
+    start = bench_cpu();
 
     for (i = 0; i < n; i++) {
         for (len = 0; len < sizeof(i); len++) {
@@ -337,7 +355,7 @@ bench_single(bench_times_t *times)
         sum += key.place;
     }
 
-    times->key = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
+    times->key = (bench_cpu() - start) / n * 1e9;
 
     /* so that no compiler finds out that nobody needs it */
 
@@ -365,7 +383,7 @@ bench_start(bench_round_t *round, ngx_uint_t p, ngx_uint_t processes)
     getrusage(RUSAGE_SELF, &usage);
     bench_switches = usage.ru_nivcsw;
 
-    return bench_clock(CLOCK_MONOTONIC);
+    return bench_time();
 }
 
 
@@ -374,7 +392,7 @@ bench_finish(bench_round_t *round, ngx_uint_t p, double start)
 {
     struct rusage  usage;
 
-    round->seconds[p] = bench_clock(CLOCK_MONOTONIC) - start;
+    round->seconds[p] = bench_time() - start;
 
     /*
      * Who had to leave the processor to somebody else measured that.  Waiting
@@ -587,9 +605,9 @@ bench_full(void)
     ngx_trove_zone_stat(zone, &now, &stat);
     was = stat.evicted;
 
-    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
+    start = bench_cpu();
     bench_run(zone, &now, 0, n, 3 * n, &seed);
-    ns = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
+    ns = (bench_cpu() - start) / n * 1e9;
 
     ngx_trove_zone_stat(zone, &now, &stat);
 
@@ -605,14 +623,14 @@ bench_full(void)
     ngx_trove_zone_stat(zone, &now, &stat);
     was = stat.full;
 
-    start = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
+    start = bench_cpu();
 
     for (i = 0; i < n; i++) {
         key = bench_key(&seed);
         (void) ngx_trove_zone_claim(zone, &key, &now, BENCH_LEASE, &owner);
     }
 
-    ns = (bench_clock(CLOCK_PROCESS_CPUTIME_ID) - start) / n * 1e9;
+    ns = (bench_cpu() - start) / n * 1e9;
     ngx_trove_zone_stat(zone, &now, &stat);
 
     printf("\"full_inflight\":{\"ns\":%.1f,\"used\":%.4f,\"refused\":%.4f}",

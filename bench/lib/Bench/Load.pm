@@ -1,56 +1,90 @@
 package Bench::Load;
 
-# Sends the load, and what comes of it.
+# Drives load.c: the load, and the application behind what gets it.
 
 use strict;
 use warnings;
 
-use Exporter qw/ import /;
+use IO::Handle;
+use IPC::Open2 qw/ open2 /;
 use JSON::PP ();
 use List::Util qw/ max min /;
 
 use Trove::Util qw/ slurp /;
 
-our @EXPORT_OK = qw/ load load_for /;
 
 
-=head1 FUNCTIONS
+=head1 METHODS
 
 =over
 
-=item load($program, %options)
+=item Bench::Load->new($program, $cpu)
 
-Runs load.c.  Options: file, uri, secret, server (whose "port" gets it, and
-whose "pid" is watched), requests, ids, first, wrong, connections, cpu.
-Returns what it prints, and besides
+Starts it, on that processor.  It ends when the object goes.
 
-  rate    requests a second
-  status  { status => how many }
+=item port()
+
+Where the application listens.
 
 =cut
 
-sub load {
-    my ($program, %opt) = @_;
+sub new {
+    my ($class, $program, $cpu) = @_;
 
-    my @command = ($program, '-p', $opt{server}{port}, '-P',
-        $opt{server}{pid}, '-u', $opt{uri}, '-s', $opt{secret},
-        '-n', $opt{requests}, '-c', $opt{connections} // 32);
+    my $self = bless { }, $class;
 
-    push @command, '-d', $opt{ids} if $opt{ids};
-    push @command, '-b', $opt{first} if $opt{first};
-    push @command, '-a', $opt{cpu} if defined $opt{cpu};
-    push @command, '-w' if $opt{wrong};
+    $self->{pid} = open2($self->{out}, $self->{in}, $program, $cpu // ());
+    $self->{port} = readline $self->{out}
+        // die "bench: $program does not start\n";
 
-    open my $out, '-|', @command, $opt{file} or die "$program: $!\n";
-    my $text = join '', <$out>;
+    chomp $self->{port};
 
-    close $out
-        or die "the load failed: ", $opt{server}{name} // $opt{uri}, "\n",
-            map { tail("$opt{server}{dir}/$_") } qw/ error.log output /;
+    return $self;
+}
+
+
+sub DESTROY {
+    my ($self) = @_;
+
+    local ($?, $!);
+
+    # others may have the other end of its input
+
+    kill 'TERM', $self->{pid};
+    waitpid $self->{pid}, 0;
+}
+
+
+sub port { return $_[0]{port} }
+
+
+=item run(%options)
+
+Runs a load.  Options: file, uri, secret, server (whose "port" gets it, and
+whose "pid" is watched), requests, ids, first, wrong, connections.  Returns what
+load.c prints, and besides "status": { status => how many }.
+
+=cut
+
+sub run {
+    my ($self, %opt) = @_;
+
+    my @words = ('-p', $opt{server}{port}, '-P', $opt{server}{pid},
+        '-u', $opt{uri}, '-s', $opt{secret}, '-n', $opt{requests});
+
+    push @words, '-c', $opt{connections} if $opt{connections};
+    push @words, '-d', $opt{ids} if $opt{ids};
+    push @words, '-b', $opt{first} if $opt{first};
+    push @words, '-w' if $opt{wrong};
+
+    $self->{in}->autoflush(1);
+    print { $self->{in} } "@words $opt{file}\n";
+
+    my $text = readline $self->{out}
+        // die "bench: the load on $opt{uri} failed\n",
+               map { tail("$opt{server}{dir}/$_") } qw/ error.log output /;
 
     my $result = JSON::PP::decode_json($text);
-
-    $result->{rate} = $result->{requests} / $result->{seconds};
 
     for my $kind (keys %{ $result->{answers} }) {
         my ($status) = split /\//, $kind;
@@ -61,6 +95,8 @@ sub load {
 }
 
 
+# the last lines of a file
+
 sub tail {
     my @lines = slurp($_[0]) =~ /.*\n/g;
 
@@ -68,26 +104,27 @@ sub tail {
 }
 
 
-=item load_for($program, $seconds, %options)
+=item requests_for($seconds, %options)
 
 How many requests take about that long: for the option "requests".
 
 =cut
 
-sub load_for {
-    my ($program, $seconds, %opt) = @_;
+sub requests_for {
+    my ($self, $seconds, %opt) = @_;
 
     my $n = 64;
 
     for (1 .. 3) {
-        my $result = load($program, %opt, requests => $n);
+        my $result = $self->run(%opt, requests => $n);
+        my $rate = $n / $result->{seconds};
 
         $opt{first} += $n;
 
-        return max(64, int($result->{rate} * $seconds))
+        return max(64, int($rate * $seconds))
             if $result->{seconds} > $seconds / 10;
 
-        $n = int min($n * 20, $result->{rate} * $seconds / 4) + 64;
+        $n = 64 + int min($n * 20, $rate * $seconds / 4);
     }
 
     return $n * 4;

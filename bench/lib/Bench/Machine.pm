@@ -11,7 +11,7 @@ use File::Basename qw/ dirname /;
 
 use Trove::Util qw/ slurp /;
 
-our @EXPORT_OK = qw/ $root processors nginx_binary nginx_about modules facts /;
+our @EXPORT_OK = qw/ $root processors nginx_binary modules has_program facts /;
 
 our $root = abs_path(dirname(__FILE__) . '/../../..');
 
@@ -22,10 +22,9 @@ our $root = abs_path(dirname(__FILE__) . '/../../..');
 
 =item processors()
 
-Where what is measured runs, where the backend runs, and where the load comes
-from: three numbers of processors for which there is a core each, as far as
-there are so many.  With a single one it is undefined all over: nothing is
-pinned then.
+Where what is measured runs, and where the load comes from and what else is
+needed: two processors with a core each.  On a machine with a single core they
+are undefined: nothing is pinned then.
 
 =cut
 
@@ -43,16 +42,14 @@ sub processors {
 
     # the first one has the interrupts
 
-    return (undef) x 3 if @cores < 2;
-    return @cores[ 1, 0, 0 ] if @cores == 2;
-    return @cores[ 1, 2, 0 ];
+    return @cores < 2 ? (undef, undef) : @cores[ 1, 0 ];
 }
 
 
-=item nginx_binary(), nginx_about(), modules()
+=item nginx_binary(), modules()
 
-The NGINX that is measured, what it says of itself, and the directory of the
-modules of the distribution.
+The NGINX that is measured, and the directory of the modules that the
+distribution has for it.
 
 =cut
 
@@ -73,6 +70,19 @@ sub modules {
 }
 
 
+=item has_program($name)
+
+Whether a program is installed.
+
+=cut
+
+sub has_program {
+    my ($name) = @_;
+
+    return scalar grep { -x "$_/$name" } split /:/, $ENV{PATH};
+}
+
+
 =item facts()
 
 What a figure should not be without, as pairs of a name and a text.
@@ -86,12 +96,15 @@ sub facts {
     my ($uname) = first_line('uname -srm');
     my ($os) = slurp('/etc/os-release') =~ /^PRETTY_NAME="(.*)"/m;
     my $count = () = slurp('/proc/cpuinfo') =~ /^processor\s*:/mg;
+    my $virtual = slurp('/proc/cpuinfo') =~ /^flags\s*:.* hypervisor\b/m;
 
     return (
         [ 'Commit', commit() ],
         [ 'Date', first_line('date -u +%Y-%m-%d') ],
         [ 'Processor', join ', ', $cpu // '?', "$count in all",
-            sprintf '%.0f GB of memory', ($memory // 0) / 1e6 ],
+            sprintf('%.0f GB of memory', ($memory // 0) / 1e6),
+            $virtual ? 'a virtual machine' : () ],
+        [ 'Placement', placement() ],
         [ 'System', join ', ', grep { defined } $os, $uname ],
         [ 'NGINX', $nginx // '?' ],
         [ 'OpenSSL', package_version('libssl3') // first_line('openssl version')
@@ -105,6 +118,15 @@ sub facts {
             package_version('python3-uvicorn'),
             first_line('python3 --version') =~ s/^Python //r ],
     );
+}
+
+
+sub placement {
+    my ($one, $two) = processors();
+
+    return defined $one
+        ? "what is measured on processor $one, the load on $two"
+        : 'nothing is pinned: a single core';
 }
 
 

@@ -54,7 +54,7 @@ sub plot {
         "set yrange [$low:$high]",
         'set grid ytics lc rgb "#dddddd"',
         'set key top left reverse Left samplen 2',
-        'set lmargin 9',
+        'set lmargin 11',
         '';
 
     for my $n (0 .. $panels - 1) {

@@ -1,7 +1,7 @@
 package Bench::Process;
 
-# What runs while it is measured: backends, NGINX, other servers.  All of it is
-# gone when the benchmark ends, whichever way.
+# What is measured: NGINX and other servers.  All of it is gone when the benchmark
+# ends, whichever way.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use Trove::Util qw/
     testdir reserve_port wait_until slurp spew children on_exit guard
 /;
 
-our @EXPORT_OK = qw/ start_nginx start_backend backend_count start_server stop /;
+our @EXPORT_OK = qw/ start_nginx start_server stop /;
 
 my ($count, $hooked, %running) = (0);
 
@@ -75,56 +75,6 @@ sub replace {
     $text =~ s/%%(\w+)%%/$vars{$1} \/\/ die "%%$1%% is unknown\n"/ge;
 
     return $text;
-}
-
-
-=item start_backend($program, $cpu)
-
-The application behind; see backend.c.
-
-=cut
-
-sub start_backend {
-    my ($program, $cpu) = @_;
-
-    my $dir = directory();
-
-    guard("$dir/pid");
-
-    my $pid = spawn("$dir/output", $program, $cpu // ());
-
-    spew("$dir/pid", "$pid\n");
-
-    my %self = (dir => $dir, pid => $pid, stop => $pid);
-
-    wait_until { slurp("$dir/output") =~ /\n/ || !running(\%self) };
-
-    ($self{port}) = slurp("$dir/output") =~ /^(\d+)\n/
-        or die "the backend does not start:\n", slurp("$dir/output");
-
-    return \%self;
-}
-
-
-=item backend_count($backend)
-
-How many events it has got.
-
-=cut
-
-sub backend_count {
-    my ($backend) = @_;
-
-    my $socket = IO::Socket::INET->new(
-        PeerAddr => '127.0.0.1', PeerPort => $backend->{port},
-    ) or die "no connection to the backend: $@\n";
-
-    print $socket "GET / HTTP/1.1\r\n\r\n";
-
-    my ($requests) = join('', <$socket>) =~ /\r\n\r\n(\d+) /
-        or die "the backend does not say what it has counted\n";
-
-    return $requests;
 }
 
 
@@ -202,6 +152,13 @@ sub spawn {
     my ($output, @command) = @_;
 
     on_exit { stop(values %running) } unless $hooked++;
+
+    # Whether the end of the heap is free at times, so that glibc gives it back
+    # to the kernel and soon asks for it again, is a matter of luck, and costs
+    # more than what is to be measured.  All keep what they have had.
+
+    local %ENV = (%ENV, map { ("MALLOC_${_}_" => 32 * 1024 * 1024) }
+        qw/ TRIM_THRESHOLD MMAP_THRESHOLD /);
 
     defined(my $pid = fork) or die "fork: $!";
 

@@ -8,17 +8,16 @@ use warnings;
 use List::Util qw/ max min sum /;
 
 use Bench::Event qw/ event styles /;
-use Bench::Load qw/ load load_for /;
-use Bench::Machine qw/ $root modules processors /;
+use Bench::Load;
+use Bench::Machine qw/ $root modules has_program processors /;
 use Bench::Plot qw/ plot /;
-use Bench::Process qw/
-    start_nginx start_backend backend_count start_server stop
-/;
+use Bench::Process qw/ start_nginx start_server stop /;
 use Bench::Report qw/ table number median bytes /;
 use Trove::Util qw/ slurp spew testdir /;
 
 my $secret = 'trove-whsec-4f1d8a3b5c7e9a0b2c4d6e8f';
 my $known = 500;                                # ids that are repeated
+my $filling = 15000;                            # ids that are there before
 my $slices = 2;                                 # of a round
 my $disturbed = 0.05;                           # of the time
 
@@ -30,11 +29,11 @@ my @variants = (
     { name => 'plain', title => 'plain', rgb => '#888888',
       traffic => [qw/ new /] },
     { name => 'gate', title => 'gate', rgb => '#d62728', module => 1,
-      traffic => [qw/ new repeated wrong /] },
+      memory => 1, traffic => [qw/ new repeated wrong /] },
     { name => 'verify', title => 'gate, verify only', rgb => '#ff9896',
       module => 1, traffic => [qw/ new wrong /] },
     { name => 'lua', title => 'lua-nginx', rgb => '#1f77b4',
-      modules => [qw/ ndk_http_module ngx_http_lua_module /],
+      modules => [qw/ ndk_http_module ngx_http_lua_module /], memory => 1,
       traffic => [qw/ new repeated wrong /] },
     { name => 'njs', title => 'njs, verify only', rgb => '#2ca02c',
       modules => [qw/ ngx_http_js_module /], traffic => [qw/ new wrong /] },
@@ -60,12 +59,14 @@ sub measure {
 
     my @sizes = $bench->quick ? (280, 16384) : (280, 4096, 16384, 262144);
     my @styles = $bench->quick ? 'prose' : styles();
+    my ($cpu, $other) = processors();
+    my $load = Bench::Load->new($bench->tool('load'), $other);
     my @events;
 
     for my $style (@styles) {
         for my $size (@sizes) {
             $bench->say('gate: ' . bytes($size) . " of $style{$style}");
-            push @events, measure_event($bench, $style, $size);
+            push @events, measure_event($bench, $load, $cpu, $style, $size);
         }
     }
 
@@ -76,17 +77,25 @@ sub measure {
 # The servers are new for each event, and so are the ids that they remember.
 
 sub measure_event {
-    my ($bench, $style, $size) = @_;
+    my ($bench, $load, $cpu, $style, $size) = @_;
 
     my $file = testdir() . '/event';
-    my ($cpu, $backend_cpu, $load_cpu) = processors();
+    my (@cells, @floor);
 
     spew($file, event($style, $size));
+    spew("$file.small", event('prose', 280));
 
-    my $backend = start_backend($bench->tool('backend'), $backend_cpu);
-    my @running = map { { %$_, server => start($_, $backend, $cpu) } }
+    my @running = map { { %$_, server => start($_, $load->port, $cpu) } }
         available();
-    my (@cells, @floor);
+
+    # the first touch of a page of shared memory is another matter
+
+    for my $variant (grep { $_->{memory} } @running) {
+        $load->run(
+            file => "$file.small", secret => $secret, uri => '/trove-events',
+            server => $variant->{server}, requests => $filling, first => 1e9,
+        );
+    }
 
     for my $traffic (map { $_->[0] } @traffic) {
         for my $variant (@running) {
@@ -94,14 +103,14 @@ sub measure_event {
 
             push @cells, {
                 variant => $variant, traffic => $traffic, rounds => [],
-                load => {
-                    file => $file, secret => $secret, cpu => $load_cpu,
+                run => {
+                    file => $file, secret => $secret,
                     server => $variant->{server},
                     uri => $variant->{app} // '/trove-events',
                 },
             };
 
-            prepare($bench, $cells[-1]);
+            prepare($bench, $load, $cells[-1]);
         }
     }
 
@@ -112,14 +121,14 @@ sub measure_event {
         my %slices;
 
         for my $n (0 .. $#cells, reverse 0 .. $#cells) {
-            push @{ $slices{$n} }, measure_cell($bench, $cells[$n], $backend);
+            push @{ $slices{$n} }, measure_cell($load, $cells[$n]);
         }
 
         push @{ $cells[$_]{rounds} }, joined(@{ $slices{$_} }) for 0 .. $#cells;
         push @floor, floor_of($bench, $file, $cpu);
     }
 
-    stop($backend, map { $_->{server} } @running);
+    stop(map { $_->{server} } @running);
 
     return {
         style => $style, size => $size, floor => \@floor,
@@ -135,7 +144,10 @@ sub available {
     my $dir = modules();
 
     return grep {
-        !grep { !defined $dir || !-e "$dir/$_.so" } @{ $_->{modules} || [] }
+        my $missing = grep { !defined $dir || !-e "$dir/$_.so" }
+            @{ $_->{modules} || [] };
+
+        !$missing && (!$_->{app} || has_program('uvicorn'));
     } @variants;
 }
 
@@ -168,7 +180,7 @@ sub start {
             . slurp("$here/$variant->{name}.conf"),
         modules => \@modules, cpu => $cpu,
         vars => {
-            BACKEND => $backend->{port}, HERE => $here, SECRET => $file,
+            BACKEND => $backend, HERE => $here, SECRET => $file,
             SECRET_VALUE => $secret,
         },
     );
@@ -178,21 +190,21 @@ sub start {
 # how many requests make a slice; where events are repeated, they have been seen
 
 sub prepare {
-    my ($bench, $cell) = @_;
+    my ($bench, $load, $cell) = @_;
 
-    my ($load, $tool) = ($cell->{load}, $bench->tool('load'));
+    my $run = $cell->{run};
 
     if ($cell->{traffic} eq 'wrong') {
-        $load->{wrong} = 1;
+        $run->{wrong} = 1;
 
     } elsif ($cell->{traffic} eq 'repeated') {
-        load($tool, %$load, requests => $known);
-        $load->{ids} = $known;
+        $load->run(%$run, requests => $known);
+        $run->{ids} = $known;
     }
 
-    $load->{first} = $cell->{traffic} eq 'new' ? 1e6 : 0;
-    $load->{requests} = load_for($tool, $bench->seconds / $slices, %$load);
-    $load->{first} *= 10;
+    $run->{first} = $cell->{traffic} eq 'new' ? 1e6 : 0;
+    $run->{requests} = $load->requests_for($bench->seconds / $slices, %$run);
+    $run->{first} *= 10;
 }
 
 
@@ -200,26 +212,22 @@ sub prepare {
 # on
 
 sub measure_cell {
-    my ($bench, $cell, $backend) = @_;
+    my ($load, $cell) = @_;
 
-    my ($load, $traffic) = @{$cell}{qw/ load traffic /};
-    my $before = backend_count($backend);
-    my $result = load($bench->tool('load'), %$load);
-    my $passed = backend_count($backend) - $before;
+    my ($run, $traffic) = @{$cell}{qw/ run traffic /};
+    my $result = $load->run(%$run);
 
-    my $n = $load->{requests};
+    my $n = $run->{requests};
     my $status = $traffic eq 'wrong' ? 400 : 200;
     my $expected = $traffic eq 'new' && !$cell->{variant}{app} ? $n : 0;
+    my %got = %{ $result->{status} };
 
-    if (($result->{status}{$status} // 0) != $n || $passed != $expected) {
-        my %got = %{ $result->{status} };
+    die "bench: $cell->{variant}{name}, $traffic: of $n requests, "
+        . "$result->{passed} instead of $expected were passed on, answers: "
+        . join(', ', map { "$_ ($got{$_})" } sort keys %got) . "\n"
+        if ($got{$status} // 0) != $n || $result->{passed} != $expected;
 
-        die "bench: $cell->{variant}{name}, $traffic: of $n requests, $passed "
-            . "instead of $expected were passed on, and answered with "
-            . join(', ', map { "$_ ($got{$_})" } sort keys %got) . "\n";
-    }
-
-    $load->{first} += $n if $traffic eq 'new';
+    $run->{first} += $n if $traffic eq 'new';
 
     return $result;
 }
@@ -449,7 +457,7 @@ sub plots {
         };
     } @styles ]);
 
-    plot('floor', %common, title => 'What the gate adds to proxy_pass',
+    plot('gate-floor', %common, title => 'What the gate adds to proxy_pass',
         panels => [ map {
             {
                 title => $style{$_},
@@ -463,6 +471,11 @@ sub plots {
                 ],
             };
         } @styles ]);
+
+    return (
+        [ 'gate', 'The processor time of a new event, by its size' ],
+        [ 'gate-floor', 'What the gate adds to proxy_pass, by the size' ],
+    );
 }
 
 

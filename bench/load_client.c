@@ -1,0 +1,387 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+/* The senders of the load generator, and the answers that they get. */
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "load.h"
+
+
+#define LOAD_ANSWER    16384              /* bytes, the largest */
+#define LOAD_PATIENCE  60                 /* seconds without any answer */
+
+
+typedef struct {
+    load_source_t          source;
+    unsigned               out:1;         /* waits until it can be written */
+    unsigned               close:1;       /* after this answer */
+    load_request_t         request;
+    size_t                 sent;
+    double                 start;
+    size_t                 len;
+    char                   answer[LOAD_ANSWER];
+} load_client_t;
+
+
+static void load_client_connect(load_client_t *c);
+static void load_client_handler(load_source_t *source, uint32_t events);
+static void load_client_next(load_client_t *c);
+static void load_client_write(load_client_t *c);
+static void load_client_want(load_client_t *c, unsigned out);
+static void load_client_read(load_client_t *c);
+static int load_client_complete(load_client_t *c, load_kind_t *kind);
+static char *load_client_field(char *head, const char *name);
+static void load_client_count(load_kind_t *kind);
+static int load_client_compare(const void *one, const void *two);
+
+
+static load_run_t     *load_run;
+static load_client_t  *load_clients;
+static float          *load_latencies;
+static size_t          load_started;
+static size_t          load_answered;
+static load_kind_t     load_kinds[LOAD_KINDS];
+
+
+void
+load_client_open(load_run_t *run)
+{
+    size_t  i;
+
+    load_run = run;
+
+    load_clients = calloc(run->connections, sizeof(load_client_t));
+    load_latencies = malloc(run->requests * sizeof(float));
+
+    if (load_clients == NULL || load_latencies == NULL) {
+        load_die("malloc");
+    }
+
+    for (i = 0; i < run->connections; i++) {
+        load_client_connect(&load_clients[i]);
+    }
+}
+
+
+void
+load_client_run(load_run_t *run, load_result_t *result)
+{
+    double  start, last;
+    size_t  i, answered;
+
+    load_started = 0;
+    load_answered = 0;
+    memset(load_kinds, 0, sizeof(load_kinds));
+
+    start = load_time();
+
+    for (i = 0; i < run->connections; i++) {
+        load_client_next(&load_clients[i]);
+    }
+
+    last = start;
+    answered = 0;
+
+    while (load_answered < run->requests) {
+
+        if (load_poll(1000) > 0) {
+            continue;
+        }
+
+        if (load_answered != answered) {
+            answered = load_answered;
+            last = load_time();
+
+        } else if (load_time() - last > LOAD_PATIENCE) {
+            load_wrong("no answers any more");
+        }
+    }
+
+    result->seconds = load_time() - start;
+
+    qsort(load_latencies, run->requests, sizeof(float), load_client_compare);
+
+    result->p50 = load_latencies[run->requests / 2];
+    result->p99 = load_latencies[run->requests - 1 - run->requests / 100];
+    memcpy(result->kinds, load_kinds, sizeof(load_kinds));
+}
+
+
+void
+load_client_close(void)
+{
+    size_t  i;
+
+    for (i = 0; i < load_run->connections; i++) {
+        close(load_clients[i].source.fd);
+    }
+
+    free(load_clients);
+    free(load_latencies);
+}
+
+
+static void
+load_client_connect(load_client_t *c)
+{
+    int                 fd, one;
+    struct sockaddr_in  sin;
+
+    fd = socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, 0);
+    if (fd == -1) {
+        load_die("socket");
+    }
+
+    memset(&sin, 0, sizeof(sin));
+    sin.sin_family = AF_INET;
+    sin.sin_port = htons(load_run->port);
+    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+
+    if (connect(fd, (struct sockaddr *) &sin, sizeof(sin)) == -1) {
+        load_die("connect");
+    }
+
+    one = 1;
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    (void) fcntl(fd, F_SETFL, O_NONBLOCK);
+
+    c->source.fd = fd;
+    c->source.handler = load_client_handler;
+    c->out = 0;
+    c->close = 0;
+
+    load_watch(&c->source, EPOLLIN, 1);
+}
+
+
+static void
+load_client_handler(load_source_t *source, uint32_t events)
+{
+    load_client_t  *c = (load_client_t *) source;
+
+    if (events & EPOLLOUT) {
+        load_client_write(c);
+    }
+
+    if (events & ~EPOLLOUT) {
+        load_client_read(c);
+    }
+}
+
+
+static void
+load_client_next(load_client_t *c)
+{
+    if (load_started == load_run->requests) {
+        return;
+    }
+
+    if (c->close) {
+        close(c->source.fd);
+        load_client_connect(c);
+    }
+
+    c->request = load_request(load_started++);
+    c->sent = 0;
+    c->len = 0;
+    c->start = load_time();
+
+    load_client_write(c);
+}
+
+
+static void
+load_client_write(load_client_t *c)
+{
+    int              n;
+    size_t           tail;
+    ssize_t          sent;
+    struct iovec     iov[2];
+    load_request_t  *request = &c->request;
+
+    while (c->sent < request->head_len + request->tail_len) {
+        n = 0;
+        tail = 0;
+
+        if (c->sent < request->head_len) {
+            iov[n].iov_base = (char *) request->head + c->sent;
+            iov[n++].iov_len = request->head_len - c->sent;
+
+        } else {
+            tail = c->sent - request->head_len;
+        }
+
+        iov[n].iov_base = (char *) request->tail + tail;
+        iov[n++].iov_len = request->tail_len - tail;
+
+        sent = writev(c->source.fd, iov, n);
+
+        if (sent == -1) {
+
+            if (errno == EAGAIN) {
+                load_client_want(c, 1);
+                return;
+            }
+
+            load_die("writev");
+        }
+
+        c->sent += sent;
+    }
+
+    load_client_want(c, 0);
+}
+
+
+static void
+load_client_want(load_client_t *c, unsigned out)
+{
+    if (c->out == out) {
+        return;
+    }
+
+    c->out = out;
+
+    load_watch(&c->source, out ? EPOLLIN|EPOLLOUT : EPOLLIN, 0);
+}
+
+
+static void
+load_client_read(load_client_t *c)
+{
+    ssize_t      n;
+    load_kind_t  kind;
+
+    n = recv(c->source.fd, c->answer + c->len, LOAD_ANSWER - 1 - c->len, 0);
+
+    if (n == -1 && errno == EAGAIN) {
+        return;
+    }
+
+    if (n <= 0) {
+        errno = n ? errno : ECONNRESET;
+        load_die("an answer is cut off, or too long");
+    }
+
+    c->len += n;
+    c->answer[c->len] = '\0';
+
+    if (!load_client_complete(c, &kind)) {
+        return;
+    }
+
+    load_client_count(&kind);
+    load_latencies[load_answered++] = load_time() - c->start;
+
+    /* answered before all was sent: the rest belongs to nothing */
+
+    if (c->sent < c->request.head_len + c->request.tail_len) {
+        c->close = 1;
+    }
+
+    load_client_next(c);
+}
+
+
+static int
+load_client_complete(load_client_t *c, load_kind_t *kind)
+{
+    char    *body, *field;
+    size_t   length;
+
+    body = strstr(c->answer, "\r\n\r\n");
+
+    if (body == NULL) {
+        return 0;
+    }
+
+    body += 4;
+    kind->status = strtoul(c->answer + sizeof("HTTP/1.1"), NULL, 10);
+
+    field = load_client_field(c->answer, "\r\nConnection:");
+    c->close = (field && strncasecmp(field, "close", 5) == 0);
+
+    field = load_client_field(c->answer, "\r\nContent-Length:");
+
+    if (field) {
+        length = strtoul(field, NULL, 10);
+        kind->length = length;
+
+        return (size_t) (c->answer + c->len - body) >= length;
+    }
+
+    if (load_client_field(c->answer, "\r\nTransfer-Encoding:") == NULL) {
+        load_wrong("an answer without a length");
+    }
+
+    kind->length = strtoul(body, NULL, 16);
+
+    return c->len >= 5
+           && memcmp(c->answer + c->len - 5, "0\r\n\r\n", 5) == 0;
+}
+
+
+static char *
+load_client_field(char *head, const char *name)
+{
+    char  *value;
+
+    value = strcasestr(head, name);
+    if (value == NULL) {
+        return NULL;
+    }
+
+    value += strlen(name);
+
+    return value + strspn(value, " ");
+}
+
+
+static void
+load_client_count(load_kind_t *kind)
+{
+    int  i;
+
+    for (i = 0; i < LOAD_KINDS; i++) {
+
+        if (load_kinds[i].count == 0) {
+            load_kinds[i] = *kind;
+            load_kinds[i].count = 1;
+            return;
+        }
+
+        if (load_kinds[i].status == kind->status
+            && load_kinds[i].length == kind->length)
+        {
+            load_kinds[i].count++;
+            return;
+        }
+    }
+
+    load_wrong("too many kinds of answers");
+}
+
+
+static int
+load_client_compare(const void *one, const void *two)
+{
+    float  a = *(const float *) one, b = *(const float *) two;
+
+    return (a > b) - (a < b);
+}
