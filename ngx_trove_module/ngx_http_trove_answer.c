@@ -58,6 +58,10 @@ ngx_http_trove_answer_content(ngx_http_request_t *r, ngx_uint_t status,
 
     r->expect_tested = 1;
 
+    /* our 200 is no page that a client may have already */
+
+    r->disable_not_modified = 1;
+
     /* or it would win over the status */
 
     r->err_status = 0;
