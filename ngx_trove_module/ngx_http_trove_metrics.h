@@ -46,6 +46,8 @@ typedef struct {
     ngx_uint_t                ntargets;
 
     unsigned                  repeated:1;    /* one before has its labels */
+    unsigned                  fanout:1;      /* the first with them to have */
+                                             /*   targets                   */
 } ngx_http_trove_metrics_loc_t;
 
 

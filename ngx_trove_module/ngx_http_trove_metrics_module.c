@@ -17,6 +17,10 @@
 #include "ngx_http_trove_verify.h"
 
 
+/* of a set: one before shows its lines, or those of its fan-out */
+#define NGX_HTTP_TROVE_METRICS_SEEN    1
+#define NGX_HTTP_TROVE_METRICS_FANOUT  2
+
 /* what NGINX's slab allocator needs for itself, generously */
 #define NGX_HTTP_TROVE_METRICS_SLAB(size)  (65536 + (size) / 64)
 
@@ -462,6 +466,7 @@ ngx_http_trove_metrics_locs(ngx_conf_t *cf,
         loc->targets = NULL;
         loc->ntargets = 0;
         loc->repeated = 0;
+        loc->fanout = 0;
 
         if (targets) {
             loc->targets = ngx_http_trove_metrics_target_make(cf, &loc->server,
@@ -568,8 +573,13 @@ ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone)
 
         } else {
             n = ngx_trove_metrics_index(zone->table, loc[i].set);
-            loc[i].repeated = seen[n];
-            seen[n] = 1;
+            loc[i].repeated = seen[n] & NGX_HTTP_TROVE_METRICS_SEEN;
+            seen[n] |= NGX_HTTP_TROVE_METRICS_SEEN;
+
+            if (loc[i].ntargets && !(seen[n] & NGX_HTTP_TROVE_METRICS_FANOUT)) {
+                loc[i].fanout = 1;
+                seen[n] |= NGX_HTTP_TROVE_METRICS_FANOUT;
+            }
         }
 
         for (n = 0; n < loc[i].ntargets; n++) {

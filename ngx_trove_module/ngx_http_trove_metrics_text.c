@@ -258,9 +258,7 @@ ngx_http_trove_metrics_locs(ngx_http_trove_metrics_text_t *text,
     for (i = 0; i < text->nlocs; i++) {
         loc = &text->locs[i];
 
-        if (loc->set == NULL || loc->repeated
-            || (fanout && loc->ntargets == 0))
-        {
+        if (loc->set == NULL || (fanout ? !loc->fanout : loc->repeated)) {
             continue;
         }
 

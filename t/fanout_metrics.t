@@ -33,6 +33,14 @@ sub conf {
     upstream backend { server 127.0.0.1:%%BACKEND%%; keepalive 8; }
     upstream nobody { server 127.0.0.1:%%PORT_9%%; }
 
+    # of the same name, where /same is another
+
+    server {
+        listen 127.0.0.1:%%PORT_2%%;
+        server_name gate;
+        location = /same { proxy_pass http://backend; }
+    }
+
     server {
         listen 127.0.0.1:%%PORT_0%%;
         listen 127.0.0.1:%%PORT_1%% http2;
@@ -41,6 +49,7 @@ sub conf {
 $locations
 
         location = /metrics { trove_metrics; }
+        location = /same { trove_fanout /t; }
 
         location = /t {
             internal;
@@ -251,10 +260,15 @@ my $loc = 'server="gate",location="/each"';
 is($m->{qq(trove_fanout_total{$loc,answer="delivered"})}, 2, 'delivered');
 is($m->{qq(trove_fanout_total{$loc,answer="partial"})}, 0, 'none partial');
 is($m->{qq(trove_fanout_unmatched_total{$loc})}, 0, 'none unmatched');
-is((grep { /^trove_fanout_total/ } keys %$m), 10,
+is((grep { /^trove_fanout_total/ } keys %$m), 12,
     'of locations without fan-out nothing');
 
 is(linted($nginx), 0, 'promtool finds nothing');
+
+
+is(post_to($nginx, '/same', event())->status, 200, 'a location that is twice');
+is(metrics($nginx)->{'trove_fanout_total{server="gate",location="/same",'
+    . 'answer="delivered"}'}, 1, 'is counted for its fan-out, too');
 
 
 # a retry skips, and does not count again
