@@ -154,8 +154,7 @@ is(@{[ deliveries('state=failed') ]}, 1, 'does nothing');
 
 $b->on($ids[1], status => 500, times => 1);
 is(api(POST => "deliveries/$failed->{id}/replay")->status, 200, 'replay');
-ok(wait_until { !deliveries('state=failed') && !deliveries('state=pending')
-    && !deliveries('state=inflight') }, 'it ends');
+ok(wait_until { !deliveries('state=failed,pending,inflight') }, 'it ends');
 
 $d = api(GET => "deliveries/$failed->{id}")->json;
 is($d->{state}, 'delivered', 'delivered');
