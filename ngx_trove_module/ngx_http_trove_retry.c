@@ -78,7 +78,7 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
 
             if (factor < 1 || factor > NGX_HTTP_TROVE_RETRY_FACTOR_MAX) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid number \"%V\" in \"%V\", "
+                                   "invalid factor \"%V\" in \"%V\", "
                                    "it must be from 1 to %d", &value[i],
                                    &value[0], NGX_HTTP_TROVE_RETRY_FACTOR_MAX);
                 rc = NGX_ERROR;
