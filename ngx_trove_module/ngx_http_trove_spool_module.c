@@ -219,8 +219,9 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                 || msec > NGX_HTTP_TROVE_SPOOL_RETENTION_MAX)
             {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid retention \"%V\" in \"%V\", it must be "
-                                   "from 1s to 3660d", &value[i], &value[0]);
+                                   "invalid retention \"%V\" in \"%V\", "
+                                   "it must be from 1s to 3660d", &value[i],
+                                   &value[0]);
                 return NGX_CONF_ERROR;
             }
 
