@@ -510,7 +510,8 @@ bench_deliver(void)
         for (i = 0; i < 4; i++) {
             figure = bench_run(spool, 64, targets, 1, bench_seconds);
 
-            snprintf(what, sizeof(what), "accept and deliver to %u, after %.0f s",
+            snprintf(what, sizeof(what),
+                     "accept and deliver to %u, after %.0f s",
                      (unsigned) targets, i * bench_seconds);
             bench_report(what, 64, &figure);
         }

@@ -179,8 +179,8 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
 
 
 /*
- * "Authorization: Bearer TOKEN" (RFC 6750).  What is compared, in constant time,
- * is not the token but a MAC that it is the key of.
+ * "Authorization: Bearer TOKEN" (RFC 6750).  What is compared, in constant
+ * time, is not the token but a MAC that it is the key of.
  */
 
 static ngx_int_t

@@ -59,7 +59,7 @@ typedef struct {
         NGX_HTTP_TROVE_BODY_READ
     } body;
 
-    ngx_buf_t                 *header_in;     /* while it is not the request's */
+    ngx_buf_t                 *header_in;     /* while it is not of r */
 
     /*
      * The event, by ngx_http_trove_body_parse(): parsed is its result, or
