@@ -497,7 +497,7 @@ static void
 bench_deliver(void)
 {
     char                what[64];
-    ngx_uint_t          i, targets;
+    ngx_uint_t          i, targets, after;
     bench_figure_t      figure;
     ngx_trove_spool_t  *spool;
 
@@ -509,10 +509,10 @@ bench_deliver(void)
 
         for (i = 0; i < 4; i++) {
             figure = bench_run(spool, 64, targets, 1, bench_seconds);
+            after = (ngx_uint_t) (i * bench_seconds);
 
-            snprintf(what, sizeof(what),
-                     "accept and deliver to %u, after %.0f s",
-                     (unsigned) targets, i * bench_seconds);
+            snprintf(what, sizeof(what), "accept and deliver to %u, after %u s",
+                     (unsigned) targets, (unsigned) after);
             bench_report(what, 64, &figure);
         }
 

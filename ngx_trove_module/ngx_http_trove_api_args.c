@@ -16,6 +16,7 @@
 #define NGX_HTTP_TROVE_API_LIST_MAX   64       /* names between commas */
 
 
+static ngx_uint_t ngx_http_trove_api_known(ngx_str_t *args);
 static ngx_int_t ngx_http_trove_api_arg(ngx_http_trove_api_t *api,
     const char *name, ngx_str_t *value);
 static ngx_int_t ngx_http_trove_api_list(ngx_http_trove_api_t *api,
@@ -56,6 +57,13 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
     filter = &api->filter;
 
     api->limit = NGX_HTTP_TROVE_API_LIMIT;
+
+    /* a filter that is misspelt must not be one that lets all pass */
+
+    if (!ngx_http_trove_api_known(&api->request->args)) {
+        return "an unknown argument, known are: limit, cursor, since, until, "
+               "state, types, namespace, target, location, event, dry_run";
+    }
 
 #define ngx_http_trove_api_get(name)                                          \
     rc = ngx_http_trove_api_arg(api, name, &value);                           \
@@ -143,6 +151,49 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
     }
 
     return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_trove_api_known(ngx_str_t *args)
+{
+    u_char      *p, *end, *next, *last;
+    ngx_uint_t   i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("limit"), ngx_string("cursor"), ngx_string("since"),
+        ngx_string("until"), ngx_string("state"), ngx_string("types"),
+        ngx_string("namespace"), ngx_string("target"), ngx_string("location"),
+        ngx_string("event"), ngx_string("dry_run"), ngx_null_string
+    };
+
+    last = args->data + args->len;
+
+    for (p = args->data; p < last; p = next + 1) {
+        next = ngx_strlchr(p, last, '&');
+        next = next ? next : last;
+
+        end = ngx_strlchr(p, next, '=');
+        end = end ? end : next;
+
+        if (end == p) {
+            continue;
+        }
+
+        for (i = 0; names[i].len; i++) {
+            if (names[i].len == (size_t) (end - p)
+                && ngx_strncasecmp(names[i].data, p, names[i].len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (names[i].len == 0) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

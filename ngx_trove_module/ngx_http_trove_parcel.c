@@ -404,9 +404,9 @@ ngx_http_trove_parcel_renew(ngx_event_t *ev)
     ngx_http_trove_item_t     *item;
     ngx_http_trove_renewal_t  *renewal;
 
-    if (!ngx_exiting) {
-        ngx_add_timer(ev, NGX_HTTP_TROVE_PARCEL_RENEW / 2);
-    }
+    /* an exiting worker, too, finishes what is under way */
+
+    ngx_add_timer(ev, NGX_HTTP_TROVE_PARCEL_RENEW / 2);
 
     n = 0;
 

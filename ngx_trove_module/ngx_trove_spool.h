@@ -388,7 +388,7 @@ typedef struct {
     ngx_uint_t                       wal_pages;
 } ngx_trove_spool_cost_t;
 
-#define NGX_TROVE_SPOOL_WAL_PAGES    2000
+#define NGX_TROVE_SPOOL_WAL_PAGES    4000
 
 
 /*

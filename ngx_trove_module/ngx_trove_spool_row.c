@@ -330,7 +330,7 @@ static ngx_int_t
 ngx_trove_spool_row_count(ngx_trove_spool_db_t *db,
     ngx_trove_spool_known_t *known, ngx_trove_spool_state_e state, int by)
 {
-    if ((ngx_uint_t) state >= NGX_TROVE_SPOOL_STATES) {
+    if (known == NULL || (ngx_uint_t) state >= NGX_TROVE_SPOOL_STATES) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
                                     "a delivery has the state %d",
                                     (int) state);
@@ -432,6 +432,8 @@ ngx_trove_spool_row_set(ngx_trove_spool_db_t *db, ngx_trove_spool_row_t *row,
     sqlite3_stmt             *stmt;
     ngx_trove_spool_known_t  *known;
 
+    known = NULL;
+
     if (row->state != from) {
 
         if (ngx_trove_spool_known_id(db, row->target, &known) != NGX_OK
@@ -457,6 +459,8 @@ ngx_trove_spool_row_delete(ngx_trove_spool_db_t *db,
 {
     sqlite3_stmt             *stmt;
     ngx_trove_spool_known_t  *known;
+
+    known = NULL;
 
     if (ngx_trove_spool_known_id(db, row->target, &known) != NGX_OK
         || ngx_trove_spool_row_count(db, known, row->state, -1) != NGX_OK)

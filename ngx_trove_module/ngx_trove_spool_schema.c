@@ -184,6 +184,7 @@ ngx_trove_spool_whose(const char *path, ngx_trove_spool_error_t *error)
     }
 
     len = 0;
+    ngx_memzero(header, sizeof(header));
 
     rc = ngx_trove_spool_header(path, header, &len, error);
 
@@ -312,11 +313,12 @@ ngx_int_t
 ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
 {
     char     sql[128];
-    int64_t  version, app, objects;
+    int64_t  version, objects;
 
-    if (ngx_trove_spool_pragma(db, "PRAGMA user_version", &version) != NGX_OK
-        || ngx_trove_spool_pragma(db, "PRAGMA application_id", &app) != NGX_OK)
-    {
+    version = 0;
+    objects = 0;
+
+    if (ngx_trove_spool_pragma(db, "PRAGMA user_version", &version) != NGX_OK) {
         return NGX_ERROR;
     }
 

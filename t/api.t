@@ -91,6 +91,7 @@ is(api(POST => 'targets')->status, 405, 'another method');
 is(api(GET => 'deliveries?limit=0')->status, 400, 'a bad limit');
 is(api(GET => 'deliveries?state=lost')->status, 400, 'a bad state');
 is(api(GET => 'deliveries?since=yesterday')->status, 400, 'a bad time');
+is(api(GET => 'deliveries?tpye=x')->status, 400, 'an unknown argument');
 
 
 # events and deliveries
@@ -162,7 +163,7 @@ is_deeply([ map { $_->{status} } @{ $d->{history} } ], [ 410, 500, 200 ],
     'all attempts');
 
 $b->forget;
-is(api(POST => 'deliveries/replay?target=b&type=x')->json->{count}, 3,
+is(api(POST => 'deliveries/replay?target=b&types=file.*')->json->{count}, 3,
     'replay all of a target');
 ok($b->wait_count(3), 'they come again');
 is(api(POST => 'deliveries/999999/replay')->status, 404, 'none of that number');

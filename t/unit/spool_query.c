@@ -14,6 +14,7 @@
 
 
 static void plans(void);
+static void documented(void);
 static void filled(void);
 static void events(void);
 static void one_event(void);
@@ -35,6 +36,7 @@ main(void)
     spool_mkdir();
 
     plans();
+    documented();
     filled();
     events();
     one_event();
@@ -122,6 +124,78 @@ plans(void)
     tap_is(bad, 0, "each statement goes by an index");
 
     sqlite3_close(db);
+}
+
+
+/* the page that describes the file has all columns, and its examples work */
+
+static void
+documented(void)
+{
+    char          *page, *p, *end, name[80];
+    FILE          *f;
+    size_t         n;
+    sqlite3       *db;
+    ngx_uint_t     missing, examples, bad;
+    sqlite3_stmt  *stmt;
+
+    page = calloc(1, 65536);
+    f = fopen("docs/spool-schema.md", "r");
+
+    if (page == NULL || f == NULL
+        || (n = fread(page, 1, 65535, f)) == 0
+        || sqlite3_open_v2(spool_path, &db, SQLITE_OPEN_READONLY, NULL)
+           != SQLITE_OK
+        || sqlite3_prepare_v2(db, "SELECT m.name, c.name FROM sqlite_master m, "
+                              "pragma_table_info(m.name) c "
+                              "WHERE m.type = 'table'", -1, &stmt, NULL)
+           != SQLITE_OK)
+    {
+        die("documentation");
+    }
+
+    fclose(f);
+    missing = 0;
+
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+
+        snprintf(name, sizeof(name), "`%s`", sqlite3_column_text(stmt, 1));
+
+        if (strstr(page, name) == NULL) {
+            tap_diag("  %s.%s is not in the page",
+                     (const char *) sqlite3_column_text(stmt, 0),
+                     (const char *) sqlite3_column_text(stmt, 1));
+            missing++;
+        }
+    }
+
+    sqlite3_finalize(stmt);
+
+    tap_is(missing, 0, "all columns are documented");
+
+    examples = 0;
+    bad = 0;
+
+    for (p = page; (p = strstr(p, "```sql\n")) != NULL; p = end) {
+        p += 7;
+        end = strstr(p, "```");
+
+        if (sqlite3_prepare_v2(db, p, (int) (end - p), &stmt, NULL)
+            != SQLITE_OK)
+        {
+            tap_diag("  %s", sqlite3_errmsg(db));
+            bad++;
+        }
+
+        sqlite3_finalize(stmt);
+        examples++;
+    }
+
+    tap_ok(examples >= 4, "there are examples");
+    tap_is(bad, 0, "which work");
+
+    sqlite3_close(db);
+    free(page);
 }
 
 
