@@ -45,7 +45,6 @@ sub conf {
         }
 
         location /to/ { internal; proxy_pass http://b; }
-        location = /status { stub_status; }
     }
 EOF
 }
@@ -175,7 +174,9 @@ my @not = grep {
 is("@not", '', 'and is known');
 is($backend->count, 0, 'so that nobody gets it again');
 
-ok((wait_until { stub_status($nginx->port)->{writing} == 1 }),
-    'no request is left');
+# a worker that shuts down waits for its requests; the counters of stub_status
+# are off by those of killed ones
+
+ok($nginx->reload && $nginx->wait_old, 'no request is left');
 
 done_testing();

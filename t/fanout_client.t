@@ -35,7 +35,7 @@ my $nginx = nginx(<<'EOF')->start;
         location = /narrow {
             trove_dedup zone=events;
             trove_fanout /to/a name=a;
-            trove_fanout /to/b name=b max_inflight=1;
+            trove_fanout /to/b name=b max_inflight=1 max_wait=10m;
         }
 
         location = /failover {

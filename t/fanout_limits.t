@@ -19,11 +19,11 @@ my $nginx = nginx(<<'EOF')->start;
         listen 127.0.0.1:%%PORT_1%% http2;
         trove_dedup zone=events;
 
-        location = /one { trove_fanout /to/a name=a max_inflight=1; }
-        location = /three { trove_fanout /to/a name=a max_inflight=3; }
+        location = /one { trove_fanout /to/a name=a max_inflight=1 max_wait=10m; }
+        location = /three { trove_fanout /to/a name=a max_inflight=3 max_wait=10m; }
 
         location = /queue {
-            trove_fanout /to/a name=a max_inflight=2 max_queue=3;
+            trove_fanout /to/a name=a max_inflight=2 max_queue=3 max_wait=10m;
             trove_fanout /to/free name=free;
         }
 
@@ -32,7 +32,7 @@ my $nginx = nginx(<<'EOF')->start;
         }
 
         location = /wait {
-            trove_fanout /to/a name=a max_inflight=1 max_wait=300ms;
+            trove_fanout /to/a name=a max_inflight=1 max_wait=2s;
             trove_fanout /to/free name=free;
         }
 
@@ -42,12 +42,12 @@ my $nginx = nginx(<<'EOF')->start;
         }
 
         location = /both {
-            trove_fanout /to/a name=a max_inflight=1;
-            trove_fanout /to/c name=c max_inflight=1;
+            trove_fanout /to/a name=a max_inflight=1 max_wait=10m;
+            trove_fanout /to/c name=c max_inflight=1 max_wait=10m;
         }
 
         location = /dead {
-            trove_fanout /down name=a max_inflight=1;
+            trove_fanout /down name=a max_inflight=1 max_wait=10m;
         }
 
         location /to/ { internal; proxy_pass http://b; }

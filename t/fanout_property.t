@@ -56,7 +56,8 @@ sub target {
     }
 
     push @options, 'optional' if $target{optional};
-    push @options, 'max_inflight=' . one(1, 2, 5) if chance(0.3);
+    push @options, 'max_inflight=' . one(1, 2, 5), 'max_wait=10m'
+        if chance(0.3);
 
     $target{directive} = "trove_fanout /to/t$n "
         . join(' ', "name=t$n", sort { chance(0.5) ? 1 : -1 } @options) . ';';
