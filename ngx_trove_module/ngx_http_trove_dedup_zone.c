@@ -372,8 +372,12 @@ ngx_http_trove_dedup_zone_inherit(ngx_shm_zone_t *shm_zone,
         }
     }
 
+    /* both are empty where the table is in memory */
+
     if (zone->file.len != zone->path.len
-        || ngx_strncmp(zone->file.data, zone->path.data, zone->path.len) != 0)
+        || (zone->path.len
+            && ngx_strncmp(zone->file.data, zone->path.data, zone->path.len)
+               != 0))
     {
         ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
                       "trove: what has changed in \"state=\" of zone \"%V\" "
