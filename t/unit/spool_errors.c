@@ -185,9 +185,9 @@ hung(void)
 static int64_t
 checksum(const char *path)
 {
-    int      c;
-    FILE    *f;
-    int64_t  sum;
+    int       c;
+    FILE     *f;
+    uint64_t  sum;
 
     f = fopen(path, "r");
     if (f == NULL) {
@@ -197,12 +197,12 @@ checksum(const char *path)
     sum = 0;
 
     while ((c = getc(f)) != EOF) {
-        sum = sum * 31 + c;
+        sum = sum * 31 + (uint64_t) c;
     }
 
     fclose(f);
 
-    return sum & INT64_MAX;
+    return (int64_t) (sum & INT64_MAX);
 }
 
 
