@@ -310,6 +310,8 @@ ngx_trove_spool_lease_repair(ngx_trove_spool_taking_t *taking,
     ngx_trove_spool_db_t   *db;
     ngx_trove_spool_row_t   rows[NGX_TROVE_SPOOL_ROWS];
 
+    n = 0;
+
     db = taking->db;
 
     for (i = 0; i < NGX_TROVE_SPOOL_REPAIRS; i++) {
