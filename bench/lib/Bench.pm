@@ -56,7 +56,7 @@ sub new {
 
 sub quick { return $_[0]{quick} ? 1 : 0 }
 sub rounds { return $_[0]{quick} ? 3 : 5 }
-sub seconds { return $_[0]{quick} ? 0.2 : 0.35 }
+sub seconds { return $_[0]{quick} ? 0.2 : 0.3 }
 sub tool { return "$_[0]{tools}/$_[1]" }
 
 

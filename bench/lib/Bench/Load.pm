@@ -119,9 +119,9 @@ sub requests_for {
         my $result = $self->run(%opt, requests => $n);
         my $rate = $n / $result->{seconds};
 
-        $opt{first} += $n;
+        $opt{first} += $n unless $opt{ids};
 
-        return max(64, int($rate * $seconds))
+        return max(32, int($rate * $seconds))
             if $result->{seconds} > $seconds / 10;
 
         $n = 64 + int min($n * 20, $rate * $seconds / 4);

@@ -111,8 +111,10 @@ sub facts {
         ],
         [ 'yajl', package_version('libyajl2') ],
         [ 'Compiler', first_line(($ENV{CC} // 'gcc') . ' --version') ],
-        [ 'lua-nginx', package_version('libnginx-mod-http-lua') ],
-        [ 'njs', package_version('libnginx-mod-http-js') ],
+        defined modules() ? (
+            [ 'lua-nginx', package_version('libnginx-mod-http-lua') ],
+            [ 'njs', package_version('libnginx-mod-http-js') ],
+        ) : (),
         [ 'FastAPI, uvicorn, Python', join ', ', map { $_ // '-' }
             package_version('python3-fastapi'),
             package_version('python3-uvicorn'),
