@@ -13,18 +13,19 @@ CFLAGS = -g -O2 -fstack-protector-strong -fPIC -D_FORTIFY_SOURCE=2 \
          -Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror
 INCS   = -Ingx_trove_module -I$(OBJS)/objs $(addprefix -I$(SRC)/, \
              core event event/modules os/unix http http/modules)
-LIBS   = -lcrypto -lyajl -lpthread
+LIBS   = -lcrypto -lsqlite3 -lyajl -lpthread
 
 .SECONDARY:
 
-all: $(addprefix $(BENCH)/,floor load zone)
+all: $(addprefix $(BENCH)/,floor load spool_store zone)
 
 LOAD = load load_backend load_client load_request
 
 $(BENCH)/load: $(LOAD:%=$(BENCH)/tool/%.o)
 	$(CC) -o $@ $^ $(LIBS)
 
-$(BENCH)/zone: $(BENCH)/tool/zone.o $(ROOMS:%=$(BENCH)/room/%.o)
+$(BENCH)/spool_store $(BENCH)/zone: $(BENCH)/%: $(BENCH)/tool/%.o \
+                                     $(ROOMS:%=$(BENCH)/room/%.o)
 	$(CC) -o $@ $^ $(LIBS)
 
 $(BENCH)/%: $(BENCH)/tool/%.o
