@@ -15,7 +15,7 @@
  *   1 byte    of how many sets the table is
  *   5 bytes   each: what to do, a name, a worker, a counter, how much
  *
- * A model of the sets, in the order that they came in, goes along.
+ * A model of the sets goes along.
  */
 
 #define NAMES     32
@@ -26,6 +26,7 @@
 
 typedef struct {
     ngx_uint_t                name;
+    ngx_uint_t                index;
     uint64_t                  sums[COUNTERS];
 } model_t;
 
@@ -33,6 +34,7 @@ typedef struct {
 static void create(ngx_uint_t n);
 static void copy(ngx_uint_t n);
 static model_t *find(ngx_uint_t name, ngx_trove_metrics_set_t **set);
+static int compare(const void *one, const void *two);
 static void check(void);
 
 
@@ -124,6 +126,7 @@ create(ngx_uint_t n)
 static void
 copy(ngx_uint_t n)
 {
+    ngx_uint_t            i;
     ngx_trove_metrics_t  *old;
 
     old = metrics;
@@ -131,7 +134,26 @@ copy(ngx_uint_t n)
     create(n);
     ngx_trove_metrics_copy(metrics, old);
 
+    /* the first of them, as far as there is room, at places of their own */
+
+    qsort(models, nmodels, sizeof(model_t), compare);
     nmodels = ngx_min(nmodels, nsets);
+
+    for (i = 0; i < nmodels; i++) {
+        models[i].index = nsets;
+    }
+}
+
+
+static int
+compare(const void *one, const void *two)
+{
+    const model_t  *m1, *m2;
+
+    m1 = one;
+    m2 = two;
+
+    return (m1->index > m2->index) - (m1->index < m2->index);
 }
 
 
@@ -140,7 +162,7 @@ find(ngx_uint_t name, ngx_trove_metrics_set_t **set)
 {
     char                      text[NAMES + 1];
     ngx_str_t                 str;
-    ngx_uint_t                i;
+    ngx_uint_t                i, k, index;
     ngx_trove_metrics_set_t  *found;
 
     /* of any length, also 0 */
@@ -173,15 +195,33 @@ find(ngx_uint_t name, ngx_trove_metrics_set_t **set)
         return NULL;
     }
 
+    fuzz_check(found != NULL, "no set, but there is room");
+
+    index = ngx_trove_metrics_index(metrics, found);
+
+    fuzz_check(index < nsets, "a set beyond the table");
     fuzz_check((u_char *) found
-               == (u_char *) metrics + ngx_trove_metrics_size(i),
-               "set %d is not where it should be", (int) i);
+               == (u_char *) metrics + ngx_trove_metrics_size(index),
+               "set %d is not where it should be", (int) index);
 
     if (i == nmodels) {
         nmodels++;
         ngx_memzero(&models[i], sizeof(model_t));
         models[i].name = name;
+        models[i].index = nsets;
     }
+
+    /* where it is once it stays, and nothing else is there */
+
+    if (models[i].index == nsets) {
+        for (k = 0; k < nmodels; k++) {
+            fuzz_check(models[k].index != index, "two names, one set");
+        }
+
+        models[i].index = index;
+    }
+
+    fuzz_check(models[i].index == index, "the set has moved");
 
     return &models[i];
 }

@@ -86,10 +86,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     fuzz_check(memcmp(image, file, size) == 0, "it was changed");
 
     if (!table) {
+        (void) ngx_trove_zone_size(file);
         return 0;
     }
 
     zone = attached;
+
+    fuzz_check(ngx_trove_zone_size(file) == size, "another size");
 
     check_recover();
     check_copy(2 + random % (TABLE_PAGES_MAX - 1));
@@ -195,7 +198,23 @@ damage(fuzz_input_t *in)
 
     /* where the fields of the first page are */
 
-    static ngx_uint_t  head[] = { 0, 8, 12, 16, 20, 24, 28, 32, 40, 48 };
+    static ngx_uint_t  head[] = {
+        offsetof(ngx_trove_zone_t, magic),
+        offsetof(ngx_trove_zone_t, version),
+        offsetof(ngx_trove_zone_t, page),
+        offsetof(ngx_trove_zone_t, buckets),
+        offsetof(ngx_trove_zone_t, slots),
+        offsetof(ngx_trove_zone_t, mutex),
+        offsetof(ngx_trove_zone_t, groups),
+        offsetof(ngx_trove_zone_t, key),
+        offsetof(ngx_trove_zone_t, key) + 8,
+        offsetof(ngx_trove_zone_t, check),
+        offsetof(ngx_trove_zone_t, offset),
+        offsetof(ngx_trove_zone_t, size),
+        offsetof(ngx_trove_zone_t, where),
+        offsetof(ngx_trove_zone_t, migrated),
+        offsetof(ngx_trove_zone_t, migrate)
+    };
 
     op = fuzz_number(in, 1);
     at = fuzz_number(in, 2);
@@ -229,11 +248,17 @@ damage(fuzz_input_t *in)
         slot_word(&slot) = fuzz_number(in, 8);
         break;
 
-    case 5: /* a DONE that is sound, of any key, time and ttl */
+    case 5: /* a DONE or a MARK that is sound, of any key, time and ttl */
     case 6:
         value = fuzz_number(in, 2);
         key.place = (value * 0x9e3779b97f4a7c15ULL) << (op & 0x80 ? 0 : 32);
         key.tag = value;
+
+        /* marks have keys of their own */
+
+        if (op & 0x40) {
+            key.place ^= 0x0123456789abcdefULL;
+        }
 
         n = fuzz_number(in, 4);
         value = fuzz_number(in, 2);
@@ -244,7 +269,10 @@ damage(fuzz_input_t *in)
 
         slot.bucket->place[slot.n] = key.place;
         slot.bucket->tag[slot.n] = (uint16_t) key.tag;
-        slot_word(&slot) = ngx_trove_zone_word_completed(&key, n, value);
+        slot_word(&slot) = ngx_trove_zone_word_dated(&key,
+                               (op & 0x40) ? NGX_TROVE_ZONE_MARKED
+                                           : NGX_TROVE_ZONE_COMPLETED,
+                               n, value);
         break;
 
     case 7: /* a slot that is somewhere else, too */
@@ -308,19 +336,23 @@ static void
 check_recover(void)
 {
     slot_t                 slot, old;
-    ngx_uint_t             i, damaged;
-    ngx_trove_zone_t      *was;
-    ngx_trove_zone_stat_t  before, after;
+    ngx_uint_t              i, damaged;
+    ngx_trove_zone_t       *was;
+    ngx_trove_zone_stat_t   before, after;
+    ngx_trove_zone_where_t  where;
 
     ngx_trove_zone_stat(zone, &now, &before);
+    (void) ngx_trove_zone_heir(zone, &where);
 
     ngx_memcpy(image, file, size);
     was = (ngx_trove_zone_t *) image;
 
     fuzz_check(ngx_trove_zone_recover(zone) == NGX_OK, "not recovered");
 
-    fuzz_check(memcmp(image, file, NGX_TROVE_ZONE_PAGE) == 0,
+    fuzz_check(memcmp(image, file, offsetof(ngx_trove_zone_t, migrate)) == 0,
                "the first page has changed");
+    fuzz_check(ngx_trove_zone_heir(zone, &where) == NGX_DECLINED,
+               "it has an heir");
 
     damaged = 0;
 
@@ -332,7 +364,7 @@ check_recover(void)
                    && slot.bucket->tag[slot.n] == old.bucket->tag[slot.n],
                    "slot %d has another key", (int) i);
 
-        if (slot_state(&old) == NGX_TROVE_ZONE_COMPLETED
+        if (slot_state(&old) >= NGX_TROVE_ZONE_COMPLETED
             && slot_sound(&old))
         {
             fuzz_check(slot_word(&slot) == slot_word(&old),
@@ -340,7 +372,7 @@ check_recover(void)
             continue;
         }
 
-        fuzz_check(slot_word(&slot) == 0, "slot %d is no DONE, and stays",
+        fuzz_check(slot_word(&slot) == 0, "slot %d is not sound, and stays",
                    (int) i);
 
         damaged += slot_word(&old) != 0
@@ -357,6 +389,7 @@ check_recover(void)
     fuzz_check(after.evicted == before.evicted
                && after.takeovers == before.takeovers
                && after.full == before.full
+               && after.dropped == before.dropped
                && after.recovered == before.recovered, "other counters");
 
     /* once more changes nothing */
@@ -365,6 +398,10 @@ check_recover(void)
 
     fuzz_check(ngx_trove_zone_recover(zone) == NGX_OK, "not recovered");
     fuzz_check(memcmp(image, file, size) == 0, "there was something left");
+
+    fuzz_check(ngx_trove_zone_migrate_begin(zone) == NGX_OK,
+               "somebody migrates it");
+    ngx_trove_zone_migrate_end(zone);
 }
 
 
@@ -373,14 +410,16 @@ check_recover(void)
 static void
 check_stat(ngx_trove_zone_stat_t *stat)
 {
-    ngx_uint_t  i, done;
     slot_t      slot;
+    ngx_uint_t  i, done, marked;
 
     done = 0;
+    marked = 0;
 
     for (i = 0; i < table_slots(zone); i++) {
         slot = table_slot(zone, i);
         done += slot_live(&slot, &now) == NGX_TROVE_ZONE_COMPLETED;
+        marked += slot_live(&slot, &now) == NGX_TROVE_ZONE_MARKED;
     }
 
     ngx_trove_zone_stat(zone, &now, stat);
@@ -389,6 +428,8 @@ check_stat(ngx_trove_zone_stat_t *stat)
     fuzz_check(stat->inflight == 0, "%d in flight", (int) stat->inflight);
     fuzz_check(stat->done == done, "%d done, not %d", (int) stat->done,
                (int) done);
+    fuzz_check(stat->marked == marked, "%d marked, not %d",
+               (int) stat->marked, (int) marked);
 }
 
 
@@ -403,12 +444,11 @@ check_use(uint32_t random)
 
     for (i = 0; i < KEYS; i++) {
 
-        if (i % 2) {
-            slot = table_slot(zone, fuzz_random(&random) % table_slots(zone));
-            key.place = slot.bucket->place[slot.n];
-            key.tag = slot.bucket->tag[slot.n];
+        slot = table_slot(zone, fuzz_random(&random) % table_slots(zone));
+        key.place = slot.bucket->place[slot.n];
+        key.tag = slot.bucket->tag[slot.n];
 
-        } else {
+        if (i % 2 == 0 || slot_state(&slot) != NGX_TROVE_ZONE_COMPLETED) {
             ngx_trove_zone_key(zone, (u_char *) &i, sizeof(i), &key);
         }
 
@@ -427,7 +467,7 @@ check_key(ngx_trove_zone_key_t *key, ngx_uint_t what)
     owner = 0;
 
     if (table_find(zone, key, &slot)
-        && slot_live(&slot, &now) != NGX_TROVE_ZONE_EMPTY)
+        && slot_live(&slot, &now) == NGX_TROVE_ZONE_COMPLETED)
     {
         rc = ngx_trove_zone_claim(zone, key, &now, 60, &owner);
 
@@ -464,7 +504,7 @@ check_key(ngx_trove_zone_key_t *key, ngx_uint_t what)
 
 
 /*
- * All that is alive comes along, but for what is said to be left out, and
+ * Each DONE that is alive comes along, but for those said to be left out, and
  * nothing else; each key is where it is looked for.
  */
 
@@ -492,7 +532,7 @@ check_copy(ngx_uint_t pages)
     for (i = 0; i < table_slots(zone); i++) {
         slot = table_slot(zone, i);
 
-        if (slot_live(&slot, &now) == NGX_TROVE_ZONE_EMPTY) {
+        if (slot_live(&slot, &now) != NGX_TROVE_ZONE_COMPLETED) {
             continue;
         }
 
@@ -511,7 +551,7 @@ check_copy(ngx_uint_t pages)
             found = table_slot(zone, k);
 
             if (slot_has(&found, &key)
-                && slot_live(&found, &now) != NGX_TROVE_ZONE_EMPTY)
+                && slot_live(&found, &now) == NGX_TROVE_ZONE_COMPLETED)
             {
                 break;
             }
@@ -534,7 +574,7 @@ check_copy(ngx_uint_t pages)
                    && found.bucket == slot.bucket && found.n == slot.n,
                    "a key that is not found, or twice");
 
-        copied++;
+        copied += slot_state(&slot) == NGX_TROVE_ZONE_COMPLETED;
     }
 
     /* keys that were there more than once are so no more */

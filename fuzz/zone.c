@@ -49,7 +49,13 @@ static void op_recover(model_t *m, ngx_uint_t arg);
 static void op_killed(model_t *m, ngx_uint_t arg);
 static void op_died(model_t *m, ngx_uint_t arg);
 static void op_stat(model_t *m, ngx_uint_t arg);
+static void op_forget(model_t *m, ngx_uint_t arg);
+static void op_mark(model_t *m, ngx_uint_t arg);
+static void op_marked(model_t *m, ngx_uint_t arg);
+static void op_migrate(model_t *m, ngx_uint_t arg);
 
+static void given_up(model_t *m);
+static void carried(ngx_uint_t n, ngx_uint_t twice, ngx_uint_t again);
 static ngx_uint_t left_out(model_t *m);
 static uint32_t pick_owner(model_t *m, ngx_uint_t arg);
 static void *die(void *data);
@@ -67,7 +73,11 @@ static op_pt  ops[] = {
     op_recover,
     op_killed,
     op_died,
-    op_stat
+    op_stat,
+    op_forget,
+    op_mark,
+    op_marked,
+    op_migrate
 };
 
 static u_char                *regions[2];
@@ -93,7 +103,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     for (i = 0; i < OPS_MAX && in.p < in.last; i++) {
         op = ops[fuzz_number(&in, 1) % (sizeof(ops) / sizeof(ops[0]))];
-        m = &models[fuzz_number(&in, 1) % KEYS];
+        m = &models[fuzz_number(&in, 1) % CLAIMS];
 
         op(m, fuzz_number(&in, 2));
     }
@@ -149,7 +159,7 @@ static void
 make_keys(void)
 {
     uint32_t               state;
-    ngx_uint_t             i, n[2];
+    ngx_uint_t             i, crowd, n[2];
     ngx_trove_zone_key_t   key;
     ngx_trove_zone_pair_t  p;
 
@@ -157,6 +167,8 @@ make_keys(void)
     state = 1;
 
     for (i = 0; i < KEYS; /* void */ ) {
+        crowd = (i < CROWD || (i >= CLAIMS && i < CLAIMS + PAIR));
+
         key.place = (uint64_t) fuzz_random(&state) << 32;
         key.place |= fuzz_random(&state);
 
@@ -168,8 +180,8 @@ make_keys(void)
         n[0] = p.bucket[0] - p.group->bucket;
         n[1] = p.bucket[1] - p.group->bucket;
 
-        if (i < CROWD && (n[0] > 2 || n[1] > 2
-                          || (n[0] == 2 || n[1] == 2) != (i >= PAIR)))
+        if (crowd && (n[0] > 2 || n[1] > 2
+                      || (n[0] == 2 || n[1] == 2) != (i % CLAIMS >= PAIR)))
         {
             continue;
         }
@@ -262,7 +274,9 @@ op_claim(model_t *m, ngx_uint_t arg)
         m->owner = owner;
         m->until = now.mono + lease;
 
-        counters.evicted += (room == ROOM_EVICT);
+        if (room == ROOM_EVICT) {
+            given_up(m);
+        }
 
     } else {
         fuzz_check(owner == 0, "an owner of what is not claimed");
@@ -327,7 +341,9 @@ op_complete(model_t *m, ngx_uint_t arg)
         m->since = now.wall;
         m->ttl = kept(ttl);
 
-        counters.evicted += (room == ROOM_EVICT);
+        if (room == ROOM_EVICT) {
+            given_up(m);
+        }
     }
 
     settle(m, room);
@@ -353,7 +369,7 @@ op_release(model_t *m, ngx_uint_t arg)
         m->state = ABSENT;
     }
 
-    settle(m, owned ? ROOM_OWN : ROOM_NONE);
+    settle(m, owned ? ROOM_LEFT : ROOM_NONE);
 }
 
 
@@ -403,8 +419,7 @@ op_wall(model_t *m, ngx_uint_t arg)
 static void
 op_copy(model_t *m, ngx_uint_t arg)
 {
-    slot_t                 slot;
-    ngx_uint_t             i, n, lost, inflight, twice;
+    ngx_uint_t             i, n, twice;
     ngx_trove_zone_t      *old;
     ngx_trove_zone_key_t   key, same;
 
@@ -425,8 +440,23 @@ op_copy(model_t *m, ngx_uint_t arg)
     fuzz_check(key.place == same.place && key.tag == same.tag,
                "another secret");
 
+    carried(n, twice, 0);
+}
+
+
+/* what has become of the keys in another table, that has left out n of them */
+
+static void
+carried(ngx_uint_t n, ngx_uint_t twice, ngx_uint_t again)
+{
+    slot_t                  slot;
+    model_t                *m;
+    ngx_uint_t              i, lost, inflight, marks;
+    ngx_trove_zone_stat_t   stat;
+
     lost = 0;
     inflight = 0;
+    marks = 0;
 
     for (i = 0; i < KEYS; i++) {
         m = &models[i];
@@ -436,16 +466,34 @@ op_copy(model_t *m, ngx_uint_t arg)
             if (!model_over(m)) {
                 lost += left_out(m);
                 inflight += m->state == INFLIGHT;
+                marks += m->state == MARK;
             }
 
             m->state = ABSENT;
         }
     }
 
-    fuzz_check(twice ? n >= lost : n == lost, "%d left out, the model: %d",
-               (int) n, (int) lost);
+    lost -= marks;
+
+    fuzz_check((twice || again) ? n >= lost : n == lost,
+               "%d left out, the model: %d", (int) n, (int) lost);
 
     counters.evicted += n - inflight;
+    counters.dropped += marks;
+
+    if (again) {
+
+        /* what had no room may have been counted twice */
+
+        ngx_trove_zone_stat(zone, &now, &stat);
+
+        fuzz_check(stat.evicted <= counters.evicted
+                   && stat.evicted + 2 * n >= counters.evicted
+                   && stat.dropped >= counters.dropped, "what is counted");
+
+        counters.evicted = stat.evicted;
+        counters.dropped = stat.dropped;
+    }
 
     settle_all();
     check_table();
@@ -453,9 +501,10 @@ op_copy(model_t *m, ngx_uint_t arg)
 
 
 /*
- * What a copy leaves out had no room.  An INFLIGHT does not give way to a DONE,
- * nor a DONE to an older one: the buckets were full, and so were those that
- * something in them could have moved to, so that only evictions came after.
+ * What a copy leaves out had no room.  An INFLIGHT gives way to INFLIGHT only.
+ * A DONE gave way in one of its buckets where it was the oldest and where there
+ * was no MARK.  Nothing there could be moved, nor can it since, so that all that
+ * came after took the place of something older.
  */
 
 static ngx_uint_t
@@ -463,25 +512,39 @@ left_out(model_t *m)
 {
     slot_t      slot;
     int64_t     age;
-    ngx_uint_t  i;
+    ngx_uint_t  i, n, bad[2];
 
     age = now.wall - m->since;
     age = (age < -m->ttl) ? 0 : age;
 
+    bad[0] = 0;
+    bad[1] = 0;
+
     for (i = 0; i < PAIR_SLOTS; i++) {
         slot = pair_slot(&m->pair, i);
+        n = i / NGX_TROVE_ZONE_SLOTS;
 
-        fuzz_check(slot_live(&slot, &now) != NGX_TROVE_ZONE_EMPTY,
-                   "it was left out, and there is room");
+        switch (slot_live(&slot, &now)) {
 
-        if (slot_state(&slot) == NGX_TROVE_ZONE_CLAIMED) {
-            continue;
+        case NGX_TROVE_ZONE_EMPTY:
+            fuzz_check(0, "it was left out, and there is room");
+
+        case NGX_TROVE_ZONE_CLAIMED:
+            break;
+
+        case NGX_TROVE_ZONE_COMPLETED:
+            bad[n] |= slot_age(&slot, &now) > age;
+            fuzz_check(m->state != INFLIGHT, "it was left out for a DONE");
+            break;
+
+        default:
+            bad[n] = 1;
+            fuzz_check(m->state != INFLIGHT, "it was left out for a MARK");
         }
-
-        fuzz_check(m->state != INFLIGHT, "it was left out for a DONE");
-        fuzz_check(slot_age(&slot, &now) <= age,
-                   "it was left out for an older DONE");
     }
+
+    fuzz_check(m->state == MARK || !bad[0] || !bad[1],
+               "it was left out for an older DONE, or a MARK");
 
     return 1;
 }
@@ -591,11 +654,14 @@ op_stat(model_t *m, ngx_uint_t arg)
 
     counters.inflight = 0;
     counters.done = 0;
+    counters.marked = 0;
     counters.slots = (npages - 1) * NGX_TROVE_ZONE_GROUP_SLOTS;
 
     for (i = 0; i < KEYS; i++) {
         counters.inflight += models[i].state == INFLIGHT
                              && !model_over(&models[i]);
+        counters.marked += models[i].state == MARK
+                           && !model_over(&models[i]);
         done += models[i].state == DONE && !model_over(&models[i]);
     }
 
@@ -622,7 +688,187 @@ op_stat(model_t *m, ngx_uint_t arg)
                (int) stat.full, (int) counters.full);
     fuzz_check(stat.recovered == counters.recovered, "%d recovered, not %d",
                (int) stat.recovered, (int) counters.recovered);
+    fuzz_check(stat.marked == counters.marked, "%d marked, not %d",
+               (int) stat.marked, (int) counters.marked);
+    fuzz_check(stat.dropped == counters.dropped, "%d dropped, not %d",
+               (int) stat.dropped, (int) counters.dropped);
     fuzz_check(stat.damaged == 0, "%d damaged", (int) stat.damaged);
+}
+
+
+static void
+op_forget(model_t *m, ngx_uint_t arg)
+{
+    slot_t      slot;
+    ngx_int_t   rc;
+    ngx_uint_t  there;
+
+    before(m);
+    there = m->state == DONE && find(m, &slot);
+
+    rc = ngx_trove_zone_forget(zone, &m->key, &now);
+
+    fuzz_check(rc == (there && !model_over(m) ? NGX_OK : NGX_DECLINED),
+               "forget: %d", (int) rc);
+
+    /* both, if it was there twice */
+
+    if (there) {
+        m->state = ABSENT;
+        fuzz_check(!find(m, &slot), "it is not forgotten");
+    }
+
+    settle(m, there ? ROOM_LEFT : ROOM_NONE);
+}
+
+
+/* marks have keys of their own */
+
+static void
+op_mark(model_t *m, ngx_uint_t arg)
+{
+    room_e      room;
+    ngx_int_t   rc;
+    ngx_uint_t  ttl;
+
+    m = &models[CLAIMS + (m - models) % (KEYS - CLAIMS)];
+    ttl = 1 + ((arg >> 3 & 0x3ff) << (arg >> 13) * 2);
+
+    before(m);
+    room = room_of(m);
+
+    rc = ngx_trove_zone_mark(zone, &m->key, &now, ttl);
+
+    fuzz_check(rc == (room == ROOM_NONE ? NGX_DECLINED : NGX_OK), "mark: %d",
+               (int) rc);
+
+    /* be it another one, or this one */
+
+    counters.dropped += (room == ROOM_NONE || room == ROOM_EVICT);
+
+    if (room != ROOM_NONE) {
+        m->state = MARK;
+        m->since = now.wall;
+        m->ttl = kept(ttl);
+    }
+
+    settle(m, room);
+}
+
+
+static void
+op_marked(model_t *m, ngx_uint_t arg)
+{
+    ngx_uint_t  marked;
+
+    m = &models[CLAIMS + (m - models) % (KEYS - CLAIMS)];
+
+    before(m);
+
+    fuzz_check(ngx_trove_zone_marked(zone, &m->key, &now, &marked) == NGX_OK,
+               "marked");
+    fuzz_check(marked == !model_over(m), "marked: %d", (int) marked);
+
+    settle(m, ROOM_NONE);
+}
+
+
+/*
+ * As a copy, but the old table sends everybody to the new one.  The one who does
+ * it may be killed before the last group is said to be moved, and another one
+ * goes on.
+ */
+
+static void
+op_migrate(model_t *m, ngx_uint_t arg)
+{
+    size_t                   size;
+    uint32_t                 owner;
+    ngx_uint_t               n, more, twice, i;
+    ngx_trove_zone_t        *old, *heir;
+    ngx_trove_zone_where_t   where, there;
+    ngx_trove_zone_group_t  *last;
+
+    twice = doubles();
+    old = zone;
+    last = ngx_trove_zone_group(old, old->groups - 1);
+
+    fuzz_check(ngx_trove_zone_migrate_begin(old) == NGX_OK, "begin");
+    fuzz_check(ngx_trove_zone_migrate_begin(old) == NGX_BUSY, "begin again");
+    fuzz_check(ngx_trove_zone_heir(old, &there) == NGX_DECLINED, "an heir");
+
+    for (i = 0; i < TABLE_PAGES_MAX; i++) {
+        counters.recovered += dead[i];
+    }
+
+    make_table(arg);
+    size = npages * NGX_TROVE_ZONE_PAGE;
+
+    heir = ngx_trove_zone_create_heir(zone, size, old);
+    fuzz_check(heir == zone, "no heir");
+
+    fuzz_check(memcmp(zone->key, old->key, sizeof(zone->key)) == 0,
+               "another secret");
+
+    where.offset = arg;
+    where.size = size;
+
+    ngx_trove_zone_migrate(zone, old, &where, &now, &n);
+
+    if (arg & 0x8000) {
+        old->migrated = 0;
+        last->u.head.moved = 0;
+
+        fuzz_check(ngx_trove_zone_heir(old, &there) == NGX_AGAIN, "halfway");
+
+        ngx_trove_zone_migrate(zone, old, &where, &now, &more);
+        n += more;
+    }
+
+    ngx_trove_zone_migrate_end(old);
+
+    fuzz_check(ngx_trove_zone_heir(old, &there) == NGX_OK
+               && there.offset == where.offset && there.size == where.size,
+               "the heir of the old table");
+    fuzz_check(ngx_trove_zone_heir(zone, &there) == NGX_DECLINED,
+               "an heir of the new table");
+
+    owner = 0;
+
+    fuzz_check(ngx_trove_zone_claim(old, &m->key, &now, 60, &owner)
+               == NGX_TROVE_ZONE_MOVED && owner == 0, "claimed there");
+    fuzz_check(ngx_trove_zone_complete(old, &m->key, &now, 60, m->owner)
+               == NGX_AGAIN, "completed there");
+
+    /* who goes on tries again what had no room, or gives up others */
+
+    carried(n, twice, arg & 0x8000);
+}
+
+
+/* the highest rank of what is in the buckets of a key is counted as given up */
+
+static void
+given_up(model_t *m)
+{
+    slot_t      slot;
+    ngx_uint_t  i, marks;
+
+    marks = 0;
+
+    for (i = 0; i < PAIR_SLOTS; i++) {
+        slot = pair_slot(&m->pair, i);
+        slot = then(&slot);
+
+        marks += slot_state(&slot) == NGX_TROVE_ZONE_MARKED;
+    }
+
+    if (marks) {
+        counters.dropped++;
+
+    } else {
+        counters.evicted++;
+    }
 }
 
 
@@ -641,7 +887,7 @@ pick_owner(model_t *m, ngx_uint_t arg)
         return n ? m->owners[arg / 8 % n] : 0;
 
     case 6:
-        return models[arg / 8 % KEYS].owner;
+        return models[arg / 8 % CLAIMS].owner;
 
     case 7:
         return arg / 8;

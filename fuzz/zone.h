@@ -74,7 +74,7 @@ slot_has(slot_t *slot, ngx_trove_zone_key_t *key)
 }
 
 
-/* whether a DONE is as somebody has written it */
+/* whether a DONE or a MARK is as somebody has written it */
 
 static FUZZ_UNUSED ngx_uint_t
 slot_sound(slot_t *slot)
@@ -86,13 +86,14 @@ slot_sound(slot_t *slot)
     key.place = slot->bucket->place[slot->n];
     key.tag = slot->bucket->tag[slot->n];
 
-    return word == ngx_trove_zone_word_completed(&key,
+    return word == ngx_trove_zone_word_dated(&key,
+                                             ngx_trove_zone_word_state(word),
                                              ngx_trove_zone_word_time(word),
                                              ngx_trove_zone_word_ttl(word));
 }
 
 
-/* of a DONE: seconds since its completion, and how many it is kept for */
+/* of a DONE or a MARK: how old it is, and how many seconds it is kept for */
 
 static FUZZ_UNUSED int64_t
 slot_age(slot_t *slot, ngx_trove_zone_now_t *now)
@@ -125,8 +126,9 @@ slot_live(slot_t *slot, ngx_trove_zone_now_t *now)
         return left > 0 ? NGX_TROVE_ZONE_CLAIMED : NGX_TROVE_ZONE_EMPTY;
 
     case NGX_TROVE_ZONE_COMPLETED:
+    case NGX_TROVE_ZONE_MARKED:
         return (slot_sound(slot) && slot_age(slot, now) <= slot_ttl(slot))
-               ? NGX_TROVE_ZONE_COMPLETED : NGX_TROVE_ZONE_EMPTY;
+               ? slot_state(slot) : NGX_TROVE_ZONE_EMPTY;
 
     default:
         return NGX_TROVE_ZONE_EMPTY;

@@ -21,14 +21,16 @@
  * and slot_live(), and when it is given up in rank().
  */
 
-#define KEYS    64
+#define CLAIMS  64                     /* keys that are claimed */
+#define KEYS    96                     /* with them, those that are marked */
 #define OWNERS  64                     /* of a key, that are remembered */
 
 
 typedef enum {
     ABSENT = 0,
     INFLIGHT,
-    DONE
+    DONE,
+    MARK
 } state_e;
 
 
@@ -36,9 +38,10 @@ typedef enum {
 typedef enum {
     ROOM_NONE = 0,
     ROOM_FREE,
-    ROOM_MOVE,                         /* of a DONE to its other bucket */
+    ROOM_MOVE,                         /* of another to its other bucket */
     ROOM_EVICT,
-    ROOM_OWN                           /* it has a slot */
+    ROOM_OWN,                          /* it has a slot */
+    ROOM_LEFT                          /* it leaves its slot, or both */
 } room_e;
 
 
@@ -50,7 +53,7 @@ typedef struct {
     int64_t                until;      /* INFLIGHT: its last second, mono */
     uint32_t               owner;
 
-    int64_t                since;      /* DONE: its first second, wall */
+    int64_t                since;      /* DONE, MARK: its first second, wall */
     int64_t                ttl;        /* as it is kept */
 
     uint32_t               owners[OWNERS];     /* that there were */
@@ -111,6 +114,7 @@ model_over(model_t *m)
         return now.mono > m->until;
 
     case DONE:
+    case MARK:
         return now.wall - m->since > m->ttl;
 
     default:
@@ -136,8 +140,11 @@ model_is(model_t *m, slot_t *slot)
                && ngx_trove_zone_word_time(word) == (uint32_t) (m->until + 1);
 
     case DONE:
+    case MARK:
 
-        if (ngx_trove_zone_word_state(word) != NGX_TROVE_ZONE_COMPLETED
+        if (ngx_trove_zone_word_state(word)
+            != (m->state == DONE ? NGX_TROVE_ZONE_COMPLETED
+                                 : NGX_TROVE_ZONE_MARKED)
             || !slot_sound(slot) || slot_ttl(slot) != m->ttl)
         {
             return 0;
@@ -195,7 +202,17 @@ kept(ngx_uint_t ttl)
 static ngx_uint_t
 rank(ngx_uint_t state)
 {
-    return state == NGX_TROVE_ZONE_COMPLETED;
+    switch (state) {
+
+    case NGX_TROVE_ZONE_MARKED:
+        return 2;
+
+    case NGX_TROVE_ZONE_COMPLETED:
+        return 1;
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -254,12 +271,17 @@ room_of(model_t *m)
     for (i = 0; i < PAIR_SLOTS; i++) {
         slot = pair_slot(&m->pair, i);
 
-        if (rank(slot_state(&slot)) && room == ROOM_NONE) {
-            room = ROOM_EVICT;
+        if (rank(slot_state(&slot)) == 0) {
+            continue;
         }
 
-        if (slot_state(&slot) != NGX_TROVE_ZONE_COMPLETED) {
-            continue;
+        /* for a mark only another one is given up */
+
+        if (room == ROOM_NONE
+            && (m < &models[CLAIMS]
+                || slot_state(&slot) == NGX_TROVE_ZONE_MARKED))
+        {
+            room = ROOM_EVICT;
         }
 
         p = &model_of(&slot)->pair;
@@ -307,10 +329,10 @@ settle(model_t *m, room_e room)
         }
     }
 
-    fuzz_check(released == (room == ROOM_OWN && m->state == ABSENT),
+    fuzz_check((released != 0) == (room == ROOM_LEFT),
                "%d slots were emptied", (int) released);
     fuzz_check((moved != NULL) == (room == ROOM_MOVE), "moved or not");
-    fuzz_check(taken.bucket != NULL || room == ROOM_NONE || room == ROOM_OWN,
+    fuzz_check(taken.bucket != NULL || room == ROOM_NONE || room >= ROOM_OWN,
                "it got no slot");
 
     if (taken.bucket) {
@@ -407,8 +429,7 @@ settle_slot(model_t *m, slot_t *slot, slot_t *old, room_e room)
             return;
         }
 
-        if (slot_state(old) == NGX_TROVE_ZONE_COMPLETED
-            && slot_state(slot) == NGX_TROVE_ZONE_COMPLETED
+        if (rank(slot_state(old)) && slot_state(slot) == slot_state(old)
             && slot_age(old, &now) < -slot_ttl(old)
             && slot_age(slot, &now) == 0 && slot_ttl(slot) == slot_ttl(old))
         {
@@ -443,8 +464,8 @@ settle_slot(model_t *m, slot_t *slot, slot_t *old, room_e room)
         if (slot_has(&from, &moved->key)
             && slot_word(&from) == slot_word(slot))
         {
-            fuzz_check(slot_live(&from, &now) == NGX_TROVE_ZONE_COMPLETED,
-                       "moved, but not a DONE");
+            fuzz_check(rank(slot_live(&from, &now)),
+                       "moved, but neither a DONE nor a MARK");
             return;
         }
     }
