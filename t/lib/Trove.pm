@@ -32,6 +32,7 @@ use Trove::Backend;
 use Trove::Event;
 use Trove::Http;
 use Trove::Http2;
+use Trove::Load;
 use Trove::Nginx;
 use Trove::Raw;
 use Trove::Util qw/ wait_until limit slurp spew testdir run_exit /;
@@ -39,7 +40,7 @@ use Trove::Util qw/ wait_until limit slurp spew testdir run_exit /;
 my @own = (
     qw/ wait_until limit slurp spew testdir done_testing /,
     map { no strict 'refs'; @{"Trove::${_}::EXPORT"} }
-        qw/ Nginx Http Http2 Event Backend Raw /
+        qw/ Nginx Http Http2 Event Backend Load Raw /
 );
 
 
