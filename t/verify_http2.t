@@ -14,7 +14,6 @@ my $pass = 'proxy_pass http://127.0.0.1:%%BACKEND%%;';
 my $nginx = nginx(<<EOF)->start;
     client_body_buffer_size $buffer;
     client_max_body_size 200k;
-    client_body_timeout 1s;
     trove_secret $secret;
 
     server {
@@ -45,6 +44,12 @@ my $nginx = nginx(<<EOF)->start;
 
         location = /mirror {
             internal;
+            $pass
+        }
+
+        location = /timeout {
+            trove_verify on;
+            client_body_timeout 1s;
             $pass
         }
 
@@ -129,10 +134,9 @@ sub verdict_is {
 # the body in every way, all on one connection
 
 my $h2 = h2($port);
-my $no_preread = h2($nginx->port(2));
 
 for my $uri (qw{ / /unbuffered /auth /no_preread }) {
-    my $h2 = $uri eq '/no_preread' ? $no_preread : $h2;
+    my $h2 = $uri eq '/no_preread' ? h2($nginx->port(2)) : $h2;
 
     for my $size (200, $buffer, $buffer + 1, 30_000, 150_000) {
         my $body = sized($size);
@@ -159,10 +163,9 @@ for my $uri (qw{ / /unbuffered /auth /no_preread }) {
             is($backend->count($uri), 1, "$name: goes no further");
         }
     }
+
+    $h2->close if $uri eq '/no_preread';
 }
-
-
-$no_preread->close;
 
 
 # what is refused by its header is refused at once, and the rest of it skipped
@@ -250,7 +253,8 @@ is($h2->post('/', $body, 'x-trove-signature' => sign($secret, $body))
 
 # a length that never comes
 
-$stream = $h2->headers('POST', '/', headers => [ 'content-length' => 500,
+$stream = $h2->headers('POST', '/timeout', headers => [
+    'content-length' => 500,
     'x-trove-signature' => sign($secret, $body) ]);
 $h2->data($stream, 'half');
 my $response = $h2->response($stream);
