@@ -388,7 +388,8 @@ ngx_http_trove_courier_send(ngx_http_trove_courier_target_t *t,
         each = ngx_http_trove_courier.wanted[leased[i].want];
 
         ngx_http_trove_parcel_add(parcel, each->index, &leased[i].ref,
-                                    leased[i].attempt, leased[i].age);
+                                  leased[i].attempt, leased[i].nth,
+                                  leased[i].age);
     }
 
     ngx_http_trove_parcel_start(parcel);
@@ -455,7 +456,7 @@ ngx_http_trove_courier_take(ngx_http_trove_route_t *route,
     ngx_http_trove_parcel_own(parcel, NULL, copy);
 
     for (i = 0; i < n; i++) {
-        ngx_http_trove_parcel_add(parcel, indices[i], &starts[i].ref, 1, 0);
+        ngx_http_trove_parcel_add(parcel, indices[i], &starts[i].ref, 1, 1, 0);
     }
 
     ngx_http_trove_parcel_start(parcel);

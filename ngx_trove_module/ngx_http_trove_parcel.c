@@ -32,6 +32,7 @@ typedef struct {
     ngx_http_trove_parcel_t       *parcel;
     ngx_uint_t                     index;      /* of the target */
     ngx_trove_spool_ref_t          ref;
+    ngx_uint_t                     nth;        /* attempt of its window */
     int64_t                        age;        /* when it was leased */
     int64_t                        started;    /* wall clock, milliseconds */
 
@@ -177,7 +178,8 @@ ngx_http_trove_parcel_cleanup(void *data)
 
 void
 ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel, ngx_uint_t index,
-    ngx_trove_spool_ref_t *ref, ngx_uint_t attempt, int64_t age)
+    ngx_trove_spool_ref_t *ref, ngx_uint_t attempt, ngx_uint_t nth,
+    int64_t age)
 {
     ngx_http_trove_item_t    *item;
     ngx_http_trove_target_t  *target;
@@ -189,6 +191,7 @@ ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel, ngx_uint_t index,
     item->parcel = parcel;
     item->index = index;
     item->ref = *ref;
+    item->nth = nth;
     item->age = age;
     item->leased = ngx_current_msec;
 
@@ -298,7 +301,7 @@ ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
     }
 
     outcome->verdict = NGX_TROVE_SPOOL_TO_RETRY;
-    outcome->delay = ngx_http_trove_retry_delay(retry, d->attempt,
+    outcome->delay = ngx_http_trove_retry_delay(retry, item->nth,
                                                 &d->retry_after);
 
     ngx_log_error(NGX_LOG_WARN, log, 0,

@@ -53,13 +53,14 @@ void ngx_http_trove_parcel_own(ngx_http_trove_parcel_t *parcel,
     ngx_trove_spool_event_t *event, ngx_trove_spool_event_t *copy);
 
 /*
- * Adds attempt number attempt of a delivery that is leased to us, and was age
- * milliseconds old then, to the target number index.  Room has been reserved
- * for it, and is given back in the end.
+ * Adds attempt number attempt of a delivery that is leased to us, to the target
+ * number index.  It is the nth (1 ..) of the present window, which had begun
+ * age milliseconds before the lease.  Room has been reserved for it, and is
+ * given back in the end.
  */
 void ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel,
     ngx_uint_t index, ngx_trove_spool_ref_t *ref, ngx_uint_t attempt,
-    int64_t age);
+    ngx_uint_t nth, int64_t age);
 
 void ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel);
 

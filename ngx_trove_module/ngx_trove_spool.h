@@ -298,6 +298,7 @@ typedef struct {
     ngx_trove_spool_ref_t            ref;
     ngx_uint_t                       want;       /* the index of its target */
     ngx_uint_t                       attempt;    /* the one to be made: 1, .. */
+    ngx_uint_t                       nth;        /* since accept or replay */
     int64_t                          age;        /* since accept or replay */
 
     /*

@@ -136,6 +136,7 @@ ngx_trove_spool_do(ngx_trove_spool_t *spool, ngx_trove_spool_action_e action,
         row->state = NGX_TROVE_SPOOL_RETRY;
         row->due = now;
         row->opened = now;
+        row->earlier = row->attempts;
         break;
 
     case NGX_TROVE_SPOOL_CANCEL:

@@ -43,7 +43,7 @@
  */
 
 #define NGX_TROVE_SPOOL_APPLICATION     0x74727370     /* "trsp" */
-#define NGX_TROVE_SPOOL_VERSION         1
+#define NGX_TROVE_SPOOL_VERSION         2
 
 #define NGX_TROVE_SPOOL_PAGE_SIZE       4096
 
@@ -271,6 +271,7 @@ typedef struct {
     int64_t                      started;
     int64_t                      took;
     int64_t                      status;
+    int64_t                      earlier;        /* attempts of before opened */
 } ngx_trove_spool_row_t;
 
 

@@ -257,6 +257,7 @@ ngx_trove_spool_lease_row(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
     leased->ref.file = spool->file;
     leased->want = want;
     leased->attempt = row->attempts + 1;
+    leased->nth = leased->attempt - row->earlier;
     leased->age = ngx_max(taking->now - row->opened, 0);
     leased->event = event;
 

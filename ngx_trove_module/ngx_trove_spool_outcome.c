@@ -115,14 +115,20 @@ ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
             row->due = now + outcome->delay;
         }
 
-    } else if (outcome->verdict == NGX_TROVE_SPOOL_TO_DELIVERED
-               && from != NGX_TROVE_SPOOL_DELIVERED)
-    {
-        /* a fact; but one of before a replay is not what that asked for */
-
+    } else {
         started = outcome->started - ngx_trove_spool_wall(spool) + now;
 
-        if (started >= row->opened) {
+        if (started < row->opened) {
+
+            /* one of before a replay is not what that asked for */
+
+            row->earlier++;
+
+        } else if (outcome->verdict == NGX_TROVE_SPOOL_TO_DELIVERED
+                   && from != NGX_TROVE_SPOOL_DELIVERED)
+        {
+            /* a fact */
+
             row->owner = 0;
             row->ended = now;
             row->state = NGX_TROVE_SPOOL_DELIVERED;

@@ -366,6 +366,7 @@ ngx_trove_spool_row_read(sqlite3_stmt *stmt, ngx_trove_spool_row_t *row)
     row->started = sqlite3_column_int64(stmt, 8);
     row->took = sqlite3_column_int64(stmt, 9);
     row->status = sqlite3_column_int64(stmt, 10);
+    row->earlier = sqlite3_column_int64(stmt, 11);
 }
 
 
@@ -539,6 +540,7 @@ ngx_trove_spool_row_bind(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n,
     }
 
     ngx_trove_spool_bind_int(stmt, 11, row->status);
+    ngx_trove_spool_bind_int(stmt, 12, row->earlier);
 
     return stmt;
 }

@@ -130,7 +130,11 @@ static const char  *ngx_trove_spool_migrations[NGX_TROVE_SPOOL_VERSION] = {
         "FROM delivery JOIN target ON target.id = delivery.target "
         "LEFT JOIN event ON event.number = delivery.id >> 16 "
         "LEFT JOIN attempt ON attempt.delivery = delivery.id "
-            "AND attempt.n = delivery.attempts;"
+            "AND attempt.n = delivery.attempts;",
+
+    /* 2: a replay begins with the first delay again */
+
+    "ALTER TABLE delivery ADD COLUMN earlier INTEGER;"
 };
 
 

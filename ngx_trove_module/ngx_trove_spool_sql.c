@@ -12,7 +12,7 @@
 
 #define NGX_TROVE_SPOOL_ROW                                                   \
     " id, target, state, due, ended, opened, attempts, owner, started, "       \
-    "took, status "
+    "took, status, earlier "
 
 #define NGX_TROVE_SPOOL_HEAD                                                  \
     " number, received, id, type, namespace, workspace, created_at, route, "  \
@@ -112,12 +112,12 @@ const char  *ngx_trove_spool_sqls[] = {
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_ADD] =
         "INSERT INTO delivery (" NGX_TROVE_SPOOL_ROW ") "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_SET] =
         "UPDATE delivery SET state = ?3, due = ?4, ended = ?5, opened = ?6, "
             "attempts = ?7, owner = ?8, started = ?9, took = ?10, "
-            "status = ?11 "
+            "status = ?11, earlier = ?12 "
         "WHERE id = ?1",
 
     [NGX_TROVE_SPOOL_SQL_DELIVERY_RENEW] =

@@ -28,6 +28,7 @@ use warnings;
 
 use Test::More ();
 
+use Trove::Api;
 use Trove::Backend;
 use Trove::Event;
 use Trove::Http;
@@ -40,7 +41,7 @@ use Trove::Util qw/ wait_until limit slurp spew testdir run_exit /;
 my @own = (
     qw/ wait_until limit slurp spew testdir done_testing /,
     map { no strict 'refs'; @{"Trove::${_}::EXPORT"} }
-        qw/ Nginx Http Http2 Event Backend Load Raw /
+        qw/ Nginx Http Http2 Event Backend Load Raw Api /
 );
 
 

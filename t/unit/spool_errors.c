@@ -308,7 +308,7 @@ newer(void)
     tap_is(ngx_trove_spool_open(spool, &error), NGX_ERROR, "is not opened");
     tap_is(error.kind, NGX_TROVE_SPOOL_NEWER, "for that");
     tap_is_str((char *) error.text,
-               "it is of version 99, this program knows up to version 1",
+               "it is of version 99, this program knows up to version 2",
                "as is said");
     tap_is(checksum(spool_path), sums[0], "it stays as it is");
     tap_is(checksum(spool->path_wal), sums[1], "and so does PATH-wal");
@@ -317,7 +317,7 @@ newer(void)
     tap_is(ngx_trove_spool_check(&path, &error), NGX_ERROR, "the check");
     tap_is(error.kind, NGX_TROVE_SPOOL_NEWER, "sees it, too, now");
 
-    (void) sql_int("PRAGMA user_version = 1");
+    (void) sql_int("PRAGMA user_version = 2");
     tap_is(ngx_trove_spool_open(spool, &error), NGX_OK,
            "by that version, it is");
 }

@@ -591,6 +591,7 @@ replays(void)
     n = spool_lease(spool, "a b", 10, 10);
     tap_is(n, 2, "both are due");
     tap_is(leased[1].attempt, 2, "for the second time");
+    tap_is(leased[1].nth, 1, "for the first one of this window");
     tap_ok(leased[1].age < 5000, "with a new window");
     tap_is(leased[0].event->number, 4, "the first one");
 
@@ -605,6 +606,9 @@ replays(void)
     tap_is(op.result, NGX_TROVE_SPOOL_LOST, "an attempt of before it");
     tap_is(spool_state(spool, refs[4][0].id), NGX_TROVE_SPOOL_LEASED,
            "does not end it");
+    tap_is(sql_int("SELECT attempts - earlier FROM delivery WHERE "
+                   "id >> 16 = 4 AND state = 2 ORDER BY id LIMIT 1"),
+           0, "and does not count in this window");
 
     spool_outcome(spool, leased[0].ref, NGX_TROVE_SPOOL_TO_DELIVERED, 201, 0);
     spool_outcome(spool, leased[1].ref, NGX_TROVE_SPOOL_TO_DELIVERED, 202, 0);

@@ -1,0 +1,75 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "spool.h"
+
+
+/* A file of each version before this one: it is taken over as it is. */
+
+
+static void old(const char *sql);
+
+
+int
+main(void)
+{
+    ngx_trove_spool_t      *spool;
+    ngx_trove_spool_ref_t   refs[2];
+
+    alarm(60);
+
+    spool_mkdir();
+
+    spool = spool_open();
+    (void) spool_accept(spool, 1, "a b", 1, refs);
+    spool_outcome(spool, refs[0], NGX_TROVE_SPOOL_TO_RETRY, 500, 0);
+    spool_outcome(spool, refs[1], NGX_TROVE_SPOOL_TO_FAILED, 410, 0);
+    ngx_trove_spool_destroy(spool);
+
+    /* what version 1 did not have */
+
+    old("ALTER TABLE delivery DROP COLUMN earlier; PRAGMA user_version = 1");
+
+    spool = spool_open();
+
+    tap_is(sql_int("PRAGMA user_version"), NGX_TROVE_SPOOL_VERSION,
+           "a file of version 1 is brought up to date");
+    tap_is(spool_lease(spool, "a", 10, 10), 1, "what waits in it");
+    tap_is(leased[0].attempt, 2, "goes on");
+    tap_is(leased[0].nth, 2, "where it was");
+    spool_outcome(spool, leased[0].ref, NGX_TROVE_SPOOL_TO_DELIVERED, 200, 0);
+    spool_leased_free(1);
+
+    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY, refs[1].id,
+                               &error),
+           NGX_OK, "what has failed in it can be replayed");
+    tap_is(spool_lease(spool, "b", 10, 10), 1, "and is due");
+    tap_is(leased[0].attempt, 2, "for the second time");
+    tap_is(leased[0].nth, 1, "and the first one of its window");
+    spool_leased_free(1);
+
+    ngx_trove_spool_destroy(spool);
+
+    return tap_done();
+}
+
+
+static void
+old(const char *sql)
+{
+    sqlite3  *db;
+
+    if (sqlite3_open(spool_path, &db) != SQLITE_OK
+        || sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+    {
+        die("making an old file: %s", sqlite3_errmsg(db));
+    }
+
+    sqlite3_close(db);
+}
