@@ -45,6 +45,7 @@ static u_char *ngx_http_trove_background_log(ngx_log_t *log, u_char *buf,
 static void ngx_http_trove_background_write(ngx_http_request_t *r);
 static void ngx_http_trove_background_event(ngx_event_t *ev);
 static void ngx_http_trove_background_end(ngx_event_t *ev);
+static void ngx_http_trove_background_forget(ngx_event_t *ev);
 
 
 ngx_http_request_t *
@@ -68,7 +69,11 @@ ngx_http_trove_background_create(ngx_http_core_srv_conf_t *cscf,
     c->write = &bg->write;
     c->log = &bg->log;
 
-    /* as if they were watched: NGINX must not try to add them anywhere */
+    /*
+     * Reading as if it was watched, writing as if it never had to wait: NGINX
+     * must neither add them anywhere nor set a timer for a slow client.  Where
+     * events are not edge-triggered, it would take out what is both.
+     */
 
     bg->read.data = c;
     bg->read.log = &bg->log;
@@ -79,7 +84,8 @@ ngx_http_trove_background_create(ngx_http_core_srv_conf_t *cscf,
     bg->write.log = &bg->log;
     bg->write.handler = ngx_http_trove_background_event;
     bg->write.write = 1;
-    bg->write.active = 1;
+    bg->write.active = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? 1 : 0;
+    bg->write.ready = 1;
 
     bg->end.data = c;
     bg->end.log = &bg->log;
@@ -300,7 +306,26 @@ ngx_http_trove_background_end(ngx_event_t *ev)
     bg = ev->data;
 
     ngx_http_free_request(bg->request, 0);
+
+    ngx_http_trove_background_forget(&bg->read);
+    ngx_http_trove_background_forget(&bg->write);
+
     ngx_free(bg);
+}
+
+
+/* whatever a module has made of an event of its client */
+
+static void
+ngx_http_trove_background_forget(ngx_event_t *ev)
+{
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
 }
 
 
