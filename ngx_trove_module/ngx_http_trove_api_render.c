@@ -344,7 +344,7 @@ ngx_http_trove_api_json_attempt(ngx_http_trove_json_t *json,
 
     if (attempt->answer.data) {
         ngx_http_trove_json_printf(json, ",\"answer\":");
-        ngx_http_trove_json_string(json, &attempt->answer);
+        ngx_http_trove_json_text(json, &attempt->answer);
     }
 
     ngx_http_trove_json_printf(json, "}");

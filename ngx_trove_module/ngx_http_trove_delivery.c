@@ -49,6 +49,8 @@ static void ngx_http_trove_delivery_state(ngx_http_trove_delivery_t *d,
     ngx_uint_t state);
 static ngx_int_t ngx_http_trove_delivery_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static void ngx_http_trove_delivery_keep(ngx_http_trove_delivery_t *d,
+    ngx_http_request_t *sr, ngx_buf_t *b);
 
 
 static ngx_str_t  ngx_http_trove_delivery_method = ngx_string("POST");
@@ -564,7 +566,7 @@ ngx_http_trove_delivery_header_filter(ngx_http_request_t *r)
 
 /*
  * Takes the answer as fast as it comes, so that the upstream connection can be
- * kept alive, and nothing of it is ever kept.
+ * kept alive, and keeps nothing of it but the beginning, where that is wanted.
  */
 
 static ngx_int_t
@@ -589,6 +591,10 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
         d->received += ngx_buf_size(b);
 
+        if (d->answer.len < d->keep) {
+            ngx_http_trove_delivery_keep(d, r, b);
+        }
+
         b->pos = b->last;
         b->file_pos = b->file_last;
 
@@ -596,6 +602,44 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Of an answer that is no success, what the target said: neither the pages of
+ * NGINX where it said nothing, nor a file, for which the disk had to be read.
+ */
+
+static void
+ngx_http_trove_delivery_keep(ngx_http_trove_delivery_t *d,
+    ngx_http_request_t *sr, ngx_buf_t *b)
+{
+    size_t  len;
+
+    if (sr->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE
+        || (sr->upstream && !sr->upstream->header_sent)
+        || !ngx_buf_in_memory(b))
+    {
+        return;
+    }
+
+    len = ngx_min((size_t) (b->last - b->pos), d->keep - d->answer.len);
+
+    if (len == 0) {
+        return;
+    }
+
+    if (d->answer.data == NULL) {
+        d->answer.data = ngx_pnalloc(d->request->pool, d->keep);
+
+        if (d->answer.data == NULL) {
+            d->keep = 0;
+            return;
+        }
+    }
+
+    ngx_memcpy(d->answer.data + d->answer.len, b->pos, len);
+    d->answer.len += len;
 }
 
 

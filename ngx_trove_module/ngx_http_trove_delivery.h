@@ -48,12 +48,14 @@ struct ngx_http_trove_delivery_s {
     ngx_uint_t                  attempt;       /* 1 .. */
     ngx_http_trove_delivery_pt  handler;
     void                       *data;
+    size_t                      keep;          /* bytes of a failed answer */
 
     /* once it is OVER */
     ngx_uint_t                  status;        /* of the answer, or NGINX's */
     const char                 *error;         /* NULL, or what went wrong */
     ngx_msec_t                  duration;
     ngx_str_t                   retry_after;   /* as the target said */
+    ngx_str_t                   answer;        /* the first bytes, or NULL */
 
     /* the target has the event from an earlier attempt */
     unsigned                    before:1;

@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_json.h"
+#include "ngx_trove_utf8.h"
 
 
 #define NGX_HTTP_TROVE_JSON_BUF     16384
@@ -132,6 +133,24 @@ ngx_http_trove_json_string(ngx_http_trove_json_t *json, ngx_str_t *value)
 
         json->last->buf->last = p;
     }
+}
+
+
+void
+ngx_http_trove_json_text(ngx_http_trove_json_t *json, ngx_str_t *value)
+{
+    ngx_str_t  s;
+
+    s.data = ngx_pnalloc(json->pool, value->len * 3 + 1);
+
+    if (s.data == NULL) {
+        json->failed = 1;
+        return;
+    }
+
+    s.len = ngx_trove_utf8_replace(s.data, value->data, value->len) - s.data;
+
+    ngx_http_trove_json_string(json, &s);
 }
 
 

@@ -40,6 +40,9 @@ void ngx_http_trove_json_printf(ngx_http_trove_json_t *json, const char *fmt,
 /* Adds a string in quotes, escaped; "null" where there is none. */
 void ngx_http_trove_json_string(ngx_http_trove_json_t *json, ngx_str_t *value);
 
+/* Adds such a string of any bytes, with U+FFFD for what is not UTF-8. */
+void ngx_http_trove_json_text(ngx_http_trove_json_t *json, ngx_str_t *value);
+
 /* Adds a time in milliseconds since the epoch, as a string of ISO 8601. */
 void ngx_http_trove_json_time(ngx_http_trove_json_t *json, int64_t msec);
 

@@ -200,6 +200,7 @@ ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel, ngx_uint_t index,
     item->delivery.attempt = attempt;
     item->delivery.handler = ngx_http_trove_parcel_over;
     item->delivery.data = item;
+    item->delivery.keep = parcel->route->retries[index]->answer;
 
     ngx_queue_insert_tail(&ngx_http_trove_parcels, &item->worker);
 }
@@ -247,6 +248,8 @@ ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
         outcome->reason.len = ngx_strlen(d->error);
         outcome->reason.data = (u_char *) d->error;
     }
+
+    outcome->answer = d->answer;
 
     ngx_http_trove_parcel_verdict(item, outcome);
 

@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_retry.h"
+#include "ngx_trove_spool.h"
 
 
 #define NGX_HTTP_TROVE_RETRY_BASE    5000
@@ -35,6 +36,7 @@ ngx_http_trove_retry_default(ngx_http_trove_retry_t *retry)
     retry->factor = NGX_HTTP_TROVE_RETRY_FACTOR;
     retry->max = NGX_HTTP_TROVE_RETRY_MAX;
     retry->window = NGX_HTTP_TROVE_RETRY_WINDOW;
+    retry->answer = 0;
 }
 
 
@@ -43,13 +45,15 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
 {
     int64_t      base, max, window;
     ngx_int_t    rc, factor;
-    ngx_str_t   *value;
+    ssize_t      answer;
+    ngx_str_t   *value, s;
     ngx_uint_t   i;
 
     base = 0;
     max = 0;
     window = 0;
     factor = 0;
+    answer = NGX_CONF_UNSET;
 
     value = cf->args->elts;
 
@@ -84,11 +88,30 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
                 rc = NGX_ERROR;
             }
 
+        } else if (ngx_strncmp(value[i].data, "answer=", 7) == 0
+                   && answer == NGX_CONF_UNSET)
+        {
+            rc = NGX_OK;
+
+            s.data = value[i].data + 7;
+            s.len = value[i].len - 7;
+
+            answer = ngx_parse_size(&s);
+
+            if (answer == NGX_ERROR || answer > NGX_TROVE_SPOOL_ANSWER_LEN) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid size \"%V\" in \"%V\", "
+                                   "it must be from 0 to %dk", &value[i],
+                                   &value[0],
+                                   NGX_TROVE_SPOOL_ANSWER_LEN / 1024);
+                rc = NGX_ERROR;
+            }
+
         } else {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "unknown or repeated parameter \"%V\" in "
                                "\"%V\", say \"[base=TIME] [factor=N] "
-                               "[max=TIME] [window=TIME]\"",
+                               "[max=TIME] [window=TIME] [answer=SIZE]\"",
                                &value[i], &value[0]);
             rc = NGX_ERROR;
         }
@@ -102,6 +125,7 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
     retry->max = max ? (ngx_msec_t) max : NGX_HTTP_TROVE_RETRY_MAX;
     retry->window = window ? window : NGX_HTTP_TROVE_RETRY_WINDOW;
     retry->factor = factor ? factor : NGX_HTTP_TROVE_RETRY_FACTOR;
+    retry->answer = (answer == NGX_CONF_UNSET) ? 0 : (size_t) answer;
 
     if (retry->base > retry->max) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

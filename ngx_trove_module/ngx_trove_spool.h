@@ -131,7 +131,7 @@ typedef struct {
 
 /* what is kept of an error's text, and of the answer to a failed attempt */
 #define NGX_TROVE_SPOOL_REASON_LEN   256
-#define NGX_TROVE_SPOOL_ANSWER_LEN   1024
+#define NGX_TROVE_SPOOL_ANSWER_LEN   4096
 
 /* deliveries that an event can have */
 #define NGX_TROVE_SPOOL_TARGETS      65535

@@ -236,3 +236,38 @@ ngx_trove_utf8_encode(u_char *dst, uint32_t ch)
 
     return dst;
 }
+
+
+u_char *
+ngx_trove_utf8_replace(u_char *dst, u_char *src, size_t len)
+{
+    u_char            *begin, *last;
+    ngx_trove_utf8_t   utf8;
+
+    last = src + len;
+
+    while (src < last) {
+        begin = src;
+
+        ngx_memzero(&utf8, sizeof(ngx_trove_utf8_t));
+
+        do {
+            if (ngx_trove_utf8_check(&utf8, src, 1) != NGX_OK) {
+
+                /* what broke a character off may begin one itself */
+
+                src += (src == begin);
+                utf8.rest = 1;
+                break;
+            }
+
+            src++;
+
+        } while (utf8.rest && src < last);
+
+        dst = utf8.rest ? ngx_trove_utf8_encode(dst, NGX_TROVE_UTF8_REPLACEMENT)
+                        : ngx_cpymem(dst, begin, src - begin);
+    }
+
+    return dst;
+}

@@ -48,4 +48,13 @@ u_char *ngx_trove_utf8_unescape(u_char *dst, u_char *src, size_t len,
     ngx_uint_t *broken);
 
 
+/*
+ * Copies a text of len bytes that may be anything to dst, which has room for
+ * 3 * len bytes, and puts U+FFFD in the place of what is not UTF-8: one for the
+ * beginning of a character, whose rest is not there, and for each other byte.
+ * The end of what was written.
+ */
+u_char *ngx_trove_utf8_replace(u_char *dst, u_char *src, size_t len);
+
+
 #endif /* _NGX_TROVE_UTF8_H_INCLUDED_ */

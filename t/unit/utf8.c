@@ -14,6 +14,7 @@
 static void test_characters(void);
 static void test_two_bytes(void);
 static void test_places(void);
+static void test_replace(void);
 static ngx_uint_t is_utf8(const char *p, size_t len);
 static size_t encode(u_char *p, uint32_t ch);
 
@@ -24,6 +25,7 @@ main(void)
     test_characters();
     test_two_bytes();
     test_places();
+    test_replace();
 
     return tap_done();
 }
@@ -158,6 +160,39 @@ test_places(void)
 
     tap_is(missed, 0, "a bad byte anywhere");
     tap_is(refused, 0, "a character anywhere");
+}
+
+
+static void
+test_replace(void)
+{
+    u_char      *end, out[64];
+    ngx_uint_t   i;
+
+    static struct {
+        const char  *from;
+        const char  *to;
+    } tests[] = {
+        { "", "" },
+        { "plain", "plain" },
+        { "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
+          "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80" },
+        { "a\xff" "b", "a\xef\xbf\xbd" "b" },
+        { "\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd" },
+        { "\xe2\x82", "\xef\xbf\xbd" },
+        { "\xe2\x82" "a", "\xef\xbf\xbd" "a" },
+        { "\xf0\x9f\xc3\xa4", "\xef\xbf\xbd\xc3\xa4" },
+        { "\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+        { "\xc3\xc3\xc3", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" }
+    };
+
+    for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        end = ngx_trove_utf8_replace(out, (u_char *) tests[i].from,
+                                     strlen(tests[i].from));
+        *end = '\0';
+
+        tap_is_str((char *) out, tests[i].to, "replaced: case %d", (int) i);
+    }
 }
 
 

@@ -1,0 +1,148 @@
+#!/usr/bin/perl
+
+# What is kept of a failed answer, where it is wanted.
+
+use lib 't/lib';
+use Trove;
+
+my $secret = 'trove-whsec-answer';
+my $backend = backend();
+
+my %retry = (
+    off => '', none => 'answer=0', some => 'answer=15', most => 'answer=4k',
+);
+
+my $locations = join '', map { <<EOC } sort keys %retry;
+        location = /$_ {
+            internal;
+            trove_retry base=1ms max=1ms factor=1 $retry{$_};
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+EOC
+
+my $fanout = join '', map { "            trove_fanout /$_ name=$_;\n" }
+    sort keys %retry;
+
+my $nginx = nginx(<<"EOC")->start;
+    trove_spool %%TESTDIR%%/trove.spool;
+    trove_verify on;
+    trove_secret $secret;
+    trove_sign trove-whsec-onward;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location = /events {
+            trove_fanout_mode spool;
+$fanout
+        }
+
+        location = /own {
+            trove_fanout_mode spool;
+            trove_fanout /down name=down;
+            trove_fanout /text name=text;
+        }
+
+        location = /down {
+            internal;
+            trove_retry base=1ms max=1ms window=1ms answer=4k;
+            proxy_pass http://127.0.0.1:1;
+        }
+
+        location = /text {
+            internal;
+            trove_retry base=1ms max=1ms window=1ms answer=4k;
+            default_type text/plain;
+            return 503 "of the location";
+        }
+
+$locations
+    }
+
+    %%API%%
+EOC
+
+
+# the answers to the attempts of an event, by target
+
+sub answers {
+    my ($uri, $status, %rule) = @_;
+
+    my $id = new_id();
+
+    for my $name (%rule ? keys %retry : ()) {
+        $backend->on("/$name", %rule, times => 1);
+    }
+
+    is(post_event($nginx->port, $uri, event('file.written', id => $id),
+        secret => $secret)->status, 202, 'accepted');
+
+    my $event;
+
+    ok(wait_until {
+        $event = spool_api($nginx, GET => "events/$id")->json;
+        !grep { $_->{state} =~ /pending|inflight/ } @{ $event->{deliveries} };
+    }, 'the event has ended');
+
+    return map { $_->{target} => $_->{history} } @{ $event->{deliveries} };
+}
+
+my %got = answers('/events', 500, status => 500, body => qq(no "room" \n\there));
+
+for my $target (qw/ off none /) {
+    is(scalar(grep { exists $_->{answer} } @{ $got{$target} }), 0,
+        "$target: nothing is kept");
+}
+
+is($got{most}[0]{status}, 500, 'the failed attempt');
+is($got{most}[0]{answer}, qq(no "room" \n\there), 'has its answer');
+is($got{some}[0]{answer}, qq(no "room" \n\ther), 'as much as is wanted');
+is($got{most}[1]{status}, 200, 'the successful one');
+ok(!exists $got{most}[1]{answer}, 'has none');
+
+%got = answers('/events', 502, status => 502, size => 300_000, pieces => 5,
+    pause => 0.05, chunked => 1);
+is($got{most}[0]{answer}, 'x' x 4096, 'a long one, in pieces');
+is($got{some}[0]{answer}, 'x' x 15, 'and less of it');
+
+%got = answers('/events', 400, status => 400,
+    body => "\0\x01 a\xff\xc3\xa4 \xe2\x82");
+is($got{most}[0]{answer}, "\0\x01 a\x{fffd}\x{e4} \x{fffd}",
+    'what is not UTF-8');
+
+%got = answers('/events', 503, status => 503, body => '');
+ok(!exists $got{most}[0]{answer}, 'an empty one is none');
+
+%got = answers('/events', 500, status => 500, size => 1000, drop => 'half');
+is($got{most}[0]{answer}, 'x' x 500, 'one that broke off');
+
+%got = answers('/own', 0);
+is($got{down}[0]{status}, 502, 'no answer');
+ok(!exists $got{down}[0]{answer}, 'is none, whatever page NGINX makes');
+is($got{text}[0]{answer}, 'of the location', 'one that the location gives');
+
+
+# in the file it is as it came
+
+my $bytes = qx{sqlite3 -readonly "@{[ $nginx->dir ]}/trove.spool" \\
+    "SELECT hex(answer) FROM attempt WHERE status = 400 AND answer IS NOT NULL
+     ORDER BY length(answer) LIMIT 1"};
+
+like($bytes, qr/^00012061FFC3A420E282$/, 'in the file, byte for byte');
+
+
+# what the directive takes
+
+for my $wrong ('answer=', 'answer=-1', 'answer=5k', 'answer=x',
+    'answer=1 answer=1')
+{
+    my ($code, $text) = nginx_t("trove_retry $wrong;");
+
+    isnt($code, 0, "trove_retry $wrong is refused");
+    like($text, qr/\[emerg\] .* in "trove_retry"/, 'and why is said');
+}
+
+is((nginx_t("trove_retry answer=$_;"))[0], 0, "answer=$_")
+    for qw/ 0 1 4096 4k /;
+
+done_testing();
