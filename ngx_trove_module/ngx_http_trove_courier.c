@@ -18,7 +18,7 @@
 #define NGX_HTTP_TROVE_COURIER_POLL_MIN  5
 
 /* what is taken out of the file at once */
-#define NGX_HTTP_TROVE_COURIER_MAX       256
+#define NGX_HTTP_TROVE_COURIER_MAX       512
 #define NGX_HTTP_TROVE_COURIER_BYTES     (16 * 1024 * 1024)
 
 /* the largest event that is started from memory, and all that are under way */
@@ -29,13 +29,22 @@
 #define NGX_HTTP_TROVE_COURIER_ROOM      128
 #define NGX_HTTP_TROVE_COURIER_ROOM_MIN  4
 
+/* in memory beyond that, for each target and for all */
+#define NGX_HTTP_TROVE_COURIER_READY     1024
+#define NGX_HTTP_TROVE_COURIER_READY_ALL 8192
+
 
 /* a target in this worker */
 typedef struct {
     ngx_http_trove_route_t        *route;
     ngx_uint_t                     index;
     ngx_uint_t                     room;
-    ngx_uint_t                     inflight;   /* outcome not written yet */
+    ngx_uint_t                     running;
+    ngx_queue_t                    ready;      /* those that wait for room */
+    ngx_event_t                    start;      /* starts them */
+
+    ngx_uint_t                     limit;
+    ngx_uint_t                     held;       /* in memory, not over yet */
     unsigned                       more:1;     /* waits in the file */
 } ngx_http_trove_courier_target_t;
 
@@ -59,6 +68,7 @@ typedef struct {
 } ngx_http_trove_courier_t;
 
 
+static void ngx_http_trove_courier_start(ngx_event_t *ev);
 static void ngx_http_trove_courier_poll(ngx_event_t *ev);
 static void ngx_http_trove_courier_leased(ngx_http_trove_write_t *write);
 static void ngx_http_trove_courier_send(ngx_http_trove_courier_target_t *t,
@@ -74,7 +84,7 @@ static ngx_http_trove_courier_t  ngx_http_trove_courier;
 ngx_int_t
 ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
 {
-    ngx_uint_t                        i, n, room;
+    ngx_uint_t                        i, n, room, ready;
     ngx_http_trove_route_t          **route;
     ngx_http_trove_target_t          *target;
     ngx_http_trove_courier_t         *cr;
@@ -110,6 +120,9 @@ ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
     room = ngx_min(room, NGX_HTTP_TROVE_COURIER_ROOM);
     room = ngx_max(room, NGX_HTTP_TROVE_COURIER_ROOM_MIN);
 
+    ready = NGX_HTTP_TROVE_COURIER_READY_ALL / n;
+    ready = ngx_min(ready, NGX_HTTP_TROVE_COURIER_READY);
+
     t = cr->targets;
 
     for (i = 0; i < routes->nelts; i++) {
@@ -121,6 +134,13 @@ ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
             t->index = n;
             t->room = target[n].lane->max_inflight
                       ? target[n].lane->max_inflight : room;
+            t->limit = t->room + ready;
+
+            ngx_queue_init(&t->ready);
+
+            t->start.handler = ngx_http_trove_courier_start;
+            t->start.data = &cr->dummy;
+            t->start.log = cycle->log;
         }
     }
 
@@ -162,12 +182,12 @@ ngx_http_trove_courier_reserve(ngx_http_trove_route_t *route, ngx_uint_t index,
 
     t = ngx_http_trove_courier_target(route, index);
 
-    if (t->inflight >= t->room) {
+    if (t->held >= t->limit) {
         t->more = 1;
         return 0;
     }
 
-    t->inflight++;
+    t->held++;
 
     return 1;
 }
@@ -181,13 +201,79 @@ ngx_http_trove_courier_unreserve(ngx_http_trove_route_t *route,
 
     t = ngx_http_trove_courier_target(route, index);
 
-    t->inflight--;
+    t->held--;
 
     /* what waits in the file is asked for in portions */
 
-    if (t->more && t->inflight <= t->room / 2) {
+    if (t->more && t->held <= t->limit / 2) {
         t->more = 0;
         ngx_http_trove_courier_wake();
+    }
+}
+
+
+ngx_uint_t
+ngx_http_trove_courier_enter(ngx_http_trove_route_t *route, ngx_uint_t index,
+    ngx_queue_t *ready)
+{
+    ngx_http_trove_courier_target_t  *t;
+
+    t = ngx_http_trove_courier_target(route, index);
+
+    if (t->running < t->room && !ngx_exiting) {
+        t->running++;
+        return 1;
+    }
+
+    ngx_queue_insert_tail(&t->ready, ready);
+
+    if (ngx_exiting && !t->start.posted) {
+        ngx_post_event(&t->start, &ngx_posted_events);
+    }
+
+    return 0;
+}
+
+
+void
+ngx_http_trove_courier_leave(ngx_http_trove_route_t *route, ngx_uint_t index)
+{
+    ngx_http_trove_courier_target_t  *t;
+
+    t = ngx_http_trove_courier_target(route, index);
+
+    t->running--;
+
+    /* not at once: whoever leaves is in the middle of another event */
+
+    if (!ngx_queue_empty(&t->ready) && !t->start.posted) {
+        ngx_post_event(&t->start, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_trove_courier_start(ngx_event_t *ev)
+{
+    ngx_queue_t                      *q;
+    ngx_http_trove_courier_target_t  *t;
+
+    t = (ngx_http_trove_courier_target_t *)
+            ((u_char *) ev - offsetof(ngx_http_trove_courier_target_t, start));
+
+    while (!ngx_queue_empty(&t->ready)
+           && (ngx_exiting || t->running < t->room))
+    {
+        q = ngx_queue_head(&t->ready);
+        ngx_queue_remove(q);
+
+        if (ngx_exiting) {
+            ngx_http_trove_parcel_hand_back(q);
+            continue;
+        }
+
+        t->running++;
+        ngx_http_trove_parcel_begin(q);
     }
 }
 
@@ -225,7 +311,18 @@ ngx_http_trove_courier_poll(ngx_event_t *ev)
 
     cr = &ngx_http_trove_courier;
 
-    if (ngx_exiting || ngx_terminate || cr->leasing) {
+    if (ngx_exiting) {
+
+        /* what has not begun is left to others */
+
+        for (i = 0; i < cr->ntargets; i++) {
+            ngx_http_trove_courier_start(&cr->targets[i].start);
+        }
+
+        return;
+    }
+
+    if (ngx_terminate || cr->leasing) {
         return;
     }
 
@@ -236,7 +333,7 @@ ngx_http_trove_courier_poll(ngx_event_t *ev)
         t = &cr->targets[i];
         t->more = 0;
 
-        if (t->inflight >= t->room) {
+        if (t->held >= t->limit) {
             t->more = 1;
             continue;
         }
@@ -247,7 +344,7 @@ ngx_http_trove_courier_poll(ngx_event_t *ev)
         want = &cr->wants[n];
         want->target.route = route->name;
         want->target.name = target[t->index].name;
-        want->limit = t->room - t->inflight;
+        want->limit = t->limit - t->held;
         want->delay_max = route->retries[t->index]->max;
 
         cr->wanted[n++] = t;
@@ -311,7 +408,7 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
             same[0] = leased[i];
             n = 1;
 
-            for (k = i + 1; k < lease->n; k++) {
+            for (k = i + 1; k < lease->n && lease->nwants > 1; k++) {
 
                 if (leased[k].event == leased[i].event
                     && cr->wanted[leased[k].want]->route == t->route)
@@ -339,7 +436,7 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
 
             for (i = 0; i < lease->nwants; i++) {
                 t = cr->wanted[i];
-                t->more = (t->inflight >= t->room);
+                t->more = (t->held >= t->limit);
             }
         }
     }
@@ -364,7 +461,7 @@ ngx_http_trove_courier_send(ngx_http_trove_courier_target_t *t,
 
     for (i = 0; i < n; i++) {
         each = ngx_http_trove_courier.wanted[leased[i].want];
-        each->inflight++;
+        each->held++;
     }
 
     parcel = ngx_http_trove_parcel_create(t->route, leased[0].event, n);

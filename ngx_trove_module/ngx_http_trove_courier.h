@@ -21,15 +21,20 @@
  * Delivers what is in the spool.  The deliveries of this worker:
  *
  *   accepted, leased at once --+
- *                              +--> under way --OVER--> outcome --written--> .
- *   due in the file, leased ---+        |                  |
- *                                       |                  +-- not written:
- *                                       |                      until it is
- *                                       +-- the worker dies: others take it
- *                                           when the lease has run out
+ *                              +--> ready --> under way --OVER--> outcome
+ *   due in the file, leased ---+      |           |                  |
+ *                                     |           |      written <---+
+ *                                     |           |      or not: until it is
+ *                                     |           |
+ *                                     |           +-- the worker dies: others
+ *                                     |               take it when the lease
+ *                                     |               has run out
+ *                                     +-- the worker exits: handed back
  *
  * The lease of what takes long is renewed.  So much is under way to a target
- * that it leaves room for others; what is more stays in the file.
+ * that it leaves room for others.  Some more is ready in memory, so that a
+ * target is never without work while the disk is waited for; the rest stays in
+ * the file.
  */
 
 
@@ -68,6 +73,19 @@ ngx_int_t ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes);
 ngx_uint_t ngx_http_trove_courier_reserve(ngx_http_trove_route_t *route,
     ngx_uint_t index, size_t bytes);
 void ngx_http_trove_courier_unreserve(ngx_http_trove_route_t *route,
+    ngx_uint_t index);
+
+/*
+ * A delivery that is held may begin, if there is room under way; otherwise it
+ * is put into the queue of those that are ready, and begins, or is handed back,
+ * by a call of ngx_http_trove_parcel_begin() or ..._hand_back().  What has begun
+ * has to leave.
+ *
+ * Whether it may begin now.
+ */
+ngx_uint_t ngx_http_trove_courier_enter(ngx_http_trove_route_t *route,
+    ngx_uint_t index, ngx_queue_t *ready);
+void ngx_http_trove_courier_leave(ngx_http_trove_route_t *route,
     ngx_uint_t index);
 
 /*

@@ -22,6 +22,9 @@
 /* how long to wait before what could not be written is written again, msec */
 #define NGX_HTTP_TROVE_PARCEL_AGAIN  1000
 
+/* outcomes to be written, beyond which nothing else is begun instead */
+#define NGX_HTTP_TROVE_PARCEL_UNWRITTEN  4096
+
 /* "gone": the target wants no more of it */
 #define NGX_HTTP_TROVE_PARCEL_GONE   410
 
@@ -36,11 +39,14 @@ typedef struct {
     int64_t                        age;        /* when it was leased */
     int64_t                        started;    /* wall clock, milliseconds */
 
-    ngx_queue_t                    worker;     /* those that are under way */
+    ngx_queue_t                    ready;      /* of the courier */
+    ngx_queue_t                    worker;     /* all that the worker has */
     ngx_msec_t                     leased;     /* or renewed */
 
     ngx_http_trove_write_t         outcome;
     ngx_event_t                    again;
+    unsigned                       begun:1;
+    unsigned                       released:1;
 } ngx_http_trove_item_t;
 
 
@@ -66,6 +72,7 @@ typedef struct {
 
 
 static void ngx_http_trove_parcel_cleanup(void *data);
+static void ngx_http_trove_parcel_run(ngx_http_trove_item_t *item);
 static void ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d);
 static void ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
     ngx_trove_spool_outcome_t *outcome);
@@ -77,7 +84,8 @@ static void ngx_http_trove_parcel_renewed(ngx_http_trove_write_t *write);
 
 
 /* of this process */
-static ngx_queue_t       ngx_http_trove_parcels;     /* items under way */
+static ngx_queue_t       ngx_http_trove_parcels;     /* items */
+static ngx_uint_t        ngx_http_trove_parcel_unwritten;
 static size_t            ngx_http_trove_parcel_total;
 static ngx_event_t       ngx_http_trove_parcel_timer;
 static ngx_connection_t  ngx_http_trove_parcel_dummy;    /* for the log */
@@ -88,6 +96,7 @@ ngx_http_trove_parcel_init(ngx_cycle_t *cycle)
 {
     ngx_queue_init(&ngx_http_trove_parcels);
     ngx_http_trove_parcel_total = 0;
+    ngx_http_trove_parcel_unwritten = 0;
 
     ngx_memzero(&ngx_http_trove_parcel_timer, sizeof(ngx_event_t));
     ngx_http_trove_parcel_dummy.fd = (ngx_socket_t) -1;
@@ -209,20 +218,68 @@ ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel, ngx_uint_t index,
 void
 ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel)
 {
-    ngx_uint_t   i;
-    ngx_time_t  *tp;
+    ngx_uint_t              i;
+    ngx_http_trove_item_t  *item;
 
     parcel->pending = parcel->nitems;
 
-    tp = ngx_timeofday();
-
     for (i = 0; i < parcel->nitems; i++) {
-        parcel->items[i].started = (int64_t) tp->sec * 1000 + tp->msec;
+        item = &parcel->items[i];
 
-        ngx_http_trove_delivery_start(&parcel->items[i].delivery);
+        if (ngx_http_trove_courier_enter(parcel->route, item->index,
+                                         &item->ready))
+        {
+            ngx_http_trove_parcel_run(item);
+        }
     }
 
     ngx_http_run_posted_requests(parcel->request->connection);
+}
+
+
+void
+ngx_http_trove_parcel_begin(ngx_queue_t *ready)
+{
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_http_trove_item_t  *item;
+
+    item = ngx_queue_data(ready, ngx_http_trove_item_t, ready);
+
+    r = item->parcel->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_http_trove_parcel_run(item);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_trove_parcel_run(ngx_http_trove_item_t *item)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    item->begun = 1;
+    item->started = (int64_t) tp->sec * 1000 + tp->msec;
+
+    ngx_http_trove_delivery_start(&item->delivery);
+}
+
+
+/* as if it could not be sent */
+
+void
+ngx_http_trove_parcel_hand_back(ngx_queue_t *ready)
+{
+    ngx_http_trove_item_t  *item;
+
+    item = ngx_queue_data(ready, ngx_http_trove_item_t, ready);
+
+    ngx_http_trove_parcel_over(&item->delivery);
 }
 
 
@@ -252,6 +309,17 @@ ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
     outcome->answer = d->answer;
 
     ngx_http_trove_parcel_verdict(item, outcome);
+
+    if (item->begun) {
+        ngx_http_trove_courier_leave(item->parcel->route, item->index);
+    }
+
+    /* the target need not wait for the disk, unless that does not work */
+
+    if (ngx_http_trove_parcel_unwritten++ < NGX_HTTP_TROVE_PARCEL_UNWRITTEN) {
+        item->released = 1;
+        ngx_http_trove_courier_unreserve(item->parcel->route, item->index);
+    }
 
     ngx_http_trove_writer_post(&item->outcome);
 }
@@ -346,7 +414,11 @@ ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
     }
 
     ngx_queue_remove(&item->worker);
-    ngx_http_trove_courier_unreserve(parcel->route, item->index);
+    ngx_http_trove_parcel_unwritten--;
+
+    if (!item->released) {
+        ngx_http_trove_courier_unreserve(parcel->route, item->index);
+    }
 
     if (--parcel->pending == 0) {
         ngx_http_trove_background_free(parcel->request);

@@ -65,6 +65,13 @@ void ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel,
 void ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel);
 
 /*
+ * For ngx_http_trove_courier_enter(): begins a delivery that was put into the
+ * queue, and has been taken out of it; or hands it back.
+ */
+void ngx_http_trove_parcel_begin(ngx_queue_t *ready);
+void ngx_http_trove_parcel_hand_back(ngx_queue_t *ready);
+
+/*
  * Hands back a delivery of which no parcel could be made, and its room.
  */
 void ngx_http_trove_parcel_refuse(ngx_http_trove_route_t *route,

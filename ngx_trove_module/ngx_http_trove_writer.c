@@ -284,6 +284,7 @@ ngx_http_trove_writer_thread(void *data, ngx_log_t *log)
 static void
 ngx_http_trove_writer_done(ngx_event_t *ev)
 {
+    ngx_uint_t                     wal_pages;
     ngx_trove_spool_op_t          *op, *next;
     ngx_http_trove_write_t        *write;
     ngx_http_trove_writer_t       *w;
@@ -317,7 +318,14 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
     }
 
     op = task->ops;
+    wal_pages = task->cost.wal_pages;
     task->ops = NULL;
+
+    /* the disk does not wait for what comes of it; the task is the thread's */
+
+    if (w->head) {
+        ngx_http_trove_writer_run();
+    }
 
     for ( /* void */ ; op; op = next) {
         next = op->next;
@@ -326,11 +334,7 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
         write->handler(write);
     }
 
-    if (w->head && !ev->active) {
-        ngx_http_trove_writer_run();
-    }
-
-    if (task->cost.wal_pages > NGX_TROVE_SPOOL_WAL_PAGES
+    if (wal_pages > NGX_TROVE_SPOOL_WAL_PAGES
         && !w->care->event.active)
     {
         ngx_http_trove_writer_care(&w->timer);
