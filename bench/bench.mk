@@ -19,7 +19,7 @@ LIBS   = -lcrypto -lsqlite3 -lyajl -lpthread
 
 all: $(addprefix $(BENCH)/,floor load spool_store zone)
 
-LOAD = load load_backend load_client load_request
+LOAD = load load_arrival load_backend load_client load_request
 
 $(BENCH)/load: $(LOAD:%=$(BENCH)/tool/%.o)
 	$(CC) -o $@ $^ $(LIBS)

@@ -14,12 +14,22 @@
  * and it prints one object of JSON for it:
  *
  *     -p PORT -u URI -s SECRET -n REQUESTS [-d IDS] [-b FIRST]
- *         [-c CONNECTIONS] [-P PID] [-w] FILE
+ *         [-c CONNECTIONS] [-r RATE] [-e TARGETS] [-t SECONDS] [-P PID] [-g]
+ *         [-w] FILE
+ *     -a REQUESTS -t SECONDS
  *
  * FILE is a body with the id "evt-000000000000".  Request number i has the id
  * FIRST + i % IDS in place of that; IDS is as many as there are requests where
- * it is not given.  -w signs wrong.  -P names the process that answers: what
- * the kernel has counted for it is reported, too.
+ * it is not given.  -w signs wrong.  -g sends nothing but GET.  -P names the
+ * process that answers: what the kernel has counted for it is reported, too.
+ *
+ * With -r request i is due at i / RATE, and its latency begins then, whether or
+ * not there is a connection for it: who answers late is not spared.
+ *
+ * -e says how many of /t/0, /t/1, .. of the application get each event.  A run
+ * is over when all have arrived, or none has for as long as -t says.
+ *
+ * -a sends nothing, but waits until the application has got so many.
  *
  * With a CPU of its own it never sleeps.  To wake a process on another
  * processor is work for who does that, and how much of it there is would depend
@@ -54,9 +64,12 @@ typedef struct {
 
 static void load_pin(const char *cpu);
 static size_t load_number(const char *text);
+static double load_real(const char *text);
 static int load_options(char *line, load_run_t *run);
 static load_usage_t load_usage(int pid);
 static void load_pause(double seconds);
+static double load_drain(double patience);
+static void load_await(load_run_t *run);
 static void load_measure(load_run_t *run);
 
 
@@ -109,16 +122,24 @@ load_watch(load_source_t *source, uint32_t events, int add)
 
 
 int
-load_poll(int timeout)
+load_poll(double timeout)
 {
     int                 i, n;
     load_source_t      *source;
+    struct timespec     ts;
     struct epoll_event  events[LOAD_EVENTS];
 
-    n = epoll_wait(load_epoll, events, LOAD_EVENTS, load_spin ? 0 : timeout);
+    if (load_spin) {
+        timeout = 0;
+    }
+
+    ts.tv_sec = (time_t) timeout;
+    ts.tv_nsec = (timeout - ts.tv_sec) * 1e9;
+
+    n = epoll_pwait2(load_epoll, events, LOAD_EVENTS, &ts, NULL);
 
     if (n == -1 && errno != EINTR) {
-        load_die("epoll_wait");
+        load_die("epoll_pwait2");
     }
 
     for (i = 0; i < n; i++) {
@@ -162,6 +183,22 @@ load_number(const char *text)
 }
 
 
+static double
+load_real(const char *text)
+{
+    char    *end;
+    double   n;
+
+    n = strtod(text, &end);
+
+    if (*text == '\0' || *end != '\0') {
+        load_wrong("not a number");
+    }
+
+    return n;
+}
+
+
 /* the words of the line stay where they are; 0 where it is not understood */
 
 static int
@@ -184,11 +221,16 @@ load_options(char *line, load_run_t *run)
 
     memset(run, 0, sizeof(load_run_t));
     run->connections = 32;
+    run->wait = 10;
     optind = 0;
 
-    while ((c = getopt(argc, argv, "b:c:d:n:p:P:s:u:w")) != -1) {
+    while ((c = getopt(argc, argv, "a:b:c:d:e:gn:p:P:r:s:t:u:w")) != -1) {
 
         switch (c) {
+
+        case 'a':
+            run->await = load_number(optarg);
+            break;
 
         case 'b':
             run->first = load_number(optarg);
@@ -200,6 +242,14 @@ load_options(char *line, load_run_t *run)
 
         case 'd':
             run->ids = load_number(optarg);
+            break;
+
+        case 'e':
+            run->targets = load_number(optarg);
+            break;
+
+        case 'g':
+            run->get = 1;
             break;
 
         case 'n':
@@ -214,8 +264,16 @@ load_options(char *line, load_run_t *run)
             run->pid = load_number(optarg);
             break;
 
+        case 'r':
+            run->rate = load_real(optarg);
+            break;
+
         case 's':
             run->secret = optarg;
+            break;
+
+        case 't':
+            run->wait = load_real(optarg);
             break;
 
         case 'u':
@@ -231,9 +289,13 @@ load_options(char *line, load_run_t *run)
         }
     }
 
+    if (run->await) {
+        return optind == argc;
+    }
+
     if (optind != argc - 1 || run->port == 0 || run->uri == NULL
         || run->secret == NULL || run->requests == 0 || run->connections == 0
-        || run->connections > LOAD_CONNECTIONS)
+        || run->connections > LOAD_CONNECTIONS || run->targets > LOAD_TARGETS)
     {
         return 0;
     }
@@ -318,8 +380,58 @@ load_pause(double seconds)
     end = load_time() + seconds;
 
     do {
-        (void) load_poll(1);
+        (void) load_poll(0.001);
     } while (load_time() < end);
+}
+
+
+/* seconds until the last delivery */
+
+static double
+load_drain(double patience)
+{
+    double              start, last;
+    unsigned long long  missing, before;
+
+    start = load_time();
+    last = start;
+    before = load_arrival_missing();
+
+    for (missing = before; missing; missing = load_arrival_missing()) {
+
+        if (missing != before) {
+            before = missing;
+            last = load_time();
+
+        } else if (load_time() - last > patience) {
+            break;
+        }
+
+        (void) load_poll(0.001);
+    }
+
+    return last - start;
+}
+
+
+static void
+load_await(load_run_t *run)
+{
+    double              start, now;
+    unsigned long long  before;
+
+    before = load_backend_count();
+    start = load_time();
+
+    do {
+        (void) load_poll(0.01);
+        now = load_time();
+    } while (load_backend_count() - before < run->await
+             && now - start < run->wait);
+
+    printf("{\"seconds\":%.6f,\"passed\":%llu}\n", now - start,
+           load_backend_count() - before);
+    fflush(stdout);
 }
 
 
@@ -327,12 +439,14 @@ static void
 load_measure(load_run_t *run)
 {
     int                 i;
+    double              drain;
     load_kind_t        *kinds;
     load_usage_t        from, to;
     load_result_t       result;
-    unsigned long long  passed;
+    unsigned long long  passed, opened;
 
     load_request_prepare(run);
+    load_arrival_start(run);
     load_client_open(run);
 
     /* the connections are accepted meanwhile */
@@ -340,9 +454,11 @@ load_measure(load_run_t *run)
     load_pause(0.01);
 
     passed = load_backend_count();
+    opened = load_backend_opened();
     from = load_usage(run->pid);
 
     load_client_run(run, &result);
+    drain = load_drain(run->wait);
 
     /* the kernel has counted all when the process sleeps */
 
@@ -350,13 +466,23 @@ load_measure(load_run_t *run)
 
     to = load_usage(run->pid);
     passed = load_backend_count() - passed;
+    opened = load_backend_opened() - opened;
 
     load_client_close();
 
     printf("{\"requests\":%zu,\"seconds\":%.6f,\"p50\":%.6f,\"p99\":%.6f,"
-           "\"run\":%llu,\"wait\":%llu,\"passed\":%llu,\"answers\":{",
-           run->requests, result.seconds, result.p50, result.p99,
-           to.run - from.run, to.wait - from.wait, passed);
+           "\"max\":%.6f,\"run\":%llu,\"wait\":%llu,\"passed\":%llu,"
+           "\"opened\":%llu,\"drain\":%.6f,\"backlog\":[",
+           run->requests, result.seconds, result.p50, result.p99, result.max,
+           to.run - from.run, to.wait - from.wait, passed, opened, drain);
+
+    for (i = 0; i < LOAD_QUARTERS; i++) {
+        printf("%s%lld", i ? "," : "", result.backlog[i]);
+    }
+
+    printf("],\"targets\":[");
+    load_arrival_print();
+    printf("],\"answers\":{");
 
     kinds = result.kinds;
 
@@ -398,7 +524,12 @@ main(int argc, char **argv)
             load_wrong("usage: see load.c");
         }
 
-        load_measure(&run);
+        if (run.await) {
+            load_await(&run);
+
+        } else {
+            load_measure(&run);
+        }
     }
 
     return 0;

@@ -6,7 +6,7 @@
 
 /*
  * The application behind what is measured: reads a request to its end, counts
- * it, and says {"ok":true}.
+ * it, and says {"ok":true}; or nothing at all, where the URI is /hang.
  */
 
 #define _GNU_SOURCE
@@ -30,6 +30,7 @@ typedef struct {
     load_source_t       source;
     size_t              len;              /* of the head so far */
     size_t              rest;             /* of the body */
+    int                 hang;
     char                head[LOAD_HEAD];
 } load_backend_t;
 
@@ -42,6 +43,7 @@ static int load_backend_answer(load_backend_t *c);
 
 static load_source_t       load_listener;
 static unsigned long long  load_count;
+static unsigned long long  load_opened;
 
 static const char          load_ok[] =
     "HTTP/1.1 200 OK\r\n"
@@ -88,6 +90,13 @@ load_backend_count(void)
 }
 
 
+unsigned long long
+load_backend_opened(void)
+{
+    return load_opened;
+}
+
+
 static void
 load_backend_accept(load_source_t *source, uint32_t events)
 {
@@ -113,6 +122,8 @@ load_backend_accept(load_source_t *source, uint32_t events)
     c->source.handler = load_backend_handler;
     c->len = 0;
     c->rest = 0;
+
+    load_opened++;
 
     load_watch(&c->source, EPOLLIN, 1);
 }
@@ -193,6 +204,10 @@ load_backend_head(load_backend_t *c)
     body += 4;
     have = c->head + c->len - body;
 
+    c->hang = (strncmp(c->head, "POST /hang", 10) == 0);
+
+    load_arrival(c->head);
+
     field = strcasestr(c->head, "\r\nContent-Length:");
     length = field ? strtoul(field + sizeof("\r\nContent-Length:") - 1, NULL,
                              10)
@@ -215,6 +230,10 @@ load_backend_answer(load_backend_t *c)
 
     load_count++;
     c->len = 0;
+
+    if (c->hang) {
+        return 0;
+    }
 
     n = send(c->source.fd, load_ok, sizeof(load_ok) - 1, MSG_NOSIGNAL);
 

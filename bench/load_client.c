@@ -27,8 +27,11 @@
 #define LOAD_PATIENCE  60                 /* seconds without any answer */
 
 
-typedef struct {
+typedef struct load_client_s  load_client_t;
+
+struct load_client_s {
     load_source_t          source;
+    load_client_t         *next;          /* one that has nothing to do */
     unsigned               out:1;         /* waits until it can be written */
     unsigned               close:1;       /* after this answer */
     load_request_t         request;
@@ -36,7 +39,7 @@ typedef struct {
     double                 start;
     size_t                 len;
     char                   answer[LOAD_ANSWER];
-} load_client_t;
+};
 
 
 static void load_client_connect(load_client_t *c);
@@ -48,7 +51,8 @@ static void load_client_read(load_client_t *c);
 static int load_client_complete(load_client_t *c, load_kind_t *kind);
 static char *load_client_field(char *head, const char *name);
 static void load_client_count(load_kind_t *kind);
-static int load_client_compare(const void *one, const void *two);
+static void load_client_due(void);
+static double load_client_pause(void);
 
 
 static load_run_t     *load_run;
@@ -57,6 +61,9 @@ static float          *load_latencies;
 static size_t          load_started;
 static size_t          load_answered;
 static load_kind_t     load_kinds[LOAD_KINDS];
+static load_client_t  *load_idle;
+static double          load_began;
+static long long       load_backlog[LOAD_QUARTERS];
 
 
 void
@@ -82,25 +89,30 @@ load_client_open(load_run_t *run)
 void
 load_client_run(load_run_t *run, load_result_t *result)
 {
-    double  start, last;
+    double  last;
     size_t  i, answered;
 
     load_started = 0;
     load_answered = 0;
+    load_idle = NULL;
     memset(load_kinds, 0, sizeof(load_kinds));
 
-    start = load_time();
+    load_began = load_time();
 
     for (i = 0; i < run->connections; i++) {
         load_client_next(&load_clients[i]);
     }
 
-    last = start;
+    last = load_began;
     answered = 0;
 
     while (load_answered < run->requests) {
 
-        if (load_poll(1000) > 0) {
+        if (run->rate) {
+            load_client_due();
+        }
+
+        if (load_poll(load_client_pause()) > 0) {
             continue;
         }
 
@@ -113,13 +125,13 @@ load_client_run(load_run_t *run, load_result_t *result)
         }
     }
 
-    result->seconds = load_time() - start;
+    result->seconds = load_time() - load_began;
 
-    qsort(load_latencies, run->requests, sizeof(float), load_client_compare);
+    load_quantiles(load_latencies, run->requests, &result->p50, &result->p99,
+                   &result->max);
 
-    result->p50 = load_latencies[run->requests / 2];
-    result->p99 = load_latencies[run->requests - 1 - run->requests / 100];
     memcpy(result->kinds, load_kinds, sizeof(load_kinds));
+    memcpy(result->backlog, load_backlog, sizeof(load_backlog));
 }
 
 
@@ -185,11 +197,66 @@ load_client_handler(load_source_t *source, uint32_t events)
 }
 
 
+/* those who are due, as far as there are connections for them */
+
+static void
+load_client_due(void)
+{
+    double          due;
+    load_client_t  *c;
+
+    due = (load_time() - load_began) * load_run->rate;
+
+    while (load_idle && load_started < load_run->requests
+           && load_started <= due)
+    {
+        c = load_idle;
+        load_idle = c->next;
+
+        load_client_next(c);
+    }
+}
+
+
+/* how long nothing is to be sent */
+
+static double
+load_client_pause(void)
+{
+    double  pause;
+
+    if (load_run->rate == 0 || load_idle == NULL
+        || load_started == load_run->requests)
+    {
+        return 1;
+    }
+
+    pause = load_began + load_started / load_run->rate - load_time();
+
+    return pause < 0 ? 0 : pause > 1 ? 1 : pause;
+}
+
+
 static void
 load_client_next(load_client_t *c)
 {
+    double  now;
+
     if (load_started == load_run->requests) {
         return;
+    }
+
+    now = load_time();
+    c->start = now;
+
+    if (load_run->rate) {
+        c->start = load_began + load_started / load_run->rate;
+
+        if (c->start > now) {
+            c->next = load_idle;
+            load_idle = c;
+            return;
+        }
     }
 
     if (c->close) {
@@ -197,10 +264,11 @@ load_client_next(load_client_t *c)
         load_client_connect(c);
     }
 
+    load_arrival_sent(load_started, c->start);
+
     c->request = load_request(load_started++);
     c->sent = 0;
     c->len = 0;
-    c->start = load_time();
 
     load_client_write(c);
 }
@@ -289,6 +357,15 @@ load_client_read(load_client_t *c)
     load_client_count(&kind);
     load_latencies[load_answered++] = load_time() - c->start;
 
+    if (load_run->targets
+        && load_answered * LOAD_QUARTERS / load_run->requests
+           != (load_answered - 1) * LOAD_QUARTERS / load_run->requests)
+    {
+        load_backlog[load_answered * LOAD_QUARTERS / load_run->requests - 1]
+            = (long long) (load_answered * load_run->targets)
+              - (long long) load_arrival_count();
+    }
+
     /* answered before all was sent: the rest belongs to nothing */
 
     if (c->sent < c->request.head_len + c->request.tail_len) {
@@ -324,6 +401,12 @@ load_client_complete(load_client_t *c, load_kind_t *kind)
         kind->length = length;
 
         return (size_t) (c->answer + c->len - body) >= length;
+    }
+
+    kind->length = 0;
+
+    if (kind->status == 204) {
+        return 1;
     }
 
     if (load_client_field(c->answer, "\r\nTransfer-Encoding:") == NULL) {
@@ -375,13 +458,4 @@ load_client_count(load_kind_t *kind)
     }
 
     load_wrong("too many kinds of answers");
-}
-
-
-static int
-load_client_compare(const void *one, const void *two)
-{
-    float  a = *(const float *) one, b = *(const float *) two;
-
-    return (a > b) - (a < b);
 }

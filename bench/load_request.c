@@ -31,6 +31,7 @@
 #define LOAD_MAC_HEX  64
 
 
+static void load_request_get(load_run_t *run);
 static void load_request_read(const char *name);
 static void load_request_key(const char *secret);
 static void load_request_sign(load_run_t *run, char *hex, const char *t,
@@ -56,6 +57,11 @@ load_request_prepare(load_run_t *run)
     char    *id, *p;
     char     t[16], hex[LOAD_MAC_HEX + 1], head[4096];
     size_t   i;
+
+    if (run->get) {
+        load_request_get(run);
+        return;
+    }
 
     load_request_read(run->file);
     load_request_key(run->secret);
@@ -124,6 +130,38 @@ load_request(size_t n)
     request.tail_len = load_body_len - load_body_head;
 
     return request;
+}
+
+
+static void
+load_request_get(load_run_t *run)
+{
+    int   n;
+    char  head[4096];
+
+    n = snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\n"
+                                     "Host: 127.0.0.1:%d\r\n"
+                                     "\r\n",
+                 run->uri, run->port);
+
+    if (n < 0 || (size_t) n >= sizeof(head)) {
+        load_wrong("the URI is too long");
+    }
+
+    free(load_heads);
+
+    load_ids = 1;
+    load_head_len = n;
+    load_heads = malloc(n);
+
+    if (load_heads == NULL) {
+        load_die("malloc");
+    }
+
+    memcpy(load_heads, head, n);
+
+    load_body_len = 0;
+    load_body_head = 0;
 }
 
 

@@ -61,28 +61,78 @@ sub port { return $_[0]{port} }
 =item run(%options)
 
 Runs a load.  Options: file, uri, secret, server (whose "port" gets it, and
-whose "pid" is watched), requests, ids, first, wrong, connections.  Returns what
+whose "pid" is watched), requests, ids, first, wrong, connections, rate (a
+second; without it as fast as they are answered), targets (whose deliveries are
+noted and waited for), get (not events, but GET), wait (seconds).  Returns what
 load.c prints, and besides "status": { status => how many }.
+
+=item begin(%options), end()
+
+The same in two steps.
+
+=item await($requests, $seconds)
+
+Only waits until the application has got so many requests, but not longer.
 
 =cut
 
 sub run {
     my ($self, %opt) = @_;
 
+    $self->begin(%opt);
+
+    return $self->end;
+}
+
+
+sub begin {
+    my ($self, %opt) = @_;
+
     my @words = ('-p', $opt{server}{port}, '-P', $opt{server}{pid},
-        '-u', $opt{uri}, '-s', $opt{secret}, '-n', $opt{requests});
+        '-u', $opt{uri}, '-s', $opt{secret} // 'none', '-n',
+        int $opt{requests});
 
     push @words, '-c', $opt{connections} if $opt{connections};
     push @words, '-d', $opt{ids} if $opt{ids};
     push @words, '-b', $opt{first} if $opt{first};
+    push @words, '-r', $opt{rate} if $opt{rate};
+    push @words, '-e', $opt{targets} if $opt{targets};
+    push @words, '-t', $opt{wait} if $opt{wait};
+    push @words, '-g' if $opt{get};
     push @words, '-w' if $opt{wrong};
 
+    $self->{run} = \%opt;
+    $self->ask(@words, $opt{file} // 'none');
+}
+
+
+sub await {
+    my ($self, $requests, $seconds) = @_;
+
+    $self->{run} = { };
+    $self->ask('-a', $requests, '-t', $seconds);
+
+    return $self->end;
+}
+
+
+sub ask {
+    my ($self, @words) = @_;
+
     $self->{in}->autoflush(1);
-    print { $self->{in} } "@words $opt{file}\n";
+    print { $self->{in} } "@words\n";
+}
+
+
+sub end {
+    my ($self) = @_;
+
+    my %opt = %{ $self->{run} };
 
     my $text = readline $self->{out}
         // die "bench: the load on $opt{uri} failed\n",
                map { tail("$opt{server}{dir}/$_") } qw/ error.log output /;
+
 
     my $result = JSON::PP::decode_json($text);
 

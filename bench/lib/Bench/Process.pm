@@ -27,10 +27,11 @@ Each of those that start something returns a hash: "pid" of what is measured,
 
 =over
 
-=item start_nginx(conf => $text, modules => [], cpu => $cpu, vars => {})
+=item start_nginx(conf => $text, modules => [], cpu => $cpu, workers => 1,
+vars => {})
 
-An NGINX with one worker; $text stands in http { }.  In it %%PORT%%, %%DIR%%
-and the names of "vars" are replaced.
+An NGINX; $text stands in http { }.  In it %%PORT%%, %%DIR%% and the names of
+"vars" are replaced.  "pids" are those of all its workers, "pid" is the first.
 
 =cut
 
@@ -42,12 +43,14 @@ sub start_nginx {
 
     my $conf = join '', map { "load_module $_;\n" } @{ $opt{modules} };
 
-    $conf .= "daemon off;\nworker_processes 1;\npid $dir/pid;\n";
+    my $workers = $opt{workers} // 1;
+
+    $conf .= "daemon off;\nworker_processes $workers;\npid $dir/pid;\n";
     $conf .= 'worker_cpu_affinity ' . sprintf("%b", 1 << $opt{cpu}) . ";\n"
         if defined $opt{cpu};
     $conf .= "user root root;\n" if $> == 0;
     $conf .= "error_log $dir/error.log error;\n"
-        . "events { worker_connections 1024; }\nhttp {\n$opt{conf}\n}\n";
+        . "events { worker_connections 8192; }\nhttp {\n$opt{conf}\n}\n";
 
     spew("$dir/nginx.conf", replace($conf, %{ $opt{vars} || {} }, DIR => $dir,
         PORT => $self{port}));
@@ -58,10 +61,13 @@ sub start_nginx {
         "$dir/nginx.conf", '-e', "$dir/error.log");
 
     wait_until {
-        slurp("$dir/pid") && children($self{stop}) || !running(\%self)
+        slurp("$dir/pid") && keys %{{ children($self{stop}) }} >= $workers
+            || !running(\%self)
     };
 
-    ($self{pid}) = keys %{{ children($self{stop}) }}
+    $self{pids} = [ sort { $a <=> $b } keys %{{ children($self{stop}) }} ];
+
+    ($self{pid}) = @{ $self{pids} }
         or die "NGINX does not start:\n", slurp("$dir/output"),
             slurp("$dir/error.log");
 
