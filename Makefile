@@ -48,7 +48,7 @@ check:                  ## lint of C, Perl and shell; static analysis
 demo: build             ## gate and fan-out of examples/, and who gets what
 	@$(SETTINGS) util/run examples/demo/run $(if $(KEEP),--keep)
 
-bench: build            ## the numbers of the documentation: 10 minutes
+bench: build            ## the numbers of the documentation: 15 minutes
 	@util/bootstrap bench
 	@$(SETTINGS) util/run bench/run $(if $(QUICK),--quick) \
 	    $(if $(WRITE),--write) $(WHAT)
@@ -88,7 +88,7 @@ help:                   ## this
 	@echo '  STATIC=1       with NGINX_SRC: link the module in'
 	@echo '  SAN=1          with NGINX_SRC: with sanitizers'
 	@echo '  CC=clang       another compiler'
-	@echo '  WHAT=gate      with bench: only this; QUICK=1: in a minute, roughly;'
+	@echo '  WHAT=gate      with bench: only this; QUICK=1: in 3 minutes;'
 	@echo '                 WRITE=1: into docs/benchmarks.md'
 	@echo '  KEEP=1         with demo: keeps it running until Ctrl-C'
 	@echo '  JOBS=N         tests at a time; TROVE_LEAVE=1 keeps their files'

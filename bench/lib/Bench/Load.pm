@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use IO::Handle;
+use IO::Select;
 use IPC::Open2 qw/ open2 /;
 use JSON::PP ();
 use List::Util qw/ max min /;
@@ -70,9 +71,10 @@ load.c prints, and besides "status": { status => how many }.
 
 The same in two steps.
 
-=item await($requests, $seconds)
+=item await($requests, $seconds, sub { })
 
-Only waits until the application has got so many requests, but not longer.
+Only waits until the application has got so many requests, but not longer, and
+calls the function from time to time meanwhile.
 
 =cut
 
@@ -107,10 +109,14 @@ sub begin {
 
 
 sub await {
-    my ($self, $requests, $seconds) = @_;
+    my ($self, $requests, $seconds, $meanwhile) = @_;
 
     $self->{run} = { };
     $self->ask('-a', $requests, '-t', $seconds);
+
+    my $select = IO::Select->new($self->{out});
+
+    $meanwhile->() until $select->can_read(0.1);
 
     return $self->end;
 }

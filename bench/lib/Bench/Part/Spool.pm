@@ -1,0 +1,584 @@
+package Bench::Part::Spool;
+
+# The spool: events that are on the disk before they are answered.
+
+use strict;
+use warnings;
+
+use File::Path qw/ make_path remove_tree /;
+use HTTP::Tiny;
+use IO::Handle;
+use List::Util qw/ max min sum /;
+use Time::HiRes qw/ sleep time /;
+
+use Bench::Event qw/ event /;
+use Bench::Load;
+use Bench::Machine qw/ $root /;
+use Bench::Plot qw/ plot /;
+use Bench::Process qw/ start_nginx stop /;
+use Bench::Report qw/ table number median /;
+use Trove::Util qw/ slurp spew testdir /;
+
+my $secret = 'trove-whsec-4f1d8a3b5c7e9a0b2c4d6e8f';
+my $size = 280;
+my $senders = 512;
+my $inflight = 64;                              # of a target, in a worker
+my $steady = 10_000;                            # events a second
+my $hanging = 10_000;                           # deliveries that wait
+my $pings = 500;                                # a second
+
+my %sizes = (
+    quick => {
+        workers => [1], targets => [ 1, 3 ], max => 2, half => 3, steady => 10,
+        backlog => 50_000, hang => 3,
+    },
+    full => {
+        workers => [ 1, 2 ], targets => [ 1, 3 ], max => 3, half => 4,
+        steady => 60, backlog => 1_000_000, hang => 5,
+    },
+);
+
+
+sub measure {
+    my ($class, $bench) = @_;
+
+    my $sizes = $sizes{ $bench->quick ? 'quick' : 'full' };
+    my $directory = $bench->tool('spool');
+
+    spew(testdir() . '/event', event('prose', $size));
+    spew(testdir() . '/secret', "$secret\n");
+
+    # NGINX is the one that runs on several processors here: nothing is pinned
+
+    my $self = bless {
+        load => Bench::Load->new($bench->tool('load')),
+        ping => Bench::Load->new($bench->tool('load')),
+        directory => $directory,
+    }, $class;
+
+    $bench->say('spool: the disk');
+
+    my %figures = (%$sizes, disk => $self->disk);
+
+    $bench->say('spool: nothing but accepting');
+    $figures{accept} = $self->accepting($sizes->{max});
+
+    for my $workers (@{ $sizes->{workers} }) {
+        for my $targets (@{ $sizes->{targets} }) {
+            $bench->say("spool: workers $workers, targets $targets");
+
+            my %cell = (workers => $workers, targets => $targets);
+
+            for my $mode (qw/ spool wait /) {
+                $cell{$mode} = $self->loads($sizes, %cell, mode => $mode,
+                    rate => $cell{spool}{rate});
+            }
+
+            push @{ $figures{cells} }, \%cell;
+        }
+    }
+
+    $bench->say("spool: $steady events a second");
+    $figures{long} = $self->long($sizes->{steady});
+
+    $bench->say("spool: a backlog of $sizes->{backlog}");
+    $figures{drain} = $self->drain($sizes->{backlog});
+
+    $bench->say('spool: a target that hangs');
+    $figures{hang} = { map { ($_ => $self->hang($sizes->{hang}, $_)) }
+                       qw/ answers hangs / };
+
+    remove_tree($directory);
+
+    return \%figures;
+}
+
+
+# Names of locations, "/t/0" and so on: each of them is a target.
+
+sub start {
+    my ($self, %opt) = @_;
+
+    my $directory = $self->{directory};
+    my @targets = @{ $opt{targets} };
+
+    remove_tree($directory);
+    make_path($directory);
+    chmod 0777, $directory;
+
+    my $server = start_nginx(
+        conf => slurp("$root/bench/spool/spool.conf"),
+        modules => $ENV{TROVE_MODULE} ? [ $ENV{TROVE_MODULE} ] : [],
+        workers => $opt{workers} // 1,
+        vars => {
+            BACKEND => $self->{load}->port, SPOOL => $directory,
+            SECRET => testdir() . '/secret', MODE => $opt{mode} // 'spool',
+            KEEPALIVE => $inflight * max(1, scalar @targets),
+            FANOUT => join('', map {
+                "        trove_fanout $_ max_inflight=$inflight"
+                    . ($opt{none} ? ' events=no.such' : '') . ";\n"
+            } @targets),
+            TARGETS => join("\n", map {
+                "    location = $_ {\n        internal;\n"
+                    . "        proxy_pass http://application;\n    }\n"
+            } grep { $_ ne '/hang' } @targets),
+        },
+    );
+
+    $self->{server} = $server;
+    $self->{next} = 1;
+
+    # what is done for the first time is another matter
+
+    $self->run(requests => 2000,
+        targets => $opt{none} ? 0 : scalar grep { $_ ne '/hang' } @targets);
+
+    return $server;
+}
+
+
+sub finish {
+    my ($self) = @_;
+
+    stop(delete $self->{server});
+}
+
+
+# all have to be answered as they should, and to arrive
+
+sub run {
+    my ($self, %opt) = @_;
+
+    my $status = $opt{status} // '2..';
+
+    delete $opt{status};
+
+    my $result = $self->{load}->run(
+        file => testdir() . '/event', secret => $secret,
+        uri => '/trove-events', server => $self->{server},
+        connections => $senders, first => $self->{next}, wait => 30, %opt,
+    );
+
+    $self->{next} += int $opt{requests};
+
+    my $good = sum(0, map { $result->{status}{$_} }
+        grep { /^$status\z/ } keys %{ $result->{status} });
+
+    die "bench: answers of the spool: ", join(', ', map {
+            "$_ ($result->{status}{$_})" } sort keys %{ $result->{status} }),
+            "\n"
+        if $good != $result->{requests};
+
+    for my $target (@{ $result->{targets} }) {
+        die "bench: $target->{arrived} of $result->{requests} arrived\n"
+            if $target->{arrived} != $result->{requests};
+    }
+
+    return $result;
+}
+
+
+# as much as there can be, for so many seconds
+
+sub flood {
+    my ($self, $seconds, %opt) = @_;
+
+    my $probe = $self->run(%opt, requests => 8000);
+    my $rate = 8000 / $probe->{seconds};
+
+    return $self->run(%opt, requests => max(8000, int($rate * $seconds)));
+}
+
+
+# milliseconds of a disk that does what it is asked for: a write of four pages
+# at the end of a file
+
+sub disk {
+    my ($self) = @_;
+
+    make_path($self->{directory});
+
+    my $name = "$self->{directory}/disk";
+    my @took;
+
+    open my $file, '>', $name or die "$name: $!\n";
+
+    for (1 .. 200) {
+        syswrite $file, 'x' x 16384;
+
+        my $start = time;
+        $file->sync or die "fsync: $!\n";
+        push @took, 1e3 * (time - $start);
+    }
+
+    close $file;
+    unlink $name;
+
+    @took = sort { $a <=> $b } @took;
+
+    return { p50 => $took[100], p99 => $took[197] };
+}
+
+
+sub accepting {
+    my ($self, $seconds) = @_;
+
+    $self->start(targets => ['/t/0'], none => 1);
+
+    my $result = $self->flood($seconds);
+
+    $self->finish;
+
+    return { rate => rate($result), %{ latency($result) },
+             cpu => cpu($result) };
+}
+
+
+# The most that there can be, and then half of that; the mode "wait" gets half
+# of what was the most for the spool.
+
+sub loads {
+    my ($self, $sizes, %opt) = @_;
+
+    my $targets = $opt{targets};
+
+    $self->start(%opt, targets => [ map { "/t/$_" } 0 .. $targets - 1 ]);
+
+    my $idle = $self->pinged(2, sub { sleep 1 });
+    my $most = $self->flood($sizes->{max}, targets => $targets);
+    my $rate = $opt{rate} // rate($most);
+
+    my $half;
+    my $busy = $self->pinged($sizes->{half}, sub {
+        $half = $self->run(targets => $targets, rate => $rate / 2,
+            requests => $rate / 2 * $sizes->{half});
+    });
+
+    $self->finish;
+
+    return {
+        rate => rate($most), delivered => delivered($most),
+        cpu => $opt{workers} == 1 ? cpu($most) : undef,
+        most => latency($most), half => latency($half),
+        arrival => arrival($half), idle => latency($idle),
+        busy => latency($busy),
+    };
+}
+
+
+# asks for what has nothing to do with events meanwhile
+
+sub pinged {
+    my ($self, $seconds, $what) = @_;
+
+    $self->{ping}->begin(uri => '/ping', server => $self->{server}, get => 1,
+        connections => 8, rate => $pings, requests => $pings * $seconds);
+
+    $what->();
+
+    return $self->{ping}->end;
+}
+
+
+sub long {
+    my ($self, $seconds) = @_;
+
+    $self->start(targets => ['/t/0']);
+
+    my $result = $self->run(targets => 1, rate => $steady,
+        requests => $steady * $seconds);
+
+    my %figures = (
+        seconds => $seconds, rate => rate($result),
+        backlog => [ map { max(0, $_) } @{ $result->{backlog} } ],
+        drain => $result->{drain}, cpu => cpu($result),
+        ack => latency($result), arrival => arrival($result),
+        memory => memory($self->{server}),
+    );
+
+    $self->finish;
+
+    return \%figures;
+}
+
+
+# deliveries that wait because the targets are paused, and what becomes of the
+# memory when they no longer are
+
+sub drain {
+    my ($self, $deliveries) = @_;
+
+    my $targets = 2;
+    my $events = $deliveries / $targets;
+
+    $self->start(targets => [ map { "/t/$_" } 0 .. $targets - 1 ]);
+
+    my %figures = (before => memory($self->{server}));
+
+    $self->call("/v1/targets/pause?target=/t/$_") for 0 .. $targets - 1;
+
+    my $result = $self->run(requests => $events);
+
+    $figures{accepted} = rate($result);
+    $figures{full} = memory($self->{server});
+    $figures{file} = sum(map { -s } glob "$self->{directory}/spool.db{,-wal}");
+
+    $self->call("/v1/targets/resume?target=/t/$_") for 0 .. $targets - 1;
+
+    my @peak = (0, 0);
+
+    my $drain = $self->{load}->await($deliveries, 240, sub {
+        my $now = memory($self->{server});
+        @peak = map { max($peak[$_], $now->[$_]) } 0, 1;
+    });
+
+    die "bench: $drain->{passed} of $deliveries came out of the file\n"
+        if $drain->{passed} != $deliveries;
+
+    $figures{peak} = \@peak;
+    $figures{seconds} = $drain->{seconds};
+    $figures{rate} = $deliveries / $drain->{seconds};
+
+    $self->finish;
+
+    return \%figures;
+}
+
+
+sub call {
+    my ($self, $path) = @_;
+
+    my $answer = HTTP::Tiny->new->post(
+        "http://127.0.0.1:$self->{server}{port}/api$path",
+        { headers => { Authorization => "Bearer $secret" } });
+
+    die "bench: $path: $answer->{status} $answer->{content}\n"
+        unless $answer->{success};
+}
+
+
+# The same work twice: a second target answers, or it never does and there are
+# many deliveries that wait for it.
+
+sub hang {
+    my ($self, $seconds, $how) = @_;
+
+    my @targets = ('/t/0', $how eq 'hangs' ? '/hang' : '/t/1');
+    my $rate = 2000;
+
+    $self->start(targets => \@targets);
+
+    $self->run(requests => $hanging, targets => 1);
+
+    my $result = $self->run(targets => 1, rate => $rate,
+        requests => $rate * $seconds);
+
+    # nobody waits for the time-out
+
+    $self->finish;
+
+    return arrival($result);
+}
+
+
+sub rate { return $_[0]{requests} / $_[0]{seconds} }
+sub cpu { return $_[0]{run} / 1e3 / $_[0]{requests} }
+
+
+sub delivered {
+    my ($result) = @_;
+
+    return $result->{requests} / ($result->{seconds} + $result->{drain});
+}
+
+
+sub latency {
+    my ($from) = @_;
+
+    return { map { ($_ => 1e3 * $from->{$_}) } qw/ p50 p99 max / };
+}
+
+
+# of the target that is worst
+
+sub arrival {
+    my ($result) = @_;
+
+    my @all = map { latency($_) } @{ $result->{targets} };
+
+    return { map { my $what = $_; ($what => max(map { $_->{$what} } @all)) }
+             qw/ p50 p99 max / };
+}
+
+
+# megabytes of all workers: resident, and of that what is nobody else's
+
+sub memory {
+    my ($server) = @_;
+
+    my @sum = (0, 0);
+
+    for my $pid (@{ $server->{pids} }) {
+        my $status = slurp("/proc/$pid/status");
+        my ($all) = $status =~ /^VmRSS:\s*(\d+)/m;
+        my ($own) = $status =~ /^RssAnon:\s*(\d+)/m;
+
+        $sum[0] += $all / 1024;
+        $sum[1] += $own / 1024;
+    }
+
+    return \@sum;
+}
+
+
+sub first_cell { return $_[0]{cells}[0] }
+
+
+sub goals {
+    my ($class, $figures) = @_;
+
+    my ($cell, $long, $drain, $hang) = (first_cell($figures),
+        @{$figures}{qw/ long drain hang /});
+
+    my @one = grep { $_->{targets} == 1 } @{ $figures->{cells} };
+    my $best = max(map { $_->{spool}{rate} } @one);
+    my $more = $drain->{peak}[1] - $drain->{before}[1];
+    my ($busy, $wait) = map { $cell->{$_}{busy}{p99} } qw/ spool wait /;
+
+    return (
+        [ 'acknowledged, with a target that gets them',
+          'at least 20,000 events a second', number($best), $best >= 20_000 ],
+        [ number($steady) . " events a second for $long->{seconds} s",
+          'delivered, the backlog does not grow',
+          join(', ', map { number($_) } @{ $long->{backlog} })
+              . ' on the way after each quarter',
+          $long->{rate} > 0.99 * $steady && $long->{backlog}[-1] < $steady / 4
+              && $long->{drain} < 1 ],
+        [ 'p99 of the acknowledgement at half of the maximum',
+          'at most 20 ms', number($cell->{spool}{half}{p99}) . ' ms',
+          $cell->{spool}{half}{p99} <= 20 ],
+        [ 'another location of the worker meanwhile',
+          'p99 at most 1.25 times that of the mode "wait", and 2 ms',
+          number($busy) . ' ms, ' . number($wait) . ' ms with "wait"',
+          $busy <= 1.25 * $wait + 2 ],
+        [ 'a backlog of ' . number($figures->{backlog}),
+          'drains with at most 64 MB more than an empty spool',
+          sprintf('%.0f MB more', $more), $more <= 64 ],
+        [ 'a target hangs, ' . number($hanging) . ' deliveries wait for it',
+          'p99 of another one at most 1.25 times, and 2 ms',
+          number($hang->{hangs}{p99}) . ' ms, ' . number($hang->{answers}{p99})
+              . ' ms if it answers',
+          $hang->{hangs}{p99} <= 1.25 * $hang->{answers}{p99} + 2 ],
+    );
+}
+
+
+sub report {
+    my ($class, $figures) = @_;
+
+    my ($accept, $long, $drain, $hang, $disk) = @{$figures}{qw/
+        accept long drain hang disk /};
+
+    my @rows = map {
+        my $cell = $_;
+        map { [ $cell, $_ ] } qw/ spool wait /;
+    } @{ $figures->{cells} };
+
+    my $label = sub { @{ $_[0][0] }{qw/ workers targets /}, $_[0][1] };
+    my $value = sub { $_[0][0]{ $_[0][1] } };
+    my $pair = sub { map { number($_[0]{$_}) } qw/ p50 p99 / };
+    my $mb = sub { map { number($_) } @{ $_[0] } };
+
+    return 'A write of 16 KB and `fsync` take ' . number($disk->{p50})
+        . " ms on this disk, with nobody else there, at p99 "
+        . number($disk->{p99}) . " ms.\n\n"
+        . "### As much as there can be\n\n"
+        . table([ 'workers', 'targets', 'mode', '>answered a second',
+                  '>and all delivered', '>processor time, us', '>p50, ms',
+                  '>p99, ms' ], [
+            [ 1, 'none', 'spool', number($accept->{rate}), undef,
+              number($accept->{cpu}), $pair->($accept) ],
+            map {
+                my $v = $value->($_);
+                [ $label->($_), number($v->{rate}), number($v->{delivered}),
+                  number($v->{cpu}), $pair->($v->{most}) ]
+            } @rows
+        ])
+        . "\n### Half of what is the most for the spool\n\nMilliseconds:\n\n"
+        . table([ 'workers', 'targets', 'mode', '>events a second',
+                  '>answer: p50', '>p99', '>arrival: p50', '>p99',
+                  '>other location: p50', '>p99', '>idle: p50', '>p99' ], [
+            map {
+                my $v = $value->($_);
+                [ $label->($_), number($_->[0]{spool}{rate} / 2),
+                  map { $pair->($v->{$_}) } qw/ half arrival busy idle / ]
+            } @rows
+        ])
+        . "\n### " . number($steady) . " events a second to one target, for "
+        . "$long->{seconds} seconds\n\n"
+        . table([ 'what', '>figure' ], [
+            [ 'deliveries that have not arrived after each quarter',
+              join ', ', map { number($_) } @{ $long->{backlog} } ],
+            [ 'the last one arrived after the last answer by',
+              number(1e3 * $long->{drain}) . ' ms' ],
+            [ 'answer: p50, p99', join ', ', map { "$_ ms" }
+              $pair->($long->{ack}) ],
+            [ 'arrival: p50, p99', join ', ', map { "$_ ms" }
+              $pair->($long->{arrival}) ],
+            [ 'processor time of an event', number($long->{cpu}) . ' us' ],
+        ])
+        . "\n### A backlog of " . number($figures->{backlog})
+        . " deliveries to two targets\n\nIt went out in "
+        . number($drain->{seconds}) . ' s, ' . number($drain->{rate})
+        . ' deliveries a second; the events had come in at '
+        . number($drain->{accepted}) . ' a second.  The file and its `-wal` had '
+        . number($drain->{file} / 1e6) . " MB.\n\n"
+        . table([ 'megabytes of the worker', '>resident', '>its own' ], [
+            [ 'an empty spool', $mb->($drain->{before}) ],
+            [ 'all of it waits', $mb->($drain->{full}) ],
+            [ 'the most while it goes out', $mb->($drain->{peak}) ],
+        ])
+        . "\n### A target that hangs\n\nFrom when an event is due to be sent "
+        . "until another target has it, milliseconds:\n\n"
+        . table([ 'the target', '>p50', '>p99', '>longest' ], [
+            map { [ $_, map { number($_) } @{ $hang->{$_} }{qw/ p50 p99 max /} ]
+            } qw/ answers hangs /
+        ]);
+}
+
+
+sub plots {
+    my ($class, $figures) = @_;
+
+    my @cells = @{ $figures->{cells} };
+    my %look = (spool => '#d62728', wait => '#888888');
+
+    plot('spool',
+        title => 'Half of the most',
+        ylabel => 'milliseconds',
+        ticks => [ map { "$_->{workers}/$_->{targets}" } @cells ],
+        panels => [ map {
+            my ($what, $title) = @$_;
+            {
+                title => "$title, by workers/targets",
+                lines => [ map {
+                    my $mode = $_;
+                    map {
+                        my $quantile = $_;
+                        {
+                            title => "$mode, $quantile", rgb => $look{$mode},
+                            dashed => $quantile eq 'p99',
+                            values => [ map { $_->{$mode}{$what}{$quantile} }
+                                        @cells ],
+                        }
+                    } qw/ p50 p99 /;
+                } qw/ spool wait / ],
+            }
+        } [ half => 'answer' ], [ arrival => 'arrival' ] ],
+    );
+
+    return ([ 'spool', 'Latencies of the modes, at half of the most' ]);
+}
+
+
+1;
