@@ -28,10 +28,11 @@ Each of those that start something returns a hash: "pid" of what is measured,
 =over
 
 =item start_nginx(conf => $text, modules => [], cpu => $cpu, workers => 1,
-vars => {})
+vars => {}, returns => 0)
 
 An NGINX; $text stands in http { }.  In it %%PORT%%, %%DIR%% and the names of
 "vars" are replaced.  "pids" are those of all its workers, "pid" is the first.
+With "returns" it gives memory back to the kernel as it does elsewhere.
 
 =cut
 
@@ -56,6 +57,9 @@ sub start_nginx {
         PORT => $self{port}));
 
     guard("$dir/pid");
+
+    local %ENV = (%ENV, $opt{returns} ? (MALLOC_TRIM_THRESHOLD_ => 128 * 1024,
+        MALLOC_MMAP_THRESHOLD_ => 128 * 1024) : ());
 
     $self{stop} = spawn("$dir/output", nginx_binary(), '-p', "$dir/", '-c',
         "$dir/nginx.conf", '-e', "$dir/error.log");
@@ -163,8 +167,11 @@ sub spawn {
     # to the kernel and soon asks for it again, is a matter of luck, and costs
     # more than what is to be measured.  All keep what they have had.
 
-    local %ENV = (%ENV, map { ("MALLOC_${_}_" => 32 * 1024 * 1024) }
-        qw/ TRIM_THRESHOLD MMAP_THRESHOLD /);
+    local %ENV = (
+        (map { ("MALLOC_${_}_" => 32 * 1024 * 1024) }
+            qw/ TRIM_THRESHOLD MMAP_THRESHOLD /),
+        %ENV,
+    );
 
     defined(my $pid = fork) or die "fork: $!";
 

@@ -109,7 +109,7 @@ sub start {
     my $server = start_nginx(
         conf => slurp("$root/bench/spool/spool.conf"),
         modules => $ENV{TROVE_MODULE} ? [ $ENV{TROVE_MODULE} ] : [],
-        workers => $opt{workers} // 1,
+        workers => $opt{workers} // 1, returns => $opt{returns},
         vars => {
             BACKEND => $self->{load}->port, SPOOL => $directory,
             SECRET => testdir() . '/secret', MODE => $opt{mode} // 'spool',
@@ -128,9 +128,9 @@ sub start {
     $self->{server} = $server;
     $self->{next} = 1;
 
-    # what is done for the first time is another matter
+    # the first touch of a page of shared memory is another matter
 
-    $self->run(requests => 2000,
+    $self->run(requests => 15_000,
         targets => $opt{none} ? 0 : scalar grep { $_ ne '/hang' } @targets);
 
     return $server;
@@ -311,7 +311,8 @@ sub drain {
     my $targets = 2;
     my $events = $deliveries / $targets;
 
-    $self->start(targets => [ map { "/t/$_" } 0 .. $targets - 1 ]);
+    $self->start(targets => [ map { "/t/$_" } 0 .. $targets - 1 ],
+        returns => 1);
 
     my %figures = (before => memory($self->{server}));
 
