@@ -49,6 +49,8 @@ static void ngx_http_trove_delivery_state(ngx_http_trove_delivery_t *d,
     ngx_uint_t state);
 static ngx_int_t ngx_http_trove_delivery_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_int_t ngx_http_trove_delivery_longer(ngx_http_trove_delivery_t *d,
+    ngx_http_request_t *sr);
 static void ngx_http_trove_delivery_keep(ngx_http_trove_delivery_t *d,
     ngx_http_request_t *sr, ngx_buf_t *b);
 
@@ -313,7 +315,7 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
          * have got already.
          */
 
-        d->gone |= !sr->filter_finalize;
+        d->gone |= !sr->filter_finalize && !d->endless;
         c->error = 0;
     }
 
@@ -356,7 +358,10 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     d->unanswered = sr->upstream && !sr->upstream->header_sent
                     && sr->upstream->headers_in.status_n != status;
 
-    if (rc != NGX_OK) {
+    if (d->endless) {
+        error = "truncated";
+
+    } else if (rc != NGX_OK) {
         error = "aborted";
 
     } else if (ngx_http_trove_delivery_truncated(d, sr)) {
@@ -543,21 +548,27 @@ ngx_http_trove_delivery_find(ngx_http_request_t *r)
 
 /*
  * Whoever buffers an answer takes it that a background subrequest cannot write,
- * and puts a long one into a temporary file.
+ * and puts a long one into a temporary file.  It is read for a time only: each
+ * piece starts the timers of "proxy_read_timeout" and the like anew.
  */
 
 static ngx_int_t
 ngx_http_trove_delivery_header_filter(ngx_http_request_t *r)
 {
-    ngx_http_upstream_t  *u;
+    ngx_http_upstream_t        *u;
+    ngx_http_trove_delivery_t  *d;
 
-    u = r->upstream;
-
-    if (u && u->buffering && !u->cacheable && !u->store
-        && r->post_subrequest
+    if (r->post_subrequest
         && r->post_subrequest->handler == ngx_http_trove_delivery_end)
     {
-        u->buffering = 0;
+        d = r->post_subrequest->data;
+        d->answered = ngx_current_msec;
+
+        u = r->upstream;
+
+        if (u && u->buffering && !u->cacheable && !u->store) {
+            u->buffering = 0;
+        }
     }
 
     return ngx_http_next_header_filter(r);
@@ -601,7 +612,38 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         d->last |= b->last_buf || b->last_in_chain;
     }
 
-    return NGX_OK;
+    return d->last ? NGX_OK : ngx_http_trove_delivery_longer(d, r);
+}
+
+
+/* NGX_ERROR closes the connection to the target, and ends the subrequest */
+
+static ngx_int_t
+ngx_http_trove_delivery_longer(ngx_http_trove_delivery_t *d,
+    ngx_http_request_t *sr)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (sr->upstream == NULL || d->state != NGX_HTTP_TROVE_DELIVERY_RUNNING) {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
+
+    if (ngx_current_msec - d->answered < clcf->lingering_time) {
+        return NGX_OK;
+    }
+
+    if (!d->endless) {
+        d->endless = 1;
+
+        ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
+                      "trove: the answer of target \"%V\" has no end after "
+                      "%M ms and %O bytes, closing its connection",
+                      &d->target->name, clcf->lingering_time, d->received);
+    }
+
+    return NGX_ERROR;
 }
 
 

@@ -69,9 +69,11 @@ struct ngx_http_trove_delivery_s {
     /* private */
     unsigned                    last:1;        /* the answer came to its end */
     unsigned                    unanswered:1;  /* no answer from upstream */
+    unsigned                    endless:1;     /* closed, as it did not end */
     off_t                       received;      /* bytes of it */
     ngx_msec_t                  started;
     ngx_msec_t                  running;       /* since */
+    ngx_msec_t                  answered;      /* the header came */
     ngx_http_post_subrequest_t  post;
     ngx_http_trove_ticket_t     ticket;
     ngx_str_t                   signature;     /* by ngx_http_trove_sign */

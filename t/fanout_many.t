@@ -29,7 +29,21 @@ my $endless = raw {
     }
 };
 
-my $nginx = nginx(<<"EOF", vars => { ENDLESS => $endless })->start;
+# and for ever
+
+my $forever = raw {
+    my ($socket) = @_;
+
+    raw_read($socket, \my $in);
+    print $socket "HTTP/1.1 200 OK\x0d\x0a\x0d\x0a";
+
+    while (print $socket 'x' x 1000) {
+        select undef, undef, undef, 0.01;
+    }
+};
+
+my %vars = (ENDLESS => $endless, FOREVER => $forever);
+my $nginx = nginx(<<"EOF", vars => \%vars)->start;
 %%GLOBALS%%
 worker_rlimit_nofile 16384;
 events { worker_connections 8192; }
@@ -70,13 +84,26 @@ http {
 
         location = /endless { trove_fanout /drip; }
 
+        location = /forever {
+            trove_dedup zone=events;
+            trove_fanout /flow;
+            trove_fanout /other optional;
+        }
+
         location /huge/ {
             internal;
             proxy_pass http://b;
         }
 
+        location = /flow {
+            internal;
+            lingering_time 500ms;
+            proxy_pass http://127.0.0.1:%%FOREVER%%;
+        }
+
         location = /drip {
             internal;
+            lingering_time 10m;
             proxy_pass http://127.0.0.1:%%ENDLESS%%;
         }
 
@@ -282,6 +309,24 @@ for my $uri (qw{ /fifty /free }) {
     is($conn->response->targets, '/drip=200', 'endless: until it ends');
     cmp_ok($most - $before, '<', 4_000_000, 'endless: no memory');
     cmp_ok($others, '>', 0, 'endless: others go on');
+}
+
+# the event of such a one does not stay in flight
+
+{
+    my $event = event();
+
+    for my $try (1, 2) {
+        my $response = post_event($nginx->port, '/forever', $event);
+
+        is($response->status, 502, "forever: told, try $try");
+        is($response->targets, '/flow=200 truncated '
+            . ($try == 1 ? '/other=200' : '/other=200 skipped'),
+            'forever: closed after a while');
+    }
+
+    my @lines = $nginx->log_lines(qr/target "\/flow" has no end after 500 ms/);
+    is(scalar @lines, 2, 'forever: logged');
 }
 
 done_testing();
