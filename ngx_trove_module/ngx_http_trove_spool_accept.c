@@ -338,11 +338,12 @@ ngx_http_trove_spool_wait(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_trove_spool_answer(ngx_http_trove_accept_t *accept)
 {
-    u_char               after[sizeof(",\"deliveries\":") + NGX_INT_T_LEN];
-    ngx_str_t            json;
-    ngx_uint_t           status;
-    const char          *before;
-    ngx_http_request_t  *r;
+    u_char                    after[sizeof(",\"deliveries\":") + NGX_INT_T_LEN];
+    ngx_str_t                 json;
+    ngx_uint_t                status;
+    const char               *before;
+    ngx_http_request_t       *r;
+    ngx_trove_spool_error_e   error;
 
     static ngx_str_t  full = ngx_string("{\"error\":\"spool_full\"}");
     static ngx_str_t  large = ngx_string("{\"error\":\"too_large\"}");
@@ -378,9 +379,13 @@ ngx_http_trove_spool_answer(ngx_http_trove_accept_t *accept)
                                           &full, NGX_HTTP_TROVE_SPOOL_RETRY);
 
     default:
+        error = ngx_http_trove_writer_state()->error;
+
         ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
         return ngx_http_trove_answer_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          &down, NGX_HTTP_TROVE_SPOOL_RETRY);
+                                          error == NGX_TROVE_SPOOL_FULL
+                                          ? &full : &down,
+                                          NGX_HTTP_TROVE_SPOOL_RETRY);
     }
 
     if (ngx_http_trove_answer_json(r, &json, before, &accept->ctx->event.id,

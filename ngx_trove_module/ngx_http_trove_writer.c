@@ -73,6 +73,7 @@ typedef struct {
 static void ngx_http_trove_writer_run(void);
 static void ngx_http_trove_writer_thread(void *data, ngx_log_t *log);
 static void ngx_http_trove_writer_done(ngx_event_t *ev);
+static ngx_uint_t ngx_http_trove_writer_proof(ngx_trove_spool_op_t *op);
 static void ngx_http_trove_writer_watch(ngx_event_t *ev);
 static void ngx_http_trove_writer_care(ngx_event_t *ev);
 static void ngx_http_trove_writer_care_thread(void *data, ngx_log_t *log);
@@ -299,7 +300,9 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
     if (task->error.kind) {
         ngx_http_trove_writer_log(&task->error);
 
-    } else if (w->state.error && task->rc == NGX_OK && task->ops) {
+    } else if (w->state.error && task->rc == NGX_OK
+               && ngx_http_trove_writer_proof(task->ops))
+    {
         ngx_log_error(NGX_LOG_NOTICE, w->cycle->log, 0,
                       "trove: the spool works again");
         w->state.error = 0;
@@ -339,6 +342,31 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
     {
         ngx_http_trove_writer_care(&w->timer);
     }
+}
+
+
+/*
+ * Whether a batch that was written shows that the spool works again: where it
+ * is full, outcomes may find room, but that events do not says nothing new.
+ */
+
+static ngx_uint_t
+ngx_http_trove_writer_proof(ngx_trove_spool_op_t *op)
+{
+    if (ngx_http_trove_writer.state.error != NGX_TROVE_SPOOL_FULL) {
+        return op != NULL;
+    }
+
+    for ( /* void */ ; op; op = op->next) {
+
+        if (op->type == NGX_TROVE_SPOOL_OP_ACCEPT
+            && op->result == NGX_TROVE_SPOOL_DONE)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
