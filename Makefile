@@ -45,7 +45,7 @@ check:                  ## lint of C, Perl and shell; static analysis
 	@util/bootstrap build check
 	@util/lint
 
-demo: build             ## gate and fan-out of examples/, and who gets what
+demo: build             ## gate, fan-out, spool of examples/; who gets what
 	@$(SETTINGS) util/run examples/demo/run $(if $(KEEP),--keep)
 
 bench: build            ## the numbers of the documentation: 15 minutes

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # What examples/ holds works as it is, and says what is wrong where it is not
-# used right: the three configurations, send-event, the demo.
+# used right: the configurations, send-event, the demo.
 
 use lib 't/lib';
 use Trove;
@@ -408,6 +408,72 @@ is(post($fanout->port, '/acme', $body)->status, 404,
     'nobody else gets to a target');
 
 
+# spool.conf, likewise
+
+my %behind = map { $_ => backend() } qw/ warehouse billing /;
+
+$conf = slurp("$examples/spool.conf");
+is($conf =~ s/listen 127\.0\.0\.1:8082;/listen 127.0.0.1:%%PORT_0%%;/g, 1,
+    'spool.conf: one address to listen on');
+is($conf =~ s/listen 127\.0\.0\.1:8083;/listen 127.0.0.1:%%PORT_1%%;/g, 1,
+    'spool.conf: and one of the API');
+is($conf =~ s/^upstream\ (\w+)\ \{\n\ +server\ \K[\w.]+:\d+(?=;)
+             /"127.0.0.1:" . $behind{$1}->port/xmge, 2,
+    'spool.conf: the addresses of the targets');
+is($conf =~ s{/var/lib/nginx/}{%%TESTDIR%%/}g, 1, 'spool.conf: the file');
+
+my $token = 'a-token-of-some-length';
+
+@files = (files => { 'trove.secret' => "$secret\n", 'own.secret' => "own\n",
+    'trove-api.secret' => "$token\n" });
+($code, $text) = nginx_t($conf, @files);
+
+is($code, 0, 'spool.conf is right') or diag($text);
+unlike($text, qr/\[warn\]/, 'spool.conf gives no warning');
+
+my $spool = nginx($conf, @files)->start;
+
+sub call {
+    my ($method, $path) = @_;
+
+    return request($spool->port(1), $method, "/trove/v1/$path",
+        headers => [ Authorization => "Bearer $token" ], body => '')->json;
+}
+
+$behind{warehouse}->stop;
+$behind{billing}->on('/billing', status => 410, body => 'closed', times => 1);
+
+my $raw = raw_event('key.revoked');
+
+is(post_event($spool->port, '/trove-events', $raw, secret => $secret)->status,
+    202, 'spool.conf: accepted, though a target is down');
+
+my ($failed);
+
+ok(wait_until {
+    ($failed) = @{ call(GET => 'deliveries?state=failed')->{deliveries} };
+}, 'spool.conf: one has failed for good');
+is($failed->{target}, 'billing', 'it is billing');
+is($failed->{last_attempt}{answer}, 'closed', 'which has said why');
+
+$behind{warehouse}->start;
+ok($behind{warehouse}->wait_count(1), 'spool.conf: the other is up again');
+is($behind{warehouse}->last->{body}, $raw, 'byte for byte');
+
+call(POST => "deliveries/$failed->{id}/replay");
+ok($behind{billing}->wait_count(2), 'spool.conf: replayed');
+
+for (values %behind) {
+    my ($t) = $_->header($_->last, 'X-Trove-Signature') =~ /^t=(\d+),/;
+
+    is($_->header($_->last, 'X-Trove-Signature'), sign('own', $raw, $t),
+        'with a signature that it can check');
+}
+
+like(get($spool->port(1), '/metrics')->body, qr/^trove_spool_accepted_total 1$/m,
+    'spool.conf: the metrics');
+
+
 # the demo
 
 my $demo = "$examples/demo/run";
@@ -438,7 +504,7 @@ for (@demos) {
     ($code, $text) = finish($_);
 
     is($code, 0, 'demo: one of two at the same time succeeds') or diag($text);
-    like($text, qr/^All 16 answers are as expected, and so is all that /m,
+    like($text, qr/^All 18 answers are as expected, and so is all that /m,
         'demo: the summary');
 
     for my $said ('200 duplicate  it ', '400 mismatch', '400 stale',
@@ -447,7 +513,8 @@ for (@demos) {
         '200 delivered  offboarding, audit$', '200 delivered  audit$',
         '502 partial    acme, audit; not /pipeline: 502$',
         '200 delivered  pipeline$', '200 duplicate  nobody',
-        '200 delivered  acme, audit$')
+        '200 delivered  acme, audit$', '202 accepted   billing$',
+        '202 accepted   warehouse$')
     {
         is(() = $text =~ /^.{30}$said/mg, 1, "demo: $said");
     }
@@ -457,6 +524,15 @@ for (@demos) {
     like($text, qr{^\ \ 502\ new\s+/pipeline=502,/acme=200,/audit=204\n
         \ \ 200\ new\s+/pipeline=200,/acme=skipped,/audit=skipped\n
         \ \ 200\ duplicate\ -$}mx, 'demo: of the access log');
+
+    like($text, qr/^\ \ warehouse\ pending\ after\ 2\ attempts,\ .*:\ 502$/mx,
+        'demo: a target that is down');
+    like($text, qr/^\ \ warehouse\ delivered\ after\ \d\ attempts,\ .*:\ 200$/mx,
+        'demo: and up again');
+    like($text, qr/^\ \ billing\ \ \ failed\ after\ 1\ attempt,\ .*:\ 410$/mx,
+        'demo: one that failed for good');
+    like($text, qr/^\ \ billing\ \ \ delivered\ after\ 2\ attempts,\ .*:\ 200$/mx,
+        'demo: and is replayed');
 
     is(scalar(grep { length > 80 } split /\n/, $text), 0, 'demo: 80 columns');
 }
@@ -470,7 +546,8 @@ my $copy = testdir() . '/copy';
 mkdir "$copy$_" for '', '/examples', '/examples/demo';
 symlink abs_path('t'), "$copy/t";
 
-for my $file (qw( demo/run demo/Stage.pm gate.conf fanout.conf )) {
+for my $file (qw( demo/run demo/Stage.pm gate.conf fanout.conf
+    spool.conf )) {
     copy("$examples/$file", "$copy/examples/$file") or die "copy: $!";
 }
 
@@ -493,7 +570,7 @@ sub broken {
 is($code, 1, 'demo: a gate that lets everything pass fails');
 like($text, qr/^  tampered with .* WRONG: .* 400 mismatch/m,
     'demo: what is wrong');
-like($text, qr/^\d+ of 16 answers are not as expected/m, 'demo: and a summary');
+like($text, qr/^\d+ of 18 answers are not as expected/m, 'demo: and a summary');
 
 ($code, $text) = broken('fanout.conf', sub { s/ events=key\.revoked;/;/ });
 

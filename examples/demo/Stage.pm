@@ -24,7 +24,7 @@ use POSIX qw/ WNOHANG /;
 use Time::HiRes qw/ sleep time /;
 
 our @EXPORT_OK = qw/
-    raise port secret open_up let_go received nginx_ended stays directory
+    raise port secret open_up let_go refuse received nginx_ended stays directory
     fail slurp
 /;
 
@@ -36,6 +36,13 @@ my $SLOW = 'evt-00005a1d5445';                  # takes the application its time
 my %stand_ins = (
     application => '', slack => '', pipeline => 'trove', agent_b => 'trove',
     offboarding => 'trove', acme => 'acme', bolt => 'bolt',
+    warehouse => 'own', billing => 'own',
+);
+
+# where each example listens
+
+my %listens = (
+    gate => [ 'gate' ], fanout => [ 'fanout' ], spool => [ 'spool', 'api' ],
 );
 
 my $owner = $$;
@@ -69,7 +76,13 @@ sub raise {
     chmod 0711, $dir;
 
     $secret{$_} = random_secret() for grep { length } values %stand_ins;
+    $secret{'trove-api'} = random_secret();
     spew("$_.secret", "$secret{$_}\n", 0600) for keys %secret;
+
+    # for the workers to write
+
+    mkdir "$dir/spool";
+    chmod 01777, "$dir/spool";
 
     start_crew(@closed);
 
@@ -77,7 +90,7 @@ sub raise {
 }
 
 
-sub port { return $port{$_[0]} }                # "gate" or "fanout"
+sub port { return $port{$_[0]} }                # "gate", "fanout", ..
 
 sub secret { return $secret{$_[0]} }
 
@@ -99,6 +112,15 @@ sub open_up {
 # the slow event gets its answer
 
 sub let_go { syswrite $control, "go\n" }
+
+
+# what this one gets from now on is gone for ever, says it; or not, any more
+
+sub refuse {
+    my ($name, $on) = @_;
+
+    syswrite $control, ($on ? 'refuse' : 'accept') . " $name\n";
+}
 
 
 # What has arrived since the last call: { who, type, id, body, text }.  NGINX
@@ -155,11 +177,16 @@ sub play {
 
     my $select = IO::Select->new($commands, @listener{@open});
     my %name = map { $listener{$_} => $_ } keys %listener;
-    my ($slow, %in, %who, @held) = ($SLOW);
+    my ($slow, %in, %who, %refuses, @held) = ($SLOW);
 
     while (1) {
-        for my $socket ($select->can_read) {
+        my @ready = $select->can_read;
 
+        # what it is told comes before what it gets
+
+        for my $socket (grep({ $_ == $commands } @ready),
+            grep { $_ != $commands } @ready)
+        {
             if ($name{$socket}) {
                 my $new = $socket->accept or next;
                 $select->add($new);
@@ -174,6 +201,8 @@ sub play {
 
                 return if $command =~ /^bye$/m;
                 $select->add($listener{$1}) if $command =~ /^open (\w+)$/m;
+                $refuses{$1} = 1 if $command =~ /^refuse (\w+)$/m;
+                delete $refuses{$1} if $command =~ /^accept (\w+)$/m;
 
                 if ($command =~ /^go$/m) {
                     $slow = '';
@@ -192,7 +221,7 @@ sub play {
 
             my $request = request(\$in{$socket}) // next;
             my $who = $who{$socket};
-            my $wrong = objection($who, $request);
+            my $wrong = $refuses{$who} ? 'gone' : objection($who, $request);
 
             record($who, $request) if !$wrong;
 
@@ -273,7 +302,8 @@ sub respond {
     my $body = $wrong ? "$wrong\n" : "ok\n";
 
     syswrite $socket, join "\r\n",
-        $wrong ? 'HTTP/1.1 400 Bad Request' : 'HTTP/1.1 200 OK',
+        $wrong eq 'gone' ? 'HTTP/1.1 410 Gone' :
+            $wrong ? 'HTTP/1.1 400 Bad Request' : 'HTTP/1.1 200 OK',
         'Content-Type: text/plain', 'Content-Length: ' . length $body,
         '', $body;
 }
@@ -292,11 +322,11 @@ sub start_nginx {
         my @held = map {
             IO::Socket::INET->new(LocalAddr => '127.0.0.1', ReuseAddr => 1)
                 or fail("$@\n")
-        } 1 .. 2;
+        } 1 .. 4;
 
-        @port{qw/ gate fanout /} = map { $_->sockport } @held;
+        @port{ map { @$_ } values %listens } = map { $_->sockport } @held;
 
-        spew("$_.conf", example($_)) for qw/ gate fanout /;
+        spew("$_.conf", example($_)) for keys %listens;
         spew('nginx.conf', wrapper($module, $about));
 
         $nginx = spawn($binary, '-p', "$dir/", '-c', "$dir/nginx.conf",
@@ -364,13 +394,16 @@ sub example {
     my $conf = slurp("$top/examples/$name.conf");
     my $server = qr/^upstream (\w+) \{\n\s*server \K[^\s{;]+(?=;$)/m;
 
-    $conf =~ s/^(\s*listen) \S+;$/$1 127.0.0.1:$port{$name};/m
+    my @ports = map { $port{$_} } @{ $listens{$name} };
+
+    $conf =~ s/^(\s*listen) \S+;$/"$1 127.0.0.1:" . (shift(@ports) \/\/ 0) . ';'/gem
         && $conf =~ s/$server/'127.0.0.1:' . $listener{$1}->sockport/ge
         or fail("examples/$name.conf has no addresses to be replaced\n");
 
     $conf =~ s{https://slack/}{http://slack/};
     $conf =~ s{/var/log/nginx/trove\.log}{access.log};
     $conf =~ s{/var/log/nginx/}{};
+    $conf =~ s{/var/lib/nginx/}{spool/};
 
     return $conf;
 }
@@ -403,6 +436,7 @@ http {
 $paths
     include gate.conf;
     include fanout.conf;
+    include spool.conf;
 }
 EOF
 }
