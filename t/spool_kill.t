@@ -1,11 +1,14 @@
 #!/usr/bin/perl
 
 # Whatever becomes of NGINX: an event that was answered 202 reaches each of its
-# targets in the end.  Everything is killed at random moments under load.
+# targets in the end.  Everything is killed at random moments under load, with
+# the disk full in every second round.
 #
-# TROVE_ROUNDS=50 runs longer.
+# TROVE_ROUNDS=50 runs longer; TROVE_FULL=1 fills the disk in each round, 0 in
+# none.
 
 use lib 't/lib';
+use Trove::Disk;
 use Trove;
 
 use Time::HiRes qw/ time /;
@@ -15,8 +18,11 @@ my $a = backend();
 my $b = backend();
 my $rounds = $ENV{TROVE_ROUNDS} || 4;
 
-my $nginx = nginx(<<'EOC', workers => 2)->start;
-    trove_spool %%TESTDIR%%/trove.spool;
+my $disk = testdir() . '/disk';
+my $small = small_disk($disk, '128m');
+
+my $nginx = nginx(<<"EOC", workers => 2)->start;
+    trove_spool $disk/trove.spool;
     trove_dedup_zone zone=events:1m;
     trove_verify on;
     trove_secret trove-whsec-kill;
@@ -74,16 +80,33 @@ sub sender {
 
 my $lost = 0;
 my $accepted = 0;
+my $refused = 0;
 
 for my $round (1 .. $rounds) {
     unlink "$file.stop";
+
+    my $fill = $small && ($ENV{TROVE_FULL} // $round % 2 == 0);
 
     my @senders = map { sender("$round.$_") } 1, 2;
 
     select undef, undef, undef, 0.2 + rand 0.5;
 
+    if ($fill) {
+
+        # what is accepted meanwhile, and what becomes of it, finds no room
+
+        fill_disk($disk);
+        select undef, undef, undef, rand 1;
+    }
+
     $nginx->kill_all;
     $nginx->start;
+
+    if ($fill) {
+        select undef, undef, undef, rand 1;
+        $refused += () = $nginx->log =~ /make room on the disk/g;
+        empty_disk($disk);
+    }
 
     wait_until { grep { -s "$file.$round.$_" } 1, 2 };
 
@@ -113,5 +136,7 @@ for my $round (1 .. $rounds) {
 
 ok($accepted > $rounds, "$accepted events were accepted");
 is($lost, 0, 'each reached each target');
+ok($refused, "the disk was full $refused times")
+    if $small && ($ENV{TROVE_FULL} // 1);
 
 done_testing();
