@@ -744,7 +744,7 @@ many_attempts(void)
     ngx_trove_spool_ref_t          ref;
     ngx_trove_spool_deliveries_t  *page;
 
-    static u_char  answer[4000];
+    static u_char  answer[NGX_TROVE_SPOOL_ANSWER_LEN + 1];
 
     memset(answer, 'x', sizeof(answer));
     spool_accept(spool, 1000, "m", 1, &ref);
