@@ -397,6 +397,10 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
     if (write->op.result == NGX_TROVE_SPOOL_DONE) {
 
         for (i = 0; i < lease->n; i++) {
+            lease->wants[leased[i].want].limit--;
+        }
+
+        for (i = 0; i < lease->n; i++) {
 
             if (leased[i].event == NULL) {
                 continue;
@@ -430,13 +434,21 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
             next = lease->next + 1;
         }
 
-        if (lease->next == 0) {
+        for (i = 0; i < lease->nwants; i++) {
 
-            /* more than there is room for: asked again when there is */
+            if (lease->wants[i].limit) {
+                continue;
+            }
 
-            for (i = 0; i < lease->nwants; i++) {
-                t = cr->wanted[i];
-                t->more = (t->held >= t->limit);
+            /* it may have more than it had room for: when there is, or now */
+
+            t = cr->wanted[i];
+
+            if (t->held > t->limit / 2) {
+                t->more = 1;
+
+            } else {
+                next = NGX_HTTP_TROVE_COURIER_POLL_MIN;
             }
         }
     }
