@@ -78,8 +78,8 @@ void ngx_http_trove_courier_unreserve(ngx_http_trove_route_t *route,
 /*
  * A delivery that is held may begin, if there is room under way; otherwise it
  * is put into the queue of those that are ready, and begins, or is handed back,
- * by a call of ngx_http_trove_parcel_begin() or ..._hand_back().  What has begun
- * has to leave.
+ * by a call of ngx_http_trove_parcel_begin() or ..._hand_back().  What has
+ * begun has to leave.
  *
  * Whether it may begin now.
  */
