@@ -83,13 +83,16 @@ sub has_program {
 }
 
 
-=item facts()
+=item facts($placement)
 
-What a figure should not be without, as pairs of a name and a text.
+What a figure should not be without, as pairs of a name and a text.  Where a part
+places nothing as processors() says, it has to tell what it does.
 
 =cut
 
 sub facts {
+    my ($placement) = @_;
+
     my ($cpu) = slurp('/proc/cpuinfo') =~ /^model name\s*:\s*(.*)/m;
     my ($memory) = slurp('/proc/meminfo') =~ /^MemTotal:\s*(\d+)/;
     my ($nginx) = nginx_about() =~ m{nginx/(\S+)};
@@ -104,7 +107,7 @@ sub facts {
         [ 'Processor', join ', ', $cpu // '?', "$count in all",
             sprintf('%.0f GB of memory', ($memory // 0) / 1e6),
             $virtual ? 'a virtual machine' : () ],
-        [ 'Placement', placement() ],
+        [ 'Placement', $placement // placement() ],
         [ 'System', join ', ', grep { defined } $os, $uname ],
         [ 'NGINX', $nginx // '?' ],
         [ 'OpenSSL', package_version('libssl3') // first_line('openssl version')

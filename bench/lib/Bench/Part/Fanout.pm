@@ -365,11 +365,11 @@ sub plots {
         ticks => [ map { $_->{count} } @fans ],
         panels => [ map {
             my ($title, $each) = @$_;
-            {
+            +{
                 title => $title,
                 lines => [ map {
                     my $variant = $_;
-                    {
+                    +{
                         %$variant,
                         values => [ map {
                             value($_, $variant->{name}, 'cpu')

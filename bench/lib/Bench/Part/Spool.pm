@@ -58,7 +58,8 @@ sub measure {
 
     $bench->say('spool: the disk');
 
-    my %figures = (%$sizes, disk => $self->disk);
+    my %figures = (
+        %$sizes, disk => $self->disk, placement => 'nothing is pinned');
 
     $bench->say('spool: nothing but accepting');
     $figures{accept} = $self->accepting($sizes->{max});
@@ -561,13 +562,13 @@ sub plots {
         ticks => [ map { "$_->{workers}/$_->{targets}" } @cells ],
         panels => [ map {
             my ($what, $title) = @$_;
-            {
+            +{
                 title => "$title, by workers/targets",
                 lines => [ map {
                     my $mode = $_;
                     map {
                         my $quantile = $_;
-                        {
+                        +{
                             title => "$mode, $quantile", rgb => $look{$mode},
                             dashed => $quantile eq 'p99',
                             values => [ map { $_->{$mode}{$what}{$quantile} }
