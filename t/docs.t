@@ -380,7 +380,7 @@ sub messages {
             # %V and the like stand for something
 
             my $pattern = join '[^`,;]+?', map { quotemeta }
-                split /%(?:ui|uz|uL|Td|[VsdLTiM])/, $message, -1;
+                split /%(?:ui|uz|uL|Td|[VsdLTiMO])/, $message, -1;
 
             my @found = grep { $_->{text} =~ /^$pattern$/ } @documented;
 
