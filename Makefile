@@ -22,8 +22,8 @@ DESTDIR   =
 
 .DEFAULT_GOAL = build
 
-.PHONY: all build test unit check demo bench sanitize static fuzz install dist \
-        clean distclean help bootstrap
+.PHONY: all build test unit check demo bench profile sanitize static fuzz \
+        install dist clean distclean help bootstrap
 
 all: build
 
@@ -52,6 +52,10 @@ bench: build            ## the numbers of the documentation: 15 minutes
 	@util/bootstrap bench
 	@$(SETTINGS) util/run bench/run $(if $(QUICK),--quick) \
 	    $(if $(WRITE),--write) $(WHAT)
+
+profile: build          ## what the gate's instructions are for: a minute
+	@util/bootstrap profile
+	@$(SETTINGS) util/run bench/profile $(if $(FUNCTIONS),--functions) $(WHAT)
 
 sanitize: bootstrap     ## all tests by AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory test SAN=1 \
@@ -90,6 +94,7 @@ help:                   ## this
 	@echo '  CC=clang       another compiler'
 	@echo '  WHAT=gate      with bench: only this; QUICK=1: in 3 minutes;'
 	@echo '                 WRITE=1: into docs/benchmarks.md'
+	@echo '  FUNCTIONS=1    with profile: each function; WHAT=280: only this size'
 	@echo '  KEEP=1         with demo: keeps it running until Ctrl-C'
 	@echo '  JOBS=N         tests at a time; TROVE_LEAVE=1 keeps their files'
 	@echo '  FUZZ_TIME=N    with fuzz: 60 if not given; 0 only runs the corpus'

@@ -28,11 +28,12 @@ Each of those that start something returns a hash: "pid" of what is measured,
 =over
 
 =item start_nginx(conf => $text, modules => [], cpu => $cpu, workers => 1,
-vars => {}, returns => 0)
+vars => {}, returns => 0, under => [])
 
 An NGINX; $text stands in http { }.  In it %%PORT%%, %%DIR%% and the names of
 "vars" are replaced.  "pids" are those of all its workers, "pid" is the first.
-With "returns" it gives memory back to the kernel as it does elsewhere.
+With "returns" it gives memory back to the kernel as it does elsewhere.  With
+"under", a command that runs it, it is a single process.
 
 =cut
 
@@ -41,6 +42,7 @@ sub start_nginx {
 
     my $dir = directory();
     my %self = (dir => $dir, port => reserve_port());
+    my @under = @{ $opt{under} || [] };
 
     my $conf = join '', map { "load_module $_;\n" } @{ $opt{modules} };
 
@@ -49,6 +51,7 @@ sub start_nginx {
     $conf .= "daemon off;\nworker_processes $workers;\npid $dir/pid;\n";
     $conf .= 'worker_cpu_affinity ' . sprintf("%b", 1 << $opt{cpu}) . ";\n"
         if defined $opt{cpu};
+    $conf .= "master_process off;\n" if @under;
     $conf .= "user root root;\n" if $> == 0;
     $conf .= "error_log $dir/error.log error;\n"
         . "events { worker_connections 8192; }\nhttp {\n$opt{conf}\n}\n";
@@ -61,19 +64,23 @@ sub start_nginx {
     local %ENV = (%ENV, $opt{returns} ? (MALLOC_TRIM_THRESHOLD_ => 128 * 1024,
         MALLOC_MMAP_THRESHOLD_ => 128 * 1024) : ());
 
-    $self{stop} = spawn("$dir/output", nginx_binary(), '-p', "$dir/", '-c',
-        "$dir/nginx.conf", '-e', "$dir/error.log");
+    $self{stop} = spawn("$dir/output", @under, nginx_binary(), '-p', "$dir/",
+        '-c', "$dir/nginx.conf", '-e', "$dir/error.log");
 
     wait_until {
-        slurp("$dir/pid") && keys %{{ children($self{stop}) }} >= $workers
+        slurp("$dir/pid")
+            && (@under || keys %{{ children($self{stop}) }} >= $workers)
             || !running(\%self)
-    };
+    } 30;
 
-    $self{pids} = [ sort { $a <=> $b } keys %{{ children($self{stop}) }} ];
+    $self{pids} = [ @under ? $self{stop}
+        : sort { $a <=> $b } keys %{{ children($self{stop}) }} ];
 
-    ($self{pid}) = @{ $self{pids} }
-        or die "NGINX does not start:\n", slurp("$dir/output"),
-            slurp("$dir/error.log");
+    ($self{pid}) = @{ $self{pids} };
+
+    die "NGINX does not start:\n", slurp("$dir/output"),
+        slurp("$dir/error.log")
+        unless $self{pid} && running(\%self);
 
     return \%self;
 }
