@@ -105,7 +105,7 @@ static ngx_str_t *ngx_trove_event_member(ngx_trove_event_parser_t *parser,
 static ngx_int_t ngx_trove_event_value(ngx_trove_event_parser_t *parser,
     u_char *end);
 static ngx_int_t ngx_trove_event_string(ngx_trove_event_parser_t *parser,
-    ngx_str_t *value, u_char *p);
+    ngx_str_t *value, u_char *p, u_char *end);
 static ngx_uint_t ngx_trove_event_plain(ngx_str_t *value);
 static ngx_int_t ngx_trove_event_copy(ngx_trove_event_parser_t *parser,
     ngx_str_t *value, u_char *p, size_t len);
@@ -141,6 +141,14 @@ static yajl_callbacks  ngx_trove_event_callbacks = {
 };
 
 
+/*
+ * What was destroyed last.  With a large body NGINX makes the heap grow and
+ * shrink, and each page that is new costs as much as a small event.
+ */
+
+static ngx_trove_event_parser_t  *ngx_trove_event_spare;
+
+
 ngx_trove_event_parser_t *
 ngx_trove_event_create(ngx_trove_event_t *event,
     ngx_trove_event_names_t *names, ngx_trove_event_alloc_pt alloc,
@@ -163,9 +171,14 @@ ngx_trove_event_create(ngx_trove_event_t *event,
         ngx_memzero(event->data, size);
     }
 
-    parser = malloc(sizeof(ngx_trove_event_parser_t));
+    parser = ngx_trove_event_spare;
+    ngx_trove_event_spare = NULL;
+
     if (parser == NULL) {
-        return NULL;
+        parser = malloc(sizeof(ngx_trove_event_parser_t));
+        if (parser == NULL) {
+            return NULL;
+        }
     }
 
     ngx_memzero(parser, offsetof(ngx_trove_event_parser_t, arena));
@@ -277,10 +290,13 @@ ngx_trove_event_parse(ngx_trove_event_parser_t *parser, u_char *data,
 
         /*
          * After the end of the text, yajl takes a string that has no end for
-         * blanks.  In a string, a line feed is an error.
+         * blanks.  In a string, a line feed is an error.  After a bracket, as
+         * nearly always, there is none.
          */
 
-        status = yajl_parse(parser->yajl, (u_char *) "\n", 1);
+        status = parser->since
+                 ? yajl_parse(parser->yajl, (u_char *) "\n", 1)
+                 : yajl_status_ok;
 
         if (status == yajl_status_ok) {
             status = yajl_complete_parse(parser->yajl);
@@ -389,7 +405,9 @@ ngx_trove_event_destroy(ngx_trove_event_parser_t *parser)
         yajl_free(parser->yajl);
         free(parser->pending.data);
         free(parser->raw.data);
-        free(parser);
+
+        free(ngx_trove_event_spare);
+        ngx_trove_event_spare = parser;
     }
 }
 
@@ -449,7 +467,9 @@ ngx_trove_event_map_key(void *ctx, const unsigned char *p, size_t len)
     if (parser->depth == 1) {
         value = ngx_trove_event_envelope(parser, p, len);
 
-    } else if (parser->depth == 2 && parser->in_data) {
+    } else if (parser->depth == 2 && parser->in_data
+               && parser->names->nnames)
+    {
         value = ngx_trove_event_member(parser, p, len);
 
     } else {
@@ -614,7 +634,7 @@ ngx_trove_event_value(ngx_trove_event_parser_t *parser, u_char *end)
     }
 
     if (*p == '"') {
-        return ngx_trove_event_string(parser, value, p + 1);
+        return ngx_trove_event_string(parser, value, p + 1, end);
     }
 
     if (parser->value_depth == 2) {
@@ -658,18 +678,21 @@ ngx_trove_event_value(ngx_trove_event_parser_t *parser, u_char *end)
 
 static ngx_int_t
 ngx_trove_event_string(ngx_trove_event_parser_t *parser, ngx_str_t *value,
-    u_char *p)
+    u_char *p, u_char *end)
 {
-    u_char      *last;
-    ngx_uint_t   escaped, broken;
+    u_char      *last, *escaped;
+    ngx_uint_t   broken;
 
-    escaped = 0;
     broken = 0;
 
-    for (last = p; *last != '"'; last++) {
-        if (*last == '\\') {
-            escaped = 1;
-            last++;
+    last = memchr(p, '"', end - p);
+    escaped = memchr(p, '\\', last - p);
+
+    if (escaped) {
+        for (last = escaped; *last != '"'; last++) {
+            if (*last == '\\') {
+                last++;
+            }
         }
     }
 

@@ -95,7 +95,10 @@ ngx_int_t ngx_trove_event_finish(ngx_trove_event_parser_t *parser);
  */
 const char *ngx_trove_event_reason(ngx_trove_event_parser_t *parser);
 
-/* Frees the parser, not *event; NULL is allowed. */
+/*
+ * Frees the parser, not *event; NULL is allowed.  The memory is kept for the
+ * next one: parsers are for one thread.
+ */
 void ngx_trove_event_destroy(ngx_trove_event_parser_t *parser);
 
 

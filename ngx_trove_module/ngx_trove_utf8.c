@@ -12,8 +12,13 @@
 
 #define NGX_TROVE_UTF8_HIGH_BITS    0x8080808080808080ULL
 #define NGX_TROVE_UTF8_REPLACEMENT  0xfffd
+#define NGX_TROVE_UTF8_MAX          4          /* bytes of a character */
+
+#define ngx_trove_utf8_next(ch)     (((ch) & 0xc0) == 0x80)
 
 
+static u_char *ngx_trove_utf8_ascii(u_char *p, u_char *last);
+static ngx_inline size_t ngx_trove_utf8_char(u_char *p);
 static ngx_int_t ngx_trove_utf8_lead(ngx_trove_utf8_t *utf8, u_char ch);
 static uint32_t ngx_trove_utf8_hex(u_char *p);
 static u_char *ngx_trove_utf8_encode(u_char *dst, uint32_t ch);
@@ -22,25 +27,26 @@ static u_char *ngx_trove_utf8_encode(u_char *dst, uint32_t ch);
 ngx_int_t
 ngx_trove_utf8_check(ngx_trove_utf8_t *utf8, u_char *p, size_t len)
 {
-    u_char    ch, *last;
-    uint64_t  word;
+    u_char  ch, *last;
+    size_t  n;
 
     last = p + len;
 
     while (p < last) {
 
         if (utf8->rest == 0) {
+            p = ngx_trove_utf8_ascii(p, last);
 
-            /* most of what is sent is ASCII */
+            /* whole characters, of which there is mostly more than one */
 
-            while (last - p >= (ssize_t) sizeof(uint64_t)) {
-                ngx_memcpy(&word, p, sizeof(uint64_t));
+            while (last - p >= NGX_TROVE_UTF8_MAX && *p >= 0x80) {
+                n = ngx_trove_utf8_char(p);
 
-                if (word & NGX_TROVE_UTF8_HIGH_BITS) {
-                    break;
+                if (n == 0) {
+                    return NGX_DECLINED;
                 }
 
-                p += sizeof(uint64_t);
+                p += n;
             }
 
             if (p == last) {
@@ -68,6 +74,67 @@ ngx_trove_utf8_check(ngx_trove_utf8_t *utf8, u_char *p, size_t len)
     }
 
     return NGX_OK;
+}
+
+
+/* skips ASCII, which most of what is sent is, but for less than a word of it */
+
+static u_char *
+ngx_trove_utf8_ascii(u_char *p, u_char *last)
+{
+    uint64_t  word[4];
+
+    while (last - p >= (ssize_t) sizeof(word)) {
+        ngx_memcpy(word, p, sizeof(word));
+
+        if ((word[0] | word[1] | word[2] | word[3]) & NGX_TROVE_UTF8_HIGH_BITS)
+        {
+            break;
+        }
+
+        p += sizeof(word);
+    }
+
+    while (last - p >= (ssize_t) sizeof(word[0])) {
+        ngx_memcpy(word, p, sizeof(word[0]));
+
+        if (word[0] & NGX_TROVE_UTF8_HIGH_BITS) {
+            break;
+        }
+
+        p += sizeof(word[0]);
+    }
+
+    return p;
+}
+
+
+/* the length of the character at p, not ASCII, if it is one; else 0 */
+
+static ngx_inline size_t
+ngx_trove_utf8_char(u_char *p)
+{
+    uint32_t  ch;
+
+    if (p[0] < 0xe0) {
+        return p[0] >= 0xc2 && ngx_trove_utf8_next(p[1]) ? 2 : 0;
+    }
+
+    if (!ngx_trove_utf8_next(p[1]) || !ngx_trove_utf8_next(p[2])) {
+        return 0;
+    }
+
+    if (p[0] < 0xf0) {
+        ch = (uint32_t) (p[0] & 0xf) << 12 | (uint32_t) (p[1] & 0x3f) << 6;
+
+        return ch >= 0x800 && (ch < 0xd800 || ch > 0xdfff) ? 3 : 0;
+    }
+
+    ch = (uint32_t) (p[0] & 0xf) << 18 | (uint32_t) (p[1] & 0x3f) << 12;
+
+    return p[0] < 0xf8 && ngx_trove_utf8_next(p[3])
+           && ch >= 0x10000 && ch < 0x110000
+           ? 4 : 0;
 }
 
 

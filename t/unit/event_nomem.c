@@ -179,6 +179,11 @@ run(size_t piece)
         free(pool[--npool]);
     }
 
+    /* what is kept for the next one */
+
+    nomem_free(ngx_trove_event_spare);
+    ngx_trove_event_spare = NULL;
+
     return rc;
 }
 
