@@ -58,28 +58,33 @@ ngx_int_t
 ngx_http_trove_headers_set_event(ngx_http_request_t *r,
     ngx_trove_event_t *event)
 {
-    static ngx_str_t  event_key = ngx_string("X-Trove-Event");
-    static ngx_str_t  event_lowcase = ngx_string("x-trove-event");
-    static ngx_str_t  id_key = ngx_string("X-Trove-Event-Id");
-    static ngx_str_t  id_lowcase = ngx_string("x-trove-event-id");
+    static ngx_http_trove_header_t  type = {
+        ngx_string("X-Trove-Event"), ngx_string("x-trove-event"), 0
+    };
 
-    if (ngx_http_trove_headers_set(r, &event_key, &event_lowcase, &event->type)
-        != NGX_OK)
-    {
+    static ngx_http_trove_header_t  id = {
+        ngx_string("X-Trove-Event-Id"), ngx_string("x-trove-event-id"), 0
+    };
+
+    if (ngx_http_trove_headers_set(r, &type, &event->type) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_trove_headers_set(r, &id_key, &id_lowcase, &event->id);
+    return ngx_http_trove_headers_set(r, &id, &event->id);
 }
 
 
 ngx_int_t
-ngx_http_trove_headers_set(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_str_t *lowcase, ngx_str_t *value)
+ngx_http_trove_headers_set(ngx_http_request_t *r,
+    ngx_http_trove_header_t *name, ngx_str_t *value)
 {
     ngx_uint_t        i, n;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
+
+    if (name->hash == 0) {
+        name->hash = ngx_hash_key(name->lowcase.data, name->lowcase.len);
+    }
 
     n = 0;
     part = &r->headers_in.headers.part;
@@ -97,7 +102,9 @@ ngx_http_trove_headers_set(ngx_http_request_t *r, ngx_str_t *key,
             i = 0;
         }
 
-        if (!ngx_http_trove_headers_same(&h[i], lowcase)) {
+        if (h[i].key.len != name->key.len
+            || !ngx_http_trove_headers_same(&h[i], &name->lowcase))
+        {
             continue;
         }
 
@@ -106,9 +113,9 @@ ngx_http_trove_headers_set(ngx_http_request_t *r, ngx_str_t *key,
         ngx_http_trove_header_end(&h[i]);
 
         if (n++ == 0) {
-            h[i].key = *key;
-            h[i].lowcase_key = lowcase->data;
-            h[i].hash = ngx_hash_key(lowcase->data, lowcase->len);
+            h[i].key = name->key;
+            h[i].lowcase_key = name->lowcase.data;
+            h[i].hash = name->hash;
             h[i].value = *value;
             continue;
         }
@@ -133,9 +140,9 @@ ngx_http_trove_headers_set(ngx_http_request_t *r, ngx_str_t *key,
         return NGX_ERROR;
     }
 
-    h->hash = ngx_hash_key(lowcase->data, lowcase->len);
-    h->key = *key;
-    h->lowcase_key = lowcase->data;
+    h->hash = name->hash;
+    h->key = name->key;
+    h->lowcase_key = name->lowcase.data;
     h->value = *value;
     ngx_http_trove_header_end(h);
 
@@ -144,8 +151,9 @@ ngx_http_trove_headers_set(ngx_http_request_t *r, ngx_str_t *key,
 
 
 /*
- * With "underscores_in_headers on" a header may be spelt so that FastCGI and
- * its kin, who make "_" of "-", cannot tell it from ours.
+ * Of two names of a length.  With "underscores_in_headers on" a header may be
+ * spelt so that FastCGI and its kin, who make "_" of "-", cannot tell it from
+ * ours.
  */
 
 static ngx_uint_t
@@ -153,8 +161,8 @@ ngx_http_trove_headers_same(ngx_table_elt_t *h, ngx_str_t *lowcase)
 {
     size_t  i;
 
-    if (h->key.len != lowcase->len) {
-        return 0;
+    if (ngx_memcmp(h->lowcase_key, lowcase->data, lowcase->len) == 0) {
+        return 1;
     }
 
     for (i = 0; i < lowcase->len; i++) {

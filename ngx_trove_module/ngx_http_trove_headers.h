@@ -15,6 +15,14 @@
 #include "ngx_trove_event.h"
 
 
+/* a name that the module gives to a header, in memory that stays */
+typedef struct {
+    ngx_str_t    key;
+    ngx_str_t    lowcase;
+    ngx_uint_t   hash;                    /* of the latter, made when needed */
+} ngx_http_trove_header_t;
+
+
 /*
  * Finds the request header of a name, given in lower case.
  *
@@ -25,14 +33,14 @@ ngx_int_t ngx_http_trove_headers_find(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 
 /*
- * Has the request header of a name, given as it is and in lower case, say value
- * and nobody else; all three must live as long as the request.
+ * Has the request header of a name say value and nobody else; the value must
+ * live as long as the request.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
  */
-ngx_int_t ngx_http_trove_headers_set(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_str_t *lowcase, ngx_str_t *value);
+ngx_int_t ngx_http_trove_headers_set(ngx_http_request_t *r,
+    ngx_http_trove_header_t *name, ngx_str_t *value);
 
 /*
  * Has X-Trove-Event and X-Trove-Event-Id of the request, which nobody signs,

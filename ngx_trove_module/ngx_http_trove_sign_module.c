@@ -96,8 +96,9 @@ ngx_http_trove_sign_handler(ngx_http_request_t *r)
     ngx_http_trove_ctx_t            *ctx;
     ngx_http_trove_sign_loc_conf_t  *slcf;
 
-    static ngx_str_t  key = ngx_string("X-Trove-Signature");
-    static ngx_str_t  lowcase = ngx_string("x-trove-signature");
+    static ngx_http_trove_header_t  name = {
+        ngx_string("X-Trove-Signature"), ngx_string("x-trove-signature"), 0
+    };
 
     if (r == r->main) {
         return NGX_DECLINED;
@@ -137,7 +138,7 @@ ngx_http_trove_sign_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_trove_headers_set(r, &key, &lowcase, &signature) != NGX_OK) {
+    if (ngx_http_trove_headers_set(r, &name, &signature) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
