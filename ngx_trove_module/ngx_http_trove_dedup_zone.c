@@ -14,6 +14,17 @@
 #include "ngx_http_trove_sync.h"
 
 
+/* whole seconds are what is wanted: a clock that is as old as the last tick */
+
+#if defined(CLOCK_MONOTONIC_COARSE)
+#define NGX_HTTP_TROVE_DEDUP_CLOCK  CLOCK_MONOTONIC_COARSE
+#elif defined(CLOCK_MONOTONIC_FAST)
+#define NGX_HTTP_TROVE_DEDUP_CLOCK  CLOCK_MONOTONIC_FAST
+#else
+#define NGX_HTTP_TROVE_DEDUP_CLOCK  CLOCK_MONOTONIC
+#endif
+
+
 /*
  * The data of a shared memory zone that has been declared.  The table is not in
  * the memory of NGINX's zone, which could not get another size while old
@@ -310,7 +321,7 @@ ngx_http_trove_dedup_zone_now(ngx_trove_zone_now_t *now)
 
     /* not ngx_current_msec: it is monotonic only on some systems */
 
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+    (void) clock_gettime(NGX_HTTP_TROVE_DEDUP_CLOCK, &ts);
 
     now->mono = ts.tv_sec;
 }
