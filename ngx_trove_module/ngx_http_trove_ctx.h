@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_trove_event.h"
+#include "ngx_trove_zone.h"
 
 
 /*
@@ -80,6 +81,8 @@ typedef struct {
 
     /* by the dedup module */
     ngx_http_trove_dedup_e     dedup;
+    ngx_trove_zone_key_t       key;           /* if it is expected: */
+    void                      *expected;      /* by this configuration */
     ngx_queue_t                claims;        /* ngx_http_trove_claim_t */
 
     /* by the fanout module: ngx_http_trove_fanout_t */

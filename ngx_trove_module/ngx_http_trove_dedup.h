@@ -58,6 +58,26 @@ typedef struct {
 ngx_uint_t ngx_http_trove_dedup_enabled(void **loc_conf);
 
 /*
+ * An event has been verified, which the phase handler is to see soon: makes its
+ * key, and has the memory that the zone keeps it in brought near.  May be left
+ * out.
+ */
+void ngx_http_trove_dedup_expect(ngx_http_request_t *r,
+    ngx_http_trove_ctx_t *ctx);
+
+/*
+ * The key, all of it set, of the event of a main request in the table of its
+ * location.
+ *
+ * NGX_OK
+ * NGX_DECLINED  it has none: it is not deduplicated
+ * NGX_ERROR     out of memory
+ */
+ngx_int_t ngx_http_trove_dedup_key(ngx_http_request_t *r,
+    ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
+    ngx_trove_table_t *table, ngx_trove_zone_key_t *key);
+
+/*
  * A digest, of 16 bytes, of what the event of a main request is deduplicated
  * by: the same in all processes, for ever.
  *

@@ -8,8 +8,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <openssl/sha.h>
-
 #include "ngx_http_trove_answer.h"
 #include "ngx_http_trove_api.h"
 #include "ngx_http_trove_body.h"
@@ -38,9 +36,6 @@ typedef struct {
 static ngx_int_t ngx_http_trove_dedup_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_dedup_event(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
-static ngx_int_t ngx_http_trove_dedup_key(ngx_http_request_t *r,
-    ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
-    ngx_str_t *key);
 static ngx_int_t ngx_http_trove_dedup_answer(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx, ngx_http_trove_dedup_loc_conf_t *dlcf,
     ngx_trove_zone_claim_e result);
@@ -139,7 +134,6 @@ static ngx_int_t
 ngx_http_trove_dedup_handler(ngx_http_request_t *r)
 {
     ngx_int_t                         rc;
-    ngx_str_t                         name;
     ngx_http_trove_ctx_t             *ctx;
     ngx_trove_zone_key_t              key;
     ngx_trove_zone_claim_e            result;
@@ -182,14 +176,11 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
     conf->lease = dlcf->lease;
     conf->ttl = dlcf->ttl;
 
-    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, &name);
+    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, conf->table, &key);
 
     if (rc != NGX_OK) {
         return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
     }
-
-    ngx_memzero(&key, sizeof(ngx_trove_zone_key_t));
-    ngx_trove_table_key(conf->table, name.data, name.len, &key);
 
     if (ngx_http_trove_claim_take(r, ctx, conf, &key, &result) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -234,99 +225,6 @@ ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "trove: the request body is no event: %s", ctx->reason);
     }
-
-    return NGX_OK;
-}
-
-
-/* NGX_DECLINED: no key, no deduplication */
-
-static ngx_int_t
-ngx_http_trove_dedup_key(ngx_http_request_t *r,
-    ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
-    ngx_str_t *key)
-{
-    size_t      len;
-    u_char     *p, *buf;
-    ngx_str_t   value;
-
-    if (dlcf->key) {
-        if (ngx_http_complex_value(r, dlcf->key, &value) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-    } else if (ctx->published) {
-        value = ctx->event.id;
-
-    } else {
-        value.len = 0;
-    }
-
-    if (value.len == 0) {
-        return NGX_DECLINED;
-    }
-
-    len = NGX_HTTP_TROVE_DEDUP_SCOPE + value.len + 1 + r->uri.len
-          + ctx->whose.len;
-
-    buf = ngx_pnalloc(r->pool, len);
-    if (buf == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (dlcf->key) {
-        ngx_memzero(buf, NGX_HTTP_TROVE_DEDUP_SCOPE);
-
-    } else {
-        ngx_memcpy(buf, dlcf->scope, NGX_HTTP_TROVE_DEDUP_SCOPE);
-    }
-
-    p = ngx_cpymem(buf + NGX_HTTP_TROVE_DEDUP_SCOPE, value.data, value.len);
-
-    if (dlcf->key == NULL && dlcf->varies) {
-
-        /* an id has no control characters: this cannot be read another way */
-
-        *p++ = '\0';
-        p = ngx_cpymem(p, r->uri.data, r->uri.len);
-        p = ngx_cpymem(p, ctx->whose.data, ctx->whose.len);
-    }
-
-    key->data = buf;
-    key->len = p - buf;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_trove_dedup_digest(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
-    u_char *digest)
-{
-    u_char                            md[SHA256_DIGEST_LENGTH];
-    ngx_int_t                         rc;
-    ngx_str_t                         name;
-    ngx_http_trove_dedup_loc_conf_t  *dlcf;
-
-    dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
-
-    /* an unverified event that "trove_verify log" let pass is anybody's */
-
-    if (!dlcf->enable
-        || (ngx_http_trove_verify_mode(r) != NGX_HTTP_TROVE_VERIFY_OFF
-            && ctx->verdict != NGX_HTTP_TROVE_VERDICT_OK))
-    {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, &name);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    (void) SHA256(name.data, name.len, md);
-    ngx_memcpy(digest, md, NGX_HTTP_TROVE_DEDUP_SCOPE);
 
     return NGX_OK;
 }

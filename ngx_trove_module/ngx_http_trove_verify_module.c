@@ -11,6 +11,7 @@
 #include "ngx_http_trove_answer.h"
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_headers.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
@@ -463,6 +464,8 @@ ngx_http_trove_verify_body(ngx_http_request_t *r,
     switch (rc) {
 
     case NGX_OK:
+        ngx_http_trove_dedup_expect(r, ctx);
+
         *verdict = NGX_HTTP_TROVE_VERDICT_OK;
         return NGX_OK;
 

@@ -66,6 +66,13 @@ ngx_trove_table_key(ngx_trove_table_t *table, u_char *data, size_t len,
 }
 
 
+void
+ngx_trove_table_expect(ngx_trove_table_t *table, ngx_trove_zone_key_t *key)
+{
+    ngx_trove_zone_expect(table->current.zone, key);
+}
+
+
 ngx_trove_zone_claim_e
 ngx_trove_table_claim(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *now, ngx_uint_t lease, uint32_t *owner)

@@ -20,6 +20,15 @@ static void ngx_trove_zone_late(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now, uint64_t word);
 
 
+void
+ngx_trove_zone_expect(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key)
+{
+    ngx_trove_zone_pair_t  pair;
+
+    ngx_trove_zone_pair(zone, key, &pair);
+}
+
+
 ngx_trove_zone_claim_e
 ngx_trove_zone_claim(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *now, ngx_uint_t lease, uint32_t *owner)

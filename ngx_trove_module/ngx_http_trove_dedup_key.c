@@ -1,0 +1,168 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <openssl/sha.h>
+
+#include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_dedup_zone.h"
+#include "ngx_http_trove_module.h"
+#include "ngx_http_trove_verify.h"
+
+
+static ngx_int_t ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
+    ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
+    ngx_str_t *name);
+
+
+void
+ngx_http_trove_dedup_expect(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
+{
+    u_char                           *p;
+    u_char                            name[NGX_HTTP_TROVE_DEDUP_SCOPE
+                                           + NGX_TROVE_EVENT_ID_MAX];
+    ngx_trove_table_t                *table;
+    ngx_http_trove_dedup_loc_conf_t  *dlcf;
+
+    dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
+
+    if (!dlcf->enable || dlcf->key || dlcf->varies) {
+        return;
+    }
+
+    /* the same as below: nothing else is a part of this key */
+
+    p = ngx_cpymem(name, dlcf->scope, NGX_HTTP_TROVE_DEDUP_SCOPE);
+    p = ngx_cpymem(p, ctx->event.id.data, ctx->event.id.len);
+
+    table = ngx_http_trove_dedup_zone_table(dlcf->shm_zone);
+
+    ngx_trove_table_key(table, name, p - name, &ctx->key);
+    ngx_trove_table_expect(table, &ctx->key);
+
+    ctx->expected = dlcf;
+}
+
+
+ngx_int_t
+ngx_http_trove_dedup_key(ngx_http_request_t *r,
+    ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
+    ngx_trove_table_t *table, ngx_trove_zone_key_t *key)
+{
+    ngx_int_t  rc;
+    ngx_str_t  name;
+
+    if (ctx->expected == dlcf) {
+        *key = ctx->key;
+        return NGX_OK;
+    }
+
+    rc = ngx_http_trove_dedup_key_name(r, dlcf, ctx, &name);
+
+    if (rc == NGX_OK) {
+        ngx_memzero(key, sizeof(ngx_trove_zone_key_t));
+        ngx_trove_table_key(table, name.data, name.len, key);
+    }
+
+    return rc;
+}
+
+
+/* NGX_DECLINED: no key, no deduplication */
+
+static ngx_int_t
+ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
+    ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
+    ngx_str_t *name)
+{
+    size_t      len;
+    u_char     *p, *buf;
+    ngx_str_t   value;
+
+    if (dlcf->key) {
+        if (ngx_http_complex_value(r, dlcf->key, &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+    } else if (ctx->published) {
+        value = ctx->event.id;
+
+    } else {
+        value.len = 0;
+    }
+
+    if (value.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    len = NGX_HTTP_TROVE_DEDUP_SCOPE + value.len + 1 + r->uri.len
+          + ctx->whose.len;
+
+    buf = ngx_pnalloc(r->pool, len);
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (dlcf->key) {
+        ngx_memzero(buf, NGX_HTTP_TROVE_DEDUP_SCOPE);
+
+    } else {
+        ngx_memcpy(buf, dlcf->scope, NGX_HTTP_TROVE_DEDUP_SCOPE);
+    }
+
+    p = ngx_cpymem(buf + NGX_HTTP_TROVE_DEDUP_SCOPE, value.data, value.len);
+
+    if (dlcf->key == NULL && dlcf->varies) {
+
+        /* an id has no control characters: this cannot be read another way */
+
+        *p++ = '\0';
+        p = ngx_cpymem(p, r->uri.data, r->uri.len);
+        p = ngx_cpymem(p, ctx->whose.data, ctx->whose.len);
+    }
+
+    name->data = buf;
+    name->len = p - buf;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_trove_dedup_digest(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
+    u_char *digest)
+{
+    u_char                            md[SHA256_DIGEST_LENGTH];
+    ngx_int_t                         rc;
+    ngx_str_t                         name;
+    ngx_http_trove_dedup_loc_conf_t  *dlcf;
+
+    dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
+
+    /* an unverified event that "trove_verify log" let pass is anybody's */
+
+    if (!dlcf->enable
+        || (ngx_http_trove_verify_mode(r) != NGX_HTTP_TROVE_VERIFY_OFF
+            && ctx->verdict != NGX_HTTP_TROVE_VERDICT_OK))
+    {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_trove_dedup_key_name(r, dlcf, ctx, &name);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    (void) SHA256(name.data, name.len, md);
+    ngx_memcpy(digest, md, NGX_HTTP_TROVE_DEDUP_SCOPE);
+
+    return NGX_OK;
+}
