@@ -250,6 +250,11 @@ run_nomem(ngx_trove_event_names_t *names, const u_char *body, size_t len,
         fuzz_check(calls >= fail_at, "no parser");
     }
 
+    /* what is kept for the next one */
+
+    nomem_free(ngx_trove_event_spare);
+    ngx_trove_event_spare = NULL;
+
     fuzz_check(live == 0, "%d blocks are not given back", (int) live);
 
     result_free(&result);
