@@ -451,7 +451,7 @@ load_measure(load_run_t *run)
 
     /* the connections are accepted meanwhile */
 
-    load_pause(0.01);
+    load_pause(0.01 + 0.0002 * run->connections);
 
     passed = load_backend_count();
     opened = load_backend_opened();
