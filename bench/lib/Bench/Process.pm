@@ -28,7 +28,7 @@ Each of those that start something returns a hash: "pid" of what is measured,
 =over
 
 =item start_nginx(conf => $text, modules => [], cpu => $cpu, workers => 1,
-vars => {}, returns => 0, under => [])
+connections => 1024, vars => {}, returns => 0, under => [])
 
 An NGINX; $text stands in http { }.  In it %%PORT%%, %%DIR%% and the names of
 "vars" are replaced.  "pids" are those of all its workers, "pid" is the first.
@@ -47,6 +47,7 @@ sub start_nginx {
     my $conf = join '', map { "load_module $_;\n" } @{ $opt{modules} };
 
     my $workers = $opt{workers} // 1;
+    my $connections = $opt{connections} // 1024;
 
     $conf .= "daemon off;\nworker_processes $workers;\npid $dir/pid;\n";
     $conf .= 'worker_cpu_affinity ' . sprintf("%b", 1 << $opt{cpu}) . ";\n"
@@ -54,7 +55,7 @@ sub start_nginx {
     $conf .= "master_process off;\n" if @under;
     $conf .= "user root root;\n" if $> == 0;
     $conf .= "error_log $dir/error.log error;\n"
-        . "events { worker_connections 8192; }\nhttp {\n$opt{conf}\n}\n";
+        . "events { worker_connections $connections; }\nhttp {\n$opt{conf}\n}\n";
 
     spew("$dir/nginx.conf", replace($conf, %{ $opt{vars} || {} }, DIR => $dir,
         PORT => $self{port}));

@@ -143,7 +143,7 @@ sub start {
     return start_nginx(
         conf => slurp("$here/common.conf") =~ s/%%FANOUT%%\n/$fanout/r
             =~ s/%%TARGETS%%/targets(@numbers)/er,
-        modules => \@modules, cpu => $cpu,
+        modules => \@modules, cpu => $cpu, connections => 8192,
         vars => {
             BACKEND => $backend, PATIENCE => $opt{patience} // '60s',
             KEEPALIVE => $senders * $opt{count},

@@ -118,7 +118,8 @@ sub start {
     my $server = start_nginx(
         conf => slurp("$root/bench/spool/spool.conf"),
         modules => $ENV{TROVE_MODULE} ? [ $ENV{TROVE_MODULE} ] : [],
-        workers => $opt{workers} // 1, returns => $opt{returns},
+        workers => $opt{workers} // 1, connections => 8192,
+        returns => $opt{returns},
         vars => {
             BACKEND => $self->{load}->port, SPOOL => $directory,
             SECRET => testdir() . '/secret', MODE => $opt{mode} // 'spool',
