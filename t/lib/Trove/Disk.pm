@@ -33,7 +33,7 @@ Takes all room that there is; gives it back.
 =cut
 
 BEGIN {
-    if ($> == 0 && !$ENV{TROVE_NAMESPACE}
+    if ($> == 0 && !$^C && !$ENV{TROVE_NAMESPACE}
         && system('unshare --mount true 2>/dev/null') == 0)
     {
         $ENV{TROVE_NAMESPACE} = 1;
