@@ -586,6 +586,7 @@ bench_lease(ngx_trove_spool_t *spool, ngx_uint_t target, ngx_uint_t max,
     want.target.route = bench_route;
     want.target.name = bench_names[target];
     want.limit = max;
+    want.retries = max;
     want.delay_max = 3600 * 1000;
 
     op.type = NGX_TROVE_SPOOL_OP_LEASE;

@@ -40,11 +40,16 @@ typedef struct {
     ngx_uint_t                     index;
     ngx_uint_t                     room;
     ngx_uint_t                     running;
-    ngx_queue_t                    ready;      /* those that wait for room */
+
+    /* those that wait for room: first attempts, and retries, by turns */
+    ngx_queue_t                    ready[2];
+    ngx_uint_t                     turn;
     ngx_event_t                    start;      /* starts them */
 
     ngx_uint_t                     limit;
+    ngx_uint_t                     limit_retries;
     ngx_uint_t                     held;       /* in memory, not over yet */
+    ngx_uint_t                     retries;    /* of them */
     unsigned                       more:1;     /* waits in the file */
 } ngx_http_trove_courier_target_t;
 
@@ -136,7 +141,12 @@ ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
                       ? target[n].lane->max_inflight : room;
             t->limit = t->room + ready;
 
-            ngx_queue_init(&t->ready);
+            /* first attempts find room, however much is tried again */
+
+            t->limit_retries = ngx_max(t->limit / 2, 1);
+
+            ngx_queue_init(&t->ready[0]);
+            ngx_queue_init(&t->ready[1]);
 
             t->start.handler = ngx_http_trove_courier_start;
             t->start.data = &cr->dummy;
@@ -182,7 +192,9 @@ ngx_http_trove_courier_reserve(ngx_http_trove_route_t *route, ngx_uint_t index,
 
     t = ngx_http_trove_courier_target(route, index);
 
-    if (t->held >= t->limit) {
+    /* retries leave it its room */
+
+    if (t->held - t->retries >= t->limit) {
         t->more = 1;
         return 0;
     }
@@ -195,17 +207,20 @@ ngx_http_trove_courier_reserve(ngx_http_trove_route_t *route, ngx_uint_t index,
 
 void
 ngx_http_trove_courier_unreserve(ngx_http_trove_route_t *route,
-    ngx_uint_t index)
+    ngx_uint_t index, ngx_uint_t retry)
 {
     ngx_http_trove_courier_target_t  *t;
 
     t = ngx_http_trove_courier_target(route, index);
 
     t->held--;
+    t->retries -= retry;
 
     /* what waits in the file is asked for in portions */
 
-    if (t->more && t->held <= t->limit / 2) {
+    if (t->more && t->held <= t->limit / 2
+        && t->retries <= t->limit_retries / 2)
+    {
         t->more = 0;
         ngx_http_trove_courier_wake();
     }
@@ -214,7 +229,7 @@ ngx_http_trove_courier_unreserve(ngx_http_trove_route_t *route,
 
 ngx_uint_t
 ngx_http_trove_courier_enter(ngx_http_trove_route_t *route, ngx_uint_t index,
-    ngx_queue_t *ready)
+    ngx_uint_t retry, ngx_queue_t *ready)
 {
     ngx_http_trove_courier_target_t  *t;
 
@@ -225,7 +240,7 @@ ngx_http_trove_courier_enter(ngx_http_trove_route_t *route, ngx_uint_t index,
         return 1;
     }
 
-    ngx_queue_insert_tail(&t->ready, ready);
+    ngx_queue_insert_tail(&t->ready[retry], ready);
 
     if (ngx_exiting && !t->start.posted) {
         ngx_post_event(&t->start, &ngx_posted_events);
@@ -246,7 +261,9 @@ ngx_http_trove_courier_leave(ngx_http_trove_route_t *route, ngx_uint_t index)
 
     /* not at once: whoever leaves is in the middle of another event */
 
-    if (!ngx_queue_empty(&t->ready) && !t->start.posted) {
+    if (!t->start.posted
+        && (!ngx_queue_empty(&t->ready[0]) || !ngx_queue_empty(&t->ready[1])))
+    {
         ngx_post_event(&t->start, &ngx_posted_events);
     }
 }
@@ -261,11 +278,19 @@ ngx_http_trove_courier_start(ngx_event_t *ev)
     t = (ngx_http_trove_courier_target_t *)
             ((u_char *) ev - offsetof(ngx_http_trove_courier_target_t, start));
 
-    while (!ngx_queue_empty(&t->ready)
-           && (ngx_exiting || t->running < t->room))
-    {
-        q = ngx_queue_head(&t->ready);
+    while (ngx_exiting || t->running < t->room) {
+
+        if (ngx_queue_empty(&t->ready[t->turn])) {
+            t->turn = !t->turn;
+        }
+
+        if (ngx_queue_empty(&t->ready[t->turn])) {
+            break;
+        }
+
+        q = ngx_queue_head(&t->ready[t->turn]);
         ngx_queue_remove(q);
+        t->turn = !t->turn;
 
         if (ngx_exiting) {
             ngx_http_trove_parcel_hand_back(q);
@@ -345,6 +370,7 @@ ngx_http_trove_courier_poll(ngx_event_t *ev)
         want->target.route = route->name;
         want->target.name = target[t->index].name;
         want->limit = t->limit - t->held;
+        want->retries = t->limit_retries - t->retries;
         want->delay_max = route->retries[t->index]->max;
 
         cr->wanted[n++] = t;
@@ -397,10 +423,6 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
     if (write->op.result == NGX_TROVE_SPOOL_DONE) {
 
         for (i = 0; i < lease->n; i++) {
-            lease->wants[leased[i].want].limit--;
-        }
-
-        for (i = 0; i < lease->n; i++) {
 
             if (leased[i].event == NULL) {
                 continue;
@@ -436,7 +458,7 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
 
         for (i = 0; i < lease->nwants; i++) {
 
-            if (lease->wants[i].limit) {
+            if (!lease->wants[i].more) {
                 continue;
             }
 
@@ -444,7 +466,9 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
 
             t = cr->wanted[i];
 
-            if (t->held > t->limit / 2) {
+            if (t->held > t->limit / 2
+                || t->retries > t->limit_retries / 2)
+            {
                 t->more = 1;
 
             } else {
@@ -474,6 +498,7 @@ ngx_http_trove_courier_send(ngx_http_trove_courier_target_t *t,
     for (i = 0; i < n; i++) {
         each = ngx_http_trove_courier.wanted[leased[i].want];
         each->held++;
+        each->retries += (leased[i].attempt > 1);
     }
 
     parcel = ngx_http_trove_parcel_create(t->route, leased[0].event, n);
@@ -484,7 +509,7 @@ ngx_http_trove_courier_send(ngx_http_trove_courier_target_t *t,
             each = ngx_http_trove_courier.wanted[leased[i].want];
 
             ngx_http_trove_parcel_refuse(t->route, &leased[i].ref,
-                                          each->index);
+                                         each->index, leased[i].attempt > 1);
             ngx_trove_spool_event_free(leased[i].event);
         }
 
@@ -552,7 +577,8 @@ ngx_http_trove_courier_take(ngx_http_trove_route_t *route,
     if (parcel == NULL) {
 
         for (i = 0; i < n; i++) {
-            ngx_http_trove_parcel_refuse(route, &starts[i].ref, indices[i]);
+            ngx_http_trove_parcel_refuse(route, &starts[i].ref, indices[i],
+                                         0);
         }
 
         if (copy) {

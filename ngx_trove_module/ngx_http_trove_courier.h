@@ -34,7 +34,7 @@
  * The lease of what takes long is renewed.  So much is under way to a target
  * that it leaves room for others.  Some more is ready in memory, so that a
  * target is never without work while the disk is waited for; the rest stays in
- * the file.
+ * the file.  First attempts and retries take turns, and each has room of its own.
  */
 
 
@@ -66,14 +66,15 @@ ngx_int_t ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes);
 /*
  * Asks for room for a delivery to the target number index of a route, for an
  * event of so many bytes, to be started as soon as it is in the file.  If there
- * is, it has to be used by ngx_http_trove_courier_take(), or given back.
+ * is, it has to be used by ngx_http_trove_courier_take(), or given back; what
+ * is a retry says so (0 or 1), here and below.
  *
  * Whether there is room.
  */
 ngx_uint_t ngx_http_trove_courier_reserve(ngx_http_trove_route_t *route,
     ngx_uint_t index, size_t bytes);
 void ngx_http_trove_courier_unreserve(ngx_http_trove_route_t *route,
-    ngx_uint_t index);
+    ngx_uint_t index, ngx_uint_t retry);
 
 /*
  * A delivery that is held may begin, if there is room under way; otherwise it
@@ -84,7 +85,7 @@ void ngx_http_trove_courier_unreserve(ngx_http_trove_route_t *route,
  * Whether it may begin now.
  */
 ngx_uint_t ngx_http_trove_courier_enter(ngx_http_trove_route_t *route,
-    ngx_uint_t index, ngx_queue_t *ready);
+    ngx_uint_t index, ngx_uint_t retry, ngx_queue_t *ready);
 void ngx_http_trove_courier_leave(ngx_http_trove_route_t *route,
     ngx_uint_t index);
 

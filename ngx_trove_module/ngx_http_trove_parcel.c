@@ -227,6 +227,7 @@ ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel)
         item = &parcel->items[i];
 
         if (ngx_http_trove_courier_enter(parcel->route, item->index,
+                                         item->delivery.attempt > 1,
                                          &item->ready))
         {
             ngx_http_trove_parcel_run(item);
@@ -318,7 +319,8 @@ ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
 
     if (ngx_http_trove_parcel_unwritten++ < NGX_HTTP_TROVE_PARCEL_UNWRITTEN) {
         item->released = 1;
-        ngx_http_trove_courier_unreserve(item->parcel->route, item->index);
+        ngx_http_trove_courier_unreserve(item->parcel->route, item->index,
+                                         d->attempt > 1);
     }
 
     ngx_http_trove_writer_post(&item->outcome);
@@ -417,7 +419,8 @@ ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
     ngx_http_trove_parcel_unwritten--;
 
     if (!item->released) {
-        ngx_http_trove_courier_unreserve(parcel->route, item->index);
+        ngx_http_trove_courier_unreserve(parcel->route, item->index,
+                                         item->delivery.attempt > 1);
     }
 
     if (--parcel->pending == 0) {
@@ -442,11 +445,11 @@ ngx_http_trove_parcel_again(ngx_event_t *ev)
 
 void
 ngx_http_trove_parcel_refuse(ngx_http_trove_route_t *route,
-    ngx_trove_spool_ref_t *ref, ngx_uint_t index)
+    ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry)
 {
     ngx_http_trove_write_t  *write;
 
-    ngx_http_trove_courier_unreserve(route, index);
+    ngx_http_trove_courier_unreserve(route, index, retry);
 
     write = ngx_calloc(sizeof(ngx_http_trove_write_t), ngx_cycle->log);
 

@@ -75,7 +75,7 @@ void ngx_http_trove_parcel_hand_back(ngx_queue_t *ready);
  * Hands back a delivery of which no parcel could be made, and its room.
  */
 void ngx_http_trove_parcel_refuse(ngx_http_trove_route_t *route,
-    ngx_trove_spool_ref_t *ref, ngx_uint_t index);
+    ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry);
 
 
 #endif /* _NGX_HTTP_TROVE_PARCEL_H_INCLUDED_ */

@@ -299,7 +299,7 @@ ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept)
 
         if (accept->starts[i].lease) {
             ngx_http_trove_courier_unreserve(accept->route,
-                                             accept->indices[i]);
+                                             accept->indices[i], 0);
         }
     }
 

@@ -313,6 +313,10 @@ typedef struct {
 typedef struct {
     ngx_trove_spool_target_t         target;
     ngx_uint_t                       limit;      /* deliveries at most */
+    ngx_uint_t                       retries;    /* of these, retries at most */
+
+    /* the result: there may be more than that */
+    ngx_uint_t                       more;
 
     /*
      * The longest that a retry of this target can be away.  What is due later

@@ -12,7 +12,8 @@
 
 static ngx_int_t ngx_trove_spool_lease_target(
     ngx_trove_spool_taking_t *taking, ngx_uint_t want,
-    ngx_trove_spool_known_t *known, ngx_uint_t n, ngx_uint_t *got);
+    ngx_trove_spool_known_t *known, ngx_uint_t n, ngx_uint_t *got,
+    ngx_uint_t *retries);
 static ngx_int_t ngx_trove_spool_lease_state(ngx_trove_spool_taking_t *taking,
     ngx_uint_t want, ngx_trove_spool_known_t *known,
     ngx_trove_spool_state_e state, ngx_uint_t n, ngx_uint_t *got);
@@ -25,7 +26,7 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     ngx_trove_spool_op_t *op)
 {
     ngx_int_t                  rc;
-    ngx_uint_t                 i, n, w, active, share, pass, *got;
+    ngx_uint_t                 i, n, w, active, share, pass, *got, *retries;
     ngx_trove_spool_lease_t   *lease;
     ngx_trove_spool_known_t  **known;
     ngx_trove_spool_taking_t   taking;
@@ -40,7 +41,7 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     }
 
     known = calloc(lease->nwants, sizeof(ngx_trove_spool_known_t *));
-    got = calloc(lease->nwants, sizeof(ngx_uint_t));
+    got = calloc(2 * lease->nwants, sizeof(ngx_uint_t));
 
     if (known == NULL || got == NULL) {
         rc = ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
@@ -48,6 +49,7 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         goto done;
     }
 
+    retries = got + lease->nwants;
     active = 0;
 
     for (i = 0; i < lease->nwants; i++) {
@@ -93,7 +95,8 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
                 n = ngx_min(n, share);
             }
 
-            if (ngx_trove_spool_lease_target(&taking, w, known[w], n, &got[w])
+            if (ngx_trove_spool_lease_target(&taking, w, known[w], n, &got[w],
+                                             &retries[w])
                 != NGX_OK)
             {
                 rc = NGX_ERROR;
@@ -106,8 +109,11 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
     for (i = 0; i < lease->nwants; i++) {
 
+        lease->wants[i].more = (got[i] == lease->wants[i].limit
+                                || retries[i] >= lease->wants[i].retries);
+
         if (known[i] != NULL
-            && got[i] < lease->wants[i].limit
+            && !lease->wants[i].more
             && ngx_trove_spool_lease_next(&taking, known[i]) != NGX_OK)
         {
             rc = NGX_ERROR;
@@ -129,12 +135,14 @@ done:
 static ngx_int_t
 ngx_trove_spool_lease_target(ngx_trove_spool_taking_t *taking,
     ngx_uint_t want, ngx_trove_spool_known_t *known, ngx_uint_t n,
-    ngx_uint_t *got)
+    ngx_uint_t *got, ngx_uint_t *retries)
 {
-    ngx_uint_t  before;
+    ngx_uint_t  before, tried, max;
 
     n = ngx_min(n, taking->lease->max - taking->lease->n);
+    max = taking->lease->wants[want].retries - *retries;
     before = *got;
+    tried = *retries;
 
     /* half of it, the other half, and what one of them has left over */
 
@@ -147,11 +155,14 @@ ngx_trove_spool_lease_target(ngx_trove_spool_taking_t *taking,
 
     if (ngx_trove_spool_lease_state(taking, want, known,
                                     NGX_TROVE_SPOOL_RETRY,
-                                    n - (*got - before), got)
+                                    ngx_min(n - (*got - before), max),
+                                    retries)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    *got += *retries - tried;
 
     return ngx_trove_spool_lease_state(taking, want, known,
                                        NGX_TROVE_SPOOL_NEW,

@@ -137,8 +137,9 @@ $accepted = 0;
 $accepted += deliver('exec.completed', splice @bad, 0, 50) while @bad;
 is($accepted, 200, 'accepted for one that fails');
 
-$done = wait_until { states('failing')->{pending} >= 150
-    && $failing->count > 250 } 60;
+# first attempts and retries take turns: by then all of them were tried
+
+$done = wait_until { $failing->count > 500 } 60;
 ok($done, 'they are tried again and again');
 
 for (1 .. 5) {
@@ -153,7 +154,7 @@ for (1 .. 5) {
     my ($first) = $failing->by_id($id);
 
     cmp_ok(scalar(grep { $_->{time} > $answered && $_->{time} < $first->{time} }
-        $failing->requests), '<', 200, 'before the others are through');
+        $failing->requests), '<', 50, 'long before the others are through');
 }
 
 done_testing();

@@ -367,7 +367,7 @@ leases(void)
 
     {
         ngx_trove_spool_want_t  want = { { str("example.com/events"),
-                                           str("s") }, 100, DAY };
+                                           str("s") }, 100, 100, 0, DAY };
 
         op.type = NGX_TROVE_SPOOL_OP_LEASE;
         op.u.lease.wants = &want;
@@ -390,6 +390,7 @@ leases(void)
         spool_leased_free(1);
 
         want.limit = 0;
+        want.retries = 0;
         spool_write(spool, &op);
         tap_is(op.u.lease.n, 0, "none where there is no room");
     }

@@ -311,6 +311,7 @@ spool_lease(ngx_trove_spool_t *spool, const char *names, ngx_uint_t limit,
         wants[op.u.lease.nwants].target.name.data = (u_char *) names;
         wants[op.u.lease.nwants].target.name.len = len;
         wants[op.u.lease.nwants].limit = limit;
+        wants[op.u.lease.nwants].retries = limit;
         wants[op.u.lease.nwants].delay_max = 3600 * 1000;
         op.u.lease.nwants++;
 
