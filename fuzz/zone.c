@@ -503,8 +503,8 @@ carried(ngx_uint_t n, ngx_uint_t twice, ngx_uint_t again)
 /*
  * What a copy leaves out had no room.  An INFLIGHT gives way to INFLIGHT only.
  * A DONE gave way in one of its buckets where it was the oldest and where there
- * was no MARK.  Nothing there could be moved, nor can it since, so that all that
- * came after took the place of something older.
+ * was no MARK.  Nothing there could be moved, nor can it since, so that all of
+ * what came after took the place of something older.
  */
 
 static ngx_uint_t
@@ -774,9 +774,8 @@ op_marked(model_t *m, ngx_uint_t arg)
 
 
 /*
- * As a copy, but the old table sends everybody to the new one.  The one who does
- * it may be killed before the last group is said to be moved, and another one
- * goes on.
+ * As a copy, but the old table sends everybody to the new one.  Who does it may
+ * be killed before the last group is said to be moved, and another one goes on.
  */
 
 static void
