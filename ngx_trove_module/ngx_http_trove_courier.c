@@ -495,6 +495,8 @@ ngx_http_trove_courier_send(ngx_http_trove_courier_target_t *t,
     ngx_http_trove_parcel_t          *parcel;
     ngx_http_trove_courier_target_t  *each;
 
+    /* what is replayed counts as a retry: many of them hold up nobody new */
+
     for (i = 0; i < n; i++) {
         each = ngx_http_trove_courier.wanted[leased[i].want];
         each->held++;
