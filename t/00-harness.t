@@ -79,6 +79,17 @@ EOT
 ($status) = test_file('ok($nginx->kill_worker);');
 is($status, 0, 'kill_worker() expects what it does');
 
+# the second request is half there, for sure, once the first is answered
+
+($status, $output) = test_file(<<'EOT');
+my $conn = conn($nginx->port);
+$conn->send(build('GET', '/'), 'GET /');
+is($conn->response->status, 204);
+ok($nginx->reload);
+$nginx->stop('TERM');
+EOT
+is($status, 0, 'what stop(\'TERM\') cuts off is no leak') or diag($output);
+
 fails('a refused reload', <<'EOT', qr/unknown directive "nonsense"/);
 ok(!$nginx->reload('nonsense;'));
 EOT

@@ -98,12 +98,6 @@ my %deeds = (
     'fast restart' => sub {
         my ($nginx) = @_;
 
-        # before 1.25, workers that leave say so of what TERM cuts off
-
-        push @{ $nginx->{allowed} },
-            map { qr/\[alert\] $_#\d+: .*(open socket #|aborting)/ }
-            keys %{{ children($nginx->pid) }};
-
         $nginx->stop('TERM')->start;
     },
 

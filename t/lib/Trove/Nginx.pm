@@ -487,6 +487,12 @@ sub stop {
 
     my %all = (children($pid), $pid => 'master');
 
+    # before 1.25, workers that leave already say so of what TERM cuts off
+
+    push @{ $self->{allowed} },
+        map { qr/\[alert\] $_#\d+: .*(open socket #|aborting)/ } keys %all
+        if ($signal // '') eq 'TERM';
+
     kill $signal // 'QUIT', $pid;
 
     return $self if wait_until { !grep { alive($_) } keys %all } 20;
