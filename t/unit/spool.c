@@ -581,7 +581,7 @@ clocks(void)
 
     /* a machine whose clock begins in the past, by days */
 
-    spool = spool_new(0, 5000);
+    spool = spool_new(0, WAIT);
     spool->skew_wall -= 30 * DAY;
 
     if (ngx_trove_spool_open(spool, &error) != NGX_OK) {

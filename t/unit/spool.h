@@ -24,6 +24,9 @@
 
 #define DAY  ((int64_t) 86400 * 1000)
 
+/* milliseconds for the lock: a disk may stall, and alarm() ends what hangs */
+#define WAIT  60000
+
 
 static char                      spool_dir[256];
 static char                      spool_path[300];
@@ -123,7 +126,7 @@ spool_open(void)
 {
     ngx_trove_spool_t  *spool;
 
-    spool = spool_new(0, 5000);
+    spool = spool_new(0, WAIT);
 
     if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
         die("open");

@@ -276,7 +276,7 @@ prunes_by_clock(void)
     spool->skew_wall = 1000 * DAY;
     restart(0);
     ngx_trove_spool_destroy(spool);
-    spool = spool_new(0, 5000);
+    spool = spool_new(0, WAIT);
     spool->skew_wall = 1000 * DAY;
 
     if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
