@@ -228,6 +228,13 @@ ngx_trove_spool_lock_make(ngx_trove_spool_t *spool)
 }
 
 
+/*
+ * With priority inheritance the kernel hands a mutex over to the one that has
+ * waited longest.  Otherwise a process that gives it back and asks for it again
+ * gets it before the one that was woken for it has got a processor: on a busy
+ * machine again and again, for minutes.
+ */
+
 static ngx_int_t
 ngx_trove_spool_lock_mutex(pthread_mutex_t *mutex)
 {
@@ -245,7 +252,19 @@ ngx_trove_spool_lock_mutex(pthread_mutex_t *mutex)
     }
 
     if (rc == 0) {
+        rc = pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
+    }
+
+    if (rc == 0) {
         rc = pthread_mutex_init(mutex, &attr);
+
+        if (rc == ENOTSUP) {
+
+            /* a kernel without: it works, but not in turns */
+
+            (void) pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_NONE);
+            rc = pthread_mutex_init(mutex, &attr);
+        }
     }
 
     (void) pthread_mutexattr_destroy(&attr);
