@@ -1,8 +1,9 @@
 #!/usr/bin/perl
 
 # Senders that try again until they hear 200, while workers are killed, nginx
-# reloads and restarts, targets fail, and clients go away: each event comes to
-# each target, and what was answered by 200 is a duplicate from then on.
+# reloads and restarts, the binary is replaced, targets fail, and clients go
+# away: each event comes to each target, and what was answered by 200 is a
+# duplicate from then on.
 #
 # TROVE_CHAOS: how many such deeds, 16 by default; TROVE_SEED repeats the choice.
 
@@ -113,6 +114,7 @@ my @deeds = (
             { drop => 'half', size => 5000, times => 3 },
             { delay => 0.3, times => 10 })[ rand 4 ]->%*);
     },
+    upgrade => sub { $nginx->upgrade or die 'no upgrade' },
 );
 
 my %did;
