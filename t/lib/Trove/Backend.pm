@@ -156,8 +156,16 @@ sub records {
     # its end may be under way
 
     my @lines = slurp("$self->{dir}/requests") =~ /^(.*)\n/mg;
+    my @records;
 
-    return map { $json->decode($_) } @lines[$self->{skip} .. $#lines];
+    for my $line (@lines[$self->{skip} .. $#lines]) {
+        my ($record, $body) = split /\t/, $line;
+
+        push @records, $json->decode($record);
+        $records[-1]{body} = pack 'H*', $body if defined $body;
+    }
+
+    return @records;
 }
 
 
@@ -488,7 +496,12 @@ sub record {
     my %line = (%$request, %more);
     delete @line{qw/ rule started /};
 
-    append("$self->{dir}/requests", $json->encode(\%line) . "\n");
+    # a body of megabytes takes seconds to get into JSON, and out again
+
+    my $body = delete $line{body};
+
+    append("$self->{dir}/requests", $json->encode(\%line)
+        . (defined $body ? "\t" . unpack 'H*', $body : '') . "\n");
 }
 
 
