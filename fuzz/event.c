@@ -48,19 +48,23 @@ ngx_int_t nomem_event_finish(ngx_trove_event_parser_t *parser);
 const char *nomem_event_reason(ngx_trove_event_parser_t *parser);
 void nomem_event_destroy(ngx_trove_event_parser_t *parser);
 
-#define ngx_trove_arena_funcs    nomem_arena_funcs
-#define ngx_trove_event_create   nomem_event_create
-#define ngx_trove_event_feed     nomem_event_feed
-#define ngx_trove_event_finish   nomem_event_finish
-#define ngx_trove_event_reason   nomem_event_reason
-#define ngx_trove_event_destroy  nomem_event_destroy
+#define ngx_trove_arena_funcs      nomem_arena_funcs
+#define ngx_trove_event_create     nomem_event_create
+#define ngx_trove_event_feed       nomem_event_feed
+#define ngx_trove_event_finish     nomem_event_finish
+#define ngx_trove_event_reason     nomem_event_reason
+#define ngx_trove_event_destroy    nomem_event_destroy
+#define ngx_trove_event_buf_add    nomem_event_buf_add
+#define ngx_trove_event_callbacks  nomem_event_callbacks
+#define ngx_trove_event_check      nomem_event_check
 
-#define malloc(size)             nomem_malloc(size)
-#define realloc(p, size)         nomem_realloc(p, size)
-#define free(p)                  nomem_free(p)
+#define malloc(size)               nomem_malloc(size)
+#define realloc(p, size)           nomem_realloc(p, size)
+#define free(p)                    nomem_free(p)
 
 #include "ngx_trove_arena.c"
 #include "ngx_trove_event.c"
+#include "ngx_trove_event_token.c"
 
 #undef ngx_trove_arena_funcs
 #undef ngx_trove_event_create
@@ -68,6 +72,9 @@ void nomem_event_destroy(ngx_trove_event_parser_t *parser);
 #undef ngx_trove_event_finish
 #undef ngx_trove_event_reason
 #undef ngx_trove_event_destroy
+#undef ngx_trove_event_buf_add
+#undef ngx_trove_event_callbacks
+#undef ngx_trove_event_check
 
 #undef malloc
 #undef realloc

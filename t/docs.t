@@ -412,7 +412,8 @@ sub messages {
 
     # the reasons that stand in some of them
 
-    my $parser = $text{"$root/ngx_trove_module/ngx_trove_event.c"};
+    my $parser = join '', map { $text{"$root/ngx_trove_module/$_"} }
+        qw/ ngx_trove_event.c ngx_trove_event_token.c /;
     my $flat = $page{operations} =~ s/\s+/ /gr;
 
     while ($parser =~ /(?:bad_json\s=\s|

@@ -20,12 +20,15 @@
  * for each allocation that there is, a parse in which this one fails.
  */
 
-#define ngx_trove_arena_funcs    nomem_arena_funcs
-#define ngx_trove_event_create   nomem_event_create
-#define ngx_trove_event_feed     nomem_event_feed
-#define ngx_trove_event_finish   nomem_event_finish
-#define ngx_trove_event_reason   nomem_event_reason
-#define ngx_trove_event_destroy  nomem_event_destroy
+#define ngx_trove_arena_funcs      nomem_arena_funcs
+#define ngx_trove_event_create     nomem_event_create
+#define ngx_trove_event_feed       nomem_event_feed
+#define ngx_trove_event_finish     nomem_event_finish
+#define ngx_trove_event_reason     nomem_event_reason
+#define ngx_trove_event_destroy    nomem_event_destroy
+#define ngx_trove_event_buf_add    nomem_event_buf_add
+#define ngx_trove_event_callbacks  nomem_event_callbacks
+#define ngx_trove_event_check      nomem_event_check
 
 #define malloc(size)      nomem_malloc(size)
 #define realloc(p, size)  nomem_realloc(p, size)
@@ -48,6 +51,7 @@ void nomem_arena_funcs(ngx_trove_arena_t *arena, yajl_alloc_funcs *funcs);
 
 #include "ngx_trove_arena.c"
 #include "ngx_trove_event.c"
+#include "ngx_trove_event_token.c"
 
 #undef malloc
 #undef realloc
