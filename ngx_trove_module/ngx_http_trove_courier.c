@@ -76,6 +76,7 @@ typedef struct {
 static void ngx_http_trove_courier_start(ngx_event_t *ev);
 static void ngx_http_trove_courier_poll(ngx_event_t *ev);
 static void ngx_http_trove_courier_leased(ngx_http_trove_write_t *write);
+static void ngx_http_trove_courier_end(void);
 static void ngx_http_trove_courier_send(ngx_http_trove_courier_target_t *t,
     ngx_trove_spool_leased_t *leased, ngx_uint_t n);
 static ngx_http_trove_courier_target_t *ngx_http_trove_courier_target(
@@ -337,13 +338,7 @@ ngx_http_trove_courier_poll(ngx_event_t *ev)
     cr = &ngx_http_trove_courier;
 
     if (ngx_exiting) {
-
-        /* what has not begun is left to others */
-
-        for (i = 0; i < cr->ntargets; i++) {
-            ngx_http_trove_courier_start(&cr->targets[i].start);
-        }
-
+        ngx_http_trove_courier_end();
         return;
     }
 
@@ -479,8 +474,29 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
 
     cr->woken = 0;
 
-    if (!ngx_exiting) {
-        ngx_add_timer(&cr->poll, next);
+    /* there is no timer while it is asked: it may be time to go since */
+
+    if (ngx_exiting) {
+        ngx_http_trove_courier_end();
+        return;
+    }
+
+    ngx_add_timer(&cr->poll, next);
+}
+
+
+/* of a worker that exits: what has not begun is left to others */
+
+static void
+ngx_http_trove_courier_end(void)
+{
+    ngx_uint_t                 i;
+    ngx_http_trove_courier_t  *cr;
+
+    cr = &ngx_http_trove_courier;
+
+    for (i = 0; i < cr->ntargets; i++) {
+        ngx_http_trove_courier_start(&cr->targets[i].start);
     }
 }
 

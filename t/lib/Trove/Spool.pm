@@ -136,8 +136,10 @@ sub spool_accepted {
 sub spool_sql {
     my ($file, $sql) = @_;
 
-    open my $shell, '-|', 'sqlite3', '-readonly', $file, $sql
-        or die "sqlite3: $!";
+    # whoever opens it as the only one has it for himself at first
+
+    open my $shell, '-|', 'sqlite3', '-readonly', '-cmd', '.timeout 10000',
+        $file, $sql or die "sqlite3: $!";
 
     my @lines = <$shell>;
 
