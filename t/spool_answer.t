@@ -5,38 +5,20 @@
 use lib 't/lib';
 use Trove;
 
-my $secret = 'trove-whsec-answer';
 my $backend = backend();
 
 my %retry = (
     off => '', none => 'answer=0', some => 'answer=15', most => 'answer=4k',
 );
 
-my $locations = join '', map { <<EOC } sort keys %retry;
-        location = /$_ {
-            internal;
-            trove_retry base=1ms max=1ms factor=1 $retry{$_};
-            proxy_pass http://127.0.0.1:%%BACKEND%%;
-        }
-EOC
+my $short = 'trove_retry base=1ms max=1ms window=1ms answer=4k;';
 
-my $fanout = join '', map { "            trove_fanout /$_ name=$_;\n" }
-    sort keys %retry;
-
-my $nginx = nginx(<<"EOC")->start;
-    trove_spool %%TESTDIR%%/trove.spool;
-    trove_verify on;
-    trove_secret $secret;
-    trove_sign trove-whsec-onward;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /events {
-            trove_fanout_mode spool;
-$fanout
-        }
-
+my $nginx = nginx(spool_conf(
+    targets => [ map {
+        ($_ => { to => $backend,
+            conf => "trove_retry base=1ms max=1ms factor=1 $retry{$_};" })
+    } sort keys %retry ],
+    server => <<"EOC",
         location = /own {
             trove_fanout_mode spool;
             trove_fanout /down name=down;
@@ -45,22 +27,18 @@ $fanout
 
         location = /down {
             internal;
-            trove_retry base=1ms max=1ms window=1ms answer=4k;
+            $short
             proxy_pass http://127.0.0.1:1;
         }
 
         location = /text {
             internal;
-            trove_retry base=1ms max=1ms window=1ms answer=4k;
+            $short
             default_type text/plain;
             return 503 "of the location";
         }
-
-$locations
-    }
-
-    %%API%%
 EOC
+))->start;
 
 
 # the answers to the attempts of an event, by target
@@ -75,7 +53,7 @@ sub answers {
     }
 
     is(post_event($nginx->port, $uri, event('file.written', id => $id),
-        secret => $secret)->status, 202, 'accepted');
+        secret => spool_secret())->status, 202, 'accepted');
 
     my $event;
 

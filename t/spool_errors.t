@@ -7,37 +7,18 @@ use lib 't/lib';
 use Trove::Disk;
 use Trove;
 
-my $secret = 'trove-whsec-errors';
 my $backend = backend();
 
 my $disk = testdir() . '/disk';
 my $small = small_disk($disk, '48m');
 my $spool = "$disk/trove.spool";
 
-my $nginx = nginx(<<"EOC", workers => 2);
-    trove_spool $spool max_size=8m retention=1s;
-    trove_verify on;
-    trove_secret $secret;
-    trove_retry base=50ms factor=1 max=50ms;
-    trove_sign trove-whsec-onward;
-    client_max_body_size 1m;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /events {
-            trove_fanout_mode spool;
-            trove_fanout /a name=a;
-        }
-
-        location = /a {
-            internal;
-            proxy_pass http://127.0.0.1:%%BACKEND%%;
-        }
-    }
-
-    %%API%%
-EOC
+my $nginx = nginx(spool_conf(
+    spool => "$spool max_size=8m retention=1s",
+    retry => 'base=50ms factor=1 max=50ms',
+    http => 'client_max_body_size 1m;',
+    targets => [ a => { to => $backend } ],
+), workers => 2);
 
 my $log = qr/\[crit\] .* trove: spool "\Q$spool\E": /;
 
@@ -47,8 +28,7 @@ sub send_one {
     my (%over) = @_;
 
     my $id = new_id();
-    my $r = post_event($nginx->port, '/events',
-        event('file.written', id => $id, %over), secret => $secret);
+    my $r = spool_send($nginx, $id, 'file.written', %over);
 
     return wantarray ? ($r, $id) : $r;
 }

@@ -8,53 +8,34 @@ use Trove;
 
 use Time::HiRes qw/ time /;
 
-my $secret = 'trove-whsec-isolation';
 my $many = sanitized() ? 200 : 500;
 
 my $hanging = backend(gate => 'hang');
 my $well = backend();
 my $failing = backend(delay => 0.01);
 
-my $nginx = nginx(<<"EOC", workers => 2)->start;
-    trove_spool %%TESTDIR%%/trove.spool;
-    trove_verify on;
-    trove_secret $secret;
-    trove_retry base=50ms factor=1 max=50ms;
-    trove_sign trove-whsec-onward;
-
+my $nginx = nginx(spool_conf(
+    retry => 'base=50ms factor=1 max=50ms',
+    http => <<'EOC',
     upstream well { server 127.0.0.1:%%BACKEND_1%%; keepalive 16; }
     upstream failing { server 127.0.0.1:%%BACKEND_2%%; keepalive 16; }
 
     proxy_http_version 1.1;
     proxy_set_header Connection "";
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /events {
-            trove_fanout_mode spool;
-            trove_fanout /hanging name=hanging events=file.*;
-            trove_fanout /well name=well events=file.*;
-            trove_fanout /failing name=failing events=exec.* max_inflight=2;
-        }
-
-        location = /hanging {
-            internal;
-            proxy_pass http://127.0.0.1:%%BACKEND%%;
-        }
-
-        location = /well { internal; proxy_pass http://well; }
-        location = /failing { internal; proxy_pass http://failing; }
-    }
-
-    %%API%%
 EOC
+    targets => [
+        hanging => { to => $hanging, fanout => 'events=file.*' },
+        well => { to => 'http://well', fanout => 'events=file.*' },
+        failing => { to => 'http://failing',
+            fanout => 'events=exec.* max_inflight=2' },
+    ],
+), workers => 2)->start;
 
 sub deliver {
     my ($type, @ids) = @_;
 
     my @conns = many_start($nginx->port, map { event_request('/events',
-        event($type, id => $_), secret => $secret) } @ids);
+        event($type, id => $_), secret => spool_secret()) } @ids);
 
     return scalar grep { $_->status == 202 } many_finish(@conns);
 }

@@ -6,39 +6,16 @@
 use lib 't/lib';
 use Trove;
 
-my $secret = 'trove-whsec-keys';
 my $backend = backend();
 
-my $nginx = nginx(<<"EOC")->start;
-    trove_spool %%TESTDIR%%/trove.spool;
-    trove_dedup_zone zone=events:1m;
-    trove_verify on;
-    trove_secret $secret;
-    trove_sign trove-whsec-onward;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /events {
-            trove_dedup zone=events;
-            trove_fanout_mode spool;
-            trove_fanout /a name=a;
-        }
-
-        location = /a {
-            internal;
-            proxy_pass http://127.0.0.1:%%BACKEND%%;
-        }
-    }
-
-    %%API%%
-EOC
+my $nginx = nginx(spool_conf(
+    dedup => 1, targets => [ a => { to => $backend } ],
+))->start;
 
 sub answer {
     my ($id) = @_;
 
-    my $r = post_event($nginx->port, '/events',
-        event('file.written', id => $id), secret => $secret);
+    my $r = spool_send($nginx, $id);
 
     return $r->status . ' ' . $r->json->{status};
 }
@@ -72,7 +49,7 @@ my $body = event('file.written', id => $id);
 $nginx->restart;
 
 my @answers = map { $_->status } many($nginx->port,
-    map { event_request('/events', $body, secret => $secret) } 1 .. 8);
+    map { event_request('/events', $body, secret => spool_secret()) } 1 .. 8);
 
 is(scalar(grep { $_ == 202 } @answers), 1, 'one of eight is accepted')
     or diag("@answers");

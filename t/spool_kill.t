@@ -13,7 +13,6 @@ use Trove;
 
 use Time::HiRes qw/ time /;
 
-my $secret = 'trove-whsec-kill';
 my $a = backend();
 my $b = backend();
 my $rounds = $ENV{TROVE_ROUNDS} || 4;
@@ -21,36 +20,20 @@ my $rounds = $ENV{TROVE_ROUNDS} || 4;
 my $disk = testdir() . '/disk';
 my $small = small_disk($disk, '128m');
 
-my $nginx = nginx(<<"EOC", workers => 2)->start;
-    trove_spool $disk/trove.spool;
-    trove_dedup_zone zone=events:1m;
-    trove_verify on;
-    trove_secret trove-whsec-kill;
-    trove_retry base=100ms factor=2 max=1s;
-    trove_sign trove-whsec-onward;
-
+my $nginx = nginx(spool_conf(
+    spool => "$disk/trove.spool",
+    retry => 'base=100ms factor=2 max=1s',
+    dedup => 1,
+    http => <<'EOC',
     upstream a { server 127.0.0.1:%%BACKEND%%; keepalive 8; }
     upstream b { server 127.0.0.1:%%BACKEND_1%%; keepalive 8; }
 
     proxy_http_version 1.1;
     proxy_set_header Connection "";
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /events {
-            trove_dedup zone=events;
-            trove_fanout_mode spool;
-            trove_fanout /a name=a;
-            trove_fanout /b name=b;
-        }
-
-        location = /a { internal; proxy_pass http://a; }
-        location = /b { internal; proxy_pass http://b; }
-    }
 EOC
+    targets => [ a => { to => 'http://a' }, b => { to => 'http://b' } ],
+), workers => 2)->start;
 
-my $port = $nginx->port;
 my $file = testdir() . '/accepted';
 
 # sends fresh events until it is told to stop, and notes those that are accepted
@@ -66,10 +49,7 @@ sub sender {
 
     while (!-e "$file.stop") {
         my $id = new_id();
-        my $r = eval {
-            post_event($port, '/events', event('file.written', id => $id),
-                secret => $secret);
-        };
+        my $r = eval { spool_send($nginx, $id) };
 
         print $fh "$id\n" if $r && $r->status == 202;
         select undef, undef, undef, 0.01 unless $r;
@@ -122,9 +102,8 @@ for my $round (1 .. $rounds) {
         my @missing = @ids;
 
         wait_until {
-            my %got = map { ($backend->header($_, 'X-Trove-Event-Id') => 1) }
-                $backend->requests;
-            @missing = grep { !$got{$_} } @missing;
+            my $got = $backend->arrived;
+            @missing = grep { !$got->{$_} } @missing;
             !@missing;
         } 60;
 

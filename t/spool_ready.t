@@ -6,50 +6,23 @@
 use lib 't/lib';
 use Trove;
 
-my $secret = 'trove-whsec-ready';
 my $slow = backend();
 my $other = backend();
 
-my $conf = <<'EOC';
-    trove_spool %%TESTDIR%%/trove.spool;
-    trove_verify on;
-    trove_secret trove-whsec-ready;
-    trove_sign trove-whsec-onward;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /events {
-            trove_fanout_mode spool;
-            trove_fanout /slow name=slow max_inflight=2;
-            trove_fanout /other name=other;
-        }
-
-        location = /slow {
-            internal;
-            proxy_read_timeout 60s;
-            proxy_pass http://127.0.0.1:%%BACKEND%%;
-        }
-
-        location = /other {
-            internal;
-            proxy_pass http://127.0.0.1:%%BACKEND_1%%;
-        }
-    }
-EOC
+my $conf = spool_conf(targets => [
+    slow => { to => $slow, fanout => 'max_inflight=2',
+        conf => 'proxy_read_timeout 60s;' },
+    other => { to => $other },
+]);
 
 my $nginx = nginx($conf)->start;
 
 sub accepted {
     my ($n) = @_;
 
-    my @ids = map { new_id() } 1 .. $n;
-    my @answers = many($nginx->port, map {
-        event_request('/events', event('file.written', id => $_),
-            secret => $secret)
-    } @ids);
+    my @ids = spool_accepted($nginx, $n);
 
-    is(scalar(grep { $_->status == 202 } @answers), $n, "$n are accepted");
+    is(scalar @ids, $n, "$n are accepted");
 
     return @ids;
 }

@@ -9,7 +9,6 @@ use Trove;
 
 use POSIX qw/ strftime /;
 
-my $secret = 'trove-whsec-retry';
 my $backend = backend();
 
 # what a slow machine may add to a delay, milliseconds; nothing may come early
@@ -25,36 +24,10 @@ my %retry = (
     long    => 'base=3s factor=1 max=3s window=1h',
 );
 
-my $locations = join '', map { <<EOC } sort keys %retry;
-        location = /$_ {
-            internal;
-            trove_retry $retry{$_};
-            proxy_pass http://127.0.0.1:%%BACKEND%%;
-        }
-EOC
-
-my $fanout = join '', map { "            trove_fanout /$_ name=$_ events=$_;\n" }
-    sort keys %retry;
-
-my $nginx = nginx(<<"EOC")->start;
-    trove_spool %%TESTDIR%%/trove.spool;
-    trove_verify on;
-    trove_secret $secret;
-    trove_sign trove-whsec-onward;
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /events {
-            trove_fanout_mode spool;
-$fanout
-        }
-
-$locations
-    }
-
-    %%API%%
-EOC
+my $nginx = nginx(spool_conf(targets => [ map {
+    ($_ => { to => $backend, fanout => "events=$_",
+        conf => "trove_retry $retry{$_};" })
+} sort keys %retry ]))->start;
 
 
 # an event for one of the targets, of which so many attempts are answered so
@@ -65,8 +38,7 @@ sub deliver {
     my $id = new_id();
 
     $backend->on($id, %rule) if %rule;
-    is(post_event($nginx->port, '/events', event($target, id => $id),
-        secret => $secret)->status, 202, "$target: accepted");
+    is(spool_send($nginx, $id, $target)->status, 202, "$target: accepted");
 
     return $id;
 }
