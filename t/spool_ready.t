@@ -28,6 +28,14 @@ sub accepted {
 }
 
 
+# the place of each in the order of acceptance
+
+sub numbers {
+    return map { split /[|]/ } spool_sql($nginx->dir . '/trove.spool',
+        'SELECT id, number FROM event');
+}
+
+
 # two hang, and the others wait for them
 
 $slow->on('/slow', gate => 'a');
@@ -46,6 +54,22 @@ $slow->open_gate('a');
 ok($slow->wait_count(31), 'all come when the first are answered');
 is_deeply([ map { $slow->count($_) } @ids ], [ map { 1 } @ids ],
     'each of them once');
+
+# in the order of their acceptance, but for some that were under way together
+
+my %number = numbers();
+my @came = grep { defined } map {
+    $number{ $slow->header($_, 'X-Trove-Event-Id') } } $slow->requests;
+my $first = 0;
+my @late;
+
+for my $number (@came) {
+    push @late, $number if $number < $first - 5;
+    $first = $number if $number > $first;
+}
+
+is(scalar(@came), 31, 'all are known');
+is("@late", '', 'in order') or diag("@came");
 
 
 # an old worker keeps what hangs, and nothing else
