@@ -7,47 +7,27 @@ use Trove;
 
 use Digest::SHA qw/ hmac_sha256_hex /;
 
-my $secret = 'trove-whsec-spool';
+my $secret = spool_secret();
 my $a = backend();
 my $b = backend();
 
-my $nginx = nginx(<<'EOC')->start;
-    trove_spool %%TESTDIR%%/trove.spool;
-    trove_dedup_zone zone=events:1m;
-    trove_verify on;
-    trove_secret trove-whsec-spool;
-    trove_retry base=200ms factor=2 max=1s;
-    trove_sign trove-whsec-onward;
+my $target = 'proxy_set_header X-Target $trove_target:$trove_attempt;';
 
+my $nginx = nginx(spool_conf(
+    retry => 'base=200ms factor=2 max=1s',
+    dedup => 1,
+    http => <<'EOC',
     upstream a { server 127.0.0.1:%%BACKEND%%; keepalive 8; }
     upstream b { server 127.0.0.1:%%BACKEND_1%%; keepalive 8; }
 
     proxy_http_version 1.1;
     proxy_set_header Connection "";
-
-    server {
-        listen 127.0.0.1:%%PORT_0%%;
-
-        location = /events {
-            trove_dedup zone=events;
-            trove_fanout_mode spool;
-            trove_fanout /a name=a;
-            trove_fanout /b name=b;
-        }
-
-        location = /a {
-            internal;
-            proxy_set_header X-Target $trove_target:$trove_attempt;
-            proxy_pass http://a;
-        }
-
-        location = /b {
-            internal;
-            proxy_set_header X-Target $trove_target:$trove_attempt;
-            proxy_pass http://b;
-        }
-    }
 EOC
+    targets => [
+        a => { to => 'http://a', conf => $target },
+        b => { to => 'http://b', conf => $target },
+    ],
+))->start;
 
 sub deliver {
     my ($uri, $body, %opt) = @_;
