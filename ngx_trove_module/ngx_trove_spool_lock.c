@@ -252,17 +252,16 @@ ngx_trove_spool_lock_mutex(pthread_mutex_t *mutex)
     }
 
     if (rc == 0) {
-        rc = pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-    }
 
-    if (rc == 0) {
+        /* where the system has no such thing, there are no turns */
+
+        (void) pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
+
         rc = pthread_mutex_init(mutex, &attr);
 
         if (rc == ENOTSUP) {
-
-            /* a kernel without: it works, but not in turns */
-
             (void) pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_NONE);
+
             rc = pthread_mutex_init(mutex, &attr);
         }
     }
