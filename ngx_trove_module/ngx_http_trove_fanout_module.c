@@ -248,7 +248,12 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
 
     flcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_fanout_module);
 
-    if (flcf->route) {
+    /*
+     * What comes out of the spool is taken for genuine, and signed: not so
+     * what "trove_verify log" has let pass.
+     */
+
+    if (flcf->route && ctx->published) {
         return ngx_http_trove_spool_accept(r, ctx, flcf->route);
     }
 

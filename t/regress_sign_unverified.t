@@ -2,6 +2,7 @@
 
 # What "trove_verify log" lets pass although it is not genuine was signed by
 # "trove_sign" on its way to a target: anybody could have had anything signed.
+# Through a spool it still was, when that did no longer happen without one.
 
 use lib 't/lib';
 use Trove;
@@ -13,11 +14,17 @@ my $backend = backend();
 my $nginx = nginx(<<'EOC')->start;
     trove_secret trove-whsec-in;
     trove_verify log;
+    trove_spool %%TESTDIR%%/trove.spool;
 
     server {
         listen 127.0.0.1:%%PORT_0%%;
 
         location = /log {
+            trove_fanout /target;
+        }
+
+        location = /spool {
+            trove_fanout_mode spool;
             trove_fanout /target;
         }
 
@@ -41,8 +48,12 @@ my ($signature, $again);
 sub got {
     my ($uri, $with) = @_;
 
-    is(post($nginx->port, $uri, $body, $with ? ('X-Trove-Signature' => $with)
-        : ())->status, 200, "$uri: passes");
+    my $count = $backend->count;
+    my $r = post($nginx->port, $uri, $body, $with
+        ? ('X-Trove-Signature' => $with) : ());
+
+    like($r->status, qr/^20[02]$/, "$uri: passes");
+    ok($backend->wait_count($count + 1), 'and arrives');
 
     ($signature, $again) = map { $backend->header($backend->last, $_) }
         qw/ X-Trove-Signature X-Again /;
@@ -54,15 +65,17 @@ sub got {
 
 my $forged = sign('trove-whsec-of-a-stranger', $body);
 
-ok(!got('/log', $forged), 'a forged event is not signed');
-is($signature, $forged, 'its own signature stays');
-is($again, undef, '$trove_signature is empty');
+for my $uri ('/log', '/spool') {
+    ok(!got($uri, $forged), 'a forged event is not signed');
+    is($signature, $forged, 'its own signature stays');
+    is($again, undef, '$trove_signature is empty');
 
-ok(!got('/log'), 'neither is one without a signature');
-is($signature, undef, 'none is added');
+    ok(!got($uri), 'neither is one without a signature');
+    is($signature, undef, 'none is added');
 
-ok(got('/log', sign($secret, $body)), 'a genuine one is signed');
-is($again, $signature, '$trove_signature');
+    ok(got($uri, sign($secret, $body)), 'a genuine one is signed');
+    is($again, $signature, '$trove_signature');
+}
 
 ok(got('/published'), 'so is one where nobody verifies');
 is($again, $signature, '$trove_signature');
