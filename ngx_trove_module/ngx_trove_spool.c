@@ -405,8 +405,8 @@ ngx_trove_spool_open_first(ngx_trove_spool_t *spool, ngx_uint_t make,
         return NGX_ERROR;
     }
 
-    rc = ngx_trove_spool_lock(&spool->shared->write,
-                              ngx_trove_spool_elapsed() + spool->wait * 1000);
+    rc = ngx_trove_spool_lock(spool, ngx_trove_spool_elapsed()
+                                     + spool->wait * 1000);
 
     if (rc != NGX_OK) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
@@ -416,7 +416,7 @@ ngx_trove_spool_open_first(ngx_trove_spool_t *spool, ngx_uint_t make,
 
     rc = ngx_trove_spool_migrate(db);
 
-    (void) pthread_mutex_unlock(&spool->shared->write);
+    ngx_trove_spool_unlock(spool);
 
     if (rc != NGX_OK) {
         return NGX_ERROR;

@@ -347,7 +347,7 @@ ngx_trove_spool_begin(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     start = ngx_trove_spool_elapsed();
     deadline = start + spool->wait * 1000;
 
-    rc = ngx_trove_spool_lock(&spool->shared->write, deadline);
+    rc = ngx_trove_spool_lock(spool, deadline);
 
     if (rc == NGX_BUSY) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
@@ -416,7 +416,7 @@ ngx_trove_spool_begin(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
 failed:
 
-    (void) pthread_mutex_unlock(&spool->shared->write);
+    ngx_trove_spool_unlock(spool);
 
     return NGX_ERROR;
 }
@@ -448,11 +448,11 @@ ngx_trove_spool_commit(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
      */
 
     if (ngx_trove_spool_moved(spool, db) != NGX_OK) {
-        (void) pthread_mutex_unlock(&spool->shared->write);
+        ngx_trove_spool_unlock(spool);
         return NGX_ERROR;
     }
 
-    (void) pthread_mutex_unlock(&spool->shared->write);
+    ngx_trove_spool_unlock(spool);
 
     return NGX_OK;
 
@@ -489,7 +489,7 @@ ngx_trove_spool_rollback(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
     ngx_trove_spool_key_undo(spool, db);
     ngx_trove_spool_known_clear(db);
 
-    (void) pthread_mutex_unlock(&spool->shared->write);
+    ngx_trove_spool_unlock(spool);
 }
 
 

@@ -60,7 +60,7 @@
  */
 
 #define NGX_TROVE_SPOOL_SHARED_MAGIC    0x6c6f6f7065766f72ULL  /* "rovepool" */
-#define NGX_TROVE_SPOOL_SHARED_VERSION  1
+#define NGX_TROVE_SPOOL_SHARED_VERSION  2
 
 /* recent keys in a half, and slots for them: a power of 2 */
 #define NGX_TROVE_SPOOL_KEYS            131072
@@ -78,6 +78,7 @@ typedef struct {
     uint32_t                     version;
     uint32_t                     mutex;          /* sizeof(pthread_mutex_t) */
 
+    pthread_mutex_t              turn;           /* to be the next for write */
     pthread_mutex_t              write;
     pthread_mutex_t              maintain;
 
@@ -324,13 +325,15 @@ void ngx_trove_spool_detach(ngx_trove_spool_t *spool);
 ngx_uint_t ngx_trove_spool_lock_moved(ngx_trove_spool_t *spool);
 
 /*
- * Waits for a mutex until a deadline: of ngx_trove_spool_elapsed().
+ * Waits until a deadline, of ngx_trove_spool_elapsed(), to be the one who may
+ * write to the file.  Who has just been that does not get ahead of who waits.
  *
  * NGX_OK
  * NGX_BUSY   the deadline has passed
- * NGX_ERROR  the mutex is beyond use
+ * NGX_ERROR  a mutex is beyond use
  */
-ngx_int_t ngx_trove_spool_lock(pthread_mutex_t *mutex, int64_t deadline);
+ngx_int_t ngx_trove_spool_lock(ngx_trove_spool_t *spool, int64_t deadline);
+void ngx_trove_spool_unlock(ngx_trove_spool_t *spool);
 
 /* microseconds of the monotonic clock, without skew */
 int64_t ngx_trove_spool_elapsed(void);

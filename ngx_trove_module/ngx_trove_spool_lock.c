@@ -34,6 +34,8 @@ static ngx_int_t ngx_trove_spool_lock_map(ngx_trove_spool_t *spool,
     ngx_uint_t first, ngx_trove_spool_error_t *error);
 static ngx_int_t ngx_trove_spool_lock_make(ngx_trove_spool_t *spool);
 static ngx_int_t ngx_trove_spool_lock_mutex(pthread_mutex_t *mutex);
+static ngx_int_t ngx_trove_spool_lock_wait(pthread_mutex_t *mutex,
+    int64_t deadline);
 
 
 /*
@@ -89,7 +91,7 @@ ngx_trove_spool_lock_open(ngx_trove_spool_t *spool,
     deadline = ngx_trove_spool_elapsed() + spool->wait * 1000;
 
     for ( ;; ) {
-        fd = open(spool->path_lock, O_RDWR|O_CREAT|O_CLOEXEC, 0600);
+        fd = open(spool->path_lock, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
 
         if (fd == -1) {
             err = ngx_errno;
@@ -220,20 +222,15 @@ ngx_trove_spool_lock_make(ngx_trove_spool_t *spool)
 
     shared->clock = ngx_trove_spool_wall(spool) - ngx_trove_spool_mono(spool);
 
-    if (ngx_trove_spool_lock_mutex(&shared->write) != NGX_OK) {
+    if (ngx_trove_spool_lock_mutex(&shared->turn) != NGX_OK
+        || ngx_trove_spool_lock_mutex(&shared->write) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     return ngx_trove_spool_lock_mutex(&shared->maintain);
 }
 
-
-/*
- * With priority inheritance the kernel hands a mutex over to the one that has
- * waited longest.  Otherwise a process that gives it back and asks for it again
- * gets it before the one that was woken for it has got a processor: on a busy
- * machine again and again, for minutes.
- */
 
 static ngx_int_t
 ngx_trove_spool_lock_mutex(pthread_mutex_t *mutex)
@@ -252,18 +249,7 @@ ngx_trove_spool_lock_mutex(pthread_mutex_t *mutex)
     }
 
     if (rc == 0) {
-
-        /* where the system has no such thing, there are no turns */
-
-        (void) pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
-
         rc = pthread_mutex_init(mutex, &attr);
-
-        if (rc == ENOTSUP) {
-            (void) pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_NONE);
-
-            rc = pthread_mutex_init(mutex, &attr);
-        }
     }
 
     (void) pthread_mutexattr_destroy(&attr);
@@ -310,12 +296,50 @@ ngx_trove_spool_lock_moved(ngx_trove_spool_t *spool)
 
 
 /*
+ * Who waits for write has turn meanwhile.  With write alone, a process that
+ * gives it back and asks for it again gets it before the one that was woken for
+ * it has got a processor: on a busy machine again and again, for minutes.
+ *
+ * PTHREAD_PRIO_INHERIT would hand write over, but the kernel then looks for the
+ * owner by its number, which is another one's in another container.
+ */
+
+ngx_int_t
+ngx_trove_spool_lock(ngx_trove_spool_t *spool, int64_t deadline)
+{
+    ngx_int_t                  rc;
+    ngx_trove_spool_shared_t  *shared;
+
+    shared = spool->shared;
+
+    rc = ngx_trove_spool_lock_wait(&shared->turn, deadline);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_trove_spool_lock_wait(&shared->write, deadline);
+
+    (void) pthread_mutex_unlock(&shared->turn);
+
+    return rc;
+}
+
+
+void
+ngx_trove_spool_unlock(ngx_trove_spool_t *spool)
+{
+    (void) pthread_mutex_unlock(&spool->shared->write);
+}
+
+
+/*
  * The deadline is one of the wall clock, for POSIX has no other: a step may
  * make it too early or too late, for once, if a process hangs with the mutex.
  */
 
-ngx_int_t
-ngx_trove_spool_lock(pthread_mutex_t *mutex, int64_t deadline)
+static ngx_int_t
+ngx_trove_spool_lock_wait(pthread_mutex_t *mutex, int64_t deadline)
 {
     int              rc;
     int64_t          left;

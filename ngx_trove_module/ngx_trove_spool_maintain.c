@@ -159,11 +159,11 @@ ngx_trove_spool_checkpoint(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
     deadline = ngx_trove_spool_elapsed() + spool->wait * 1000;
 
-    if (ngx_trove_spool_lock(&spool->shared->write, deadline) == NGX_OK) {
+    if (ngx_trove_spool_lock(spool, deadline) == NGX_OK) {
 
         rc = ngx_trove_spool_checkpoint_do(db, &left);
 
-        (void) pthread_mutex_unlock(&spool->shared->write);
+        ngx_trove_spool_unlock(spool);
 
         if (rc != NGX_OK) {
             return rc;

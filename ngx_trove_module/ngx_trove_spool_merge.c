@@ -207,7 +207,7 @@ ngx_trove_spool_key_merged(ngx_trove_spool_t *spool)
     shared = spool->shared;
     deadline = ngx_trove_spool_elapsed() + spool->wait * 1000;
 
-    if (ngx_trove_spool_lock(&shared->write, deadline) == NGX_OK) {
+    if (ngx_trove_spool_lock(spool, deadline) == NGX_OK) {
 
         if (ngx_trove_spool_key_same(spool)) {
             half = shared->current ^ 1;
@@ -218,7 +218,7 @@ ngx_trove_spool_key_merged(ngx_trove_spool_t *spool)
             __atomic_store_n(&shared->sealed, 0, __ATOMIC_RELEASE);
         }
 
-        (void) pthread_mutex_unlock(&shared->write);
+        ngx_trove_spool_unlock(spool);
     }
 
     ngx_trove_spool_key_drop(work);

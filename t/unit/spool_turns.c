@@ -29,7 +29,6 @@ typedef struct {
 
 
 static ngx_int_t lock(ngx_trove_spool_t *s);
-static void unlock(ngx_trove_spool_t *s);
 static void other(void);
 static ngx_uint_t asleep(pid_t pid);
 
@@ -78,7 +77,7 @@ main(void)
         } while (asked == __atomic_load_n(&turns->got, __ATOMIC_ACQUIRE)
                  || !asleep(pid));
 
-        unlock(spool);
+        ngx_trove_spool_unlock(spool);
         rc = lock(spool);
 
         overtaken += __atomic_load_n(&turns->got, __ATOMIC_ACQUIRE) < asked;
@@ -90,9 +89,9 @@ main(void)
     tap_is(rc, NGX_OK, "both get it again and again");
     tap_is(overtaken, 0, "and who waits is not overtaken");
 
-    unlock(spool);
+    ngx_trove_spool_unlock(spool);
     tap_is(lock(spool), NGX_OK, "one dies");
-    unlock(spool);
+    ngx_trove_spool_unlock(spool);
 
     ngx_trove_spool_destroy(spool);
 
@@ -103,15 +102,7 @@ main(void)
 static ngx_int_t
 lock(ngx_trove_spool_t *s)
 {
-    return ngx_trove_spool_lock(&s->shared->write,
-                                ngx_trove_spool_elapsed() + WAIT * 1000);
-}
-
-
-static void
-unlock(ngx_trove_spool_t *s)
-{
-    (void) pthread_mutex_unlock(&s->shared->write);
+    return ngx_trove_spool_lock(s, ngx_trove_spool_elapsed() + WAIT * 1000);
 }
 
 
@@ -140,7 +131,7 @@ other(void)
 
         __atomic_add_fetch(&turns->got, 1, __ATOMIC_RELEASE);
 
-        unlock(own);
+        ngx_trove_spool_unlock(own);
     }
 }
 
