@@ -44,6 +44,7 @@ static ngx_int_t ngx_http_trove_api_test_event(ngx_http_trove_api_test_t *test,
     ngx_http_request_t *r);
 static void ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
     ngx_http_trove_route_t *route, ngx_http_trove_target_t *target);
+static void ngx_http_trove_api_test_terminated(void *data);
 static void ngx_http_trove_api_test_over(ngx_http_trove_delivery_t *d);
 static void ngx_http_trove_api_test_done(ngx_event_t *ev);
 static void ngx_http_trove_api_test_wait(ngx_http_request_t *r);
@@ -196,10 +197,16 @@ ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
     r = ngx_http_trove_background_create(route->cscf, route->loc_conf,
                                          &test->event, ngx_cycle->log);
     if (r == NULL) {
-        d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
-        d->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
-        d->error = "no_memory";
-        return;
+        goto failed;
+    }
+
+    if (ngx_http_trove_background_cleanup(r,
+                                          ngx_http_trove_api_test_terminated,
+                                          d)
+        != NGX_OK)
+    {
+        ngx_http_trove_background_free(r);
+        goto failed;
     }
 
     d->request = r;
@@ -207,6 +214,26 @@ ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
 
     ngx_http_trove_delivery_start(d);
     ngx_http_run_posted_requests(r->connection);
+
+    return;
+
+failed:
+
+    d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
+    d->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    d->error = "no_memory";
+}
+
+
+static void
+ngx_http_trove_api_test_terminated(void *data)
+{
+    ngx_http_trove_delivery_t *d = data;
+
+    if (d->state != NGX_HTTP_TROVE_DELIVERY_OVER) {
+        ngx_http_trove_delivery_abort(d);
+        ngx_http_trove_api_test_over(d);
+    }
 }
 
 

@@ -32,6 +32,8 @@ typedef struct {
     ngx_http_connection_t    http;
     struct sockaddr          sockaddr;
     ngx_http_request_t      *request;
+    ngx_http_cleanup_pt      cleanup;
+    void                    *data;
 } ngx_http_trove_background_t;
 
 
@@ -40,6 +42,7 @@ static ngx_int_t ngx_http_trove_background_fill(ngx_http_request_t *r,
 static ngx_table_elt_t *ngx_http_trove_background_header(
     ngx_http_request_t *r, const char *key, const char *lowcase,
     ngx_str_t *value);
+static void ngx_http_trove_background_terminated(void *data);
 static u_char *ngx_http_trove_background_log(ngx_log_t *log, u_char *buf,
     size_t len);
 static void ngx_http_trove_background_write(ngx_http_request_t *r);
@@ -280,6 +283,46 @@ ngx_http_trove_background_header(ngx_http_request_t *r, const char *key,
     ngx_http_trove_header_end(h);
 
     return h;
+}
+
+
+ngx_int_t
+ngx_http_trove_background_cleanup(ngx_http_request_t *r,
+    ngx_http_cleanup_pt handler, void *data)
+{
+    ngx_http_cleanup_t           *cln;
+    ngx_http_trove_background_t  *bg;
+
+    bg = (ngx_http_trove_background_t *) r->connection;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_trove_background_terminated;
+    cln->data = bg;
+
+    bg->cleanup = handler;
+    bg->data = data;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_background_terminated(void *data)
+{
+    ngx_http_trove_background_t  *bg = data;
+
+    /*
+     * ngx_http_terminate_request() leaves a blocked request to whoever blocks
+     * it.  Otherwise it would close the connection, which is none.
+     */
+
+    bg->request->blocked = 1;
+
+    bg->cleanup(bg->data);
 }
 
 

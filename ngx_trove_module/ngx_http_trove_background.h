@@ -34,6 +34,18 @@ ngx_http_request_t *ngx_http_trove_background_create(
     ngx_trove_spool_event_t *event, ngx_log_t *log);
 
 /*
+ * Has a handler called when NGINX would close the connection of the client,
+ * because of a subrequest that a target has made: upstream connections of all
+ * subrequests are closed by then, and none of them will end by itself.  It is
+ * called as well when the request is freed.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
+ */
+ngx_int_t ngx_http_trove_background_cleanup(ngx_http_request_t *r,
+    ngx_http_cleanup_pt handler, void *data);
+
+/*
  * Frees it, with its pool, when the current event has been handled: it may be
  * called from within the request.  All its subrequests have ended.
  */

@@ -47,6 +47,7 @@ typedef struct {
     ngx_event_t                    again;
     unsigned                       begun:1;
     unsigned                       released:1;
+    unsigned                       ended:1;    /* its outcome is to be written */
 } ngx_http_trove_item_t;
 
 
@@ -72,6 +73,7 @@ typedef struct {
 
 
 static void ngx_http_trove_parcel_cleanup(void *data);
+static void ngx_http_trove_parcel_terminated(void *data);
 static void ngx_http_trove_parcel_run(ngx_http_trove_item_t *item);
 static void ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d);
 static void ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
@@ -80,6 +82,7 @@ static void ngx_http_trove_parcel_written(ngx_http_trove_write_t *write);
 static void ngx_http_trove_parcel_again(ngx_event_t *ev);
 static void ngx_http_trove_parcel_refused(ngx_http_trove_write_t *write);
 static void ngx_http_trove_parcel_renew(ngx_event_t *ev);
+static ngx_uint_t ngx_http_trove_parcel_expires(ngx_http_trove_item_t *item);
 static void ngx_http_trove_parcel_renewed(ngx_http_trove_write_t *write);
 
 
@@ -136,7 +139,12 @@ ngx_http_trove_parcel_create(ngx_http_trove_route_t *route,
                                   + n * sizeof(ngx_http_trove_item_t));
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
-    if (parcel == NULL || cln == NULL) {
+    if (parcel == NULL || cln == NULL
+        || ngx_http_trove_background_cleanup(r,
+                                             ngx_http_trove_parcel_terminated,
+                                             parcel)
+           != NGX_OK)
+    {
         ngx_http_trove_background_free(r);
         return NULL;
     }
@@ -181,6 +189,35 @@ ngx_http_trove_parcel_cleanup(void *data)
 
     if (parcel->copy) {
         ngx_free(parcel->copy);
+    }
+}
+
+
+/* ends what is under way, and hands back what has not begun */
+
+static void
+ngx_http_trove_parcel_terminated(void *data)
+{
+    ngx_http_trove_parcel_t *parcel = data;
+
+    ngx_uint_t              i;
+    ngx_http_trove_item_t  *item;
+
+    for (i = 0; i < parcel->nitems; i++) {
+        item = &parcel->items[i];
+
+        if (item->ended) {
+            continue;
+        }
+
+        if (item->begun) {
+            ngx_http_trove_delivery_abort(&item->delivery);
+
+        } else {
+            ngx_queue_remove(&item->ready);
+        }
+
+        ngx_http_trove_parcel_over(&item->delivery);
     }
 }
 
@@ -314,6 +351,8 @@ ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
     if (item->begun) {
         ngx_http_trove_courier_leave(item->parcel->route, item->index);
     }
+
+    item->ended = 1;
 
     /* the target need not wait for the disk, unless that does not work */
 
@@ -497,7 +536,7 @@ ngx_http_trove_parcel_renew(ngx_event_t *ev)
     {
         item = ngx_queue_data(q, ngx_http_trove_item_t, worker);
 
-        n += (ngx_current_msec - item->leased >= NGX_HTTP_TROVE_PARCEL_RENEW);
+        n += ngx_http_trove_parcel_expires(item);
     }
 
     if (n == 0) {
@@ -523,7 +562,7 @@ ngx_http_trove_parcel_renew(ngx_event_t *ev)
     {
         item = ngx_queue_data(q, ngx_http_trove_item_t, worker);
 
-        if (ngx_current_msec - item->leased >= NGX_HTTP_TROVE_PARCEL_RENEW) {
+        if (ngx_http_trove_parcel_expires(item)) {
             renewal->refs[n++] = item->ref;
             item->leased = ngx_current_msec;
         }
@@ -537,6 +576,19 @@ ngx_http_trove_parcel_renew(ngx_event_t *ev)
     renewal->write.op.u.renew.results = renewal->results;
 
     ngx_http_trove_writer_post(&renewal->write);
+}
+
+
+/* an outcome ends the lease, so that it would be found lost after that */
+
+static ngx_uint_t
+ngx_http_trove_parcel_expires(ngx_http_trove_item_t *item)
+{
+    if (item->ended && !item->again.timer_set) {
+        return 0;
+    }
+
+    return ngx_current_msec - item->leased >= NGX_HTTP_TROVE_PARCEL_RENEW;
 }
 
 
