@@ -189,8 +189,16 @@ ngx_trove_spool_lease_late(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
         return NULL;
     }
 
-    max = (state == NGX_TROVE_SPOOL_LEASED)
-          ? NGX_TROVE_SPOOL_LEASE_MAX : taking->lease->wants[want].delay_max;
+    /* what is new is due since it is there */
+
+    max = 0;
+
+    if (state == NGX_TROVE_SPOOL_LEASED) {
+        max = NGX_TROVE_SPOOL_LEASE_MAX;
+
+    } else if (state == NGX_TROVE_SPOOL_RETRY) {
+        max = taking->lease->wants[want].delay_max;
+    }
 
     (void) sqlite3_bind_int64(stmt, 1, known->id);
     (void) sqlite3_bind_int(stmt, 2, state);

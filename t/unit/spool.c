@@ -596,6 +596,23 @@ clocks(void)
     tap_is(sql_int("SELECT due < 1000 * (strftime('%s') - 20 * 86400) "
                    "FROM delivery WHERE id >> 16 = 3"),
            1, "and all goes on by that clock");
+    spool_outcome(spool, refs[0], NGX_TROVE_SPOOL_TO_DELIVERED, 200, 0);
+
+    /* a clock that is slow by less than a retry may wait */
+
+    spool_accept(spool, 4, "a", 0, NULL);
+    ngx_trove_spool_destroy(spool);
+
+    spool = spool_new(0, WAIT);
+    spool->skew_wall -= 30 * DAY + 50 * 60 * 1000;
+
+    if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
+        die("open");
+    }
+
+    tap_is(spool_lease(spool, "a", 10, 10), 3,
+           "what is new does not wait, nor what a process has left");
+    spool_leased_free(3);
     tap_ok(spool_sound(), "all is sound");
 
     ngx_trove_spool_destroy(spool);
