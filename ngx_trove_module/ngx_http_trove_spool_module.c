@@ -511,6 +511,8 @@ ngx_http_trove_spool_init_module(ngx_cycle_t *cycle)
 }
 
 
+/* not what a link names: a worker may have put it there */
+
 static void
 ngx_http_trove_spool_give(ngx_cycle_t *cycle, u_char *name)
 {
@@ -520,9 +522,9 @@ ngx_http_trove_spool_give(ngx_cycle_t *cycle, u_char *name)
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
     if (geteuid() == 0 && ccf->user != (ngx_uid_t) NGX_CONF_UNSET_UINT
-        && ngx_file_info(name, &fi) != NGX_FILE_ERROR
+        && ngx_link_info(name, &fi) != NGX_FILE_ERROR
         && fi.st_uid != ccf->user
-        && chown((char *) name, ccf->user, -1) == -1)
+        && lchown((char *) name, ccf->user, -1) == -1)
     {
         ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
                       "trove: chown() \"%s\" of the spool failed", name);
