@@ -367,6 +367,7 @@ ngx_http_trove_courier_poll(ngx_event_t *ev)
         want->limit = t->limit - t->held;
         want->retries = t->limit_retries - t->retries;
         want->delay_max = route->retries[t->index]->max;
+        want->more = 0;
 
         cr->wanted[n++] = t;
         max += want->limit;
@@ -445,10 +446,10 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
         if (lease->n == lease->max || cr->woken) {
             next = NGX_HTTP_TROVE_COURIER_POLL_MIN;
 
-        } else if (lease->next > 0
+        } else if (lease->next >= 0
                    && lease->next < NGX_HTTP_TROVE_COURIER_POLL)
         {
-            next = lease->next + 1;
+            next = ngx_max(lease->next + 1, NGX_HTTP_TROVE_COURIER_POLL_MIN);
         }
 
         for (i = 0; i < lease->nwants; i++) {

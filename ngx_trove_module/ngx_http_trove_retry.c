@@ -172,7 +172,11 @@ ngx_http_trove_retry_delay(ngx_http_trove_retry_t *retry, ngx_uint_t n,
     delay = retry->base;
 
     while (--n && delay < retry->max && retry->factor > 1) {
-        delay *= retry->factor;
+
+        /* it may have 32 bits */
+
+        delay = (delay > retry->max / retry->factor)
+                ? retry->max : delay * retry->factor;
     }
 
     /* those that failed together need not come back together */
