@@ -207,6 +207,16 @@ ngx_trove_spool_list_add(ngx_trove_spool_list_t *list,
     ngx_trove_spool_row_t       *row;
     ngx_trove_spool_delivery_t  *delivery;
 
+    row = &walk->row;
+
+    /* who shows the list takes the state for an index */
+
+    if ((ngx_uint_t) row->state >= NGX_TROVE_SPOOL_STATES) {
+        return ngx_trove_spool_fail(list->db->error, NGX_TROVE_SPOOL_CORRUPT,
+                                    0, "a delivery has the state %d",
+                                    (int) row->state);
+    }
+
     if (list->list->n == list->alloc) {
 
         /* those of an event: what is left behind is freed with all the rest */
@@ -239,7 +249,6 @@ ngx_trove_spool_list_add(ngx_trove_spool_list_t *list,
         }
     }
 
-    row = &walk->row;
     delivery = &list->list->deliveries[list->list->n++];
 
     delivery->id = row->id;

@@ -25,6 +25,7 @@ static void replays_many(void);
 static void cancels(void);
 static void many_attempts(void);
 static void disordered(void);
+static void damaged(void);
 
 
 static ngx_trove_spool_t  *spool;
@@ -47,6 +48,7 @@ main(void)
     cancels();
     many_attempts();
     disordered();
+    damaged();
 
     tap_ok(spool_sound(), "all is sound");
 
@@ -807,4 +809,54 @@ disordered(void)
     filter.since = BEGIN + DAY + 450;
     filter.until = BEGIN + DAY + 800;
     tap_is_str(list(&filter, 1, 0), "45 42", "those between two times");
+}
+
+
+/* a row with a state that does not exist is an error, and not in a list */
+
+static void
+damaged(void)
+{
+    int64_t                        was;
+    char                           sql[128];
+    ngx_uint_t                     i;
+    ngx_trove_spool_filter_t       filter;
+    ngx_trove_spool_deliveries_t  *d;
+
+    static int  states[] = { 6, 32 + NGX_TROVE_SPOOL_FAILED, 1000000, -1 };
+
+    snprintf(sql, sizeof(sql), "SELECT state FROM delivery WHERE id = %lld",
+             (long long) refs[40][1].id);
+    was = sql_int(sql);
+
+    memset(&filter, 0, sizeof(filter));
+
+    for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+
+        snprintf(sql, sizeof(sql), "UPDATE delivery SET state = %d "
+                 "WHERE id = %lld", states[i], (long long) refs[40][1].id);
+        (void) sql_int(sql);
+
+        memset(&error, 0, sizeof(error));
+        d = ngx_trove_spool_delivery(spool, refs[40][1].id, &error);
+        tap_ok(d == NULL, "state %d: not shown", states[i]);
+        tap_is(error.kind, NGX_TROVE_SPOOL_CORRUPT, "as it is damaged");
+        ngx_trove_spool_free(d);
+
+        memset(&error, 0, sizeof(error));
+        d = ngx_trove_spool_event_deliveries(spool, 40, &error);
+        tap_ok(d == NULL, "nor with its event");
+        tap_is(error.kind, NGX_TROVE_SPOOL_CORRUPT, "as it is damaged");
+        ngx_trove_spool_free(d);
+
+        memset(&error, 0, sizeof(error));
+        d = ngx_trove_spool_deliveries(spool, &filter, 0, 1000, &error);
+        tap_ok(d == NULL, "nor in a list");
+        tap_is(error.kind, NGX_TROVE_SPOOL_CORRUPT, "as it is damaged");
+        ngx_trove_spool_free(d);
+    }
+
+    snprintf(sql, sizeof(sql), "UPDATE delivery SET state = %d "
+             "WHERE id = %lld", (int) was, (long long) refs[40][1].id);
+    (void) sql_int(sql);
 }
