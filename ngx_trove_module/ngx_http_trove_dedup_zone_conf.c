@@ -78,6 +78,18 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             path.data = value[i].data + 6;
             path.len = value[i].len - 6;
 
+            /* the zone whose file is that without ".tmp" would delete it */
+
+            if (path.len >= 4
+                && ngx_strncmp(path.data + path.len - 4, ".tmp", 4) == 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"state=%V\" in \"%V\" ends in \".tmp\" "
+                                   "as files do that are being made, "
+                                   "name another one", &path, &cmd->name);
+                return NGX_CONF_ERROR;
+            }
+
             continue;
         }
 

@@ -86,6 +86,12 @@ refused('trove_dedup_zone;', '',
 refused('', 'trove_dedup_zone zone=e:1m;',
     '"trove_dedup_zone" directive is not allowed here');
 
+for my $path (qw# conf/e.state.tmp .tmp #) {
+    refused("trove_dedup_zone zone=e:1m state=$path;", '',
+        qq{"state=$path" in "trove_dedup_zone" ends in ".tmp" as files do }
+        . 'that are being made, name another one');
+}
+
 for my $size (qw/ 1m 2m /) {
     refused("trove_dedup_zone zone=e:1m; trove_dedup_zone zone=e:$size;", '',
         'zone "e" is declared twice by "trove_dedup_zone", remove one of them');
