@@ -42,9 +42,13 @@ struct ngx_http_trove_api_s {
     ngx_uint_t                    limit;
     ngx_uint_t                    paused;
     ngx_uint_t                    dry_run;
+    ngx_uint_t                    paged;       /* by a limit or a cursor */
     ngx_str_t                     name;        /* an event's id, a target */
     u_char                       *keys;        /* of events to be forgotten */
     ngx_uint_t                    nkeys;
+
+    /* what is wrong with it, or NULL */
+    const char                   *wrong;
 
     /* what came of it */
     void                         *result;      /* ngx_trove_spool_free() */
@@ -81,7 +85,7 @@ const char *ngx_http_trove_api_args(ngx_http_trove_api_t *api);
  *
  * NGX_OK
  * NGX_DECLINED      there is no such path
- * NGX_HTTP_...      405, or 400
+ * NGX_HTTP_...      405, or 400; with 400, api->wrong says why
  */
 ngx_int_t ngx_http_trove_api_route(ngx_http_trove_api_t *api,
     ngx_str_t *path);

@@ -16,7 +16,9 @@
 #define NGX_HTTP_TROVE_API_LIST_MAX   64       /* names between commas */
 
 
-static ngx_uint_t ngx_http_trove_api_known(ngx_str_t *args);
+static const char *ngx_http_trove_api_known(ngx_http_trove_api_t *api);
+static const char *ngx_http_trove_api_wrong(ngx_http_trove_api_t *api,
+    ngx_str_t *name, const char *what);
 static ngx_int_t ngx_http_trove_api_arg(ngx_http_trove_api_t *api,
     const char *name, ngx_str_t *value);
 static ngx_int_t ngx_http_trove_api_list(ngx_http_trove_api_t *api,
@@ -52,6 +54,7 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 {
     ngx_int_t                  rc, n;
     ngx_str_t                  value;
+    const char                *wrong;
     ngx_trove_spool_filter_t  *filter;
 
     filter = &api->filter;
@@ -60,9 +63,10 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 
     /* a filter that is misspelt must not be one that lets all pass */
 
-    if (!ngx_http_trove_api_known(&api->request->args)) {
-        return "an unknown argument, known are: limit, cursor, since, until, "
-               "state, types, namespace, target, location, event, dry_run";
+    wrong = ngx_http_trove_api_known(api);
+
+    if (wrong) {
+        return wrong;
     }
 
 #define ngx_http_trove_api_get(name)                                          \
@@ -80,6 +84,7 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
         }
 
         api->limit = n;
+        api->paged = 1;
     }
 
     ngx_http_trove_api_get("cursor") {
@@ -90,6 +95,7 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
         }
 
         api->cursor = n;
+        api->paged = 1;
     }
 
     ngx_http_trove_api_get("since") {
@@ -100,7 +106,12 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
     }
 
     ngx_http_trove_api_get("until") {
-        if (ngx_http_trove_api_time(&value, &filter->until) != NGX_OK) {
+
+        /* 0 would be no restriction */
+
+        if (ngx_http_trove_api_time(&value, &filter->until) != NGX_OK
+            || filter->until == 0)
+        {
             return "\"until\" must be seconds since the epoch, or a time like "
                    "2026-04-30T12:00:00Z";
         }
@@ -154,11 +165,17 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 }
 
 
-static ngx_uint_t
-ngx_http_trove_api_known(ngx_str_t *args)
+/*
+ * Each argument there is at most once, with a value: what is overlooked must
+ * not widen the filter, nor make a dry run a real one.
+ */
+
+static const char *
+ngx_http_trove_api_known(ngx_http_trove_api_t *api)
 {
     u_char      *p, *end, *next, *last;
-    ngx_uint_t   i;
+    ngx_str_t   *args;
+    ngx_uint_t   i, seen;
 
     static ngx_str_t  names[] = {
         ngx_string("limit"), ngx_string("cursor"), ngx_string("since"),
@@ -167,18 +184,20 @@ ngx_http_trove_api_known(ngx_str_t *args)
         ngx_string("event"), ngx_string("dry_run"), ngx_null_string
     };
 
+    seen = 0;
+    args = &api->request->args;
     last = args->data + args->len;
 
     for (p = args->data; p < last; p = next + 1) {
         next = ngx_strlchr(p, last, '&');
         next = next ? next : last;
 
-        end = ngx_strlchr(p, next, '=');
-        end = end ? end : next;
-
-        if (end == p) {
+        if (next == p) {
             continue;
         }
+
+        end = ngx_strlchr(p, next, '=');
+        end = end ? end : next;
 
         for (i = 0; names[i].len; i++) {
             if (names[i].len == (size_t) (end - p)
@@ -189,15 +208,45 @@ ngx_http_trove_api_known(ngx_str_t *args)
         }
 
         if (names[i].len == 0) {
-            return 0;
+            return "an unknown argument, known are: limit, cursor, since, "
+                   "until, state, types, namespace, target, location, event, "
+                   "dry_run";
         }
+
+        if (next - end < 2) {
+            return ngx_http_trove_api_wrong(api, &names[i], "has no value");
+        }
+
+        if (seen & (1u << i)) {
+            return ngx_http_trove_api_wrong(api, &names[i], "is given twice");
+        }
+
+        seen |= 1u << i;
     }
 
-    return 1;
+    return NULL;
 }
 
 
-/* NGX_OK, NGX_DECLINED: there is none, or an empty one; NGX_ERROR */
+static const char *
+ngx_http_trove_api_wrong(ngx_http_trove_api_t *api, ngx_str_t *name,
+    const char *what)
+{
+    u_char  *text;
+
+    text = ngx_pnalloc(api->request->pool,
+                       name->len + ngx_strlen(what) + sizeof("\"\" "));
+    if (text == NULL) {
+        return what;
+    }
+
+    (void) ngx_sprintf(text, "\"%V\" %s%Z", name, what);
+
+    return (const char *) text;
+}
+
+
+/* NGX_OK, and never an empty one; NGX_DECLINED: there is none; NGX_ERROR */
 
 static ngx_int_t
 ngx_http_trove_api_arg(ngx_http_trove_api_t *api, const char *name,
@@ -211,6 +260,16 @@ ngx_http_trove_api_arg(ngx_http_trove_api_t *api, const char *name,
         || raw.len == 0)
     {
         return NGX_DECLINED;
+    }
+
+    /* of a "%" at the end, ngx_unescape_uri() would leave nothing */
+
+    for (p = raw.data; p < raw.data + raw.len; p++) {
+        if (*p == '%'
+            && (raw.data + raw.len - p < 3 || ngx_hextoi(p + 1, 2) < 0))
+        {
+            return NGX_ERROR;
+        }
     }
 
     value->data = ngx_pnalloc(api->request->pool, raw.len);
@@ -273,7 +332,9 @@ ngx_http_trove_api_list(ngx_http_trove_api_t *api, ngx_str_t *value,
 
     *list = s;
 
-    return NGX_OK;
+    /* of none, it would let all pass */
+
+    return *n ? NGX_OK : NGX_ERROR;
 }
 
 

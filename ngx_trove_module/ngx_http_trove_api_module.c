@@ -99,7 +99,6 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
     u_char                         *p;
     ngx_int_t                       rc;
     ngx_str_t                       path;
-    const char                     *wrong;
     ngx_pool_cleanup_t             *cln;
     ngx_http_trove_api_t           *api;
     ngx_http_trove_api_loc_conf_t  *alcf;
@@ -145,10 +144,10 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
     path.data = p;
     path.len = r->uri.data + r->uri.len - p;
 
-    wrong = ngx_http_trove_api_args(api);
+    api->wrong = ngx_http_trove_api_args(api);
 
-    if (wrong) {
-        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, wrong);
+    if (api->wrong) {
+        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->wrong);
     }
 
     rc = ngx_http_trove_api_route(api, &path);
@@ -166,8 +165,7 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
                                         "another method is needed");
 
     case NGX_HTTP_BAD_REQUEST:
-        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST,
-                                        "an argument is missing, or wrong");
+        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->wrong);
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -235,7 +235,7 @@ ngx_http_trove_api_render_pause(ngx_http_trove_api_t *api)
     ngx_http_trove_json_init(&json, api->request->pool);
 
     ngx_http_trove_json_printf(&json, "{\"target\":");
-    ngx_http_trove_json_string(&json, &api->filter.target);
+    ngx_http_trove_json_text(&json, &api->filter.target);
     ngx_http_trove_json_printf(&json, ",\"paused\":%s}",
                                api->paused ? "true" : "false");
 
@@ -251,7 +251,7 @@ ngx_http_trove_api_render_forget(ngx_http_trove_api_t *api)
     ngx_http_trove_json_init(&json, api->request->pool);
 
     ngx_http_trove_json_printf(&json, "{\"id\":");
-    ngx_http_trove_json_string(&json, &api->name);
+    ngx_http_trove_json_text(&json, &api->name);
     ngx_http_trove_json_printf(&json, ",\"forgotten\":%s}",
                                api->count ? "true" : "false");
 

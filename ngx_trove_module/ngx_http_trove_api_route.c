@@ -30,6 +30,8 @@ typedef struct {
 
 static ngx_uint_t ngx_http_trove_api_match(ngx_str_t *pattern,
     ngx_str_t *path, ngx_str_t *segment);
+static const char *ngx_http_trove_api_unfit(ngx_http_trove_api_t *api,
+    ngx_http_trove_api_route_t *route);
 
 static ngx_int_t ngx_http_trove_api_prepare_workspace(
     ngx_http_trove_api_t *api, ngx_str_t *segment);
@@ -47,6 +49,7 @@ static ngx_int_t ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api,
     ngx_str_t *segment);
 static ngx_int_t ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
     ngx_str_t *segment);
+static ngx_int_t ngx_http_trove_api_prepare_target(ngx_http_trove_api_t *api);
 
 static void ngx_http_trove_api_work_events(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_event(ngx_http_trove_api_t *api);
@@ -143,6 +146,12 @@ ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
             continue;
         }
 
+        api->wrong = ngx_http_trove_api_unfit(api, route);
+
+        if (api->wrong) {
+            return NGX_HTTP_BAD_REQUEST;
+        }
+
         api->work = route->work;
         api->render = route->render;
 
@@ -191,6 +200,30 @@ ngx_http_trove_api_match(ngx_str_t *pattern, ngx_str_t *path,
     }
 
     return s == slast;
+}
+
+
+/* what asks for less than the call would do must not be overlooked */
+
+static const char *
+ngx_http_trove_api_unfit(ngx_http_trove_api_t *api,
+    ngx_http_trove_api_route_t *route)
+{
+    if (route->method != NGX_HTTP_POST) {
+        return NULL;
+    }
+
+    if (route->work == ngx_http_trove_api_work_actions) {
+        return api->paged ? "\"limit\" and \"cursor\" are for lists, this call "
+                            "acts on all that match"
+                          : NULL;
+    }
+
+    if (route->work == ngx_http_trove_api_work_action) {
+        return NULL;
+    }
+
+    return api->dry_run ? "\"dry_run\" is for replay and cancel only" : NULL;
 }
 
 
@@ -275,7 +308,7 @@ ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api, ngx_str_t *segment)
 {
     api->paused = 1;
 
-    return api->filter.target.len ? NGX_OK : NGX_HTTP_BAD_REQUEST;
+    return ngx_http_trove_api_prepare_target(api);
 }
 
 
@@ -285,7 +318,19 @@ ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
 {
     api->wake = 1;
 
-    return api->filter.target.len ? NGX_OK : NGX_HTTP_BAD_REQUEST;
+    return ngx_http_trove_api_prepare_target(api);
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_prepare_target(ngx_http_trove_api_t *api)
+{
+    if (api->filter.target.len == 0) {
+        api->wrong = "\"target\" is missing";
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -92,6 +92,8 @@ is(api(GET => 'deliveries?limit=0')->status, 400, 'a bad limit');
 is(api(GET => 'deliveries?state=lost')->status, 400, 'a bad state');
 is(api(GET => 'deliveries?since=yesterday')->status, 400, 'a bad time');
 is(api(GET => 'deliveries?tpye=x')->status, 400, 'an unknown argument');
+is(api(GET => 'deliveries?=x')->status, 400, 'one without a name');
+is(api(GET => 'deliveries?&state=failed&')->status, 200, 'but for nothing');
 
 
 # events and deliveries
@@ -169,9 +171,60 @@ ok($b->wait_count(3), 'they come again');
 is(api(POST => 'deliveries/999999/replay')->status, 404, 'none of that number');
 
 
+# what is overlooked must not make a call do more than was meant
+
+$b->forget;
+
+for my $query (
+    # without a value, all would match, or a dry run be a real one
+    (map { ($_, "$_=", "state=delivered&$_", "$_&state=delivered") }
+        qw( limit cursor since until types namespace target location event
+            dry_run )),
+    (map { ($_, "$_=", "$_&target=a") } 'state'),
+
+    # a list of nothing
+    map({ ("$_=,", "$_=,,&state=delivered", "$_=%2C") } qw( types namespace )),
+
+    # what is nothing when it is decoded
+    'target=%', 'target=%4', 'target=%zz', 'event=x%', 'until=0',
+
+    # one of two
+    'state=failed&state=delivered', 'dry_run=0&dry_run=1',
+    'target=a&Target=a',
+
+    # parts of a list
+    'state=delivered&limit=1', 'cursor=65536&state=delivered',
+    'dry_run=1&limit=1')
+{
+    for my $call (qw( replay cancel )) {
+        my $r = api(POST => "deliveries/$call?$query");
+
+        is($r->status, 400, "$call?$query");
+
+        my ($name) = $query =~ /^(?:state=delivered&|dry_run=1&)?(\w+)/i;
+        like($r->json->{detail}, qr/"$name"/i, 'says which');
+    }
+}
+
+for my $call ('targets/pause?target=b&', 'targets/resume?target=b&',
+    "events/$ids[0]/forget?", 'test?')
+{
+    my $r = api(POST => "${call}dry_run=1");
+
+    is($r->status, 400, "${call}dry_run=1");
+    is($r->json->{detail}, '"dry_run" is for replay and cancel only', 'why');
+}
+
+is_deeply([ map { $_->{state} } deliveries('') ], [ ('delivered') x 6 ],
+    'nothing was done');
+is(scalar $b->requests, 0, 'nothing was sent');
+
+
 # pause, cancel, resume
 
 is(api(POST => 'targets/pause')->status, 400, 'pause what?');
+is(api(POST => 'targets/pause')->json->{detail}, '"target" is missing',
+    'as is said');
 is(api(POST => 'targets/pause?target=none')->status, 404, 'no such target');
 is(api(POST => 'targets/pause?target=b')->json->{paused}, JSON::PP::true(),
     'pause');
@@ -211,6 +264,13 @@ is_deeply(api(POST => "events/$ids[0]/forget")->json,
 is(deliver($bodies[0])->json->{status}, 'accepted', 'accepted again');
 is(api(POST => "events/evt-none/forget")->json->{forgotten},
     JSON::PP::false(), 'nothing to forget');
+
+
+# the caller's own bytes come back as JSON, which is UTF-8
+
+is(api(POST => 'events/evt-%FF/forget')->json->{id}, "evt-\x{fffd}",
+    'not UTF-8');
+is(api(POST => 'events/evt-%C3%A4/forget')->json->{id}, "evt-\x{e4}", 'UTF-8');
 
 
 # a test event
