@@ -47,7 +47,7 @@ typedef struct {
     ngx_event_t                    again;
     unsigned                       begun:1;
     unsigned                       released:1;
-    unsigned                       ended:1;    /* its outcome is to be written */
+    unsigned                       ended:1;    /* its outcome is known */
 } ngx_http_trove_item_t;
 
 
