@@ -166,8 +166,8 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 
 
 /*
- * Each argument there is at most once, with a value: what is overlooked must
- * not widen the filter, nor make a dry run a real one.
+ * Each argument is there at most once, with a value where something is done:
+ * what is overlooked must not widen the filter, nor make a dry run a real one.
  */
 
 static const char *
@@ -213,7 +213,11 @@ ngx_http_trove_api_known(ngx_http_trove_api_t *api)
                    "dry_run";
         }
 
-        if (next - end < 2) {
+        /* clients of the vendor may leave one empty: a list does no harm */
+
+        if (next - end < 2
+            && (end == next || api->request->method == NGX_HTTP_POST))
+        {
             return ngx_http_trove_api_wrong(api, &names[i], "has no value");
         }
 
@@ -246,7 +250,7 @@ ngx_http_trove_api_wrong(ngx_http_trove_api_t *api, ngx_str_t *name,
 }
 
 
-/* NGX_OK, and never an empty one; NGX_DECLINED: there is none; NGX_ERROR */
+/* NGX_OK; NGX_DECLINED: there is none, or an empty one; NGX_ERROR */
 
 static ngx_int_t
 ngx_http_trove_api_arg(ngx_http_trove_api_t *api, const char *name,

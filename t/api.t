@@ -171,6 +171,10 @@ ok($b->wait_count(3), 'they come again');
 is(api(POST => 'deliveries/999999/replay')->status, 404, 'none of that number');
 
 
+is(@{ api(GET => 'workspaces/ws-test/events?since=&types=&namespace=&limit='
+    . '&cursor=')->json->{events} }, @{ $feed->{events} },
+    'clients of the vendor may leave them empty');
+
 # what is overlooked must not make a call do more than was meant
 
 $b->forget;
