@@ -167,16 +167,14 @@ ngx_msec_t
 ngx_http_trove_retry_delay(ngx_http_trove_retry_t *retry, ngx_uint_t n,
     ngx_str_t *retry_after)
 {
-    ngx_msec_t  delay, asked, jitter;
+    uint64_t  delay, asked, jitter;
+
+    /* days times the factor are more than 32 bits */
 
     delay = retry->base;
 
     while (--n && delay < retry->max && retry->factor > 1) {
-
-        /* it may have 32 bits */
-
-        delay = (delay > retry->max / retry->factor)
-                ? retry->max : delay * retry->factor;
+        delay *= retry->factor;
     }
 
     /* those that failed together need not come back together */
@@ -184,7 +182,7 @@ ngx_http_trove_retry_delay(ngx_http_trove_retry_t *retry, ngx_uint_t n,
     jitter = delay / 10;
 
     if (jitter) {
-        delay = delay - jitter + (ngx_msec_t) ngx_random() % (2 * jitter + 1);
+        delay = delay - jitter + (uint64_t) ngx_random() % (2 * jitter + 1);
     }
 
     asked = ngx_http_trove_retry_asked(retry_after, retry->max);
