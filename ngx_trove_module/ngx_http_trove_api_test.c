@@ -225,6 +225,11 @@ failed:
 }
 
 
+/*
+ * Called when the background request is freed, too.  The delivery is still
+ * there: the event that answers is posted after the one that frees.
+ */
+
 static void
 ngx_http_trove_api_test_terminated(void *data)
 {
