@@ -217,7 +217,7 @@ is("$code $text", "0 200 done\n", 'nginx.conf: an event by https');
 is($backend->header($backend->last, 'Host'), '127.0.0.1',
     'nginx.conf: the Host of the request');
 
-my $line = wait_until { slurp("$dir/logs/trove.log") };
+my $line = $whole->read_log('logs/trove.log');
 
 like($line, qr/ 200 [\d.]+ verify=ok dedup=new id=evt-\w+ type=webhook\.test/,
     'nginx.conf: the line in the log');
@@ -337,7 +337,7 @@ is_deeply([ sort keys %wanted ], [ sort(raw_event_types()) ],
 my $audited = 0;
 
 sub audit {
-    my @lines = split /\n/, slurp($fanout->dir . '/trove-audit.log');
+    my @lines = split /\n/, $fanout->read_log('trove-audit.log');
     my @new = @lines[$audited .. $#lines];
 
     $audited = @lines;
@@ -380,7 +380,7 @@ is("@{[ map { $_->status } @answers ]}", '502 200 200',
     'fanout.conf: the pipeline is down');
 is(who_got($body), 'bolt pipeline pipeline', 'who got it');
 is(audit(), 1, 'one line in the audit');
-like(slurp($fanout->dir . '/trove.log'), qr{
+like($fanout->read_log('trove.log'), qr{
     ^\S+\ 502\ .*\ to=/pipeline=503,/bolt=200,/audit=204\n
     \S+\ 200\ .*\ to=/pipeline=200,/bolt=skipped,/audit=skipped\n
     \S+\ 200\ .*\ dedup=duplicate\ .*\ to=-$}xm, 'the lines in the log');

@@ -160,9 +160,9 @@ is($b->count, 3, 'three times there');
 
 is(deliver('/two', $body)->json->{status}, 'duplicate', 'done');
 
-is((() = slurp($nginx->dir . '/targets.log')
+is((() = $nginx->read_log('targets.log')
     =~ m{^\Q$id\E 502 /a=200,second=500$}mg), 1, '$trove_fanout in a log');
-like(slurp($nginx->dir . '/targets.log'),
+like($nginx->read_log('targets.log'),
     qr{^\Q$id\E 502 /a=skipped,second=500$}m, 'of the retry');
 
 

@@ -150,28 +150,34 @@ sub left {
 sub got {
     my %got;
 
-    $got{$_}++ for split /\n/, slurp($nginx->dir . '/got.log');
+    $got{$_}++ for split /\n/, $nginx->read_log('got.log');
 
     return \%got;
 }
 
-# each target once, each event once
+# each target once, each event once; a target whose answer is there may not have
+# read the whole request yet, and logs it when it has
 
 sub check_got {
     my ($name, $targets, @bodies) = @_;
 
-    my $got = got();
-    my @wrong;
+    my $got;
 
-    for my $body (@bodies) {
-        my ($id) = $body =~ /"id":"([^"]+)"/;
+    my @wanted = map {
+        my ($id) = /"id":"([^"]+)"/;
+        map { "$id n$_" } 1 .. $targets;
+    } @bodies;
 
-        push @wrong, grep { ($got->{$_} // 0) != 1 }
-            map { "$id n$_" } 1 .. $targets;
-    }
+    wait_until {
+        $got = got();
+        return !grep { !$got->{$_} } @wanted;
+    };
+
+    my @wrong = grep { ($got->{$_} // 0) != 1 } @wanted;
 
     is(scalar @wrong, 0, "$name: each target has each event once")
-        or diag("@wrong[0 .. ($#wrong > 5 ? 5 : $#wrong)]");
+        or diag(join "\n", map { ($got->{$_} // 0) . " x $_" }
+            @wrong[0 .. ($#wrong > 5 ? 5 : $#wrong)]);
 }
 
 

@@ -334,7 +334,7 @@ ok(wait_until {
     $now->{active} == $idle->{active} && $now->{writing} == $idle->{writing};
 }, 'no request is left');
 
-my $log = slurp($nginx->dir . '/outcome.log');
+my $log = $nginx->read_log('outcome.log');
 
 like($log, qr/ 502 first=200,refused=502,last=200$/m, 'in the access log');
 like($log, qr/ 502 first=200,halfonlength=truncated,last=200$/m, 'truncated');

@@ -211,7 +211,7 @@ for ([ 'file.written', '/tmp/x', 'customer-acme', '/pipeline /audit' ],
         is($x->{method}, 'POST', "$name: POST");
     }
 
-    like(slurp($nginx->dir . '/outcome.log'),
+    like($nginx->read_log('outcome.log'),
         qr/^\Q$id\E 200 \[one=200,two=200,three=200\] <-?> <-?>$/m,
         '$trove_fanout in the access log');
 }

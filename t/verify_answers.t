@@ -276,7 +276,7 @@ is(send_case('/page/away', 'missing')->header('Location'), 'http://a/b',
 
 # the access log
 
-my $log = slurp($nginx->dir . '/logs/verdict.log');
+my $log = $nginx->read_log('logs/verdict.log');
 
 for my $verdict (sort keys %case) {
     my ($prefix, $passed) = $verdict eq 'no_secret'

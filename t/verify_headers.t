@@ -134,7 +134,7 @@ is(sent(1, '/', 'X-Trove-Signature' => $good, X_Trove_Event => 'forged',
     X_Trove_Event_Id => 'forged')->status, 200, 'only underscores');
 headers_are('are replaced', 'file.deleted', 'evt-true');
 
-my $log = slurp($nginx->dir . '/logs/headers.log');
+my $log = $nginx->read_log('logs/headers.log');
 is(join(',', sort keys %{{ map { $_ => 1 } split /\n/, $log }}),
     'file.deleted|evt-true', 'the log of what passed has only the true ones');
 

@@ -308,13 +308,13 @@ is(seen("{\"id\":\"i\",\"type\":\"t\",\"data\":{\"path\":\"a\x0d\x0ab\"}}",
 is(data_path("{\"path\":[\"a\\n\",\x0d\x0a\t1]}"), '[["a\n",%0D%0A%091]]',
     'between the members of a list they are white space');
 
-my $plain = slurp($nginx->dir . '/logs/plain.log');
+my $plain = $nginx->read_log('logs/plain.log');
 my @lines = split /\n/, $plain;
 
 is((grep { !/^<.*\|.*>$/s } @lines), 0, 'every line of a log is a line');
 like($plain, qr/^<p%0D%0AX-Forged: 2%0D%0A%0D%0AGET/m, 'with all of it');
 
-@lines = split /\n/, slurp($nginx->dir . '/logs/json.log');
+@lines = split /\n/, $nginx->read_log('logs/json.log');
 my @broken = grep { !eval { JSON::PP->new->decode($_) } } @lines;
 
 is(@broken, 0, 'every line of a JSON log is JSON') or diag(@broken);

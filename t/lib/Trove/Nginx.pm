@@ -563,7 +563,7 @@ sub reload {
 
         {
             local $self->{mark} = $log;
-            return 1 if $self->log_lines(qr/ \[emerg\] /);
+            return 1 if $self->lines_now(qr/ \[emerg\] /);
         }
 
         my %now = children($master);
@@ -678,14 +678,39 @@ one.
 log(), log_lines() and wait_log() look only at what is logged from here on.
 The checks at the end of the test still see everything.
 
-=item access_log()
+=item access_log(), read_log($name)
 
-The content of access.log.
+The content of access.log, of another file in the directory of the server.
+
+log_lines() and these wait until all workers are asleep: a client has its
+answer before the request is logged.
 
 =cut
 
 sub log_file { return "$_[0]{dir}/logs/error.log" }
-sub access_log { return slurp("$_[0]{dir}/logs/access.log") }
+sub access_log { return $_[0]->read_log('logs/access.log') }
+
+
+sub read_log {
+    my ($self, $name) = @_;
+
+    $self->settle;
+
+    return slurp("$self->{dir}/$name");
+}
+
+
+sub settle {
+    my ($self) = @_;
+
+    my $master = $self->pid or return;
+
+    return wait_until {
+        my %now = children($master);
+
+        !grep { slurp("/proc/$_/stat") =~ /^\d+ \(.*\) [^S] /s } keys %now;
+    };
+}
 
 
 sub log {
@@ -711,6 +736,15 @@ sub mark {
 sub log_lines {
     my ($self, $regex) = @_;
 
+    $self->settle;
+
+    return $self->lines_now($regex);
+}
+
+
+sub lines_now {
+    my ($self, $regex) = @_;
+
     return grep { $_ =~ $regex } split /\n/, $self->log;
 }
 
@@ -718,7 +752,7 @@ sub log_lines {
 sub wait_log {
     my ($self, $regex, $seconds) = @_;
 
-    return wait_until { ($self->log_lines($regex))[0] } $seconds;
+    return wait_until { ($self->lines_now($regex))[0] } $seconds;
 }
 
 
