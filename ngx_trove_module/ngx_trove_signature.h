@@ -74,9 +74,7 @@ ngx_int_t ngx_trove_signature_fresh(ngx_trove_signature_t *sg, int64_t now,
 
 /*
  * Makes a key of len bytes at secret, which are not referred to afterwards:
- * the caller may wipe them.  What the key means never changes, and it survives
- * fork(); but it keeps some contexts ready for the next MAC, so that it, and
- * all the MACs made of it, are for one thread at a time.
+ * the caller may wipe them.  It is never changed, and survives fork().
  *
  * NULL  out of memory, len is 0, or OpenSSL refuses (FIPS and the like)
  */
