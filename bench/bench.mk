@@ -17,7 +17,7 @@ LIBS   = -lcrypto -lsqlite3 -lyajl -lpthread
 
 .SECONDARY:
 
-all: $(addprefix $(BENCH)/,floor load spool_store zone)
+all: $(addprefix $(BENCH)/,floor load spool_store zone zone_floor)
 
 LOAD = load load_arrival load_backend load_client load_request
 

@@ -16,12 +16,23 @@ sub measure {
 
     my ($one, $two) = processors();
 
-    my @command = ($bench->tool('zone'), '-r', $bench->quick ? 3 : 7, '-i',
-        $bench->quick ? 400000 : 500000);
-
-    push @command, $one, $two if defined $one;
+    my $rounds = $bench->quick ? 3 : 7;
+    my @ids = ('-i', $bench->quick ? 400000 : 500000);
 
     $bench->say('zone');
+
+    my $zone = printed($bench->tool('zone'), '-r', $rounds, @ids,
+        defined $one ? ($one, $two) : ());
+
+    $zone->{floor} = printed($bench->tool('zone_floor'), $rounds, $one, $two)
+        if defined $one;
+
+    return $zone;
+}
+
+
+sub printed {
+    my @command = @_;
 
     open my $out, '-|', @command or die "bench: $command[0]: $!\n";
     my $text = join '', <$out>;
@@ -78,9 +89,11 @@ sub report {
             [ 'two, a table each', $rate->($zone->{private}) ],
             [ 'two on one table', $rate->($zone->{shared}) ],
             [ 'the last two, ratio', number($zone->{ratio}) ],
+            [ 'a claim and its completion cost more on one table', more($zone) ],
             [ 'two that ask for nothing but one and the same id',
               defined $zone->{hot} ? number($zone->{hot}) . ' ns each' : undef ],
         ])
+        . floor($zone->{floor})
         . "\nA full table:\n\n"
         . table([ 'full of', '>a claim', '>slots in use', '>what happens' ], [
             [ 'completed ids', number($zone->{full}{ns})
@@ -96,6 +109,34 @@ sub report {
         . "other work on the machine.\n" if $zone->{disturbed};
 
     return $text;
+}
+
+
+sub floor {
+    my ($floor) = @_;
+
+    return '' unless $floor;
+
+    return "\nThe floor: a mutex in each page of such a table and nothing else, "
+        . "taken twice for\neach step:\n\n"
+        . table([ 'processes', '>in all' ], [
+            [ 'two, a table each', number($floor->{private}) . ' million/s' ],
+            [ 'two on one table', number($floor->{shared}) . ' million/s' ],
+            [ 'ratio', number($floor->{ratio}) ],
+            [ 'a step costs more on one table', more($floor) ],
+            [ 'a line of the cache from one processor to the other',
+              number($floor->{line}) . ' ns' ],
+        ]);
+}
+
+
+# of two processes, each: nanoseconds, of millions a second by both
+
+sub more {
+    my ($rates) = @_;
+
+    return unless $rates->{shared};
+    return number(2000 / $rates->{shared} - 2000 / $rates->{private}) . ' ns';
 }
 
 
