@@ -5,9 +5,9 @@
 
 
 /*
- * The floor: what no gate can do without.  HMAC-SHA256 and a JSON parser over
- * the bytes of an event, and nothing else; OpenSSL's context is made before,
- * yajl reports nothing and does not look at UTF-8.
+ * The floor: HMAC-SHA256 by EVP_MAC and a JSON parser over the bytes of an
+ * event, and nothing else; OpenSSL's context is made before, yajl reports
+ * nothing and does not look at UTF-8.
  *
  *     floor FILE MILLISECONDS [CPU]
  *

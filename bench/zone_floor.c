@@ -33,6 +33,7 @@
 #define FLOOR_STEPS   400000
 #define FLOOR_TURNS   200000
 #define FLOOR_ROUNDS  99
+#define FLOOR_LIMIT   60                      /* seconds, if one has failed */
 
 
 typedef struct {
@@ -105,7 +106,14 @@ floor_fork(void (*run)(unsigned process))
         case 0:
             CPU_ZERO(&set);
             CPU_SET(floor_cpus[p], &set);
-            (void) sched_setaffinity(0, sizeof(set), &set);
+            /* they wait for one another, for ever if they share a processor */
+
+            if (sched_setaffinity(0, sizeof(set), &set) == -1) {
+                perror("sched_setaffinity");
+                _exit(1);
+            }
+
+            alarm(FLOOR_LIMIT);
 
             run(p);
             _exit(0);

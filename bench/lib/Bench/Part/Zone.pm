@@ -135,7 +135,7 @@ sub floor {
 sub more {
     my ($rates) = @_;
 
-    return unless $rates->{shared};
+    return undef unless $rates->{shared};
     return number(2000 / $rates->{shared} - 2000 / $rates->{private}) . ' ns';
 }
 
