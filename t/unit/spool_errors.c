@@ -348,7 +348,7 @@ corrupt(void)
     spool = spool_new(0, 300);
     tap_is(ngx_trove_spool_open(spool, &error), NGX_ERROR, "a damaged file");
     tap_is(error.kind, NGX_TROVE_SPOOL_CORRUPT, "is so");
-    tap_diag("  %s", error.text);
+    tap_ok(error.text[0] != '\0', "with a reason: %s", error.text);
     tap_is(try(1000, &a, NULL), NGX_ERROR, "nothing can be written");
     tap_is(a.op.result, NGX_TROVE_SPOOL_UNDONE, "nothing is accepted");
     tap_ok(ngx_trove_spool_stat(spool, &error) == NULL, "nor read");
@@ -635,7 +635,7 @@ full(const char *how, void (*fill)(void), void (*empty)(void))
 
     tap_is(rc, NGX_ERROR, "%s: no space after %d events", how, (int) n);
     tap_is(error.kind, NGX_TROVE_SPOOL_FULL, "which is said");
-    tap_diag("  %s", error.text);
+    tap_ok(error.text[0] != '\0', "with a reason: %s", error.text);
     tap_is(a.op.result, NGX_TROVE_SPOOL_UNDONE, "nothing is accepted");
 
     rc = ngx_trove_spool_write(spool, accept_op(&a, 5000, "a", 1), NULL,
