@@ -163,7 +163,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
 
-    /* again, with the contexts that the first one has left */
+    /* again: a key is not changed by what it is used for */
 
     for (i = 0; i < 2; i++) {
         rc = verify(&set, &sg, body, body_len, cut);

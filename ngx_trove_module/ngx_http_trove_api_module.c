@@ -234,6 +234,7 @@ ngx_http_trove_api_authorize(ngx_http_request_t *r,
 
     ngx_http_trove_secret_free(&keys);
     ngx_explicit_memzero(wanted, sizeof(wanted));
+    ngx_explicit_memzero(given, sizeof(given));
 
     if (rc != NGX_OK) {
         return NGX_ERROR;

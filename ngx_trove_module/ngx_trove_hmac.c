@@ -5,7 +5,9 @@
 
 
 /* of SHA256_Init() and the like, see the header */
+#ifndef OPENSSL_SUPPRESS_DEPRECATED
 #define OPENSSL_SUPPRESS_DEPRECATED
+#endif
 
 #include <ngx_config.h>
 #include <ngx_core.h>
@@ -60,6 +62,7 @@ ngx_trove_hmac_key_wipe(ngx_trove_hmac_key_t *key)
     /* OpenSSL wipes what it frees */
 
     EVP_MAC_CTX_free(key->ctx);
+    key->ctx = NULL;
 }
 
 
@@ -102,6 +105,7 @@ void
 ngx_trove_hmac_wipe(ngx_trove_hmac_t *hmac)
 {
     EVP_MAC_CTX_free(hmac->ctx);
+    hmac->ctx = NULL;
 }
 
 

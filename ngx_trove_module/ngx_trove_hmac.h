@@ -21,9 +21,9 @@
  * twice as much by EVP_MAC: it calls through some thirty functions in as many
  * pages of memory, and allocates a copy of what it has hashed, twice.
  *
- * Where OpenSSL's headers do not have SHA256_Init() and so on any more, and
- * where NGX_TROVE_EVP_MAC is set by --with-cc-opt=-DNGX_TROVE_EVP_MAC=1, since
- * a FIPS provider has to do all of it, EVP_MAC does it.
+ * EVP_MAC does it where OpenSSL's headers do not have SHA256_Init() and so on,
+ * or may not have them, from 4.0 on; and where NGX_TROVE_EVP_MAC is set, since
+ * a FIPS provider has to do all of it.
  */
 
 #ifndef NGX_TROVE_EVP_MAC

@@ -122,7 +122,7 @@ ngx_trove_mac_update(ngx_trove_mac_t *mac, u_char *data, size_t len)
 ngx_int_t
 ngx_trove_mac_verify(ngx_trove_mac_t *mac, ngx_trove_signature_t *sg)
 {
-    u_char      md[NGX_TROVE_SIGNATURE_MAC_LEN];
+    u_char      md[NGX_TROVE_HMAC_LEN];
     ngx_uint_t  i, n, matched;
 
     matched = 0;
@@ -155,7 +155,7 @@ u_char *
 ngx_trove_mac_sign(ngx_trove_mac_t *mac, u_char *text, size_t text_len,
     u_char *buf)
 {
-    u_char         md[NGX_TROVE_SIGNATURE_MAC_LEN];
+    u_char         md[NGX_TROVE_HMAC_LEN];
     size_t         i;
     static u_char  hex[] = "0123456789abcdef";
 

@@ -76,7 +76,7 @@ ngx_int_t ngx_trove_signature_fresh(ngx_trove_signature_t *sg, int64_t now,
  * Makes a key of len bytes at secret, which are not referred to afterwards:
  * the caller may wipe them.  It is never changed, and survives fork().
  *
- * NULL  out of memory, len is 0, or OpenSSL refuses (FIPS and the like)
+ * NULL  out of memory, len is 0, or OpenSSL refuses (EVP_MAC in FIPS mode)
  */
 ngx_trove_key_t *ngx_trove_key_create(u_char *secret, size_t len);
 
@@ -85,8 +85,7 @@ void ngx_trove_key_destroy(ngx_trove_key_t *key);
 
 /*
  * Starts the MAC over the digits of a timestamp, 12 at most, and the dot with
- * each of nkeys keys (1 or more), which are not owned by the result but must
- * outlive it.
+ * each of nkeys keys (1 or more), which are copied.
  *
  * NULL  out of memory
  */

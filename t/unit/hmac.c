@@ -22,7 +22,7 @@ typedef struct {
     size_t       secret_len;
     u_char       secret;                   /* repeated; 1: 1, 2, 3 and so on */
     size_t       data_len;
-    u_char       data;                     /* repeated; 0: */
+    u_char       data;                     /* repeated, if there is no text */
     const char  *text;
     const char  *md;
 } vector_t;

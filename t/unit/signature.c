@@ -379,7 +379,7 @@ test_pieces(void)
 }
 
 
-/* what a key keeps for later must not remember what it was used for */
+/* many at once, of the same keys, some of them given up */
 
 static void
 test_many(void)
