@@ -350,8 +350,7 @@ ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
                                         "it is a database of another program");
         }
 
-        snprintf(sql, sizeof(sql), "PRAGMA page_size = %d;"
-                                   "PRAGMA auto_vacuum = INCREMENTAL;",
+        snprintf(sql, sizeof(sql), "PRAGMA page_size = %d",
                  NGX_TROVE_SPOOL_PAGE_SIZE);
 
         if (ngx_trove_spool_exec(db, sql) != NGX_OK) {
@@ -361,8 +360,19 @@ ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
 
     while (version < NGX_TROVE_SPOOL_VERSION) {
 
-        if (ngx_trove_spool_exec(db, "BEGIN EXCLUSIVE") != NGX_OK) {
-            return NGX_ERROR;
+        /*
+         * It writes the first page, so it has to be in the transaction that
+         * says whose file this is; and before anything else has made that page,
+         * as BEGIN EXCLUSIVE does.
+         */
+
+        if (ngx_trove_spool_exec(db, version
+                                     ? "BEGIN EXCLUSIVE"
+                                     : "BEGIN;"
+                                       "PRAGMA auto_vacuum = INCREMENTAL")
+            != NGX_OK)
+        {
+            goto failed;
         }
 
         snprintf(sql, sizeof(sql), "PRAGMA application_id = %d",
