@@ -25,7 +25,7 @@ my $nginx = nginx(<<'EOF')->start;
         }
 
         location = /timeout {
-            proxy_read_timeout 300ms;
+            proxy_read_timeout 3s;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
 

@@ -382,8 +382,7 @@ my $other = <<'EOC';
         }
 EOC
 
-$nginx = nginx(conf($both), workers => 2,
-    main => 'worker_shutdown_timeout 1s;')->start;
+$nginx = nginx(conf($both), workers => 2)->start;
 $nginx->expect(qr/exited on signal 9/);
 
 $conn = start_to($nginx, '/e', event());
@@ -459,7 +458,8 @@ $backend->open_gate('slow');
 
 # an old worker that is not let finish
 
-ok($nginx->reload(conf($both)), 'reload');
+ok($nginx->reload(conf($both), main => 'worker_shutdown_timeout 1s;'),
+    'reload');
 $backend->close_gate('slow');
 
 my %was = map { $_ => outcomes(metrics($nginx), '/e', $_) } qw/ slow fast /;

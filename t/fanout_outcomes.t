@@ -102,7 +102,7 @@ target(unknown => 'set $where nowhere.example; resolver 127.0.0.1:%%PORT_91%%;
 target(connect => 'proxy_connect_timeout 500ms;
     proxy_pass http://127.0.0.1:' . $full->sockport . ';', 504);
 target(slow => "proxy_read_timeout 300ms; proxy_pass $b/?gate=never;", 504);
-target(stalled => "proxy_read_timeout 300ms;
+target(stalled => "proxy_read_timeout 3s;
     proxy_pass $b/?pause=30&pieces=2&body=xxxx;", '200 truncated');
 
 # half an answer

@@ -25,7 +25,7 @@ my $http = <<'EOF';
         }
 
         location = /kept {
-            trove_dedup zone=kept lease=1s ttl=2s;
+            trove_dedup zone=kept lease=3s ttl=5s;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
 

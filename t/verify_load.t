@@ -220,10 +220,12 @@ sub rounds {
 
 
 rounds(5_000);
+$nginx->settle;
 
 my ($rss, $sockets) = ($nginx->rss, $nginx->sockets);
 
 rounds(20_000);
+$nginx->settle;
 
 my $growth = $nginx->rss - $rss;
 

@@ -493,6 +493,12 @@ sub stop {
         map { qr/\[alert\] $_#\d+: .*(open socket #|aborting)/ } keys %all
         if ($signal // '') eq 'TERM';
 
+    # the master waits for 3 seconds, in which a slow machine may do nothing
+
+    push @{ $self->{allowed} },
+        map { qr/worker process $_ exited on signal 9/ } keys %all
+        if ($signal // '') =~ /^(TERM|INT)$/ && limit(1) > 1;
+
     kill $signal // 'QUIT', $pid;
 
     return $self if wait_until { !grep { alive($_) } keys %all } 20;
@@ -536,7 +542,7 @@ sub restart {
 }
 
 
-=item reload($conf)
+=item reload($conf, main => "directives outside of http")
 
 Has this or another configuration read.  True when new workers have taken over:
 the old ones accept no more, but may still be at work (see old_workers(),
@@ -545,9 +551,10 @@ wait_old()).  False where nginx refused: then [emerg] has to be declared.
 =cut
 
 sub reload {
-    my ($self, $conf) = @_;
+    my ($self, $conf, %opt) = @_;
 
     $self->{conf} = $conf if defined $conf;
+    $self->{opt} = { %{ $self->{opt} }, %opt };
     spew($self->conf_file, $self->render);
 
     my $master = $self->pid;
