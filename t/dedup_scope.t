@@ -72,8 +72,8 @@ my $nginx = nginx(<<'EOF')->start;
         }
 
         location = /constant {
-            trove_dedup zone=events key=one ttl=1s;
-            trove_tolerance 1s;
+            trove_dedup zone=events key=one ttl=60s;
+            trove_tolerance 30s;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
 

@@ -32,7 +32,7 @@ my $nginx = nginx(<<'EOF')->start;
         }
 
         location = /wait {
-            trove_fanout /to/a name=a max_inflight=1 max_wait=2s;
+            trove_fanout /to/a name=a max_inflight=1 max_wait=5s;
             trove_fanout /to/free name=free;
         }
 
