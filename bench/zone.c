@@ -29,6 +29,7 @@
 #include <ngx_core.h>
 
 #include "ngx_trove_zone.h"
+#include "zone_bench.h"
 
 
 /* what NGINX leaves of a zone of 10 MB: its slab allocator takes the rest */
@@ -60,16 +61,12 @@ typedef struct {
 } bench_round_t;
 
 
-static void *bench_map(size_t size);
 static void bench_pin(ngx_uint_t process);
 static double bench_clock(clockid_t clock);
 static double bench_time(void);
 static double bench_cpu(void);
-static uint64_t bench_random(uint64_t *seed);
-static int bench_compare(const void *one, const void *two);
 static ngx_trove_zone_t *bench_create(ngx_uint_t n);
 static ngx_trove_zone_key_t bench_key(uint64_t *seed);
-static double bench_median(double *values, ngx_uint_t n);
 static void bench_run(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now,
     ngx_uint_t from, ngx_uint_t n, ngx_uint_t rate, uint64_t *seed);
 static void bench_held(ngx_uint_t ids);
@@ -94,22 +91,6 @@ static void        *bench_memory[2];
 static void        *bench_shared;
 static long         bench_switches;
 static ngx_uint_t   bench_disturbed;
-
-
-static void *
-bench_map(size_t size)
-{
-    void  *p;
-
-    p = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_ANON|MAP_SHARED, -1, 0);
-
-    if (p == MAP_FAILED) {
-        perror("mmap");
-        exit(1);
-    }
-
-    return p;
-}
 
 
 /* best effort: without it the figures of two processes are less steady */
@@ -157,19 +138,6 @@ bench_cpu(void)
 }
 
 
-static uint64_t
-bench_random(uint64_t *seed)
-{
-    uint64_t  x;
-
-    x = (*seed += 0x9e3779b97f4a7c15ULL);
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-
-    return x ^ (x >> 31);
-}
-
-
 /* as good as ngx_trove_zone_key(), and the same in each run */
 
 static ngx_trove_zone_key_t
@@ -181,24 +149,6 @@ bench_key(uint64_t *seed)
     key.tag = bench_random(seed);
 
     return key;
-}
-
-
-static int
-bench_compare(const void *one, const void *two)
-{
-    double  a = *(const double *) one, b = *(const double *) two;
-
-    return (a > b) - (a < b);
-}
-
-
-static double
-bench_median(double *values, ngx_uint_t n)
-{
-    qsort(values, n, sizeof(double), bench_compare);
-
-    return (n & 1) ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
 

@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "zone_bench.h"
+
 
 #define FLOOR_PAGE    4096
 #define FLOOR_PAGES   2540
@@ -52,36 +54,16 @@ typedef struct {
 } floor_round_t;
 
 
-static void *floor_map(size_t size);
 static void floor_fork(void (*run)(unsigned process));
 static void floor_table(unsigned process);
 static void floor_line(unsigned process);
 static void floor_wait(void);
-static uint64_t floor_random(uint64_t *seed);
 static double floor_time(void);
-static double floor_median(double *values, int n);
-static int floor_compare(const void *one, const void *two);
 
 
 static int             floor_cpus[2];
 static char           *floor_tables[2];
 static floor_round_t  *floor_round;
-
-
-static void *
-floor_map(size_t size)
-{
-    void  *p;
-
-    p = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_ANON|MAP_SHARED, -1, 0);
-
-    if (p == MAP_FAILED) {
-        perror("mmap");
-        exit(1);
-    }
-
-    return p;
-}
 
 
 /* runs it in two processes, each on its processor */
@@ -106,6 +88,7 @@ floor_fork(void (*run)(unsigned process))
         case 0:
             CPU_ZERO(&set);
             CPU_SET(floor_cpus[p], &set);
+
             /* they wait for one another, for ever if they share a processor */
 
             if (sched_setaffinity(0, sizeof(set), &set) == -1) {
@@ -154,7 +137,7 @@ floor_table(unsigned process)
 
     for (i = 0; i < FLOOR_STEPS; i++) {
         head = next;
-        next = (void *) &table[floor_random(&seed) % FLOOR_PAGES * FLOOR_PAGE];
+        next = (void *) &table[bench_random(&seed) % FLOOR_PAGES * FLOOR_PAGE];
         __builtin_prefetch(next, 1);
 
         for (n = 0; n < 2; n++) {
@@ -204,19 +187,6 @@ floor_wait(void)
 }
 
 
-static uint64_t
-floor_random(uint64_t *seed)
-{
-    uint64_t  x;
-
-    x = (*seed += 0x9e3779b97f4a7c15ULL);
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-
-    return x ^ (x >> 31);
-}
-
-
 static double
 floor_time(void)
 {
@@ -225,24 +195,6 @@ floor_time(void)
     clock_gettime(CLOCK_MONOTONIC, &ts);
 
     return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-
-static double
-floor_median(double *values, int n)
-{
-    qsort(values, n, sizeof(double), floor_compare);
-
-    return (n & 1) ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
-
-static int
-floor_compare(const void *one, const void *two)
-{
-    double  a = *(const double *) one, b = *(const double *) two;
-
-    return (a > b) - (a < b);
 }
 
 
@@ -266,14 +218,14 @@ main(int argc, char **argv)
 
     floor_cpus[0] = atoi(argv[2]);
     floor_cpus[1] = atoi(argv[3]);
-    floor_round = floor_map(sizeof(floor_round_t));
+    floor_round = bench_map(sizeof(floor_round_t));
 
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
     pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
 
     for (i = 0; i < 2; i++) {
-        tables[i] = floor_map(FLOOR_PAGES * FLOOR_PAGE);
+        tables[i] = bench_map(FLOOR_PAGES * FLOOR_PAGE);
 
         for (n = 0; n < FLOOR_PAGES; n++) {
             head = (void *) &tables[i][n * FLOOR_PAGE];
@@ -301,8 +253,8 @@ main(int argc, char **argv)
     }
 
     printf("{\"private\":%.2f,\"shared\":%.2f,\"ratio\":%.2f,\"line\":%.0f}\n",
-           floor_median(rate[0], rounds), floor_median(rate[1], rounds),
-           floor_median(ratio, rounds), floor_median(line, rounds));
+           bench_median(rate[0], rounds), bench_median(rate[1], rounds),
+           bench_median(ratio, rounds), bench_median(line, rounds));
 
     return 0;
 }

@@ -361,9 +361,9 @@ ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
     while (version < NGX_TROVE_SPOOL_VERSION) {
 
         /*
-         * It writes the first page, so it has to be in the transaction that
-         * says whose file this is; and before anything else has made that page,
-         * as BEGIN EXCLUSIVE does.
+         * "auto_vacuum" writes the first page, so it has to be in the
+         * transaction that says whose file this is; and before anything else
+         * has made that page, as BEGIN EXCLUSIVE does.
          */
 
         if (ngx_trove_spool_exec(db, version
