@@ -11,10 +11,12 @@ VERSION = $(shell sed -n 's/^Changes with ngx_trove_module \([0-9.]*\).*/\1/p' \
 # settings of which each combination has its own directory of objects
 
 NGINX_SRC =
+CONFIGURE =
 STATIC  =
 SAN     =
 
-override SETTINGS := NGINX_SRC='$(NGINX_SRC)' STATIC='$(STATIC)' SAN='$(SAN)' \
+override SETTINGS := NGINX_SRC='$(NGINX_SRC)' CONFIGURE='$(CONFIGURE)' \
+                     STATIC='$(STATIC)' SAN='$(SAN)' \
                      CC='$(CC)' BUILD='$(BUILD)'
 
 FUZZ_TIME = 60
@@ -22,8 +24,8 @@ DESTDIR   =
 
 .DEFAULT_GOAL = build
 
-.PHONY: all build test unit check demo bench profile sanitize static fuzz \
-        install dist clean distclean help bootstrap
+.PHONY: all build test unit check demo bench profile sanitize static minimal \
+        fuzz install dist clean distclean help bootstrap
 
 all: build
 
@@ -38,7 +40,7 @@ test: bootstrap         ## all tests, or one: T=t/foo.t or T=t/unit/foo.c
 	@$(SETTINGS) util/build
 	@$(SETTINGS) JOBS='$(JOBS)' util/test $(T)
 
-unit: bootstrap         ## the unit tests of the rooms that know no HTTP
+unit: bootstrap         ## the unit tests: of the code that needs no NGINX
 	@$(SETTINGS) JOBS='$(JOBS)' util/test t/unit/*.c
 
 check:                  ## lint of C, Perl and shell; static analysis
@@ -65,6 +67,10 @@ static: bootstrap       ## NGINX with the module linked in: build/nginx
 	@$(MAKE) --no-print-directory build STATIC=1 \
 	    NGINX_SRC="$${NGINX_SRC:-$$(util/nginx-source)}"
 
+minimal: bootstrap      ## NGINX without threads, PCRE, TLS ..: a few tests
+	@CC='$(CC)' BUILD='$(BUILD)' \
+	    NGINX_SRC="$${NGINX_SRC:-$$(util/nginx-source)}" util/minimal
+
 fuzz: bootstrap         ## each of fuzz/*.c for FUZZ_TIME seconds, or one: T=
 	@util/bootstrap fuzz
 	@BUILD='$(BUILD)' FUZZ_TIME='$(FUZZ_TIME)' util/fuzz $(T)
@@ -89,6 +95,9 @@ help:                   ## this
 	@echo
 	@echo '  NGINX_SRC=DIR  build and test with this source tree of NGINX,'
 	@echo '                 instead of the installed one'
+	@echo "  CONFIGURE='--with-compat'"
+	@echo '                 with NGINX_SRC: the options of its configure,'
+	@echo '                 instead of those that the tests need'
 	@echo '  STATIC=1       with NGINX_SRC: link the module in'
 	@echo '  SAN=1          with NGINX_SRC: with sanitizers'
 	@echo '  CC=clang       another compiler'

@@ -312,8 +312,6 @@ ngx_http_trove_api_error(ngx_http_request_t *r, ngx_uint_t status,
 static ngx_int_t
 ngx_http_trove_api_start(ngx_http_trove_api_t *api)
 {
-#if (NGX_THREADS)
-
     ngx_thread_pool_t   *pool;
     ngx_thread_task_t   *task;
     ngx_http_request_t  *r;
@@ -360,12 +358,6 @@ ngx_http_trove_api_start(ngx_http_trove_api_t *api)
     ngx_add_timer(&api->watch, NGX_HTTP_TROVE_API_WATCH);
 
     return NGX_DONE;
-
-#else
-
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
-
-#endif
 }
 
 
@@ -519,6 +511,10 @@ ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (alcf->tokens) {
         return "is duplicate";
+    }
+
+    if (ngx_http_trove_spool_threads(cf, &cmd->name) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     value = cf->args->elts;

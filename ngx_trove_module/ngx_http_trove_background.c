@@ -124,15 +124,13 @@ ngx_http_trove_background_create(ngx_http_core_srv_conf_t *cscf,
     bg->request = r;
     c->data = r;
 
-#if (NGX_STAT_STUB)
+    /* it is nobody's request; NGINX has set this where it counts them */
 
-    /* it is nobody's request */
-
-    (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
-    (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
-    r->stat_reading = 0;
-
-#endif
+    if (r->stat_reading) {
+        (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
+        (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
+        r->stat_reading = 0;
+    }
 
     r->loc_conf = loc_conf;
     r->logged = 1;

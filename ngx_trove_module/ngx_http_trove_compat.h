@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_thread_pool.h>
 
 
 /*
@@ -26,6 +27,28 @@
 #else
 #define ngx_http_trove_header_end(h)
 #endif
+
+
+/*
+ * With --with-compat on both sides, a module that was built without threads or
+ * without the counters of stub_status loads into an NGINX with them, and the
+ * reverse.  So it depends on the NGINX that runs, not on NGX_THREADS and
+ * NGX_STAT_STUB, whether these exist: where they do not, their addresses are
+ * NULL.
+ */
+
+#pragma weak ngx_thread_pool_add
+#pragma weak ngx_thread_pool_get
+#pragma weak ngx_thread_task_alloc
+#pragma weak ngx_thread_task_post
+
+#define ngx_http_trove_threads()  (ngx_thread_pool_add != NULL)
+
+#pragma weak ngx_stat_reading
+#pragma weak ngx_stat_requests
+
+extern ngx_atomic_t  *ngx_stat_reading;
+extern ngx_atomic_t  *ngx_stat_requests;
 
 
 #endif /* _NGX_HTTP_TROVE_COMPAT_H_INCLUDED_ */

@@ -21,13 +21,20 @@
  * been checked; to be called when all has been merged, before anybody spools.
  * The route has to be kept for ngx_http_trove_spool_accept().
  *
- * NULL  logged: there is no "trove_spool", or out of memory
+ * NULL  logged: no "trove_spool", no threads in NGINX, or out of memory
  */
 ngx_http_trove_route_t *ngx_http_trove_spool_route(ngx_conf_t *cf,
     ngx_http_core_srv_conf_t *cscf, void **loc_conf, ngx_array_t *targets);
 
 /* Whether there is a "trove_spool", once http has been read that far. */
 ngx_uint_t ngx_http_trove_spool_configured(ngx_conf_t *cf);
+
+/*
+ * Whether this NGINX has threads, which a spool writes in.
+ *
+ * NGX_ERROR  it has none; logged, with the name of the directive
+ */
+ngx_int_t ngx_http_trove_spool_threads(ngx_conf_t *cf, ngx_str_t *directive);
 
 /* All locations whose events are spooled: ngx_http_trove_route_t *. */
 ngx_array_t *ngx_http_trove_spool_routes(ngx_http_request_t *r);

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_courier.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_retry.h"
@@ -159,8 +160,6 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_trove_spool_main_conf_t *smcf = conf;
 
-#if (NGX_THREADS)
-
     u_char                   *p;
     off_t                     size;
     int64_t                   msec;
@@ -170,6 +169,10 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (smcf->spool.path.len) {
         return "is duplicate";
+    }
+
+    if (ngx_http_trove_spool_threads(cf, &cmd->name) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     value = cf->args->elts;
@@ -253,15 +256,22 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
 
-#else
+
+ngx_int_t
+ngx_http_trove_spool_threads(ngx_conf_t *cf, ngx_str_t *directive)
+{
+    if (ngx_http_trove_threads()) {
+        return NGX_OK;
+    }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"%V\" needs an nginx that was built --with-threads",
-                       &cmd->name);
-    return NGX_CONF_ERROR;
+                       "\"%V\" needs threads, which this nginx was built "
+                       "without: build nginx, not the module, again with "
+                       "\"./configure --with-threads\"", directive);
 
-#endif
+    return NGX_ERROR;
 }
 
 
@@ -289,8 +299,14 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
     ngx_http_trove_spool_loc_conf_t   *slcf;
     ngx_http_trove_spool_main_conf_t  *smcf;
 
+    static ngx_str_t  mode = ngx_string("trove_fanout_mode spool");
+
     smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_spool_module);
     clcf = loc_conf[ngx_http_core_module.ctx_index];
+
+    if (ngx_http_trove_spool_threads(cf, &mode) != NGX_OK) {
+        return NULL;
+    }
 
     if (smcf->spool.path.len == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

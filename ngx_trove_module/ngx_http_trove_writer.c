@@ -7,8 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
-#include <ngx_thread_pool.h>
 
+#include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_writer.h"
 

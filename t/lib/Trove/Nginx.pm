@@ -16,9 +16,9 @@ use Trove::Util qw/
     on_exit guard
 /;
 
-our @EXPORT = qw/ nginx nginx_t nginx_version sanitized /;
+our @EXPORT = qw/ nginx nginx_t nginx_version configured sanitized /;
 
-my ($count, @all, %vars, %version) = (0);
+my ($count, @all, %vars, %version, %options) = (0);
 
 my $root = abs_path(dirname(__FILE__) . '/../../..');
 
@@ -48,6 +48,10 @@ Runs "nginx -t" on such a configuration: (exit code, messages).
 =item nginx_version()
 
 The version as a number, 1022001.
+
+=item configured($option)
+
+Whether it was configured with this option, as "--with-threads".
 
 =item sanitized()
 
@@ -145,6 +149,17 @@ sub nginx_version {
 }
 
 
+sub configured {
+    my ($option) = @_;
+
+    my $binary = binary();
+
+    $options{$binary} //= qx{"$binary" -V 2>&1};
+
+    return $options{$binary} =~ /(?<!\S)\Q$option\E(?![\w-])/;
+}
+
+
 =back
 
 =head1 METHODS
@@ -228,7 +243,8 @@ sub render {
         for qw/ ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS /;
 
     my $http = join '', map { "${_}_temp_path $dir/temp/$_;\n" }
-        qw/ client_body proxy fastcgi scgi uwsgi /;
+        'client_body', grep { !configured("--without-http_${_}_module") }
+        qw/ proxy fastcgi scgi uwsgi /;
 
     $http .= "access_log $dir/logs/access.log;\n"
         unless $conf =~ /^\s{0,4}access_log\s/m;
