@@ -498,6 +498,12 @@ sub nothing_left {
     is("@processes", '', "$name: no process stays behind");
 }
 
+# of the snapshot, in the access log
+
+my $in_order = qr{^\ \ 502\ new\s+/pipeline=502,/acme=200,/audit=204\n
+    \ \ 200\ new\s+/pipeline=200,/acme=skipped,/audit=skipped\n
+    \ \ 200\ duplicate\ -$}mx;
+
 my @demos = map { launch({ env => \%env }, $demo) } 1 .. 2;
 
 for (@demos) {
@@ -521,9 +527,7 @@ for (@demos) {
 
     like($text, qr/^\ \ Slack\ shows:\ Report\ ready\ for\ customer-acme:
         \ workspace\/reports\/q3-summary\.md$/mx, 'demo: in Slack');
-    like($text, qr{^\ \ 502\ new\s+/pipeline=502,/acme=200,/audit=204\n
-        \ \ 200\ new\s+/pipeline=200,/acme=skipped,/audit=skipped\n
-        \ \ 200\ duplicate\ -$}mx, 'demo: of the access log');
+    like($text, $in_order, 'demo: of the access log');
 
     like($text, qr/^\ \ warehouse\ pending\ after\ [2-9]\ attempts,\ .*:\ 502$/mx,
         'demo: a target that is down');
@@ -583,6 +587,14 @@ like($text, qr/^webhook\.test .* WRONG: it has reached: audit offboarding$/m,
 is($code, 1, 'demo: a fan-out that does not sign fails');
 like($text, qr/^report\.approved .* WRONG: .* 200 delivered, .*: audit$/m,
     'demo: what is wrong');
+
+# workers that log late: whichever comes first, the lines are in order
+
+($code, $text) = broken('fanout.conf',
+    sub { s/trove\.log fanout\K;/ buffer=4k flush=200ms;/ });
+
+is($code, 0, 'demo: workers that log late') or diag($text);
+like($text, $in_order, 'demo: the access log is in order all the same');
 
 nothing_left('demo that fails');
 
