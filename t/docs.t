@@ -11,6 +11,8 @@ use Trove;
 
 use Cwd qw/ abs_path /;
 use File::Basename qw/ dirname /;
+use Trove::Debian;
+use Trove::Docs;
 
 my $root = abs_path(dirname(__FILE__) . '/..');
 
@@ -35,6 +37,7 @@ my %levels = (
 
 examples();
 quick_start();
+beside_the_default_site();
 directives();
 variables();
 messages();
@@ -68,92 +71,21 @@ sub c_string {
 }
 
 
-sub blocks {
-    my ($page) = @_;
-
-    my @blocks;
-
-    while ($text{$page} =~ /^([ ]*)```nginx[ ]*(.*)\n((?s:.*?))^\1```$/mg) {
-        my ($indent, $where, $conf) = ($1, $2, $3);
-        my $line = line_of($text{$page}, $-[0]);
-
-        $conf =~ s/^\Q$indent\E//mg;
-
-        push @blocks, { at => name($page) . ":$line", where => $where,
-            conf => $conf };
-    }
-
-    return @blocks;
-}
-
-
-# A block as a configuration for the harness: with what it takes for granted
-# around it, ports and files of the test, and the options for nginx().
-
-sub configuration {
-    my ($block) = @_;
-
-    my ($conf, $where) = @{$block}{qw/ conf where /};
-    my (%files, %env);
-    my $server = "listen 127.0.0.1:%%PORT_99%%;\n";
-
-    my %around = (
-        main => sub {
-            return "%%GLOBALS%%\n"
-                . $_[0] =~ s/^load_module\s[^;]*;//mr
-                        =~ s/^http\s*\{/http {\n%%HTTP%%\n/mr;
-        },
-        http => sub { $_[0] },
-        server => sub { "server {\n$server\n$_[0]\n}\n" },
-        location => sub { "server {\n$server\nlocation = /e {\n$_[0]\n}\n}\n" },
-    );
-
-    return unless $around{$where};
-
-    # zones of other blocks
-
-    my %declared = map { $_ => 1 } $conf =~ /trove_dedup_zone\s+zone=(\w+)/g;
-
-    my $zones = join '', map { "trove_dedup_zone zone=$_:1m;\n" }
-        grep { !$declared{$_}++ } $conf =~ /trove_dedup\s+zone=(\w+)/g;
-
-    $conf = $zones . $around{$where}->($conf);
-
-    # nobody asks a name server
-
-    $conf =~ s/(?<=\bserver )[a-z][\w-]*(?:\.[\w-]+)+(?=:\d+;)/127.0.0.1/g;
-
-    my $port = 0;
-
-    $conf =~ s/^(\s*)listen\s+\d+;
-              /"${1}listen 127.0.0.1:%%PORT_" . $port++ . '%%;'/xmge;
-
-    $conf =~ s{(?<=[\s:])/(?:etc|var)/([\w./-]+)}{
-        my $file = $1 =~ tr{/}{-}r;
-        $files{$file} = "# a comment\ntrove-whsec-docs\n" if $1 =~ /secret/;
-        "%%TESTDIR%%/$file";
-    }ge;
-
-    $env{$_} = 'trove-whsec-docs' for $conf =~ /\benv:(\w+)/g;
-
-    return ($conf, files => \%files, env => \%env);
-}
-
-
 sub examples {
     my $examples = 0;
 
     for my $page (@pages) {
 
-        for my $block (blocks($page)) {
-            my ($conf, %opt) = configuration($block);
+        for my $block (doc_blocks($page)) {
+            my ($conf, %opt) = doc_conf($block);
+            my $at = name($page) . ":$block->{line}";
 
-            ok(defined $conf, "$block->{at}: says where it belongs") or next;
+            ok(defined $conf, "$at: says where it belongs") or next;
 
             my ($code, $output) = nginx_t($conf, %opt);
 
-            ok($code == 0, "$block->{at}: nginx -t") or diag($output);
-            unlike($output, qr/\[\w+\]/, "$block->{at}: without a warning");
+            ok($code == 0, "$at: nginx -t") or diag($output);
+            unlike($output, qr/\[\w+\]/, "$at: without a warning");
 
             $examples++;
         }
@@ -163,25 +95,40 @@ sub examples {
 }
 
 
-# the configuration of the README is more than well formed
+# The configuration of the README is more than well formed: as it is, it works on
+# Debian beside the default site.
 
 sub quick_start {
-    my ($block) = grep { $_->{where} eq 'main' } blocks("$root/README.md");
+    my ($block) = doc_blocks("$root/README.md");
 
-    ok($block, 'the README has a whole configuration') or return;
+    ok($block, 'the README has a configuration') or return;
 
-    my ($conf, %opt) = configuration($block);
+    my %files = $page{README} =~ m{^\| `/etc/nginx/([^`]+)` \| (.*) \|$}mg;
+
+    like($files{'conf.d/trove.conf'}, qr/the configuration above/,
+        'and says where it goes');
+    like($files{'modules-enabled/60-trove.conf'},
+        qr{`load_module modules/ngx_http_trove_module\.so;`},
+        'and where the module is loaded');
+    ok($files{'trove.secret'}, 'and where the secret is');
+
     my $backend = backend();
+    my $secret = 'trove-whsec-of-the-readme';
+    my $nginx = debian($block->{conf},
+        files => { 'trove.secret' => "$secret\n" },
+        addresses => { '127.0.0.1:8000' => '127.0.0.1:' . $backend->port });
 
-    ok($conf =~ s/proxy_pass http:\/\/127\.0\.0\.1:8000/
-                  "proxy_pass http:\/\/127.0.0.1:" . $backend->port/e,
-        'its application is at port 8000');
+    my ($code, $output) = $nginx->test;
 
-    my $nginx = nginx($conf, %opt)->start;
+    is($code, 0, 'nginx -t accepts it') or diag($output);
+    unlike($output, qr/\[\w+\]/, 'without a warning') or diag($output);
+
+    $nginx->start;
+
     my $body = raw_event('file.written');
     my $send = sub {
-        return post($nginx->port, '/trove-events', $_[0], 'X-Trove-Signature'
-            => sign('trove-whsec-docs', $body));
+        return post(port_of($nginx, 8080), '/trove-events', $_[0],
+            'X-Trove-Signature' => sign($secret, $body));
     };
 
     is($send->($body)->status, 200, 'it passes an event on');
@@ -189,6 +136,40 @@ sub quick_start {
     like($send->($body)->body, qr/^\{"status":"duplicate"/, 'and only once');
     is($send->("$body ")->body, '{"error":"mismatch"}', 'and no forged one');
     is($backend->count, 1, 'which is all that the application got');
+
+    for my $host ('localhost', 'hooks.example.com', '127.0.0.1') {
+        my $r = get(port_of($nginx, 80), '/', Host => $host);
+
+        is($r->body, "the default site\n", "the default site answers: '$host'");
+    }
+}
+
+
+# on port 80 and 443 the default site of Debian answers for all other names
+
+sub beside_the_default_site {
+    for my $file (@pages, glob "\Q$root\E/examples/*.conf") {
+        my @confs = $file =~ /\.md$/ ? map { $_->{conf} } doc_blocks($file)
+            : slurp($file);
+
+        for my $server (map { servers($_) } @confs) {
+            next unless $server =~ /\blisten (?:80|443)\b/;
+
+            like($server, qr/\bserver_name [\w.]+;/,
+                name($file) . ': a server on port 80 or 443 has a name');
+        }
+    }
+}
+
+
+sub servers {
+    my ($conf) = @_;
+
+    my @servers;
+
+    push @servers, $& while $conf =~ /^([ ]*)server[ ]\{\n(?s:.*?)^\1\}/mg;
+
+    return @servers;
 }
 
 
@@ -430,25 +411,46 @@ sub messages {
 }
 
 
-# what the README says of commands and packages
+# what the README and the page about installing say of commands and packages
 
 sub readme {
     my $makefile = slurp("$root/Makefile");
     my ($build) = slurp("$root/util/bootstrap") =~ /^    build\)\n(.*?);;/ms;
+    my $text = "$page{README}\n$page{install}";
 
     for my $target (sort keys %{{ map { $_ => 1 }
-                    $page{README} =~ /\bmake ([a-z]+)\b(?! it)/g }})
+                    $text =~ /\bmake ([a-z]+)\b(?! it)/g }})
     {
         like($makefile, qr/^$target:/m, "make $target");
     }
 
     for my $package ($build =~ /need (\S+) /g) {
-        like($page{README}, qr/(?<![\w-])\Q$package\E(?![\w-])/,
-            "the README names the package $package");
+        like($page{install}, qr/(?<![\w-])\Q$package\E(?![\w-])/,
+            "install.md names the package $package");
     }
 
-    for my $file ($page{README} =~ m{(?<![\w/.])((?:examples|t)/[\w./-]+)}g) {
+    for my $file ($text =~ m{(?<![\w/.])((?:examples|t)/[\w./-]+)}g) {
         ok(-e "$root/$file", "$file is there");
+    }
+
+    # three lines, two commands, ten lines that are more than a bracket, links
+
+    my ($about) = $page{README} =~ /\A# .*\n\n((?:.+\n)+)\n/;
+    my ($block) = doc_blocks("$root/README.md");
+
+    is($about =~ tr/\n//, 3, 'the README says in three lines what it is');
+    is(() = $page{README} =~ /^make \w+/mg, 2, 'and has two commands');
+    is(() = $block->{conf} =~ /^.*\w.*$/mg, 10, 'and a configuration of ten');
+    cmp_ok($page{README} =~ tr/\n//, '<=', 70, 'and is short');
+
+    # the examples listen where it is said
+
+    while ($page{install} =~ /^\| \[`([\w.]+)`\].*\| ([^|]+) \|$/mg) {
+        my ($example, $where) = ($1, $2);
+        my $conf = slurp("$root/examples/$example");
+
+        is(join(' ', $where =~ /((?:127[\d.]+:)?\b\d{3,4})\b/g),
+            join(' ', $conf =~ /\blisten ([\d.:]+)/g), "$example: $where");
     }
 }
 

@@ -10,6 +10,7 @@ use Cwd qw/ abs_path /;
 use File::Copy qw/ copy /;
 use POSIX ();
 
+use Trove::Debian;
 use Trove::Util qw/ alive /;
 
 my $examples = abs_path('examples');
@@ -74,6 +75,8 @@ is($conf =~ s/listen 127\.0\.0\.1:8080;/listen 127.0.0.1:%%PORT_0%%;/g, 1,
     'gate.conf: one address to listen on');
 is($conf =~ s/server 127\.0\.0\.1:3000;/server 127.0.0.1:%%BACKEND%%;/g, 1,
     'gate.conf: one address of the application');
+
+is($conf =~ s{/var/log/nginx/}{%%TESTDIR%%/logs/}g, 1, 'gate.conf: the log');
 
 cmp_ok(scalar(grep { /[;{]/ } split /\n/, $conf), '<=', 18,
     'gate.conf is short');
@@ -178,23 +181,13 @@ is($code, 0, 'send-event --help');
 like($text, qr/^usage: /, 'says how it is used');
 
 
-# nginx.conf, as it is but for its addresses and directories
+# nginx.conf, in place of Debian's
 
 $conf = slurp("$examples/nginx.conf");
-$conf =~ s/^load_module .*\n//m if !Trove::Nginx::module();
-$conf =~ s/listen 443 /listen 127.0.0.1:%%PORT_0%% /;
-$conf =~ s/server 127\.0\.0\.1:3000;/server 127.0.0.1:%%BACKEND%%;/;
-$conf =~ s{/etc/nginx/}{%%TESTDIR%%/}g;
-$conf =~ s{/var/log/nginx/}{%%TESTDIR%%/logs/}g;
-$conf =~ s{/run/}{%%TESTDIR%%/};
-$conf =~ s/^http \{\n/http {\n%%HTTP%%\n/m;
 
-my $whole = nginx($conf, @files);
+my $whole = debian($conf, @files,
+    addresses => { '127.0.0.1:3000' => '127.0.0.1:' . $backend->port });
 my $dir = $whole->dir;
-
-mkdir "$dir/$_" for qw/ modules tls /;
-symlink Trove::Nginx::module(), "$dir/modules/ngx_http_trove_module.so"
-    if Trove::Nginx::module();
 
 ($code, $text) = run({}, qw( openssl req -x509 -newkey rsa:2048 -nodes -days 2
     -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 ),
@@ -204,14 +197,13 @@ is($code, 0, 'a certificate') or diag($text);
 ($code, $text) = $whole->test;
 
 is($code, 0, 'nginx.conf is right') or diag($text);
-unlike($text, $> == 0 ? qr/\[warn\]/ : qr/\[warn\](?! the "user" directive)/,
-    'nginx.conf gives no warning');
+unlike($text, qr/\[warn\]/, 'nginx.conf gives no warning');
 
 $whole->start;
 
 ($code, $text) = send_event(
     { env => { CURL_CA_BUNDLE => "$dir/tls/fullchain.pem" } },
-    'https://127.0.0.1:' . $whole->port . '/trove-events', $secret);
+    'https://127.0.0.1:' . port_of($whole, 443) . '/trove-events', $secret);
 
 is("$code $text", "0 200 done\n", 'nginx.conf: an event by https');
 is($backend->header($backend->last, 'Host'), '127.0.0.1',
@@ -221,6 +213,8 @@ my $line = $whole->read_log('logs/trove.log');
 
 like($line, qr/ 200 [\d.]+ verify=ok dedup=new id=evt-\w+ type=webhook\.test/,
     'nginx.conf: the line in the log');
+is(get(port_of($whole, 80), '/')->body, "the default site\n",
+    'nginx.conf: the default site is still there');
 
 
 # those of fanout.conf; Slack is behind a server of ours that has TLS
@@ -247,7 +241,7 @@ $conf = slurp("$examples/fanout.conf");
 $conf =~ s/listen 127\.0\.0\.1:8081;/listen 127.0.0.1:%%PORT_0%%;/;
 is($conf =~ s/^upstream\ (\w+)\ \{\n\ +server\ \K[\w.]+:\d+(?=;)
              /address($1)/xmge, 6, 'fanout.conf: the addresses of the targets');
-is($conf =~ s{/var/log/nginx/}{%%TESTDIR%%/}g, 2, 'fanout.conf: the logs');
+is($conf =~ s{/var/log/nginx/}{%%TESTDIR%%/logs/}g, 3, 'fanout.conf: the logs');
 is($conf =~ s{/etc/ssl/certs/ca-certificates\.crt}{$dir/slack.crt}, 1,
     'fanout.conf: whom to trust for Slack');
 
@@ -337,7 +331,7 @@ is_deeply([ sort keys %wanted ], [ sort(raw_event_types()) ],
 my $audited = 0;
 
 sub audit {
-    my @lines = split /\n/, $fanout->read_log('trove-audit.log');
+    my @lines = split /\n/, $fanout->read_log('logs/trove-audit.log');
     my @new = @lines[$audited .. $#lines];
 
     $audited = @lines;
@@ -380,7 +374,7 @@ is("@{[ map { $_->status } @answers ]}", '502 200 200',
     'fanout.conf: the pipeline is down');
 is(who_got($body), 'bolt pipeline pipeline', 'who got it');
 is(audit(), 1, 'one line in the audit');
-like($fanout->read_log('trove.log'), qr{
+like($fanout->read_log('logs/trove.log'), qr{
     ^\S+\ 502\ .*\ to=/pipeline=503,/bolt=200,/audit=204\n
     \S+\ 200\ .*\ to=/pipeline=200,/bolt=skipped,/audit=skipped\n
     \S+\ 200\ .*\ dedup=duplicate\ .*\ to=-$}xm, 'the lines in the log');
@@ -421,6 +415,7 @@ is($conf =~ s/^upstream\ (\w+)\ \{\n\ +server\ \K[\w.]+:\d+(?=;)
              /"127.0.0.1:" . $behind{$1}->port/xmge, 2,
     'spool.conf: the addresses of the targets');
 is($conf =~ s{/var/lib/nginx/}{%%TESTDIR%%/}g, 1, 'spool.conf: the file');
+is($conf =~ s{/var/log/nginx/}{%%TESTDIR%%/logs/}g, 1, 'spool.conf: the log');
 
 my $token = 'a-token-of-some-length';
 
@@ -472,6 +467,54 @@ for (values %behind) {
 
 like(get($spool->port(1), '/metrics')->body, qr/^trove_spool_accepted_total 1$/m,
     'spool.conf: the metrics');
+
+
+# those that go to conf.d, all at once beside Debian's default site, and each of
+# them does what it is there for
+
+my %debian = (warehouse => backend(), application => backend(body => 'done'));
+
+$conf = join "\n", map { slurp("$examples/$_.conf") } qw/ gate fanout spool /;
+$conf =~ s/server hooks\.slack\.com:443;/server 127.0.0.1:443;/;
+$conf =~ s{/etc/ssl/certs/ca-certificates\.crt}{$dir/slack.crt};
+
+my $debian = debian($conf,
+    files => { map { +"$_.secret" => "$secret-$_\n" }
+        qw/ trove acme bolt own trove-api / },
+    addresses => {
+        '127.0.0.1:3000' => '127.0.0.1:' . $debian{application}->port,
+        '127.0.0.1:3006' => '127.0.0.1:' . $debian{warehouse}->port,
+    });
+
+($code, $text) = $debian->test;
+
+is($code, 0, 'on Debian: all of conf.d is right') or diag($text);
+unlike($text, qr/\[warn\]/, 'on Debian: no warning');
+
+$debian->start;
+
+for my $host ('localhost', 'events.example.com', '127.0.0.1') {
+    is(get(port_of($debian, 80), '/', Host => $host)->body,
+        "the default site\n", "on Debian: the default site answers '$host'");
+}
+
+for (8080, 8081, 8082) {
+    is(post_event(port_of($debian, $_), '/trove-events',
+        raw_event('webhook.test'), secret => "$secret-trove")->status,
+        $_ == 8082 ? 202 : 200,
+        "on Debian: an event to port $_");
+}
+
+is($debian{application}->count, 1, 'on Debian: the application has its event');
+ok($debian{warehouse}->wait_count(1), 'on Debian: so has the warehouse');
+is(scalar(split /\n/, $debian->read_log('logs/trove-audit.log')), 1,
+    'on Debian: and so has the audit');
+
+# what is logged at "notice" can be seen
+
+post_event(port_of($debian, 8080), '/trove-events', event(), secret => 'x');
+ok((grep { /\[error\] .*event refused, mismatch/ } $debian->log_lines(qr/./)) == 1,
+    'on Debian: a refused event is in the error log, once');
 
 
 # the demo

@@ -402,7 +402,7 @@ sub example {
 
     $conf =~ s{https://slack/}{http://slack/};
     $conf =~ s{/var/log/nginx/trove\.log}{access.log};
-    $conf =~ s{/var/log/nginx/}{};
+    $conf =~ s{/var/log/nginx/}{}g;
     $conf =~ s{/var/lib/nginx/}{spool/};
 
     return $conf;
