@@ -209,10 +209,6 @@ static const char *
 ngx_http_trove_api_unfit(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route)
 {
-    if (route->method != NGX_HTTP_POST) {
-        return NULL;
-    }
-
     if (route->work == ngx_http_trove_api_work_actions) {
         return api->paged ? "\"limit\" and \"cursor\" are for lists, this call "
                             "acts on all that match"

@@ -219,6 +219,18 @@ for my $call ('targets/pause?target=b&', 'targets/resume?target=b&',
     is($r->json->{detail}, '"dry_run" is for replay and cancel only', 'why');
 }
 
+# nor must somebody take for a dry run what is none: a list, one of its items
+
+for my $call ('deliveries', 'deliveries/1', 'targets', "events/$ids[0]",
+    'workspaces/ws-1/events')
+{
+    my $r = api(GET => "$call?dry_run=1");
+
+    is($r->status, 400, "GET $call?dry_run=1");
+    is($r->json->{detail}, '"dry_run" is for replay and cancel only', 'why');
+    isnt(api(GET => "$call?dry_run=0")->status, 400, "GET $call?dry_run=0");
+}
+
 is_deeply([ map { $_->{state} } deliveries('') ], [ ('delivered') x 6 ],
     'nothing was done');
 is(scalar $b->requests, 0, 'nothing was sent');
