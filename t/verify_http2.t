@@ -258,8 +258,8 @@ $stream = $h2->headers('POST', '/timeout', headers => [
     'x-trove-signature' => sign($secret, $body) ]);
 $h2->data($stream, 'half');
 my $response = $h2->response($stream);
-like($response->status, qr/^(?:408|0)$/, 'waited for in vain');
-isnt($h2->rst($stream) // 'none', 'none', 'and reset') if !$response->status;
+is($response->status, 0, 'waited for in vain: no answer');
+isnt($h2->rst($stream) // 'none', 'none', 'and reset');
 
 $h2->close;
 
