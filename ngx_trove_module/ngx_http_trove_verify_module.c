@@ -18,6 +18,7 @@
 #include "ngx_http_trove_secret.h"
 #include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_conf.h"
+#include "ngx_http_trove_verify_header.h"
 
 
 /*
@@ -53,11 +54,6 @@ typedef struct {
 static ngx_int_t ngx_http_trove_verify_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_verify_known(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx);
-static ngx_http_trove_verdict_e ngx_http_trove_verify_header(
-    ngx_http_request_t *r, ngx_http_trove_verify_loc_conf_t *vlcf,
-    ngx_http_trove_ctx_t *ctx, ngx_trove_signature_t *signature);
-static void ngx_http_trove_verify_log_stale(ngx_http_request_t *r,
-    ngx_http_trove_verify_loc_conf_t *vlcf, int64_t age);
 static ngx_int_t ngx_http_trove_verify_start(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_trove_signature_t *signature,
     ngx_http_trove_verify_ctx_t **vctx);
@@ -288,73 +284,6 @@ ngx_http_trove_verify_known(ngx_http_request_t *r,
     ctx->published = 0;
 
     return NGX_AGAIN;
-}
-
-
-static ngx_http_trove_verdict_e
-ngx_http_trove_verify_header(ngx_http_request_t *r,
-    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx,
-    ngx_trove_signature_t *signature)
-{
-    ngx_int_t         rc;
-    ngx_str_t         value;
-    static ngx_str_t  name = ngx_string("x-trove-signature");
-
-    if (ngx_http_trove_headers_find(r, &name, &value) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: event refused, malformed: "
-                      "more than one X-Trove-Signature");
-
-        return NGX_HTTP_TROVE_VERDICT_MALFORMED;
-    }
-
-    rc = ngx_trove_signature_parse(signature, &value);
-
-    if (rc == NGX_DECLINED) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "trove: event refused, missing: no X-Trove-Signature");
-
-        return NGX_HTTP_TROVE_VERDICT_MISSING;
-    }
-
-    if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: event refused, malformed: "
-                      "X-Trove-Signature is not \"t=SECONDS,v1=HEX\"");
-
-        return NGX_HTTP_TROVE_VERDICT_MALFORMED;
-    }
-
-    if (ngx_trove_signature_fresh(signature, ctx->arrived, vlcf->tolerance)
-        != NGX_OK)
-    {
-        ngx_http_trove_verify_log_stale(r, vlcf,
-                                        ctx->arrived - signature->timestamp);
-
-        return NGX_HTTP_TROVE_VERDICT_STALE;
-    }
-
-    return NGX_HTTP_TROVE_VERDICT_NONE;
-}
-
-
-static void
-ngx_http_trove_verify_log_stale(ngx_http_request_t *r,
-    ngx_http_trove_verify_loc_conf_t *vlcf, int64_t age)
-{
-    if (age > 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: event refused, stale: signed %L s ago, "
-                      "\"trove_tolerance\" is %T s; a sender may not sign its "
-                      "retries again, and needs more then",
-                      age, vlcf->tolerance);
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: event refused, stale: signed %L s ahead, "
-                      "\"trove_tolerance\" is %T s; is the clock right?",
-                      -age, vlcf->tolerance);
-    }
 }
 
 
