@@ -143,6 +143,10 @@ ngx_http_trove_body_post_handler(ngx_http_request_t *r)
 
     ctx->body = NGX_HTTP_TROVE_BODY_READ;
 
+    /* here, if there was no body, or somebody else has read it before */
+
+    ngx_http_trove_body_received(r);
+
     /* a temporary file is to outlive the first upstream that sent it */
 
     r->preserve_body = 1;
@@ -151,6 +155,19 @@ ngx_http_trove_body_post_handler(ngx_http_request_t *r)
 
     r->write_event_handler = ngx_http_core_run_phases;
     ngx_http_core_run_phases(r);
+}
+
+
+void
+ngx_http_trove_body_received(ngx_http_request_t *r)
+{
+    ngx_http_trove_ctx_t  *ctx;
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    if (ctx && ctx->received == 0) {
+        ctx->received = ngx_time();
+    }
 }
 
 

@@ -31,6 +31,12 @@ ngx_int_t ngx_http_trove_body_read(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
 
 /*
+ * To be called for the last buffer of the body of r, or later: notes the time
+ * in the context of r, if there is one, and if no earlier time is noted.
+ */
+void ngx_http_trove_body_received(ngx_http_request_t *r);
+
+/*
  * Hands the body of r, which has been read, to handler(data, ...), piece by
  * piece, from memory or from its temporary file.
  *

@@ -61,6 +61,8 @@ typedef struct {
     } body;
 
     ngx_buf_t                 *header_in;     /* while it is not of r */
+    time_t                     received;      /* when all of it was there, or
+                                                 was seen to be; 0: not yet */
 
     /*
      * The event, by ngx_http_trove_body_parse(): parsed is its result, or
@@ -77,7 +79,6 @@ typedef struct {
     void                      *secrets;       /* that the verdict is about */
     ngx_str_t                  whose;         /* digest of those of variables */
     int64_t                    timestamp;
-    int64_t                    arrived;       /* when it was looked at first */
 
     /* by the dedup module */
     ngx_http_trove_dedup_e     dedup;

@@ -21,6 +21,7 @@ ngx_http_trove_verify_header(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx,
     ngx_trove_signature_t *signature)
 {
+    int64_t           now;
     ngx_int_t         rc;
     ngx_str_t         value;
     static ngx_str_t  name = ngx_string("x-trove-signature");
@@ -50,16 +51,51 @@ ngx_http_trove_verify_header(ngx_http_request_t *r,
         return NGX_HTTP_TROVE_VERDICT_MALFORMED;
     }
 
-    if (ngx_trove_signature_fresh(signature, ctx->arrived, vlcf->tolerance)
-        != NGX_OK)
-    {
-        ngx_http_trove_verify_log_stale(r, vlcf,
-                                        ctx->arrived - signature->timestamp);
+    /* after a redirect, the body may have been complete for long */
+
+    now = ctx->received ? ctx->received : ngx_time();
+
+    if (ngx_trove_signature_fresh(signature, now, vlcf->tolerance) != NGX_OK) {
+        ngx_http_trove_verify_log_stale(r, vlcf, now - signature->timestamp);
 
         return NGX_HTTP_TROVE_VERDICT_STALE;
     }
 
     return NGX_HTTP_TROVE_VERDICT_NONE;
+}
+
+
+ngx_http_trove_verdict_e
+ngx_http_trove_verify_age(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx,
+    ngx_trove_signature_t *signature, time_t header)
+{
+    int64_t  age;
+
+    if (ngx_trove_signature_fresh(signature, ctx->received, vlcf->tolerance)
+        == NGX_OK)
+    {
+        return NGX_HTTP_TROVE_VERDICT_NONE;
+    }
+
+    age = ctx->received - signature->timestamp;
+
+    if (age > 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: event refused, stale: signed %L s before the "
+                      "body was complete, which came %T s after the header; "
+                      "\"trove_tolerance\" is %T s; a client is slow, or "
+                      "holds back a captured request",
+                      age, ctx->received - header, vlcf->tolerance);
+
+    } else {
+
+        /* the clock was set back meanwhile */
+
+        ngx_http_trove_verify_log_stale(r, vlcf, age);
+    }
+
+    return NGX_HTTP_TROVE_VERDICT_STALE;
 }
 
 

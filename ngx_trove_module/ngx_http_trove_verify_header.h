@@ -22,7 +22,7 @@
 
 /*
  * Parses X-Trove-Signature of the request into *signature, and checks that it
- * is fresh.
+ * is fresh: now, or, if the body is there already, when that was complete.
  *
  * NGX_HTTP_TROVE_VERDICT_NONE  well formed and fresh
  * MISSING, MALFORMED, STALE    the event is refused; logged
@@ -30,6 +30,17 @@
 ngx_http_trove_verdict_e ngx_http_trove_verify_header(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx,
     ngx_trove_signature_t *signature);
+
+/*
+ * Checks again, by the time when the body was complete, what was fresh when the
+ * header was checked, which was at the time header, in seconds.
+ *
+ * NGX_HTTP_TROVE_VERDICT_NONE  still fresh
+ * STALE                        not any more: the event is refused; logged
+ */
+ngx_http_trove_verdict_e ngx_http_trove_verify_age(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx,
+    ngx_trove_signature_t *signature, time_t header);
 
 
 #endif /* _NGX_HTTP_TROVE_VERIFY_HEADER_H_INCLUDED_ */

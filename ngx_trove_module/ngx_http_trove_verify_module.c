@@ -44,6 +44,7 @@ typedef struct {
     ngx_trove_signature_t      signature;
     ngx_trove_mac_t           *mac;
     ngx_http_trove_keys_t      keys;
+    time_t                     started;        /* when the header was checked */
     uint64_t                   spent;          /* nanoseconds */
     ngx_uint_t                 weight;         /* of them; 0: not measured */
     unsigned                   fed:1;
@@ -60,8 +61,8 @@ static ngx_int_t ngx_http_trove_verify_start(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_trove_verify_weight(ngx_http_request_t *r);
 static uint64_t ngx_http_trove_verify_clock(ngx_http_trove_verify_ctx_t *vctx);
 static ngx_int_t ngx_http_trove_verify_body(ngx_http_request_t *r,
-    ngx_http_trove_verify_ctx_t *vctx, ngx_http_trove_ctx_t *ctx,
-    ngx_http_trove_verdict_e *verdict);
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_verify_ctx_t *vctx,
+    ngx_http_trove_ctx_t *ctx, ngx_http_trove_verdict_e *verdict);
 static ngx_int_t ngx_http_trove_verify_mac(ngx_http_request_t *r,
     ngx_http_trove_verify_ctx_t *vctx);
 static ngx_int_t ngx_http_trove_verify_feed(void *data, u_char *p, size_t len);
@@ -170,10 +171,6 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx->arrived == 0) {
-        ctx->arrived = ngx_time();
-    }
-
     vctx = ngx_http_get_module_ctx(r, ngx_http_trove_verify_module);
 
     if (vctx == NULL) {
@@ -220,7 +217,7 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
 
     start = ngx_http_trove_verify_clock(vctx);
 
-    rc = ngx_http_trove_verify_body(r, vctx, ctx, &verdict);
+    rc = ngx_http_trove_verify_body(r, vlcf, vctx, ctx, &verdict);
 
     /* nothing of it is needed any more */
 
@@ -258,7 +255,7 @@ ngx_http_trove_verify_known(ngx_http_request_t *r,
 
         /* what the request has done since does not make it any older */
 
-        if (ngx_trove_signature_fresh(&signature, ctx->arrived,
+        if (ngx_trove_signature_fresh(&signature, ctx->received,
                                       vlcf->tolerance)
             == NGX_OK)
         {
@@ -306,6 +303,7 @@ ngx_http_trove_verify_start(ngx_http_request_t *r,
 
     vctx->signature = *signature;
     vctx->mac = NULL;
+    vctx->started = ngx_time();
     vctx->spent = 0;
     vctx->weight = ngx_http_trove_verify_weight(r);
     vctx->fed = 0;
@@ -364,8 +362,8 @@ ngx_http_trove_verify_clock(ngx_http_trove_verify_ctx_t *vctx)
 
 static ngx_int_t
 ngx_http_trove_verify_body(ngx_http_request_t *r,
-    ngx_http_trove_verify_ctx_t *vctx, ngx_http_trove_ctx_t *ctx,
-    ngx_http_trove_verdict_e *verdict)
+    ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_verify_ctx_t *vctx,
+    ngx_http_trove_ctx_t *ctx, ngx_http_trove_verdict_e *verdict)
 {
     ngx_int_t  rc;
 
@@ -383,6 +381,15 @@ ngx_http_trove_verify_body(ngx_http_request_t *r,
                       "that of the body with any \"trove_secret\"");
 
         *verdict = NGX_HTTP_TROVE_VERDICT_MISMATCH;
+        return NGX_OK;
+    }
+
+    /* a body that comes slowly does not keep a captured signature fresh */
+
+    *verdict = ngx_http_trove_verify_age(r, vlcf, ctx, &vctx->signature,
+                                         vctx->started);
+
+    if (*verdict != NGX_HTTP_TROVE_VERDICT_NONE) {
         return NGX_OK;
     }
 
@@ -512,6 +519,14 @@ ngx_http_trove_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_buf_t                    *b;
     ngx_chain_t                  *cl;
     ngx_http_trove_verify_ctx_t  *vctx;
+
+    /* whoever reads it: a redirect may bring the request here afterwards */
+
+    for (cl = in; cl; cl = cl->next) {
+        if (cl->buf->last_buf) {
+            ngx_http_trove_body_received(r);
+        }
+    }
 
     vctx = ngx_http_get_module_ctx(r, ngx_http_trove_verify_module);
 
