@@ -13,18 +13,19 @@
 
 
 static ngx_uint_t ngx_http_trove_headers_same(ngx_table_elt_t *h,
-    ngx_str_t *lowcase);
+    ngx_str_t *lowcase, ngx_uint_t *exact);
 
 
 ngx_int_t
 ngx_http_trove_headers_find(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value)
 {
-    ngx_uint_t        i, n;
+    ngx_uint_t        i, n, found, exact;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
     n = 0;
+    found = 0;
     ngx_str_null(value);
 
     part = &r->headers_in.headers.part;
@@ -42,15 +43,23 @@ ngx_http_trove_headers_find(ngx_http_request_t *r, ngx_str_t *name,
             i = 0;
         }
 
-        if (h[i].key.len == name->len
-            && ngx_strncmp(h[i].lowcase_key, name->data, name->len) == 0)
+        if (h[i].key.len != name->len
+            || !ngx_http_trove_headers_same(&h[i], name, &exact))
         {
-            *value = h[i].value;
-            n++;
+            continue;
         }
+
+        if (exact) {
+            *value = h[i].value;
+            found = 1;
+        }
+
+        n++;
     }
 
-    return n > 1 ? NGX_DECLINED : NGX_OK;
+    /* a name that only looks like it is none, but makes another one doubtful */
+
+    return (found && n > 1) ? NGX_DECLINED : NGX_OK;
 }
 
 
@@ -78,7 +87,7 @@ ngx_int_t
 ngx_http_trove_headers_set(ngx_http_request_t *r,
     ngx_http_trove_header_t *name, ngx_str_t *value)
 {
-    ngx_uint_t        i, n;
+    ngx_uint_t        i, n, exact;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
@@ -103,7 +112,7 @@ ngx_http_trove_headers_set(ngx_http_request_t *r,
         }
 
         if (h[i].key.len != name->key.len
-            || !ngx_http_trove_headers_same(&h[i], &name->lowcase))
+            || !ngx_http_trove_headers_same(&h[i], &name->lowcase, &exact))
         {
             continue;
         }
@@ -151,23 +160,31 @@ ngx_http_trove_headers_set(ngx_http_request_t *r,
 
 
 /*
- * Of two names of a length.  With "underscores_in_headers on" a header may be
- * spelt so that FastCGI and its kin, who make "_" of "-", cannot tell it from
- * ours.
+ * Of two names of a length.  CGI makes "_" of "-", and applications and their
+ * servers make it of other characters, too: PHP of ".", Puma of ",".  With
+ * "underscores_in_headers on" or "ignore_invalid_headers off" NGINX lets such
+ * names pass.  So whatever is no letter and no digit may stand for "-".
  */
 
 static ngx_uint_t
-ngx_http_trove_headers_same(ngx_table_elt_t *h, ngx_str_t *lowcase)
+ngx_http_trove_headers_same(ngx_table_elt_t *h, ngx_str_t *lowcase,
+    ngx_uint_t *exact)
 {
+    u_char  ch;
     size_t  i;
 
-    if (ngx_memcmp(h->lowcase_key, lowcase->data, lowcase->len) == 0) {
+    *exact = (ngx_memcmp(h->lowcase_key, lowcase->data, lowcase->len) == 0);
+
+    if (*exact) {
         return 1;
     }
 
     for (i = 0; i < lowcase->len; i++) {
-        if (h->lowcase_key[i] != lowcase->data[i]
-            && !(h->lowcase_key[i] == '_' && lowcase->data[i] == '-'))
+        ch = h->lowcase_key[i];
+
+        if (ch != lowcase->data[i]
+            && (lowcase->data[i] != '-'
+                || (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9')))
         {
             return 0;
         }

@@ -24,17 +24,20 @@ typedef struct {
 
 
 /*
- * Finds the request header of a name, given in lower case.
+ * Finds the request header of a name, given in lower case.  One of a name that
+ * differs only by its separators ("X_Trove.Event") is not taken for it, but an
+ * application may take it.
  *
  * NGX_OK        *value is its value, empty where there is no such header
- * NGX_DECLINED  there are several
+ * NGX_DECLINED  there are several, or one of a name that looks like it besides
  */
 ngx_int_t ngx_http_trove_headers_find(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 
 /*
- * Has the request header of a name say value and nobody else; the value must
- * live as long as the request.
+ * Sets the request header of a name to value, and overwrites all headers whose
+ * names differ only by their separators; the value must live as long as the
+ * request.
  *
  * NGX_OK
  * NGX_ERROR  out of memory

@@ -45,6 +45,17 @@ my $nginx = nginx(<<EOF)->start;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
     }
+
+    server {
+        listen 127.0.0.1:%%PORT_2%%;
+        ignore_invalid_headers off;
+        underscores_in_headers on;
+
+        location / {
+            trove_verify on;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+    }
 EOF
 
 my $body = event('file.deleted', id => 'evt-true');
@@ -79,7 +90,7 @@ sub headers_are {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    my @got = map { join '=', lc $_->[0] =~ tr/_/-/r, $_->[1] }
+    my @got = map { join '=', lc $_->[0] =~ tr/A-Za-z0-9/-/cr, $_->[1] }
         grep { $_->[0] =~ /^x.trove.event/i } @{ $backend->last->{headers} };
 
     is(join(' ', sort @got), "x-trove-event-id=$id x-trove-event=$type", $name);
@@ -133,6 +144,32 @@ for my $case (
 is(sent(1, '/', 'X-Trove-Signature' => $good, X_Trove_Event => 'forged',
     X_Trove_Event_Id => 'forged')->status, 200, 'only underscores');
 headers_are('are replaced', 'file.deleted', 'evt-true');
+
+# whatever an application may make "_" of, as PHP does of "."
+
+for my $ch (split //, q{!#$%&'()*+,./;<=>?@[\]^_`{|}~"} . "\x80\xff") {
+    my @forged = map { ($_ => 'forged') }
+        "X${ch}Trove${ch}Event", "x-trove${ch}event${ch}ID";
+
+    is(sent(2, '/', @forged, 'X-Trove-Signature' => $good)->status, 200,
+        sprintf 'separated by 0x%02x', ord $ch);
+    headers_are('are replaced, too', 'file.deleted', 'evt-true');
+
+    verdict_is(sent(2, '/', "X-Trove${ch}Signature" => $good,
+        'X-Trove-Signature' => $good), 'malformed',
+        'and beside the signature make it doubtful');
+    verdict_is(sent(2, '/', "X-Trove${ch}Signature" => $good), 'missing',
+        'but alone are none');
+}
+
+for my $name (qw/ X-TroveEvent XaTrovezEvent X0Trove9Event X-Trove.Events
+    X.Trove.Signatures X-Trove-Signatur. XXTrove.Signature /)
+{
+    is(sent(2, '/', $name => 'other', 'X-Trove-Signature' => $good)->status,
+        200, "$name is another name");
+    is($backend->header($backend->last, $name), 'other', 'and is left alone');
+}
+
 
 my $log = $nginx->read_log('logs/headers.log');
 is(join(',', sort keys %{{ map { $_ => 1 } split /\n/, $log }}),
@@ -204,8 +241,12 @@ for my $other ($good, 'x', '', sign('wrong', $body)) {
 
 verdict_is(sent(1, '/', X_Trove_Signature => $good), 'missing',
     'an underscore is another name');
-is(sent(1, '/', X_Trove_Signature => 'x', 'X-Trove-Signature' => $good)->status,
-    200, 'and no second one');
+
+$nginx->mark;
+verdict_is(sent(1, '/', X_Trove_Signature => 'x', 'X-Trove-Signature' => $good),
+    'malformed', 'an application may take it for the signature');
+is($nginx->log_lines(qr/\[error\].*refused, malformed: more than one/), 1,
+    'said in the log');
 
 # long ones: where NGINX takes them, they are malformed
 
