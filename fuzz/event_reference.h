@@ -346,6 +346,8 @@ envelope(reference_t *ref, ngx_str_t *key, const u_char *p, const u_char *end)
 
         for (n = 0; n < str->len; n++) {
             ref->bad |= str->data[n] < 0x20 || str->data[n] == 0x7f;
+            ref->bad |= n > 0 && str->data[n - 1] == 0xc2
+                        && str->data[n] < 0xa0;
         }
     }
 }

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_trove_utf8.h"
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_variables.h"
@@ -301,15 +302,17 @@ ngx_http_trove_variables_data(ngx_http_request_t *r,
 
 /*
  * Agents choose paths and commands: a CR LF must not make a header or a line of
- * a log.  Control characters come out as %XX.
+ * a log, nor U+009B a command to the terminal that shows it.  The bytes of
+ * control characters come out as %XX.
  */
 
 static ngx_int_t
 ngx_http_trove_variables_raw(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, ngx_str_t *value)
 {
-    u_char   *p;
-    size_t    i, n;
+    u_char      *p, *src, *last;
+    size_t       n;
+    ngx_uint_t   control;
 
     static u_char  hex[] = "0123456789ABCDEF";
 
@@ -318,8 +321,10 @@ ngx_http_trove_variables_raw(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    for (n = 0, i = 0; i < value->len; i++) {
-        n += (value->data[i] < 0x20 || value->data[i] == 0x7f);
+    last = value->data + value->len;
+
+    for (n = 0, src = value->data; src < last; src++) {
+        n += ngx_trove_utf8_control(src, last);
     }
 
     v->valid = 1;
@@ -339,16 +344,22 @@ ngx_http_trove_variables_raw(ngx_http_request_t *r,
 
     v->data = p;
 
-    for (i = 0; i < value->len; i++) {
+    for (src = value->data, control = 0; src < last; src++) {
 
-        if (value->data[i] < 0x20 || value->data[i] == 0x7f) {
-            *p++ = '%';
-            *p++ = hex[value->data[i] >> 4];
-            *p++ = hex[value->data[i] & 0xf];
-
-        } else {
-            *p++ = value->data[i];
+        if (control == 0) {
+            control = ngx_trove_utf8_control(src, last);
         }
+
+        if (control == 0) {
+            *p++ = *src;
+            continue;
+        }
+
+        *p++ = '%';
+        *p++ = hex[*src >> 4];
+        *p++ = hex[*src & 0xf];
+
+        control--;
     }
 
     v->len = p - v->data;

@@ -18,8 +18,9 @@
  *
  * An event is acceptable when the body is exactly one JSON text, an object,
  * with the strings "id" and "type" of 1 to 255 bytes after decoding and without
- * control characters, with "namespace" absent, null or a string, and with none
- * of the envelope's keys given twice.  Everything else about it is free.
+ * control characters (U+0000 to U+001F, U+007F to U+009F), with "namespace"
+ * absent, null or a string, and with none of the envelope's keys given twice.
+ * Everything else about it is free.
  */
 
 #define NGX_TROVE_EVENT_ID_MAX     255     /* bytes of "id" and of "type" */

@@ -379,10 +379,12 @@ ngx_trove_event_string(ngx_trove_event_parser_t *parser, ngx_str_t *value,
 static ngx_uint_t
 ngx_trove_event_plain(ngx_str_t *value)
 {
-    size_t  i;
+    u_char  *p, *last;
 
-    for (i = 0; i < value->len; i++) {
-        if (value->data[i] < 0x20 || value->data[i] == 0x7f) {
+    last = value->data + value->len;
+
+    for (p = value->data; p < last; p++) {
+        if (ngx_trove_utf8_control(p, last)) {
             return 0;
         }
     }

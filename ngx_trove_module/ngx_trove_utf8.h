@@ -56,5 +56,23 @@ u_char *ngx_trove_utf8_unescape(u_char *dst, u_char *src, size_t len,
  */
 u_char *ngx_trove_utf8_replace(u_char *dst, u_char *src, size_t len);
 
+/*
+ * How many bytes of the text at p, which ends at last, are a control character:
+ * 1 for U+0000 to U+001F and U+007F, 2 for U+0080 to U+009F, 0 if none is there.
+ */
+static ngx_inline ngx_uint_t
+ngx_trove_utf8_control(u_char *p, u_char *last)
+{
+    if (*p < 0x20 || *p == 0x7f) {
+        return 1;
+    }
+
+    if (*p == 0xc2 && last - p > 1 && p[1] >= 0x80 && p[1] <= 0x9f) {
+        return 2;
+    }
+
+    return 0;
+}
+
 
 #endif /* _NGX_TROVE_UTF8_H_INCLUDED_ */

@@ -204,7 +204,9 @@ $body = event('a' x 255, id => 'b' x 255);
 sent(0, '/', 'X-Trove-Signature' => sign($secret, $body));
 headers_are('as long as may be', 'a' x 255, 'b' x 255);
 
-for my $bad ("a\x0d\x0aX-Forged: 1", "a\x0a", "a\0", "\x7f", "\x{1f}") {
+for my $bad ("a\x0d\x0aX-Forged: 1", "a\x0a", "a\0", "\x7f", "\x{1f}",
+    "\x{80}", "a\x{85}b", "a\x{9f}")
+{
     $body = event('file.written', id => $bad);
     verdict_is(sent(0, '/', 'X-Trove-Signature' => sign($secret, $body)),
         'bad_event', 'a control character in the id');

@@ -264,11 +264,12 @@ is(seen('{"id":"i","type":"t","data":{"path":"\u4e2d\"\\\\"}}')
 
 # agents choose paths: no header, no line of a log
 
-my @evil = map { chr } 0 .. 0x1f, 0x7f;
+my @evil = map { chr } 0 .. 0x1f, 0x7f .. 0x9f;
 
 for my $char (@evil) {
     my $code = sprintf '\u%04x', ord $char;
-    my $percent = sprintf '%%%02X', ord $char;
+    utf8::encode(my $bytes = $char);
+    my $percent = join '', map { sprintf '%%%02X', ord } split //, $bytes;
 
     my $json = qq({"id":"i","type":"t","namespace":"n${code}X",)
         . qq("workspace_id":"w$code","data":{"path":"p${code}q"}});
@@ -278,7 +279,7 @@ for my $char (@evil) {
     is($seen->{namespace}, "[n${percent}X]", "$code in the namespace");
     is($seen->{workspace_id}, "[w$percent]", "$code in another");
 
-    my $text = JSON::PP->new->allow_nonref->decode(
+    my $text = JSON::PP->new->utf8->allow_nonref->decode(
         '"' . ($seen->{json_data_path} =~ s/^\[(.*)\]$/$1/sr) . '"');
     is($text, "p${char}q", "$code in JSON");
 }
@@ -300,6 +301,11 @@ for my $end ('\r\n', '\n', '\r', '\u000d\u000a', '\u000A\u0020') {
         id => 'evt"\\'), secret => $secret);
     is($response->header('X-Id'), 'evt"\\', 'in a header of the answer');
 }
+
+# those that JSON has a place for come raw, too; and what is next to them
+
+is(data_path(qq({"path":"a\xc2\x85\xc2\x9f\xc2\xa0\xc3\x85"})),
+    "[a%C2%85%C2%9F\xc2\xa0\xc3\x85]", 'U+0080 to U+009F, raw');
 
 # raw in the body, where JSON has no place for them
 

@@ -105,6 +105,12 @@ static case_t  cases[] = {
     { NGX_OK, "{" ENV ",\"s\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\uABcd\"}",
       "", NULL },
 
+    /* next to the control characters */
+
+    { NGX_OK, "{\"id\":\"\xc2\xa0\xc3\x80\xe0\xa0\x80\",\"type\":\"~\xdf\x80\"}",
+      "", NULL },
+    { NGX_OK, "{\"id\":\"\\u00a0 \",\"type\":\"\\u00c2\\u00bf\"}", "", NULL },
+
     { NGX_DECLINED, "", "ends too early", NULL },
     { NGX_DECLINED, " \n", "ends too early", NULL },
     { NGX_DECLINED, "{", "ends too early", NULL },
@@ -204,6 +210,13 @@ static case_t  cases[] = {
     { NGX_ABORT, "{\"id\":\"a\\u007f\",\"type\":\"t\"}", NULL, NULL },
     { NGX_ABORT, "{\"id\":\"a\x7f\",\"type\":\"t\"}", NULL, NULL },
     { NGX_ABORT, "{\"id\":\"i\",\"type\":\"a\\u0085\\r\"}", NULL, NULL },
+    { NGX_ABORT, "{\"id\":\"\\u0080\",\"type\":\"t\"}",
+      "\"id\" is empty, too long or has invalid characters", NULL },
+    { NGX_ABORT, "{\"id\":\"a\xc2\x80\",\"type\":\"t\"}", NULL, NULL },
+    { NGX_ABORT, "{\"id\":\"\xc2\x9f" "b\",\"type\":\"t\"}", NULL, NULL },
+    { NGX_ABORT, "{\"id\":\"i\",\"type\":\"a\xc2\x85\"}",
+      "\"type\" is empty, too long or has invalid characters", NULL },
+    { NGX_ABORT, "{\"id\":\"i\",\"type\":\"\\u009f\"}", NULL, NULL },
     { NGX_ABORT, "{\"id\":\"a\\ud800\",\"type\":\"t\"}", NULL, NULL },
     { NGX_ABORT, "{\"id\":\"a\\udc00\",\"type\":\"t\"}", NULL, NULL },
     { NGX_ABORT, "{\"id\":\"a\\ud800\\u0041\",\"type\":\"t\"}", NULL, NULL },

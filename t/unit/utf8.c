@@ -15,6 +15,7 @@ static void test_characters(void);
 static void test_two_bytes(void);
 static void test_places(void);
 static void test_replace(void);
+static void test_control(void);
 static ngx_uint_t is_utf8(const char *p, size_t len);
 static size_t encode(u_char *p, uint32_t ch);
 
@@ -26,6 +27,7 @@ main(void)
     test_two_bytes();
     test_places();
     test_replace();
+    test_control();
 
     return tap_done();
 }
@@ -193,6 +195,47 @@ test_replace(void)
 
         tap_is_str((char *) out, tests[i].to, "replaced: case %d", (int) i);
     }
+}
+
+
+/* each code point, and each pair of bytes, which may be no UTF-8 */
+
+static void
+test_control(void)
+{
+    u_char      p[4];
+    size_t      len;
+    uint32_t    ch;
+    ngx_uint_t  is, right, right_pair;
+
+    right = 0;
+    right_pair = 0;
+
+    for (ch = 0; ch <= 0x10ffff; ch++) {
+        len = encode(p, ch);
+
+        is = (ch < 0x20 || (ch >= 0x7f && ch <= 0x9f));
+
+        right += (ngx_trove_utf8_control(p, p + len) == (is ? len : 0));
+    }
+
+    tap_is(right, 0x110000, "control characters are told");
+
+    for (ch = 0; ch <= 0xffff; ch++) {
+        p[0] = (u_char) (ch >> 8);
+        p[1] = (u_char) ch;
+
+        is = (p[0] < 0x20 || p[0] == 0x7f) ? 1
+             : (ch >= 0xc280 && ch <= 0xc29f) ? 2 : 0;
+
+        right_pair += (ngx_trove_utf8_control(p, p + 2) == is);
+
+        /* nothing is looked at that is behind the end */
+
+        right_pair += (ngx_trove_utf8_control(p, p + 1) == (is == 1));
+    }
+
+    tap_is(right_pair, 2 * 0x10000, "pairs of bytes");
 }
 
 
