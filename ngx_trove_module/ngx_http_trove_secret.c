@@ -11,6 +11,7 @@
 #include <openssl/sha.h>
 
 #include "ngx_http_trove_secret.h"
+#include "ngx_http_trove_secret_near.h"
 
 
 #define NGX_HTTP_TROVE_SECRET_LINE  1024      /* bytes of a line in a file */
@@ -33,8 +34,6 @@ static char *ngx_http_trove_secret_key(ngx_conf_t *cf,
     ngx_http_trove_secrets_t *secrets, u_char *secret, size_t len);
 static char *ngx_http_trove_secret_room(ngx_conf_t *cf,
     ngx_http_trove_secrets_t *secrets);
-static ngx_int_t ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
-    ngx_http_complex_value_t *cv, ngx_str_t *value);
 static void ngx_http_trove_secret_digest(ngx_http_trove_keys_t *keys,
     ngx_str_t *value);
 static void ngx_http_trove_secret_cleanup(void *data);
@@ -112,6 +111,16 @@ ngx_http_trove_secret_create(ngx_conf_t *cf)
         return NULL;
     }
 
+    if (ngx_array_init(&secrets->near, cf->pool, 2,
+                       sizeof(ngx_http_trove_secret_near_t))
+        != NGX_OK
+        || ngx_array_init(&secrets->sources, cf->pool, 1,
+                          sizeof(ngx_http_trove_secret_source_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
     cln = ngx_pool_cleanup_add(cf->pool, 0);
     if (cln == NULL) {
         return NULL;
@@ -139,6 +148,9 @@ ngx_http_trove_secret_cleanup(void *data)
     }
 
     secrets->keys.nelts = 0;
+
+    ngx_http_trove_secret_near_free(secrets->near.elts, secrets->near.nelts);
+    secrets->near.nelts = 0;
 }
 
 
@@ -470,6 +482,10 @@ ngx_http_trove_secret_key(ngx_conf_t *cf, ngx_http_trove_secrets_t *secrets,
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_trove_secret_near_add(cf, secrets, secret, len) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
 }
 
@@ -553,7 +569,7 @@ ngx_http_trove_secret_keys(ngx_http_request_t *r,
 
 /* at the debug level NGINX logs what variables and a "map" come to */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
     ngx_http_complex_value_t *cv, ngx_str_t *value)
 {

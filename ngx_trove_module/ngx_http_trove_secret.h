@@ -24,6 +24,10 @@
 typedef struct {
     ngx_array_t   keys;              /* ngx_trove_key_t * */
     ngx_array_t   values;            /* ngx_http_complex_value_t */
+
+    /* for hints in the log: see ngx_http_trove_secret_near.h */
+    ngx_array_t   near;              /* ngx_http_trove_secret_near_t */
+    ngx_array_t   sources;           /* ngx_http_trove_secret_source_t */
 } ngx_http_trove_secrets_t;
 
 
@@ -60,6 +64,15 @@ char *ngx_http_trove_secret_add(ngx_conf_t *cf,
  */
 ngx_int_t ngx_http_trove_secret_keys(ngx_http_request_t *r,
     ngx_http_trove_secrets_t *secrets, ngx_http_trove_keys_t *keys);
+
+/*
+ * Evaluates one of secrets->values for a request; the value belongs to its pool.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory; logged
+ */
+ngx_int_t ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
+    ngx_http_complex_value_t *cv, ngx_str_t *value);
 
 /* Wipes and frees those keys that were made for the request. */
 void ngx_http_trove_secret_free(ngx_http_trove_keys_t *keys);

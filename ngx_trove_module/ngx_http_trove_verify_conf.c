@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_api.h"
 #include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_secret_near.h"
 #include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_conf.h"
 
@@ -172,11 +173,28 @@ ngx_http_trove_verify_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_trove_verify_loc_conf_t *vlcf = conf;
 
-    ngx_str_t  *value;
+    char        *rv;
+    ngx_str_t   *value;
+    ngx_uint_t   n;
 
     value = cf->args->elts;
 
-    return ngx_http_trove_secret_add(cf, &vlcf->secrets, &value[1]);
+    n = vlcf->secrets ? vlcf->secrets->keys.nelts : 0;
+
+    rv = ngx_http_trove_secret_add(cf, &vlcf->secrets, &value[1]);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (ngx_http_trove_secret_source_add(vlcf->secrets, &value[1],
+                                         vlcf->secrets->keys.nelts - n)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

@@ -19,6 +19,7 @@
 #include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_conf.h"
 #include "ngx_http_trove_verify_header.h"
+#include "ngx_http_trove_verify_hint.h"
 
 
 /*
@@ -376,9 +377,8 @@ ngx_http_trove_verify_body(ngx_http_request_t *r,
     }
 
     if (rc == NGX_DECLINED) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: event refused, mismatch: the signature is not "
-                      "that of the body with any \"trove_secret\"");
+        ngx_http_trove_verify_log_mismatch(r, vlcf->secrets, &vctx->keys,
+                                           &vctx->signature);
 
         *verdict = NGX_HTTP_TROVE_VERDICT_MISMATCH;
         return NGX_OK;
@@ -417,10 +417,8 @@ ngx_http_trove_verify_body(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "trove: event refused, %V: well signed, but %s",
-                  ngx_http_trove_verdict_name(*verdict),
-                  ctx->reason ? ctx->reason : "refused before");
+    ngx_http_trove_verify_log_no_event(r, *verdict, ctx->reason ? ctx->reason
+                                                    : "refused before");
 
     return NGX_OK;
 }
