@@ -12,17 +12,17 @@
 #include "ngx_http_trove_module.h"
 
 
-/* what is read of a temporary file at once */
+/* what is read of a temporary file at once, and joined in memory */
 #define NGX_HTTP_TROVE_BODY_PIECE  65536
 
 
-static ngx_int_t ngx_http_trove_body_join(ngx_http_request_t *r,
-    ngx_http_trove_ctx_t *ctx);
-static void ngx_http_trove_body_joined(ngx_http_request_t *r,
-    ngx_http_trove_ctx_t *ctx);
 static void ngx_http_trove_body_post_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_body_walk_file(ngx_http_request_t *r,
     ngx_buf_t *b, ngx_http_trove_body_pt handler, void *data);
+static ngx_int_t ngx_http_trove_body_add(void *data, u_char *p, size_t len);
+static ngx_int_t ngx_http_trove_body_feed_all(ngx_http_request_t *r,
+    ngx_trove_event_parser_t *parser);
+static size_t ngx_http_trove_body_pieces(ngx_http_request_t *r);
 static void *ngx_http_trove_body_alloc(void *ctx, size_t size);
 static ngx_int_t ngx_http_trove_body_feed(void *data, u_char *p, size_t len);
 
@@ -50,15 +50,9 @@ ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_trove_body_join(r, ctx) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     ctx->body = NGX_HTTP_TROVE_BODY_READING;
 
     rc = ngx_http_read_client_request_body(r, ngx_http_trove_body_post_handler);
-
-    ngx_http_trove_body_joined(r, ctx);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -72,66 +66,6 @@ ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 }
 
 
-/*
- * The beginning of a body comes with the header and stays in its buffer, if it
- * is not followed by room for the rest: that goes to another one.  Most of an
- * event is one string, and yajl copies a string that is cut in two.  So here
- * the reader finds what has come in a buffer with room for all of the body,
- * and takes it for the header's, until it has set itself up.
- */
-
-static ngx_int_t
-ngx_http_trove_body_join(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
-{
-    off_t                      length;
-    size_t                     preread;
-    ngx_buf_t                 *b, *body;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    b = r->header_in;
-    length = r->headers_in.content_length_n;
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (r->http_version > NGX_HTTP_VERSION_11
-        || r->request_body || r->discard_body || r->request_body_no_buffering
-        || r->headers_in.chunked
-        || length > (off_t) clcf->client_body_buffer_size)
-    {
-        return NGX_OK;
-    }
-
-    preread = b->last - b->pos;
-
-    if (preread == 0 || length - (off_t) preread <= b->end - b->last) {
-        return NGX_OK;
-    }
-
-    body = ngx_create_temp_buf(r->pool, (size_t) length);
-    if (body == NULL) {
-        return NGX_ERROR;
-    }
-
-    body->last = ngx_cpymem(body->last, b->pos, preread);
-    b->pos = b->last;
-
-    ctx->header_in = b;
-    r->header_in = body;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_trove_body_joined(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
-{
-    if (ctx->header_in) {
-        r->header_in = ctx->header_in;
-        ctx->header_in = NULL;
-    }
-}
-
-
 static void
 ngx_http_trove_body_post_handler(ngx_http_request_t *r)
 {
@@ -139,13 +73,13 @@ ngx_http_trove_body_post_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_trove_ctx_find(r);
 
-    ngx_http_trove_body_joined(r, ctx);
-
     ctx->body = NGX_HTTP_TROVE_BODY_READ;
 
     /* here, if there was no body, or somebody else has read it before */
 
-    ngx_http_trove_body_received(r);
+    if (ctx->received == 0) {
+        ctx->received = ngx_time();
+    }
 
     /* a temporary file is to outlive the first upstream that sent it */
 
@@ -286,6 +220,25 @@ ngx_http_trove_body_length(ngx_http_request_t *r)
 }
 
 
+u_char *
+ngx_http_trove_body_copy(ngx_http_request_t *r, u_char *p)
+{
+    return (ngx_http_trove_body_walk(r, ngx_http_trove_body_add, &p) == NGX_OK)
+           ? p : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_trove_body_add(void *data, u_char *p, size_t len)
+{
+    u_char **last = data;
+
+    *last = ngx_cpymem(*last, p, len);
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_trove_body_parse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 {
@@ -302,7 +255,7 @@ ngx_http_trove_body_parse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    rc = ngx_http_trove_body_walk(r, ngx_http_trove_body_feed, parser);
+    rc = ngx_http_trove_body_feed_all(r, parser);
 
     if (rc != NGX_ERROR) {
         rc = ngx_trove_event_finish(parser);
@@ -319,6 +272,77 @@ ngx_http_trove_body_parse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
     }
 
     return rc;
+}
+
+
+/*
+ * The beginning of a body comes with the header and stays in its buffer, and
+ * each chunk has a buffer of its own.  Most of an event is one string, and yajl
+ * copies a string that is cut, which takes longer than to join the buffers.
+ */
+
+static ngx_int_t
+ngx_http_trove_body_feed_all(ngx_http_request_t *r,
+    ngx_trove_event_parser_t *parser)
+{
+    u_char     *body;
+    size_t      len;
+    ngx_int_t   rc;
+
+    len = ngx_http_trove_body_pieces(r);
+
+    if (len == 0) {
+        return ngx_http_trove_body_walk(r, ngx_http_trove_body_feed, parser);
+    }
+
+    body = ngx_alloc(len, r->connection->log);
+    if (body == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_http_trove_body_copy(r, body);
+
+    rc = ngx_trove_event_feed(parser, body, len);
+
+    ngx_free(body);
+
+    return rc;
+}
+
+
+/* the length of a body that is to be joined, or 0 */
+
+static size_t
+ngx_http_trove_body_pieces(ngx_http_request_t *r)
+{
+    u_char       *last;
+    size_t        len;
+    ngx_buf_t    *b;
+    ngx_uint_t    n;
+    ngx_chain_t  *cl;
+
+    if (r->request_body == NULL) {
+        return 0;
+    }
+
+    n = 0;
+    len = 0;
+    last = NULL;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b) && b->last > b->pos) {
+            n += (b->pos != last);
+            len += b->last - b->pos;
+            last = b->last;
+
+        } else if (ngx_buf_size(b)) {
+            return 0;
+        }
+    }
+
+    return (n > 1 && len <= NGX_HTTP_TROVE_BODY_PIECE) ? len : 0;
 }
 
 

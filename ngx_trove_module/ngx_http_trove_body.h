@@ -50,6 +50,13 @@ ngx_int_t ngx_http_trove_body_walk(ngx_http_request_t *r,
 off_t ngx_http_trove_body_length(ngx_http_request_t *r);
 
 /*
+ * Copies the body of r, which has been read, to p, which has room for so many
+ * bytes.  The end of what was written, or NULL (logged) if the file cannot be
+ * read.
+ */
+u_char *ngx_http_trove_body_copy(ngx_http_request_t *r, u_char *p);
+
+/*
  * Parses the body of r, which has been read, as an event into ctx->event; only
  * once, later calls return the same.
  *

@@ -60,7 +60,6 @@ typedef struct {
         NGX_HTTP_TROVE_BODY_READ
     } body;
 
-    ngx_buf_t                 *header_in;     /* while it is not of r */
     time_t                     received;      /* when all of it was there, or
                                                  was seen to be; 0: not yet */
 

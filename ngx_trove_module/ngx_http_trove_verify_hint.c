@@ -46,7 +46,6 @@ static const char *ngx_http_trove_verify_near_keys(
     ngx_trove_signature_t *signature, u_char *p, size_t len);
 static ngx_uint_t ngx_http_trove_verify_signed(ngx_trove_key_t **keys,
     ngx_uint_t n, ngx_trove_signature_t *signature, u_char *p, size_t len);
-static ngx_int_t ngx_http_trove_verify_copy(void *data, u_char *p, size_t len);
 
 
 static ngx_str_t  ngx_http_trove_content_type = ngx_string("content-type");
@@ -264,11 +263,9 @@ ngx_http_trove_verify_near(ngx_http_request_t *r,
     }
 
     how = NULL;
-    last = body;
+    last = ngx_http_trove_body_copy(r, body);
 
-    if (ngx_http_trove_body_walk(r, ngx_http_trove_verify_copy, &last)
-        == NGX_OK)
-    {
+    if (last) {
         how = ngx_http_trove_verify_near_body(keys, signature, body,
                                               last - body);
 
@@ -281,17 +278,6 @@ ngx_http_trove_verify_near(ngx_http_request_t *r,
     ngx_free(body);
 
     return how;
-}
-
-
-static ngx_int_t
-ngx_http_trove_verify_copy(void *data, u_char *p, size_t len)
-{
-    u_char  **last = data;
-
-    *last = ngx_cpymem(*last, p, len);
-
-    return NGX_OK;
 }
 
 

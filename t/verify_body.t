@@ -226,6 +226,16 @@ for my $size (300, 600, 2000, 70_000) {
 $nginx->mark;
 passes('in memory', sized(60_000), whole('/large'));
 passes('in memory, chunked', sized(60_000), whole('/large', 5000));
+
+# up to 64 KB in several buffers are joined for the parser
+
+for my $size (65_535 .. 65_537, 200_000) {
+    passes("$size bytes in memory, partly preread", sized($size),
+        pieces('/large', 0, 4, 500));
+    passes("$size bytes in memory, chunked", sized($size),
+        whole('/large', 5000));
+}
+
 passes('in memory, as large as the buffer', sized($buffer), whole('/'));
 is($nginx->log_lines(qr/buffered to a temporary file/), 0,
     'nothing is spilled that has room');
