@@ -73,6 +73,10 @@ typedef struct {
     const char                *reason;        /* why it is not an event */
     unsigned                   published:1;
 
+    /* of the event variables read since these were cleared */
+    unsigned                   identified:1;  /* the id was one of them */
+    unsigned                   absent:1;      /* one had no value */
+
     /* by the verify module: who signed when, and what came of it */
     ngx_http_trove_verdict_e   verdict;
     void                      *secrets;       /* that the verdict is about */

@@ -87,8 +87,25 @@ ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
     ngx_str_t   value;
 
     if (dlcf->key) {
+        ctx->identified = 0;
+        ctx->absent = 0;
+
         if (ngx_http_complex_value(r, dlcf->key, &value) != NGX_OK) {
             return NGX_ERROR;
+        }
+
+        /*
+         * All events without a value that the key is made of would have the
+         * same one: all but the first would be lost.  Those with their id in
+         * it have not.
+         */
+
+        if (ctx->absent && !ctx->identified) {
+            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                          "trove: not deduplicated: an event variable in "
+                          "\"key=\" of \"trove_dedup\" is empty");
+
+            value.len = 0;
         }
 
     } else if (ctx->published) {

@@ -216,6 +216,11 @@ ngx_http_trove_variables_event(ngx_http_request_t *r, u_char *name, size_t len)
 
     if (ctx == NULL || !ctx->published) {
         ngx_http_trove_variables_early(r, ctx);
+
+        if (ctx) {
+            ctx->absent = 1;
+        }
+
         return NULL;
     }
 
@@ -229,6 +234,14 @@ ngx_http_trove_variables_event(ngx_http_request_t *r, u_char *name, size_t len)
 
     } else {
         value = ngx_http_trove_variables_field(r, ctx, name, len);
+    }
+
+    if (value == &ctx->event.id) {
+        ctx->identified = 1;
+    }
+
+    if (value == NULL || value->len == 0) {
+        ctx->absent = 1;
     }
 
     return (value && value->data) ? value : NULL;
@@ -458,6 +471,11 @@ ngx_http_trove_variable_timestamp(ngx_http_request_t *r,
     ctx = ngx_http_trove_ctx_find(r);
 
     if (ctx == NULL || ctx->verdict != NGX_HTTP_TROVE_VERDICT_OK) {
+
+        if (ctx) {
+            ctx->absent = 1;
+        }
+
         v->not_found = 1;
         return NGX_OK;
     }

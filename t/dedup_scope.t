@@ -19,6 +19,17 @@ my $nginx = nginx(<<'EOF')->start;
         ~^/t/evil  trove-whsec-evil;
     }
 
+    map $trove_event_id $prefixed {
+        volatile;
+        default map:$trove_event_id;
+    }
+
+    map $trove_data_path $path_or_id {
+        volatile;
+        ""       $trove_event_id;
+        default  $trove_data_path;
+    }
+
     server {
         listen 127.0.0.1:%%PORT_0%%;
         server_name a.example;
@@ -80,6 +91,56 @@ my $nginx = nginx(<<'EOF')->start;
         location = /unverified {
             trove_verify off;
             trove_dedup zone=events key=$http_x_key;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location /event_key/ {
+            trove_verify off;
+
+            location = /event_key/id {
+                trove_dedup zone=events key=id:$trove_event_id;
+                proxy_pass http://127.0.0.1:%%BACKEND%%;
+            }
+
+            location = /event_key/json_id {
+                trove_dedup zone=events key=json:${trove_json_event_id};
+                proxy_pass http://127.0.0.1:%%BACKEND%%;
+            }
+
+            location = /event_key/type_path {
+                trove_dedup zone=events
+                            key=t:$trove_event_type:$trove_data_path;
+                proxy_pass http://127.0.0.1:%%BACKEND%%;
+            }
+
+            location = /event_key/map {
+                trove_dedup zone=events key=$prefixed;
+                proxy_pass http://127.0.0.1:%%BACKEND%%;
+            }
+
+            location = /event_key/named {
+                trove_dedup zone=events key=$http_host:$TROVE_EVENT_ID;
+                proxy_pass http://127.0.0.1:%%BACKEND%%;
+            }
+
+            location = /event_key/time {
+                trove_dedup zone=events key=time:$trove_timestamp;
+                proxy_pass http://127.0.0.1:%%BACKEND%%;
+            }
+        }
+
+        location = /namespace {
+            trove_dedup zone=events key=tenant:$trove_namespace;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /namespace_id {
+            trove_dedup zone=events key=ns:$trove_namespace:$trove_event_id;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /fallback {
+            trove_dedup zone=events key=fallback:$path_or_id;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
 
@@ -234,6 +295,64 @@ is(outcome(deliver('/constant', event())), 'duplicate', 'holds for all');
         '{"status":"duplicate","id":""}', 'and there is no id to tell');
     is(twice('/unverified', $body, secret => undef), 'new new',
         'but none is none');
+}
+
+
+# a key that names an event variable needs an event, and a value of it: all that
+# have none would have one key, and all but the first would be lost
+
+{
+    my @off = (secret => undef);
+
+    for my $uri (map { "/event_key/$_" } qw/ id json_id type_path map named /) {
+
+        for my $body ('', 'no event', '[]', '{"id":"evt-1"}', '{"id":') {
+            is(twice($uri, $body, @off), 'new new', "$uri: no event, $body");
+        }
+    }
+
+    is(twice("/event_key/$_", event(), @off), 'new duplicate',
+        "/event_key/$_: an event") for qw/ id json_id map named /;
+
+    my $path = '/' . new_id();
+
+    is(twice('/event_key/type_path', event('file.written',
+        data => { path => $path }), @off), 'new duplicate', 'all of its parts');
+
+    for my $data ({}, { path => '' }) {
+        is(outcomes(map { deliver('/event_key/type_path',
+                event('file.written', data => $data), @off) } 1 .. 2),
+            'new new', 'one of its parts is missing');
+    }
+
+    # the same where events are verified
+
+    for my $namespace (undef, '') {
+        my @over = ('file.written', namespace => $namespace);
+
+        is(outcomes(map { deliver('/namespace', event(@over)) } 1 .. 2),
+            'new new', 'no namespace: not all the same');
+        is(twice('/namespace_id', event(@over)), 'new duplicate',
+            'no namespace, but the id');
+    }
+
+    my $namespace = 'customer-' . new_id();
+
+    is(outcomes(map { deliver('/namespace',
+            event('file.written', namespace => $namespace)) } 1 .. 2),
+        'new duplicate', 'a namespace, if that is what is wanted');
+
+    is(twice('/fallback', event('file.written', data => {})), 'new duplicate',
+        'a map that falls back to the id');
+    is(outcomes(map { deliver('/fallback', event('file.written',
+            data => { path => $path })) } 1 .. 2), 'new duplicate',
+        'and its other value');
+
+    is(twice('/event_key/time', event(), @off), 'new new',
+        'a time that nobody has verified');
+
+    ok((() = $nginx->log_lines(qr/\[info\] .*trove: not deduplicated: /)) > 20,
+        'which is logged');
 }
 
 

@@ -58,4 +58,24 @@ is(scalar(grep { $_ !~ /^(?:200|202|409)$/ } @answers), 0,
 ok($backend->wait_count(1, $id), 'delivered');
 is(spool_deliveries($nginx, "event=$id"), 1, 'one delivery');
 
+
+# events without what a key is made of are not all the same one
+
+$nginx = nginx(spool_conf(
+    http => 'trove_dedup_zone zone=events:1m;',
+    events => 'trove_dedup zone=events key=order:$trove_data_order;',
+    targets => [ a => { to => $backend } ],
+))->start;
+
+for my $data ({}, { order => '' }) {
+    my @ids = map { new_id() } 1 .. 3;
+
+    is(spool_send($nginx, $_, 'file.written', data => $data)->status, 202,
+        'no value for the key: accepted') for @ids;
+    ok($backend->wait_count(1, $_), 'no value for the key: delivered') for @ids;
+}
+
+is(spool_send($nginx, new_id(), 'file.written', data => { order => 'o-1' })
+    ->status, $_, 'a value for the key') for 202, 200;
+
 done_testing();
