@@ -24,7 +24,8 @@ static ngx_str_t  ngx_http_trove_verdict_names[] = {
     ngx_string("no_secret"),
     ngx_string("mismatch"),
     ngx_string("bad_json"),
-    ngx_string("bad_event")
+    ngx_string("bad_event"),
+    ngx_string("method")
 };
 
 

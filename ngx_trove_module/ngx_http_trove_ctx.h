@@ -32,6 +32,7 @@ typedef enum {
     NGX_HTTP_TROVE_VERDICT_MISMATCH,
     NGX_HTTP_TROVE_VERDICT_BAD_JSON,
     NGX_HTTP_TROVE_VERDICT_BAD_EVENT,
+    NGX_HTTP_TROVE_VERDICT_METHOD,
     NGX_HTTP_TROVE_VERDICTS
 } ngx_http_trove_verdict_e;
 
@@ -82,6 +83,7 @@ typedef struct {
     void                      *secrets;       /* that the verdict is about */
     ngx_str_t                  whose;         /* digest of those of variables */
     int64_t                    timestamp;
+    unsigned                   allow:1;       /* sent: "Allow: POST" */
 
     /* by the dedup module */
     ngx_http_trove_dedup_e     dedup;

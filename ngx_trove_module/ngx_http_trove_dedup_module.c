@@ -18,6 +18,7 @@
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_verify.h"
+#include "ngx_http_trove_verify_guard.h"
 
 
 #define NGX_HTTP_TROVE_DEDUP_TTL    86400
@@ -206,6 +207,12 @@ ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 
         return ctx->verdict == NGX_HTTP_TROVE_VERDICT_OK ? NGX_OK
                                                          : NGX_DECLINED;
+    }
+
+    /* the answer to a GET says nothing of the POST: it must not complete it */
+
+    if (!ngx_http_trove_verify_post(r)) {
+        return NGX_OK;
     }
 
     rc = ngx_http_trove_body_read(r, ctx);

@@ -18,6 +18,7 @@
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_target.h"
 #include "ngx_http_trove_verify.h"
+#include "ngx_http_trove_verify_guard.h"
 
 
 #define NGX_HTTP_TROVE_FANOUT_WAIT   0
@@ -185,6 +186,17 @@ ngx_http_trove_fanout_event(ngx_http_request_t *r)
 
     if (mode == NGX_HTTP_TROVE_VERIFY_ON) {
         return NGX_DECLINED;
+    }
+
+    /* deliveries are POSTs: what came otherwise must not become one */
+
+    if (!ngx_http_trove_verify_post(r)) {
+
+        if (mode == NGX_HTTP_TROVE_VERIFY_OFF) {
+            ngx_http_trove_verify_log_method(r);
+        }
+
+        return ngx_http_trove_verify_refuse_method(r, ctx);
     }
 
     rc = ngx_http_trove_body_read(r, ctx);

@@ -68,6 +68,8 @@ static ngx_http_trove_metrics_label_t  ngx_http_trove_metrics_verdicts[] = {
                   + NGX_HTTP_TROVE_VERDICT_BAD_JSON },
     { "bad_event", NGX_HTTP_TROVE_METRIC_VERDICT
                    + NGX_HTTP_TROVE_VERDICT_BAD_EVENT },
+    { "method", NGX_HTTP_TROVE_METRIC_VERDICT
+                + NGX_HTTP_TROVE_VERDICT_METHOD },
     { NULL, 0 }
 };
 

@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_headers.h"
+#include "ngx_http_trove_verify_guard.h"
 #include "ngx_http_trove_verify_header.h"
 
 
@@ -25,6 +26,12 @@ ngx_http_trove_verify_header(ngx_http_request_t *r,
     ngx_int_t         rc;
     ngx_str_t         value;
     static ngx_str_t  name = ngx_string("x-trove-signature");
+
+    if (!ngx_http_trove_verify_post(r)) {
+        ngx_http_trove_verify_log_method(r);
+
+        return NGX_HTTP_TROVE_VERDICT_METHOD;
+    }
 
     if (ngx_http_trove_headers_find(r, &name, &value) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,

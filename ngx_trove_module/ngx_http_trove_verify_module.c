@@ -18,6 +18,7 @@
 #include "ngx_http_trove_secret.h"
 #include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_conf.h"
+#include "ngx_http_trove_verify_guard.h"
 #include "ngx_http_trove_verify_header.h"
 #include "ngx_http_trove_verify_hint.h"
 
@@ -487,6 +488,10 @@ ngx_http_trove_verify_conclude(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    if (verdict == NGX_HTTP_TROVE_VERDICT_METHOD) {
+        return ngx_http_trove_verify_refuse_method(r, ctx);
+    }
+
     if (ngx_http_trove_answer_json(r, &json, "\"error\":",
                                    ngx_http_trove_verdict_name(verdict), "")
         != NGX_OK)
@@ -558,7 +563,8 @@ ngx_http_trove_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
 /*
  * A "return", a "rewrite", or an error_page with a status of its own may answer
- * before anything was verified: a sender would take its 2xx for our word.
+ * before anything was verified: a sender, whose method is POST, would take its
+ * 2xx for our word.
  */
 
 static ngx_int_t
@@ -576,7 +582,9 @@ ngx_http_trove_verify_header_filter(ngx_http_request_t *r)
     {
         ctx = ngx_http_trove_ctx_find(r);
 
-        if (ctx == NULL || ctx->verdict == NGX_HTTP_TROVE_VERDICT_NONE) {
+        if ((ctx == NULL || ctx->verdict == NGX_HTTP_TROVE_VERDICT_NONE)
+            && ngx_http_trove_verify_post(r))
+        {
             ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNVERIFIED, 1);
 
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,

@@ -85,6 +85,17 @@ my $nginx = nginx(<<'EOF')->start;
 
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
+
+        location = /if_only {
+            trove_verify on;
+            trove_dedup zone=events;
+
+            if ($arg_if) {
+                proxy_pass http://127.0.0.1:%%BACKEND%%;
+            }
+
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
     }
 EOF
 
@@ -296,9 +307,10 @@ is_duplicate(deliver('/set', $body), $id, 'the outer one as before');
 $id = new_id();
 $body = event('file.written', id => $id);
 
-is_new(deliver('/if?if=1', $body, method => 'PUT'), 'in an "if" block');
+is_new(deliver('/if?if=1', $body), 'in an "if" block');
 is_duplicate(deliver('/if', $body), $id, 'one in "limit_except"');
-is_duplicate(deliver('/if', $body, method => 'PUT'), $id, 'one in neither');
+is_new(deliver('/if_only', $body), 'in no block');
+is_duplicate(deliver('/if_only?if=1', $body), $id, 'then in one');
 
 
 # HTTP/2

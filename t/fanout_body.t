@@ -226,7 +226,7 @@ for my $i (0 .. $#bodies) {
 }
 
 is(post_event($nginx->port, '/file', '')->status, 400, 'no body is no event');
-is(get($nginx->port, '/file')->status, 400, 'neither is a GET');
+is(get($nginx->port, '/file')->status, 405, 'neither is a GET');
 
 ok(wait_until {
     my $now = stub_status($nginx->port);

@@ -71,7 +71,7 @@ is(post_event(@gate, secret => 'wrong')->status, 400, 'mismatch');
 is(post_event(@gate)->status, 400, 'missing');
 is(post_event(@gate, secret => 's3cret', t => time() - 1000)->status, 400,
     'stale');
-is(get($nginx->port, '/open')->status, 200, 'return goes round the gate');
+is(post($nginx->port, '/open', $body)->status, 200, 'return goes round the gate');
 
 my $want = sub {
     my ($m, $name) = @_;

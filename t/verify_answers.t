@@ -177,7 +177,7 @@ for my $verdict (sort keys %case) {
     # HEAD has no body
 
     $response = request($port, 'HEAD', '/on');
-    is($response->status . $response->body, '400', 'HEAD');
+    is($response->status . $response->body, '405', 'HEAD');
     ok($response->header('Content-Length'), 'HEAD: but its length');
 
     # passes

@@ -188,11 +188,11 @@ for my $case ([ missing => undef ], [ malformed => 'x' ],
             ->status, 200, "$verdict: and another passes");
     }
 
-    my $stream = $h2->headers('GET', '/', headers => \@headers, end => 1);
+    my $stream = $h2->headers('POST', '/', headers => \@headers, end => 1);
     verdict_is($h2->response($stream), $verdict, "$verdict: without a body");
 }
 
-my $stream = $h2->headers('GET', '/', end => 1,
+my $stream = $h2->headers('POST', '/', end => 1,
     headers => [ 'x-trove-signature' => sign($secret, '') ]);
 verdict_is($h2->response($stream), 'bad_json', 'no body, and signed so');
 

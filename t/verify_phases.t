@@ -381,10 +381,10 @@ is_outcome('/if', '200 /other', '400');
 is_outcome('/if_set', '200 /if_set', '400');
 is_outcome('/if_set', '200 /if_set_if', '400', headers => [ 'X-If' => 1 ]);
 is_outcome('/limit_except', '200 /limit_except', '400');
-is_outcome('/limit_except', '200 /other', '400', method => 'GET');
-is_outcome('/limit_except_deny', '200 /limit_except_deny', '400',
-    method => 'GET');
-is_outcome('/files', '200', '400', method => 'GET');
+is_outcome('/limit_except', '405', '405', method => 'GET');
+is_outcome('/limit_except_deny', '405', '405', method => 'GET');
+is_outcome('/files', '405', '400');
+is_outcome('/files', '405', '405', method => 'GET');
 is_outcome('/error_200', '200', '400');
 is_outcome('/', '200 /', '400', port => $nginx->port(2));
 is_outcome('/', '403', '403', port => $nginx->port(2),
