@@ -475,6 +475,11 @@ ngx_http_trove_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (clcf->noname) {
         conf->tokens = prev->tokens;
+
+        if (clcf->lmt_excpt && clcf->handler == NULL && conf->tokens) {
+            clcf->handler = ngx_http_trove_api_handler;
+        }
+
         return NGX_CONF_OK;
     }
 

@@ -30,6 +30,7 @@ typedef struct ngx_http_trove_dedup_loc_conf_s
 
 struct ngx_http_trove_dedup_loc_conf_s {
     ngx_flag_t                        enable;
+    ngx_flag_t                        said;    /* here or outside */
     ngx_shm_zone_t                   *shm_zone;
     time_t                            ttl;
     time_t                            lease;

@@ -407,6 +407,7 @@ ngx_http_trove_dedup_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
+     *     conf->enable = 0;
      *     conf->shm_zone = NULL;
      *     conf->ttl = 0;
      *     conf->lease = 0;
@@ -416,7 +417,7 @@ ngx_http_trove_dedup_create_loc_conf(ngx_conf_t *cf)
      *     conf->outer = NULL;
      */
 
-    conf->enable = NGX_CONF_UNSET;
+    conf->said = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -434,11 +435,21 @@ ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_dedup_main_conf_t  *dmcf;
 
     loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (conf->enable == NGX_CONF_UNSET) {
-        conf->enable = prev->enable == 1
-                       && !ngx_http_trove_metrics_exempt(loc_conf)
-                       && !ngx_http_trove_api_exempt(loc_conf);
+    conf->enable = conf->said == 1;
+
+    if (conf->said == NGX_CONF_UNSET) {
+
+        /* an exemption holds in one location, but not in those inside of it */
+
+        conf->said = prev->said;
+
+        conf->enable = clcf->noname
+                       ? prev->enable
+                       : prev->said == 1
+                         && !ngx_http_trove_metrics_exempt(loc_conf)
+                         && !ngx_http_trove_api_exempt(loc_conf);
         conf->shm_zone = prev->shm_zone;
         conf->ttl = prev->ttl;
         conf->lease = prev->lease;
@@ -448,8 +459,6 @@ ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (!conf->enable) {
         return NGX_CONF_OK;
     }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->noname) {
         conf->outer = prev;
@@ -479,18 +488,18 @@ ngx_http_trove_dedup(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t                         i;
     ngx_http_compile_complex_value_t   ccv;
 
-    if (dlcf->enable != NGX_CONF_UNSET) {
+    if (dlcf->said != NGX_CONF_UNSET) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        dlcf->enable = 0;
+        dlcf->said = 0;
         return NGX_CONF_OK;
     }
 
-    dlcf->enable = 1;
+    dlcf->said = 1;
 
     for (i = 1; i < cf->args->nelts; i++) {
 

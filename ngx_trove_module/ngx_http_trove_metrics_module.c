@@ -301,6 +301,10 @@ ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
     if (clcf->noname) {
         conf->outer = prev;
         conf->enable = prev->enable;
+
+        if (clcf->lmt_excpt && clcf->handler == NULL && conf->enable) {
+            clcf->handler = ngx_http_trove_metrics_handler;
+        }
     }
 
     mmcf = ngx_http_conf_get_module_main_conf(cf,

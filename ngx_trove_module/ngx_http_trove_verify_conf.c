@@ -34,10 +34,14 @@ ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
+     *     conf->mode = 0;
      *     conf->secrets = NULL;
+     *     conf->file = { 0, NULL };
+     *     conf->line = 0;
+     *     conf->own = 0;
      */
 
-    conf->mode = NGX_CONF_UNSET_UINT;
+    conf->said = NGX_CONF_UNSET_UINT;
     conf->status = NGX_CONF_UNSET_UINT;
     conf->tolerance = NGX_CONF_UNSET;
 
@@ -55,18 +59,36 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t  *clcf;
 
     loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (conf->mode == NGX_CONF_UNSET_UINT
-        && (ngx_http_trove_metrics_exempt(loc_conf)
-            || ngx_http_trove_api_exempt(loc_conf)))
+    if (clcf->noname) {
+
+        /* an "if" or "limit_except" block belongs to its location */
+
+        conf->own = prev->own;
+    }
+
+    /*
+     * Locations inside inherit what was said, and not what is in force: an
+     * exemption holds in one location only.
+     */
+
+    if (conf->said == NGX_CONF_UNSET_UINT) {
+        conf->said = prev->said;
+    }
+
+    conf->mode = conf->said;
+
+    if (conf->said == NGX_CONF_UNSET_UINT
+        || (!conf->own
+            && (ngx_http_trove_metrics_exempt(loc_conf)
+                || ngx_http_trove_api_exempt(loc_conf))))
     {
         /* who asks for metrics, or manages, signs nothing */
 
         conf->mode = NGX_HTTP_TROVE_VERIFY_OFF;
     }
 
-    ngx_conf_merge_uint_value(conf->mode, prev->mode,
-                              NGX_HTTP_TROVE_VERIFY_OFF);
     ngx_conf_merge_uint_value(conf->status, prev->status,
                               NGX_HTTP_BAD_REQUEST);
     ngx_conf_merge_sec_value(conf->tolerance, prev->tolerance, 300);
@@ -78,8 +100,6 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (conf->mode != NGX_HTTP_TROVE_VERIFY_OFF && conf->secrets == NULL
         && ngx_http_trove_verify_serves(cf))
     {
-        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"trove_verify\" in location \"%V\" needs a "
                            "secret, add \"trove_secret file:PATH\"",
@@ -141,20 +161,22 @@ ngx_http_trove_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t  *value;
 
-    if (vlcf->mode != NGX_CONF_UNSET_UINT) {
+    if (vlcf->own) {
         return "is duplicate";
     }
+
+    vlcf->own = 1;
 
     value = cf->args->elts;
 
     if (ngx_strcasecmp(value[1].data, (u_char *) "on") == 0) {
-        vlcf->mode = NGX_HTTP_TROVE_VERIFY_ON;
+        vlcf->said = NGX_HTTP_TROVE_VERIFY_ON;
 
     } else if (ngx_strcasecmp(value[1].data, (u_char *) "off") == 0) {
-        vlcf->mode = NGX_HTTP_TROVE_VERIFY_OFF;
+        vlcf->said = NGX_HTTP_TROVE_VERIFY_OFF;
 
     } else if (ngx_strcasecmp(value[1].data, (u_char *) "log") == 0) {
-        vlcf->mode = NGX_HTTP_TROVE_VERIFY_LOG;
+        vlcf->said = NGX_HTTP_TROVE_VERIFY_LOG;
 
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
