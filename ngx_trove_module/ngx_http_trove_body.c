@@ -36,6 +36,17 @@ ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
         return NGX_OK;
     }
 
+    if (r->post_action) {
+
+        /* NGINX has thrown it away, or its temporary file, with the answer */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: the request body is not there any more in "
+                      "post_action \"%V\"", &r->uri);
+
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (r->reading_body) {
 
         /*

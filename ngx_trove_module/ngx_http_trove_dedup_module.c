@@ -143,7 +143,9 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
 
     dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
 
-    if (r != r->main || !dlcf->enable) {
+    /* the answer of a post_action, which would complete a claim, is not sent */
+
+    if (r != r->main || r->post_action || !dlcf->enable) {
         return NGX_DECLINED;
     }
 

@@ -8,9 +8,19 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <openssl/crypto.h>
+
 #include "ngx_http_trove_answer.h"
 #include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_delivery.h"
+#include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_guard.h"
+
+
+static ngx_uint_t ngx_http_trove_verify_verified(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf);
+static ngx_uint_t ngx_http_trove_verify_same(ngx_http_request_t *r,
+    ngx_http_trove_secrets_t *secrets, ngx_str_t *whose);
 
 
 /*
@@ -80,4 +90,112 @@ ngx_http_trove_verify_refuse_method(ngx_http_request_t *r,
     }
 
     return ngx_http_trove_answer(r, NGX_HTTP_NOT_ALLOWED, &json, 0);
+}
+
+
+ngx_int_t
+ngx_http_trove_verify_inner(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf)
+{
+    /*
+     * What is in force for a whole server is not meant for the subrequests of
+     * what it has let pass.  A post_action is the main request itself.
+     */
+
+    if (r != r->main && !vlcf->own) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_trove_verify_verified(r, vlcf)) {
+        return NGX_DECLINED;
+    }
+
+    if (r != r->main) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: subrequest \"%V\" refused: \"trove_verify\" is "
+                      "set in its location, and its main request has not been "
+                      "verified with the same secrets; set it in the location "
+                      "of the main request, and not here", &r->uri);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: post_action \"%V\" refused: \"trove_verify\" is "
+                      "set for its location, and the request was answered "
+                      "without being verified with the same secrets; set it in "
+                      "the location with \"post_action\"", &r->uri);
+    }
+
+    if (vlcf->mode == NGX_HTTP_TROVE_VERIFY_LOG) {
+        return NGX_DECLINED;
+    }
+
+    if (r != r->main) {
+        return NGX_HTTP_FORBIDDEN;
+    }
+
+    /* there is an answer already: the request just ends */
+
+    ngx_http_finalize_request(r, NGX_OK);
+
+    return NGX_DONE;
+}
+
+
+static ngx_uint_t
+ngx_http_trove_verify_verified(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf)
+{
+    ngx_http_trove_ctx_t   *ctx;
+    ngx_trove_signature_t   signature;
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    if (ctx == NULL) {
+        return 0;
+    }
+
+    /* "trove_verify log" delivers what is not genuine, too */
+
+    if (ctx->published && ngx_http_trove_delivery_find(r)) {
+        return 1;
+    }
+
+    if (ctx->verdict != NGX_HTTP_TROVE_VERDICT_OK
+        || ctx->secrets != vlcf->secrets)
+    {
+        return 0;
+    }
+
+    signature.timestamp = ctx->timestamp;
+
+    if (ngx_trove_signature_fresh(&signature, ctx->arrived, vlcf->tolerance)
+        != NGX_OK)
+    {
+        return 0;
+    }
+
+    return ngx_http_trove_verify_same(r, vlcf->secrets, &ctx->whose);
+}
+
+
+/* whether the variables in secrets give what they gave before */
+
+static ngx_uint_t
+ngx_http_trove_verify_same(ngx_http_request_t *r,
+    ngx_http_trove_secrets_t *secrets, ngx_str_t *whose)
+{
+    ngx_uint_t             same;
+    ngx_http_trove_keys_t  keys;
+
+    if (secrets->values.nelts == 0) {
+        return 1;
+    }
+
+    same = ngx_http_trove_secret_keys(r, secrets, &keys) == NGX_OK
+           && whose->len == NGX_HTTP_TROVE_SECRET_DIGEST
+           && CRYPTO_memcmp(keys.digest, whose->data, whose->len) == 0;
+
+    ngx_http_trove_secret_free(&keys);
+
+    return same;
 }

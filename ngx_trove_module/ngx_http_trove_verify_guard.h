@@ -13,9 +13,10 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_verify_conf.h"
 
 
-/* What is known of a request without its signature: its method. */
+/* What is known of a request without its signature: its method, its origin. */
 
 
 /*
@@ -34,6 +35,15 @@ void ngx_http_trove_verify_log_method(ngx_http_request_t *r);
  */
 ngx_int_t ngx_http_trove_verify_refuse_method(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
+
+/*
+ * Decides about a subrequest or a post_action in a location that verifies, or
+ * logs: neither has a body of its own that could be verified.
+ *
+ * What the phase handler is to return.
+ */
+ngx_int_t ngx_http_trove_verify_inner(ngx_http_request_t *r,
+    ngx_http_trove_verify_loc_conf_t *vlcf);
 
 
 #endif /* _NGX_HTTP_TROVE_VERIFY_GUARD_H_INCLUDED_ */

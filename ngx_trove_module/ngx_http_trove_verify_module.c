@@ -161,8 +161,12 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
 
     vlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_verify_module);
 
-    if (r != r->main || vlcf->mode == NGX_HTTP_TROVE_VERIFY_OFF) {
+    if (vlcf->mode == NGX_HTTP_TROVE_VERIFY_OFF) {
         return NGX_DECLINED;
+    }
+
+    if (r != r->main || r->post_action) {
+        return ngx_http_trove_verify_inner(r, vlcf);
     }
 
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
