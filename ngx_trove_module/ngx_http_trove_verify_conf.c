@@ -9,7 +9,9 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_api.h"
+#include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret_near.h"
 #include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_conf.h"
@@ -18,7 +20,42 @@
 #define NGX_HTTP_TROVE_TOLERANCE_MAX  (366 * 86400)
 
 
+typedef struct {
+    ngx_array_t                locs;           /* ngx_http_trove_verify_loc_t */
+} ngx_http_trove_verify_main_conf_t;
+
+
+/* a location with secrets, as it is remembered for the check */
+typedef struct {
+    ngx_http_core_srv_conf_t  *cscf;
+    void                     **loc_conf;
+} ngx_http_trove_verify_loc_t;
+
+
 static ngx_uint_t ngx_http_trove_verify_serves(ngx_conf_t *cf);
+static ngx_http_trove_secrets_t *ngx_http_trove_verify_unused(
+    ngx_http_trove_verify_loc_t *loc);
+
+
+void *
+ngx_http_trove_verify_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_verify_main_conf_t  *conf;
+
+    conf = ngx_palloc(cf->pool, sizeof(ngx_http_trove_verify_main_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&conf->locs, cf->pool, 4,
+                       sizeof(ngx_http_trove_verify_loc_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return conf;
+}
 
 
 void *
@@ -55,8 +92,10 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_verify_loc_conf_t  *prev = parent;
     ngx_http_trove_verify_loc_conf_t  *conf = child;
 
-    void                     **loc_conf;
-    ngx_http_core_loc_conf_t  *clcf;
+    void                              **loc_conf;
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_trove_verify_loc_t        *loc;
+    ngx_http_trove_verify_main_conf_t  *vmcf;
 
     loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -95,6 +134,8 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->secrets == NULL) {
         conf->secrets = prev->secrets;
+        conf->file = prev->file;
+        conf->line = prev->line;
     }
 
     if (conf->mode != NGX_HTTP_TROVE_VERIFY_OFF && conf->secrets == NULL
@@ -106,6 +147,21 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                            &clcf->name);
         return NGX_CONF_ERROR;
     }
+
+    if (conf->secrets == NULL || clcf->noname) {
+        return NGX_CONF_OK;
+    }
+
+    vmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_trove_verify_module);
+
+    loc = ngx_array_push(&vmcf->locs);
+    if (loc == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    loc->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    loc->loc_conf = loc_conf;
 
     return NGX_CONF_OK;
 }
@@ -151,6 +207,123 @@ ngx_http_trove_verify_serves(ngx_conf_t *cf)
     }
 
     return 1;
+}
+
+
+/* one line for each "trove_secret", however many locations inherit it */
+
+ngx_int_t
+ngx_http_trove_verify_check(ngx_conf_t *cf)
+{
+    u_char                              others[NGX_INT_T_LEN + 32];
+    ngx_uint_t                          i, n, more;
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_trove_secrets_t           *secrets;
+    ngx_http_trove_verify_loc_t        *loc;
+    ngx_http_trove_verify_loc_conf_t   *vlcf;
+    ngx_http_trove_verify_main_conf_t  *vmcf;
+
+    vmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_trove_verify_module);
+
+    loc = vmcf->locs.elts;
+
+    for (i = 0; i < vmcf->locs.nelts; i++) {
+        secrets = ngx_http_trove_verify_unused(&loc[i]);
+
+        if (secrets == NULL) {
+            continue;
+        }
+
+        more = 0;
+
+        for (n = i + 1; n < vmcf->locs.nelts; n++) {
+
+            if (ngx_http_trove_verify_unused(&loc[n]) == secrets) {
+                loc[n].loc_conf = NULL;
+                more++;
+            }
+        }
+
+        others[0] = '\0';
+
+        if (more) {
+            (void) ngx_sprintf(others, " and in %ui more%Z", more);
+        }
+
+        clcf = loc[i].loc_conf[ngx_http_core_module.ctx_index];
+        vlcf = loc[i].loc_conf[ngx_http_trove_verify_module.ctx_index];
+
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"trove_secret\" without \"trove_verify\" in location "
+                      "\"%V\" of server \"%V\"%s: forged events pass; add "
+                      "\"trove_verify on\", or \"trove_verify off\" where "
+                      "nothing is to be verified in %V:%ui",
+                      &clcf->name, &loc[i].cscf->server_name, others,
+                      &vlcf->file, vlcf->line);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The secrets of a location that takes requests from outside, and for which
+ * nobody has said whether they are verified; else NULL.  An "internal" or named
+ * location, as a target of a fan-out is, gets requests of other locations.
+ */
+
+static ngx_http_trove_secrets_t *
+ngx_http_trove_verify_unused(ngx_http_trove_verify_loc_t *loc)
+{
+    ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_trove_verify_loc_conf_t  *vlcf;
+
+    if (loc->loc_conf == NULL) {
+        return NULL;
+    }
+
+    clcf = loc->loc_conf[ngx_http_core_module.ctx_index];
+    vlcf = loc->loc_conf[ngx_http_trove_verify_module.ctx_index];
+
+    if (vlcf->said != NGX_CONF_UNSET_UINT
+        || clcf->name.len == 0 || clcf->named || clcf->internal
+        || ngx_http_trove_metrics_exempt(loc->loc_conf)
+        || ngx_http_trove_api_exempt(loc->loc_conf))
+    {
+        return NULL;
+    }
+
+    if (clcf->handler == NULL && !ngx_http_trove_dedup_enabled(loc->loc_conf)) {
+        return NULL;
+    }
+
+    return vlcf->secrets;
+}
+
+
+ngx_uint_t
+ngx_http_trove_verify_mode(ngx_http_request_t *r)
+{
+    ngx_http_trove_verify_loc_conf_t  *vlcf;
+
+    vlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_verify_module);
+
+    return vlcf->mode;
+}
+
+
+void
+ngx_http_trove_verify_info(void **loc_conf, ngx_http_trove_verify_info_t *info)
+{
+    ngx_http_trove_verify_loc_conf_t  *vlcf;
+
+    vlcf = loc_conf[ngx_http_trove_verify_module.ctx_index];
+
+    info->mode = vlcf->mode;
+    info->tolerance = vlcf->tolerance;
+    info->varies = vlcf->mode != NGX_HTTP_TROVE_VERIFY_OFF
+                   && vlcf->secrets && vlcf->secrets->values.nelts;
 }
 
 
@@ -200,6 +373,11 @@ ngx_http_trove_verify_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t   n;
 
     value = cf->args->elts;
+
+    if (vlcf->secrets == NULL) {
+        vlcf->file = cf->conf_file->file.name;
+        vlcf->line = cf->conf_file->line;
+    }
 
     n = vlcf->secrets ? vlcf->secrets->keys.nelts : 0;
 

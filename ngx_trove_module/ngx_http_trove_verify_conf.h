@@ -30,9 +30,18 @@ typedef struct {
 
 
 /* Create and merge as of ngx_http_module_t. */
+void *ngx_http_trove_verify_create_main_conf(ngx_conf_t *cf);
 void *ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+
+/*
+ * Warns of locations that have secrets and verify nothing with them; to be
+ * called when all has been merged.
+ *
+ * NGX_OK
+ */
+ngx_int_t ngx_http_trove_verify_check(ngx_conf_t *cf);
 
 /* The handlers of the directives "trove_verify" and "trove_...". */
 char *ngx_http_trove_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -117,7 +117,7 @@ static ngx_http_module_t  ngx_http_trove_verify_module_ctx = {
     NULL,                                  /* preconfiguration */
     ngx_http_trove_verify_init,            /* postconfiguration */
 
-    NULL,                                  /* create main configuration */
+    ngx_http_trove_verify_create_main_conf, /* create main configuration */
     NULL,                                  /* init main configuration */
 
     NULL,                                  /* create server configuration */
@@ -603,36 +603,15 @@ ngx_http_trove_verify_header_filter(ngx_http_request_t *r)
 }
 
 
-ngx_uint_t
-ngx_http_trove_verify_mode(ngx_http_request_t *r)
-{
-    ngx_http_trove_verify_loc_conf_t  *vlcf;
-
-    vlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_verify_module);
-
-    return vlcf->mode;
-}
-
-
-void
-ngx_http_trove_verify_info(void **loc_conf, ngx_http_trove_verify_info_t *info)
-{
-    ngx_http_trove_verify_loc_conf_t  *vlcf;
-
-    vlcf = loc_conf[ngx_http_trove_verify_module.ctx_index];
-
-    info->mode = vlcf->mode;
-    info->tolerance = vlcf->tolerance;
-    info->varies = vlcf->mode != NGX_HTTP_TROVE_VERIFY_OFF
-                   && vlcf->secrets && vlcf->secrets->values.nelts;
-}
-
-
 static ngx_int_t
 ngx_http_trove_verify_init(ngx_conf_t *cf)
 {
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
+
+    if (ngx_http_trove_verify_check(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 

@@ -88,6 +88,108 @@ accepted('limit_except', 'server { trove_verify on;
     location / { trove_secret x; limit_except POST { deny all; } } }');
 
 
+# a secret that nothing is verified with
+
+sub warned {
+    my ($name, $conf, $regex) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my ($code, $text) = nginx_t($conf);
+    my @lines = grep { /\[\w+\]/ } split /\n/, $text;
+
+    is($code, 0, "$name: accepted") or diag($text);
+    is(@lines, 1, "$name: one line") or diag($text);
+    like($lines[0], qr/\[warn\] .*"trove_secret" without "trove_verify" in $regex: forged events pass; add "trove_verify on", or "trove_verify off" /,
+        "$name: what is wrong");
+    like($lines[0], qr/ in \S+nginx\.conf:\d+$/, "$name: where");
+}
+
+my $zone = "trove_dedup_zone zone=e:1m;\n";
+my $proxy = 'proxy_pass http://127.0.0.1:1;';
+my $target = "location = /t { internal; $proxy }";
+
+for my $handler ($proxy, 'fastcgi_pass 127.0.0.1:1;', 'stub_status;',
+    'trove_dedup zone=e;', 'trove_fanout /t;', "if (\$http_x) { $proxy } $proxy")
+{
+    warned("own, $handler",
+        "$zone server { location / { trove_secret x; $handler } $target }",
+        qr{location "/" of server ""});
+    warned("of the server, $handler",
+        "$zone server { server_name a; trove_secret x; location /a { $handler }
+            $target }", qr{location "/a" of server "a"});
+    warned("of http, $handler",
+        "trove_secret x; $zone server { location /a { $handler } $target }",
+        qr{location "/a" of server ""});
+
+    for my $off ("server { trove_secret x; location / { trove_verify off;
+            $handler } $target }",
+        "server { trove_secret x; trove_verify off; location / { $handler }
+            $target }",
+        "server { location / { trove_secret x; trove_verify off;
+            location /a { $handler } } $target }",
+        "trove_verify off; server { location / { trove_secret x; $handler }
+            $target }")
+    {
+        my ($code, $text) = nginx_t("$zone $off");
+
+        is($code, 0, 'an explicit off: accepted') or diag($text);
+        unlike($text, qr/trove_verify/, 'an explicit off: not warned of');
+    }
+}
+
+warned('a dedup of the server', "$zone server { trove_secret x;
+    trove_dedup zone=e; location /a { root html; } }", qr{location "/a" of .*});
+warned('one line for all', "server { trove_secret x; location /a { $proxy }
+    location /b { $proxy } location /c { trove_verify on; $proxy }
+    location /d { $proxy location /d/e { $proxy } } }",
+    qr{location "/a" of server "" and in 3 more});
+warned('beside one that verifies', "server { trove_secret x;
+    location /a { trove_verify on; $proxy } location /b { $proxy } }",
+    qr{location "/b" of server ""});
+warned('inside of metrics', "server { trove_secret x;
+    location /m { trove_metrics; location /m/a { $proxy } } }",
+    qr{location "/m/a" of server ""});
+
+{
+    my ($code, $text) = nginx_t("server { location /a { trove_secret x; $proxy }
+        location /b { trove_secret y; $proxy } }");
+
+    is(scalar(() = $text =~ /\[warn\]/g), 2, 'a line for each secret');
+}
+
+{
+    my $nginx = nginx("server {\nlocation / {\n$proxy\ninclude a;\n}\n}",
+        files => { a => "\n\ntrove_secret x;\ntrove_secret y;\n" });
+    my ($code, $text) = $nginx->test;
+
+    like($text, qr{\[warn\] .*verified in \S+/a:3$}m, 'the file of an include');
+}
+
+my $api = 'trove_api token-of-the-api;';
+
+accepted($_->[0], "trove_secret x; $zone $_->[1]") for
+    [ 'no handler', 'server { location / { root html; } }' ],
+    [ 'a return', 'server { location / { return 200; } }' ],
+    [ 'no location', 'server { trove_dedup zone=e; }' ],
+    [ 'an internal location', "server { location / { internal; $proxy } }" ],
+    [ 'a location in one', "server { location / { internal;
+        location /a { $proxy } } }" ],
+    [ 'a named location', "server { location \@a { $proxy } }" ],
+    [ 'targets', "server { location / { trove_verify on; trove_fanout /t; }
+        $target }" ],
+    [ 'metrics', 'server { location / { trove_metrics; } }' ],
+    [ 'metrics with an if', 'server { location / { trove_metrics;
+        if ($http_x) { set $x 1; } } }' ],
+    [ 'the API', "trove_spool %%TESTDIR%%/temp/s;
+        server { location / { $api } }" ],
+    [ 'one with blocks', "server { location / { trove_verify on; $proxy
+        if (\$http_x) { $proxy } limit_except POST { $proxy } } }" ],
+    [ 'log', "server { location / { trove_verify log; $proxy } }" ],
+    [ 'the server', "server { trove_verify on; location / { $proxy
+        location /a { $proxy } } }" ];
+
+
 # files
 
 my $dir = testdir();
