@@ -104,7 +104,7 @@ sub doc_conf {
         "%%TESTDIR%%/$file";
     }ge;
 
-    $env{$_} = doc_secret('env') for $conf =~ /\benv:(\w+)/g;
+    $env{$_} = doc_secret($_) for $conf =~ /\benv:(\w+)/g;
 
     return ($conf, files => \%files, env => \%env);
 }

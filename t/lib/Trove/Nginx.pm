@@ -39,7 +39,8 @@ the new way where nginx wants that.
 
 Options: workers => 1, main => "directives outside of http", vars => {},
 files => { 'name' => 'content' } (in the prefix), env => { NAME => value },
-log => 'info' (TROVE_LOG overrides), args => [] (more arguments).
+log => 'info' (TROVE_LOG overrides), args => [] (more arguments),
+unprivileged => 1 (root may not read what the mode of a file forbids).
 
 =item nginx_t($conf, %options)
 
@@ -171,9 +172,10 @@ sub configured {
 The prefix, the port that %%PORT_n%% stands for, the configuration file, the
 pid of the master.
 
-=item write($name, $content, $mode = 0644)
+=item write($name, $content, $mode)
 
-Writes a file in the prefix and returns its path.
+Writes a file in the prefix and returns its path.  Its mode is 0644, or 0600
+where the name says that it holds a secret: nginx warns of what others may read.
 
 =cut
 
@@ -203,9 +205,20 @@ sub write {
     my $path = "$self->{dir}/$name";
 
     spew($path, $content);
-    chmod $mode // 0644, $path;
+    chmod $mode // ($name =~ /secret/ ? 0600 : 0644), $path;
 
     return $path;
+}
+
+
+# tests have their secrets in it
+
+sub configure {
+    my ($self, $text) = @_;
+
+    my $umask = umask 077;
+    spew($self->conf_file, $text);
+    umask $umask;
 }
 
 
@@ -312,6 +325,11 @@ sub run {
     my %env = $self->environment;
     my @command = (binary(), '-p', "$self->{dir}/", '-c', $self->conf_file,
         @{ $self->{opt}{args} || [] }, @args);
+
+    unshift @command, 'setpriv', '--bounding-set',
+        '-dac_override,-dac_read_search'
+        if $self->{opt}{unprivileged} && $> == 0;
+
     my $out = "$self->{dir}/logs/output";
 
     defined(my $pid = fork) or die "fork: $!";
@@ -397,7 +415,7 @@ sub launch {
     for my $try (1 .. 10) {
         my $log = -s $self->log_file // 0;
 
-        spew($self->conf_file, $self->render);
+        $self->configure($self->render);
 
         ($code, $text) = $self->run('-e', $self->log_file);
 
@@ -458,7 +476,7 @@ sub test {
     my $text = $self->render;
     $text =~ s{\Q$self->{dir}/nginx.pid}{$self->{dir}/test.pid}g;
     $text =~ s{\Q@{[ $self->log_file ]}}{$self->{dir}/logs/test.log}g;
-    spew($self->conf_file, $text);
+    $self->configure($text);
 
     # nginx -t leaves its cycle to the end of the process
 
@@ -466,7 +484,7 @@ sub test {
 
     my @result = $self->run('-t', '-e', "$self->{dir}/logs/test.log");
 
-    spew($self->conf_file, $old) if length $old;
+    $self->configure($old) if length $old;
 
     return @result;
 }
@@ -571,7 +589,7 @@ sub reload {
 
     $self->{conf} = $conf if defined $conf;
     $self->{opt} = { %{ $self->{opt} }, %opt };
-    spew($self->conf_file, $self->render);
+    $self->configure($self->render);
 
     my $master = $self->pid;
     my %old = map { $_ => 1 } keys %{{ children($master) }};
