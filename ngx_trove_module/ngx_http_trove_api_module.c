@@ -22,7 +22,8 @@
 /* how often an exiting worker looks whether a call is still under way, msec */
 #define NGX_HTTP_TROVE_API_WATCH  1000
 
-#define NGX_HTTP_TROVE_API_TOKEN_MAX  1024
+/* of the field; a token may be as long as a line of a file */
+#define NGX_HTTP_TROVE_API_TOKEN_MAX  (sizeof("Bearer ") - 1 + 1024)
 
 
 typedef struct {
@@ -33,7 +34,6 @@ typedef struct {
 static ngx_int_t ngx_http_trove_api_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_api_authorize(ngx_http_request_t *r,
     ngx_http_trove_secrets_t *tokens);
-static ngx_int_t ngx_http_trove_api_mac(ngx_trove_key_t *key, u_char *buf);
 static ngx_int_t ngx_http_trove_api_unauthorized(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_api_start(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_thread(void *data, ngx_log_t *log);
@@ -214,7 +214,7 @@ ngx_http_trove_api_authorize(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_trove_api_mac(key, given);
+    rc = ngx_http_trove_secret_mac(key, given);
     ngx_trove_key_destroy(key);
 
     if (rc != NGX_OK) {
@@ -225,7 +225,7 @@ ngx_http_trove_api_authorize(ngx_http_request_t *r,
     good = 0;
 
     for (i = 0; rc == NGX_OK && i < keys.nkeys; i++) {
-        rc = ngx_http_trove_api_mac(keys.keys[i], wanted);
+        rc = ngx_http_trove_secret_mac(keys.keys[i], wanted);
 
         if (rc == NGX_OK) {
             good |= CRYPTO_memcmp(given, wanted, sizeof(given)) == 0;
@@ -241,27 +241,6 @@ ngx_http_trove_api_authorize(ngx_http_request_t *r,
     }
 
     return good ? NGX_OK : NGX_DECLINED;
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_mac(ngx_trove_key_t *key, u_char *buf)
-{
-    u_char           *p;
-    ngx_trove_mac_t  *mac;
-
-    ngx_memzero(buf, NGX_TROVE_SIGNATURE_TEXT_MAX);
-
-    mac = ngx_trove_mac_create(&key, 1, (u_char *) "0", 1);
-    if (mac == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_trove_mac_sign(mac, (u_char *) "0", 1, buf);
-
-    ngx_trove_mac_destroy(mac);
-
-    return p ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -535,7 +514,8 @@ ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf->handler = ngx_http_trove_api_handler;
 
-    return ngx_http_trove_secret_add(cf, &alcf->tokens, &value[1]);
+    return ngx_http_trove_secret_add(cf, &alcf->tokens, &value[1],
+                                     NGX_HTTP_TROVE_SECRET_TOKEN);
 }
 
 

@@ -14,6 +14,7 @@
 
 typedef struct {
     ngx_trove_event_names_t  names;
+    ngx_array_t              warned;         /* secrets, see there */
 } ngx_http_trove_main_conf_t;
 
 
@@ -60,6 +61,23 @@ ngx_http_trove_event_names(ngx_http_request_t *r)
     tmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_module);
 
     return &tmcf->names;
+}
+
+
+ngx_array_t *
+ngx_http_trove_secrets_warned(ngx_conf_t *cf, size_t size)
+{
+    ngx_http_trove_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_module);
+
+    if (tmcf->warned.elts == NULL
+        && ngx_array_init(&tmcf->warned, cf->pool, 4, size) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return &tmcf->warned;
 }
 
 

@@ -34,5 +34,11 @@ extern ngx_module_t  ngx_http_trove_verify_module;
  */
 ngx_trove_event_names_t *ngx_http_trove_event_names(ngx_http_request_t *r);
 
+/*
+ * The secrets of this configuration that were warned of already, in elements of
+ * that size.  NULL: out of memory.
+ */
+ngx_array_t *ngx_http_trove_secrets_warned(ngx_conf_t *cf, size_t size);
+
 
 #endif /* _NGX_HTTP_TROVE_MODULE_H_INCLUDED_ */

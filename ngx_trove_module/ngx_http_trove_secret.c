@@ -10,30 +10,16 @@
 
 #include <openssl/sha.h>
 
-#include "ngx_http_trove_secret.h"
+#include "ngx_http_trove_secret_conf.h"
 #include "ngx_http_trove_secret_near.h"
 
 
-#define NGX_HTTP_TROVE_SECRET_LINE  1024      /* bytes of a line in a file */
-#define NGX_HTTP_TROVE_SECRET_FILE  65536     /* bytes of a file */
-
-
-static ngx_http_trove_secrets_t *ngx_http_trove_secret_create(ngx_conf_t *cf);
-static char *ngx_http_trove_secret_file(ngx_conf_t *cf,
-    ngx_http_trove_secrets_t *secrets, ngx_str_t *path);
-static char *ngx_http_trove_secret_lines(ngx_conf_t *cf,
-    ngx_http_trove_secrets_t *secrets, ngx_str_t *path, u_char *p,
-    u_char *last);
-static char *ngx_http_trove_secret_env(ngx_conf_t *cf,
-    ngx_http_trove_secrets_t *secrets, ngx_str_t *name);
-static ngx_int_t ngx_http_trove_secret_keep_env(ngx_conf_t *cf,
-    ngx_str_t *name);
-static char *ngx_http_trove_secret_value(ngx_conf_t *cf,
-    ngx_http_trove_secrets_t *secrets, ngx_str_t *value);
-static char *ngx_http_trove_secret_key(ngx_conf_t *cf,
-    ngx_http_trove_secrets_t *secrets, u_char *secret, size_t len);
-static char *ngx_http_trove_secret_room(ngx_conf_t *cf,
-    ngx_http_trove_secrets_t *secrets);
+static ngx_http_trove_secrets_t *ngx_http_trove_secret_create(ngx_conf_t *cf,
+    ngx_http_trove_secret_kind_e kind);
+static char *ngx_http_trove_secret_value(
+    ngx_http_trove_secret_source_t *source, ngx_str_t *value);
+static char *ngx_http_trove_secret_script(
+    ngx_http_trove_secret_source_t *source, ngx_str_t *value);
 static void ngx_http_trove_secret_digest(ngx_http_trove_keys_t *keys,
     ngx_str_t *value);
 static void ngx_http_trove_secret_cleanup(void *data);
@@ -41,54 +27,64 @@ static void ngx_http_trove_secret_cleanup(void *data);
 
 char *
 ngx_http_trove_secret_add(ngx_conf_t *cf, ngx_http_trove_secrets_t **secrets,
-    ngx_str_t *value)
+    ngx_str_t *value, ngx_http_trove_secret_kind_e kind)
 {
-    ngx_str_t   arg;
-    ngx_str_t  *cmd;
+    ngx_str_t                       *cmd;
+    ngx_http_trove_secret_source_t   source;
 
     cmd = cf->args->elts;
 
     if (*secrets == NULL) {
-        *secrets = ngx_http_trove_secret_create(cf);
+        *secrets = ngx_http_trove_secret_create(cf, kind);
         if (*secrets == NULL) {
             return NGX_CONF_ERROR;
         }
     }
 
-    if (ngx_strncmp(value->data, "file:", 5) == 0) {
-        arg.data = value->data + 5;
-        arg.len = value->len - 5;
+    ngx_memzero(&source, sizeof(ngx_http_trove_secret_source_t));
 
-        if (arg.len == 0) {
+    source.cf = cf;
+    source.secrets = *secrets;
+    source.first = source.secrets->keys.nelts;
+
+    if (ngx_strncmp(value->data, "file:", 5) == 0) {
+        source.from = NGX_HTTP_TROVE_SECRET_FROM_FILE;
+        source.name.data = value->data + 5;
+        source.name.len = value->len - 5;
+
+        if (source.name.len == 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "no path in \"%V\", say \"%V file:PATH\"",
                                &cmd[0], &cmd[0]);
             return NGX_CONF_ERROR;
         }
 
-        return ngx_http_trove_secret_file(cf, *secrets, &arg);
+        return ngx_http_trove_secret_file(&source);
     }
 
     if (ngx_strncmp(value->data, "env:", 4) == 0) {
-        arg.data = value->data + 4;
-        arg.len = value->len - 4;
+        source.from = NGX_HTTP_TROVE_SECRET_FROM_ENV;
+        source.name.data = value->data + 4;
+        source.name.len = value->len - 4;
 
-        if (arg.len == 0 || ngx_strlchr(arg.data, arg.data + arg.len, '=')) {
+        if (source.name.len == 0
+            || strpbrk((char *) source.name.data, "=$ \t") != NULL)
+        {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "no name of an environment variable in \"%V\", "
                                "say \"%V env:NAME\"", &cmd[0], &cmd[0]);
             return NGX_CONF_ERROR;
         }
 
-        return ngx_http_trove_secret_env(cf, *secrets, &arg);
+        return ngx_http_trove_secret_env(&source);
     }
 
-    return ngx_http_trove_secret_value(cf, *secrets, value);
+    return ngx_http_trove_secret_value(&source, value);
 }
 
 
 static ngx_http_trove_secrets_t *
-ngx_http_trove_secret_create(ngx_conf_t *cf)
+ngx_http_trove_secret_create(ngx_conf_t *cf, ngx_http_trove_secret_kind_e kind)
 {
     ngx_pool_cleanup_t        *cln;
     ngx_http_trove_secrets_t  *secrets;
@@ -97,6 +93,10 @@ ngx_http_trove_secret_create(ngx_conf_t *cf)
     if (secrets == NULL) {
         return NULL;
     }
+
+    secrets->kind = kind;
+    secrets->min = (kind == NGX_HTTP_TROVE_SECRET_TOKEN)
+                   ? NGX_HTTP_TROVE_SECRET_TOKEN_MIN : 1;
 
     if (ngx_array_init(&secrets->keys, cf->pool, 2, sizeof(ngx_trove_key_t *))
         != NGX_OK)
@@ -114,8 +114,8 @@ ngx_http_trove_secret_create(ngx_conf_t *cf)
     if (ngx_array_init(&secrets->near, cf->pool, 2,
                        sizeof(ngx_http_trove_secret_near_t))
         != NGX_OK
-        || ngx_array_init(&secrets->sources, cf->pool, 1,
-                          sizeof(ngx_http_trove_secret_source_t))
+        || ngx_array_init(&secrets->origins, cf->pool, 1,
+                          sizeof(ngx_http_trove_secret_origin_t))
            != NGX_OK)
     {
         return NULL;
@@ -155,295 +155,70 @@ ngx_http_trove_secret_cleanup(void *data)
 
 
 static char *
-ngx_http_trove_secret_file(ngx_conf_t *cf, ngx_http_trove_secrets_t *secrets,
-    ngx_str_t *path)
-{
-    char             *rv;
-    u_char           *buf;
-    size_t            size;
-    ssize_t           n;
-    ngx_fd_t          fd;
-    ngx_str_t        *cmd;
-    ngx_file_info_t   fi;
-
-    cmd = cf->args->elts;
-    rv = NGX_CONF_ERROR;
-
-    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    /* nonblocking: opening a FIFO would wait for its writer */
-
-    fd = ngx_open_file(path->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
-                       NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" in \"%V\" failed",
-                           path, &cmd[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    buf = NULL;
-    size = NGX_HTTP_TROVE_SECRET_FILE + 1;
-
-    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_fd_info_n " \"%V\" in \"%V\" failed",
-                           path, &cmd[0]);
-        goto done;
-    }
-
-    if (!ngx_is_file(&fi)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" is not a regular file, "
-                           "put one secret a line into one",
-                           path, &cmd[0]);
-        goto done;
-    }
-
-    buf = ngx_alloc(size, cf->log);
-    if (buf == NULL) {
-        goto done;
-    }
-
-    n = ngx_read_fd(fd, buf, size);
-
-    if (n == -1) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_read_fd_n " \"%V\" in \"%V\" failed",
-                           path, &cmd[0]);
-        goto done;
-    }
-
-    if ((size_t) n == size) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" is larger than %d bytes, "
-                           "it must hold nothing but one secret a line",
-                           path, &cmd[0], NGX_HTTP_TROVE_SECRET_FILE);
-        goto done;
-    }
-
-    rv = ngx_http_trove_secret_lines(cf, secrets, path, buf, buf + n);
-
-done:
-
-    if (buf) {
-        ngx_explicit_memzero(buf, size);
-        ngx_free(buf);
-    }
-
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, cf->log, ngx_errno,
-                      ngx_close_file_n " \"%V\" failed", path);
-    }
-
-    return rv;
-}
-
-
-static char *
-ngx_http_trove_secret_lines(ngx_conf_t *cf, ngx_http_trove_secrets_t *secrets,
-    ngx_str_t *path, u_char *p, u_char *last)
-{
-    u_char      *start, *end, *next;
-    ngx_str_t   *cmd;
-    ngx_uint_t   line, n;
-
-    cmd = cf->args->elts;
-    n = 0;
-
-    for (line = 1; p < last; line++, p = next) {
-
-        end = ngx_strlchr(p, last, LF);
-        next = end ? end + 1 : last;
-        end = end ? end : last;
-
-        start = p;
-
-        /* a secret has no blanks, CR LF and a stray blank are the editor's */
-
-        while (start < end && (*start == ' ' || *start == '\t')) {
-            start++;
-        }
-
-        while (end > start
-               && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == CR))
-        {
-            end--;
-        }
-
-        if (start == end || *start == '#') {
-            continue;
-        }
-
-        if (end - start > NGX_HTTP_TROVE_SECRET_LINE) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "line %ui of \"%V\" in \"%V\" is longer than "
-                               "%d bytes, it must hold one secret",
-                               line, path, &cmd[0], NGX_HTTP_TROVE_SECRET_LINE);
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_strlchr(start, end, '\0')) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "line %ui of \"%V\" in \"%V\" has a zero byte, "
-                               "the file must be text with one secret a line",
-                               line, path, &cmd[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_http_trove_secret_key(cf, secrets, start, end - start)
-            != NGX_CONF_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
-
-        n++;
-    }
-
-    if (n == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no secret in \"%V\" of \"%V\", "
-                           "put one a line into it", path, &cmd[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_trove_secret_env(ngx_conf_t *cf, ngx_http_trove_secrets_t *secrets,
-    ngx_str_t *name)
-{
-    char        *secret;
-    ngx_str_t   *cmd;
-    ngx_uint_t   level;
-
-    cmd = cf->args->elts;
-
-    /* arguments are terminated by a NUL */
-
-    secret = getenv((char *) name->data);
-
-    if (secret == NULL) {
-
-        /*
-         * a shell that runs "nginx -t" or "nginx -s reload" need not have
-         * the environment of the server
-         */
-
-        level = (ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER)
-                ? NGX_LOG_WARN : NGX_LOG_EMERG;
-
-        ngx_conf_log_error(level, cf, 0,
-                           "no environment variable \"%V\" for \"%V\", "
-                           "set it where nginx is started",
-                           name, &cmd[0]);
-
-        if (level == NGX_LOG_EMERG) {
-            return NGX_CONF_ERROR;
-        }
-
-        return ngx_http_trove_secret_room(cf, secrets);
-    }
-
-    if (*secret == '\0') {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the environment variable \"%V\" for \"%V\" is "
-                           "empty, set it where nginx is started",
-                           name, &cmd[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_trove_secret_keep_env(cf, name) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    return ngx_http_trove_secret_key(cf, secrets, (u_char *) secret,
-                                     ngx_strlen(secret));
-}
-
-
-/*
- * A binary upgrade hands over nothing of the environment but what the "env"
- * directive names, so that the new binary would start without its secret.
- */
-
-static ngx_int_t
-ngx_http_trove_secret_keep_env(ngx_conf_t *cf, ngx_str_t *name)
-{
-    ngx_str_t        *env;
-    ngx_uint_t        i;
-    ngx_core_conf_t  *ccf;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
-                                           ngx_core_module);
-    env = ccf->env.elts;
-
-    for (i = 0; i < ccf->env.nelts; i++) {
-        if (env[i].len == name->len
-            && ngx_strncmp(env[i].data, name->data, name->len) == 0)
-        {
-            return NGX_OK;
-        }
-    }
-
-    env = ngx_array_push(&ccf->env);
-    if (env == NULL) {
-        return NGX_ERROR;
-    }
-
-    *env = *name;
-
-    return NGX_OK;
-}
-
-
-static char *
-ngx_http_trove_secret_value(ngx_conf_t *cf, ngx_http_trove_secrets_t *secrets,
+ngx_http_trove_secret_value(ngx_http_trove_secret_source_t *source,
     ngx_str_t *value)
 {
-    ngx_str_t                         *cmd;
-    ngx_http_complex_value_t          *cv;
-    ngx_http_compile_complex_value_t   ccv;
+    size_t       len;
+    u_char      *start, *end;
+    ngx_str_t   *cmd;
 
-    cmd = cf->args->elts;
+    start = value->data;
+    end = start + value->len;
 
-    if (value->len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+    ngx_http_trove_secret_trim(&start, &end);
+
+    len = end - start;
+
+    if (len == 0) {
+        cmd = source->cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
                            "empty secret in \"%V\", say \"%V file:PATH\", "
                            "\"%V env:NAME\" or the secret itself",
                            &cmd[0], &cmd[0], &cmd[0]);
         return NGX_CONF_ERROR;
     }
 
-    if (value->data[0] == '/') {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the secret in \"%V\" is a path, say \"%V "
-                           "file:PATH\"; if it does begin with \"/\", put it "
-                           "into a file", &cmd[0], &cmd[0]);
+    source->script = ngx_http_script_variables_count(value) != 0;
+
+    if (ngx_http_trove_secret_check_warned(source) != NGX_CONF_OK
+        || ngx_http_trove_secret_check_path(source, start, len) != NGX_CONF_OK
+        || ngx_http_trove_secret_check(source, start, len) != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_script_variables_count(value) == 0) {
-        return ngx_http_trove_secret_key(cf, secrets, value->data, value->len);
+    if (source->script) {
+        return ngx_http_trove_secret_script(source, value);
     }
 
-    if (ngx_http_trove_secret_room(cf, secrets) != NGX_CONF_OK) {
+    if (ngx_http_trove_secret_check_conf(source) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
-    cv = ngx_array_push(&secrets->values);
+    return ngx_http_trove_secret_key(source, start, len);
+}
+
+
+static char *
+ngx_http_trove_secret_script(ngx_http_trove_secret_source_t *source,
+    ngx_str_t *value)
+{
+    ngx_http_complex_value_t          *cv;
+    ngx_http_compile_complex_value_t   ccv;
+
+    if (ngx_http_trove_secret_room(source) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    cv = ngx_array_push(&source->secrets->values);
     if (cv == NULL) {
         return NGX_CONF_ERROR;
     }
 
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
 
-    ccv.cf = cf;
+    ccv.cf = source->cf;
     ccv.value = value;
     ccv.complex_value = cv;
 
@@ -451,38 +226,48 @@ ngx_http_trove_secret_value(ngx_conf_t *cf, ngx_http_trove_secrets_t *secrets,
         return NGX_CONF_ERROR;
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_trove_secret_check_variables(source, value);
 }
 
 
-static char *
-ngx_http_trove_secret_key(ngx_conf_t *cf, ngx_http_trove_secrets_t *secrets,
+char *
+ngx_http_trove_secret_key(ngx_http_trove_secret_source_t *source,
     u_char *secret, size_t len)
 {
     ngx_str_t         *cmd;
+    ngx_array_t       *keys;
     ngx_trove_key_t  **key;
 
-    if (ngx_http_trove_secret_room(cf, secrets) != NGX_CONF_OK) {
+    if (ngx_http_trove_secret_room(source) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
-    key = ngx_array_push(&secrets->keys);
+    keys = &source->secrets->keys;
+
+    key = ngx_array_push(keys);
     if (key == NULL) {
         return NGX_CONF_ERROR;
     }
 
     *key = ngx_trove_key_create(secret, len);
 
-    if (*key == NULL) {
-        cmd = cf->args->elts;
+    if (*key == NULL
+        || ngx_http_trove_secret_check_repeated(source, keys->nelts - 1)
+           != NGX_CONF_OK)
+    {
+        cmd = source->cf->args->elts;
 
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+        ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
                            "OpenSSL cannot use the secret of \"%V\" "
                            "for HMAC-SHA256", &cmd[0]);
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_trove_secret_near_add(cf, secrets, secret, len) != NGX_OK) {
+    if (source->secrets->kind == NGX_HTTP_TROVE_SECRET_VERIFY
+        && ngx_http_trove_secret_near_add(source->cf, source->secrets, secret,
+                                          len)
+           != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -490,20 +275,20 @@ ngx_http_trove_secret_key(ngx_conf_t *cf, ngx_http_trove_secrets_t *secrets,
 }
 
 
-static char *
-ngx_http_trove_secret_room(ngx_conf_t *cf, ngx_http_trove_secrets_t *secrets)
+char *
+ngx_http_trove_secret_room(ngx_http_trove_secret_source_t *source)
 {
     ngx_str_t  *cmd;
 
-    if (secrets->keys.nelts + secrets->values.nelts
+    if (source->secrets->keys.nelts + source->secrets->values.nelts
         < NGX_HTTP_TROVE_SECRETS_MAX)
     {
         return NGX_CONF_OK;
     }
 
-    cmd = cf->args->elts;
+    cmd = source->cf->args->elts;
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+    ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
                        "more than %d secrets by \"%V\", "
                        "remove those that are not in use any more",
                        NGX_HTTP_TROVE_SECRETS_MAX, &cmd[0]);
@@ -612,4 +397,25 @@ ngx_http_trove_secret_free(ngx_http_trove_keys_t *keys)
     while (keys->nkeys > keys->nshared) {
         ngx_trove_key_destroy(keys->keys[--keys->nkeys]);
     }
+}
+
+
+ngx_int_t
+ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *buf)
+{
+    u_char           *p;
+    ngx_trove_mac_t  *mac;
+
+    ngx_memzero(buf, NGX_TROVE_SIGNATURE_TEXT_MAX);
+
+    mac = ngx_trove_mac_create(&key, 1, (u_char *) "0", 1);
+    if (mac == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_trove_mac_sign(mac, (u_char *) "0", 1, buf);
+
+    ngx_trove_mac_destroy(mac);
+
+    return p ? NGX_OK : NGX_ERROR;
 }

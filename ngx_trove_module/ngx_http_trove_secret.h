@@ -21,13 +21,27 @@
 #define NGX_HTTP_TROVE_SECRET_DIGEST  32
 
 
+/* bytes of a token of the API */
+#define NGX_HTTP_TROVE_SECRET_TOKEN_MIN  16
+
+
+/* what the secrets are for */
+typedef enum {
+    NGX_HTTP_TROVE_SECRET_VERIFY = 0,
+    NGX_HTTP_TROVE_SECRET_SIGN,
+    NGX_HTTP_TROVE_SECRET_TOKEN
+} ngx_http_trove_secret_kind_e;
+
+
 typedef struct {
-    ngx_array_t   keys;              /* ngx_trove_key_t * */
-    ngx_array_t   values;            /* ngx_http_complex_value_t */
+    ngx_array_t                    keys;      /* ngx_trove_key_t * */
+    ngx_array_t                    values;    /* ngx_http_complex_value_t */
+    ngx_http_trove_secret_kind_e   kind;
+    size_t                         min;       /* bytes: what is less is none */
 
     /* for hints in the log: see ngx_http_trove_secret_near.h */
-    ngx_array_t   near;              /* ngx_http_trove_secret_near_t */
-    ngx_array_t   sources;           /* ngx_http_trove_secret_source_t */
+    ngx_array_t                    near;      /* ngx_http_trove_secret_near_t */
+    ngx_array_t                    origins;   /* .._secret_origin_t */
 } ngx_http_trove_secrets_t;
 
 
@@ -45,14 +59,15 @@ typedef struct {
 
 /*
  * Adds what "file:PATH", "env:NAME" or a VALUE, which may hold variables, says
- * to *secrets, which is created in the pool of the configuration if it is NULL.
- * Keys are wiped and freed with that pool.
+ * to *secrets, which is created for that kind in the pool of the configuration if
+ * it is NULL.  Keys are wiped and freed with that pool.
  *
  * NGX_CONF_OK
  * NGX_CONF_ERROR  after a message that names the directive and the remedy
  */
 char *ngx_http_trove_secret_add(ngx_conf_t *cf,
-    ngx_http_trove_secrets_t **secrets, ngx_str_t *value);
+    ngx_http_trove_secrets_t **secrets, ngx_str_t *value,
+    ngx_http_trove_secret_kind_e kind);
 
 /*
  * Collects the keys for a request.  What variables give is taken literally, an
@@ -76,6 +91,15 @@ ngx_int_t ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
 
 /* Wipes and frees those keys that were made for the request. */
 void ngx_http_trove_secret_free(ngx_http_trove_keys_t *keys);
+
+/*
+ * Writes a MAC that tells keys apart to buf, which has room for
+ * NGX_TROVE_SIGNATURE_TEXT_MAX bytes and is filled up with zeroes.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory, or OpenSSL failed
+ */
+ngx_int_t ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *buf);
 
 
 #endif /* _NGX_HTTP_TROVE_SECRET_H_INCLUDED_ */

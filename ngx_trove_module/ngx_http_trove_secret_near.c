@@ -147,16 +147,16 @@ ngx_http_trove_secret_near_add(ngx_conf_t *cf,
 
 
 ngx_int_t
-ngx_http_trove_secret_source_add(ngx_http_trove_secrets_t *secrets,
+ngx_http_trove_secret_origin_add(ngx_http_trove_secrets_t *secrets,
     ngx_str_t *value, ngx_uint_t n)
 {
-    ngx_http_trove_secret_source_t  *source;
+    ngx_http_trove_secret_origin_t  *source;
 
     if (n == 0) {
         return NGX_OK;
     }
 
-    source = ngx_array_push(&secrets->sources);
+    source = ngx_array_push(&secrets->origins);
     if (source == NULL) {
         return NGX_ERROR;
     }

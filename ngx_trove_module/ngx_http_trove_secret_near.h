@@ -41,7 +41,7 @@ typedef struct {
 typedef struct {
     ngx_str_t     name;              /* "file:PATH", "env:NAME"; or empty */
     ngx_uint_t    n;
-} ngx_http_trove_secret_source_t;
+} ngx_http_trove_secret_origin_t;
 
 
 /*
@@ -74,7 +74,7 @@ ngx_int_t ngx_http_trove_secret_near_add(ngx_conf_t *cf,
  * NGX_OK
  * NGX_ERROR  out of memory
  */
-ngx_int_t ngx_http_trove_secret_source_add(ngx_http_trove_secrets_t *secrets,
+ngx_int_t ngx_http_trove_secret_origin_add(ngx_http_trove_secrets_t *secrets,
     ngx_str_t *value, ngx_uint_t n);
 
 

@@ -366,7 +366,8 @@ ngx_http_trove_sign(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    return ngx_http_trove_secret_add(cf, &slcf->secrets, &value[1]);
+    return ngx_http_trove_secret_add(cf, &slcf->secrets, &value[1],
+                                     NGX_HTTP_TROVE_SECRET_SIGN);
 }
 
 

@@ -381,13 +381,14 @@ ngx_http_trove_verify_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     n = vlcf->secrets ? vlcf->secrets->keys.nelts : 0;
 
-    rv = ngx_http_trove_secret_add(cf, &vlcf->secrets, &value[1]);
+    rv = ngx_http_trove_secret_add(cf, &vlcf->secrets, &value[1],
+                                   NGX_HTTP_TROVE_SECRET_VERIFY);
 
     if (rv != NGX_CONF_OK) {
         return rv;
     }
 
-    if (ngx_http_trove_secret_source_add(vlcf->secrets, &value[1],
+    if (ngx_http_trove_secret_origin_add(vlcf->secrets, &value[1],
                                          vlcf->secrets->keys.nelts - n)
         != NGX_OK)
     {

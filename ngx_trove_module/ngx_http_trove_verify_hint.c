@@ -192,15 +192,15 @@ ngx_http_trove_verify_sources(ngx_http_trove_secrets_t *secrets,
 {
     u_char                          *p, *last;
     ngx_uint_t                       i, literal;
-    ngx_http_trove_secret_source_t  *source;
+    ngx_http_trove_secret_origin_t  *source;
 
     p = text->data;
     last = p + NGX_HTTP_TROVE_VERIFY_HINT_SECRETS;
 
     literal = 0;
-    source = secrets->sources.elts;
+    source = secrets->origins.elts;
 
-    for (i = 0; i < secrets->sources.nelts; i++) {
+    for (i = 0; i < secrets->origins.nelts; i++) {
 
         if (source[i].name.len == 0) {
             literal += source[i].n;

@@ -9,13 +9,22 @@ my $secret = 'trove-whsec-api';
 my $a = backend();
 my $b = backend();
 
-my $nginx = nginx(<<'EOC')->start;
+my $long = 'l' x 1024;
+
+my $nginx = nginx(<<'EOC', files => {
     trove_spool %%TESTDIR%%/trove.spool;
     trove_dedup_zone zone=events:1m;
     trove_verify on;
     trove_secret trove-whsec-api;
     trove_retry base=100ms factor=1 max=200ms;
     trove_sign trove-whsec-onward;
+
+    map $http_x_tenant $token {
+        good     a-token-by-a-variable;
+        short    fifteen-bytes--;
+        blank    "                    ";
+        default  "";
+    }
 
     server {
         listen 127.0.0.1:%%PORT_0%%;
@@ -48,8 +57,17 @@ my $nginx = nginx(<<'EOC')->start;
         location /trove/ {
             trove_api a-token-of-some-length;
         }
+
+        location /variable/ { trove_api $token; }
+        location /constant/ { trove_api a-token-of-some-length-$token; }
+        location /file/ { trove_api file:api.secret; }
+        location /env/ { trove_api env:TROVE_TOKEN; }
     }
 EOC
+    'api.secret' => "\xef\xbb\xbf# the tokens of the tests\n$long\n",
+}, env => { TROVE_TOKEN => " a-token-by-the-environment\n" });
+
+$nginx->start;
 
 sub deliver {
     my ($body) = @_;
@@ -84,6 +102,21 @@ for my $token (undef, '', 'a-token-of-some-lengt', 'a-token-of-some-length2',
     is($r->json->{detail}, 'unauthorized', 'in JSON');
     like($r->header('WWW-Authenticate'), qr/^Bearer/, 'and what is needed');
 }
+
+# a token of variables: nothing, or what anybody could guess, is none
+
+sub call {
+    my ($location, $token, @headers) = @_;
+
+    return request($nginx->port(1), GET => "/$location/v1/targets",
+        headers => [ Authorization => "Bearer $token", @headers ])->status;
+}
+
+is(call('file', $long), 200, 'as long as a line may be');
+is(call('file', $_), 401, 'not: ' . substr $_, 0, 30) for "${long}l",
+    substr($long, 1), "\xef\xbb\xbf# the tokens of the tests",
+    '# the tokens of the tests';
+is(call('env', 'a-token-by-the-environment'), 200, 'the environment');
 
 is(api(GET => 'targets')->status, 200, 'yes');
 is(api(GET => 'nothing')->status, 404, 'no such path');

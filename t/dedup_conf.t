@@ -238,7 +238,7 @@ accepted(servers($zone, 'location /hook { trove_dedup zone=e;'
 
 # a captured request that can be replayed
 
-my $verify = 'trove_verify on; trove_secret s;';
+my $verify = 'trove_verify on; trove_secret trove-whsec-conf;';
 
 sub replay {
     my ($tolerance) = @_;
@@ -261,7 +261,7 @@ accepted($zone, "$verify trove_dedup zone=e; trove_tolerance 13h;", undef,
     replay(46800));
 accepted($zone, "$verify trove_dedup zone=e; trove_tolerance off;", undef,
     $off);
-accepted($zone, "trove_verify log; trove_secret s; trove_dedup zone=e ttl=1s;",
+accepted($zone, $verify =~ s/on/log/r . ' trove_dedup zone=e ttl=1s;',
     undef, replay(300));
 accepted($zone, 'trove_dedup zone=e ttl=1s;', 'unverified: nothing to replay');
 accepted($zone, 'trove_dedup zone=e; trove_tolerance off;');

@@ -19,7 +19,7 @@ my $http = <<'EOF';
 
         location /gate {
             trove_verify on;
-            trove_secret s3cret;
+            trove_secret trove-whsec-state;
             trove_dedup zone=%%ZONE%% lease=1s;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
@@ -36,7 +36,7 @@ my @done = map { event() } 1 .. 10;
 sub deliver {
     my ($body) = @_;
 
-    my $r = post_event($nginx->port, '/gate', $body, secret => 's3cret');
+    my $r = post_event($nginx->port, '/gate', $body, secret => 'trove-whsec-state');
 
     return !$r ? 'nothing' : $r->status == 200 && $r->body =~ /"duplicate"/
         ? 'duplicate' : $r->status;
@@ -126,7 +126,7 @@ $nginx->start;
 
     $backend->on($id, gate => 'never', times => 1);
     my ($conn) = many_start($nginx->port,
-        event_request('/gate', $body, secret => 's3cret'));
+        event_request('/gate', $body, secret => 'trove-whsec-state'));
     ok($backend->wait_count(1, $id), 'in flight');
 
     $nginx->kill_all;

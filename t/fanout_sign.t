@@ -20,6 +20,9 @@ my $nginx = nginx(<<'EOF', main => 'env TROVE_SIGN;', files => {
         volatile;
         variable   trove-whsec-onward;
         empty      "";
+        constant   "";
+        blank      " \t\n";
+        prefix     trove-whsec-;
         default    trove-whsec-other;
     }
 
@@ -125,7 +128,7 @@ my $nginx = nginx(<<'EOF', main => 'env TROVE_SIGN;', files => {
     }
 EOF
     'sign.secret' => "# the first one signs\ntrove-whsec-onward\nnext-one\n",
-}, env => { TROVE_SIGN => 'trove-whsec-onward' });
+}, env => { TROVE_SIGN => "trove-whsec-onward\r\n" });
 
 $nginx->start;
 

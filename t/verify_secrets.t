@@ -7,7 +7,7 @@ use Trove;
 
 my $long = 'trove-whsec-' . 'long' x 200;
 my @literal = ("trove-whsec-\xc3\xa4\xff", 'with spaces in it', '#no comment',
-    'a"b\\c', 'file', 'env', 'x', "tab\there", 'x' x 64, 'y' x 65);
+    'a"b\\c', 'files', 'x', "tab\there", 'x' x 64, 'y' x 65);
 
 my $backend = backend();
 my $pass = 'proxy_pass http://127.0.0.1:%%BACKEND%%;';
@@ -18,6 +18,9 @@ my $conf = <<'EOF';
         file     file:%%TESTDIR%%/file;
         env      env:TROVE_TEST_ONE;
         empty    "";
+        blank    " ";
+        tab      "\t\r\n";
+        prefix   trove-whsec-;
         default  "";
     }
 
@@ -60,6 +63,10 @@ my $conf = <<'EOF';
         }
 
         location = /part { trove_secret trove-$http_x_part; %%PASS%% }
+        location = /line_end { trove_secret env:TROVE_TEST_LINE; %%PASS%% }
+        location = /lines { trove_secret env:TROVE_TEST_LINES; %%PASS%% }
+        location = /bom { trove_secret file:bom; %%PASS%% }
+        location = /value { trove_secret " trove-whsec-value\n"; %%PASS%% }
 
         location /outer/ {
             trove_secret trove-whsec-outer;
@@ -93,7 +100,10 @@ $conf .= "}\n";
 
 my $nginx = nginx($conf, vars => { PASS => $pass }, log => 'debug',
     env => { TROVE_TEST_ONE => 'trove-whsec-env-one',
-        TROVE_TEST_TWO => 'trove-whsec-env-two' });
+        TROVE_TEST_TWO => 'trove-whsec-env-two',
+        TROVE_TEST_LINE => "trove-whsec-env-line\r\n",
+        TROVE_TEST_LINES => "# old\n\n trove-whsec-env-a \r\n\xef\xbb\xbf"
+            . "trove-whsec-env-b\n" });
 
 my $file = $nginx->write('file', <<EOF, 0600);
 # the secrets of the tests
@@ -108,6 +118,11 @@ EOF
 $nginx->write('relative', 'trove-whsec-relative', 0600);
 $nginx->write('crlf', "# old\x0d\x0a\x0d\x0atrove-whsec-crlf\x0d\x0a"
     . "trove-whsec-crlf-two  \x0d\x0a", 0600);
+
+# two files of an editor that marks them, one behind the other
+
+$nginx->write('bom', "\xef\xbb\xbf# a comment\ntrove-whsec-bom\n"
+    . "\xef\xbb\xbf  # another one\n\xef\xbb\xbftrove-whsec-bom-two", 0600);
 
 $nginx->start;
 
@@ -163,8 +178,21 @@ good('/relative', 'trove-whsec-relative');
 good('/crlf', $_) for qw/ trove-whsec-crlf trove-whsec-crlf-two /;
 bad('/crlf', $_) for "trove-whsec-crlf\x0d", '', "\x0d", '# old';
 
+good('/bom', $_) for qw/ trove-whsec-bom trove-whsec-bom-two /;
+bad('/bom', $_) for "\xef\xbb\xbf# a comment", '# a comment', "\xef\xbb\xbf",
+    "\xef\xbb\xbf  # another one", '', "\xef\xbb\xbftrove-whsec-bom-two";
+
 
 # the environment, values
+
+good('/line_end', 'trove-whsec-env-line');
+bad('/line_end', $_) for "trove-whsec-env-line\r\n", "trove-whsec-env-line\n",
+    '', "\n";
+good('/lines', $_) for qw/ trove-whsec-env-a trove-whsec-env-b /;
+bad('/lines', $_) for '# old', '', ' trove-whsec-env-a ',
+    "trove-whsec-env-a\ntrove-whsec-env-b";
+good('/value', 'trove-whsec-value');
+bad('/value', $_) for " trove-whsec-value\n", ' ', "\n";
 
 good('/env', 'trove-whsec-env-one');
 bad('/env', $_) for 'TROVE_TEST_ONE', 'env:TROVE_TEST_ONE', '',
@@ -227,6 +255,7 @@ bad('/tenants', 'trove-whsec-next-a', 'X-Tenant' => 'b');
 good('/part', 'trove-whsec-part', 'X-Part' => 'whsec-part');
 bad('/part', 'trove-whsec-part', 'X-Part' => 'whsec');
 
+
 # before the body is asked for
 
 my $head = event_request('/tenant', $body, secret => 'x')
@@ -257,6 +286,8 @@ $nginx->write('file', "trove-whsec-file-last\n", 0600);
 ok($nginx->upgrade, 'a new binary');
 good('/file', 'trove-whsec-file-last');
 good('/env', 'trove-whsec-env-one');
+good('/line_end', 'trove-whsec-env-line');
+good('/lines', 'trove-whsec-env-b');
 good('/mixed', 'trove-whsec-env-two');
 good('/tenant', 'trove-whsec-tenant-a', 'X-Tenant' => 'a');
 

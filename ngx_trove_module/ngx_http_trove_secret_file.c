@@ -1,0 +1,386 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_secret_conf.h"
+
+
+static char *ngx_http_trove_secret_open_error(
+    ngx_http_trove_secret_source_t *source, ngx_err_t err);
+static ssize_t ngx_http_trove_secret_read(ngx_fd_t fd, u_char *buf,
+    size_t size);
+static char *ngx_http_trove_secret_text(ngx_http_trove_secret_source_t *source,
+    u_char *p, u_char *last);
+static char *ngx_http_trove_secret_lines(ngx_http_trove_secret_source_t *source,
+    u_char *p, u_char *last, ngx_uint_t *n);
+static ngx_int_t ngx_http_trove_secret_keep_env(ngx_conf_t *cf,
+    ngx_str_t *name);
+
+
+static u_char  ngx_http_trove_secret_bom[] = { 0xef, 0xbb, 0xbf };
+
+
+char *
+ngx_http_trove_secret_file(ngx_http_trove_secret_source_t *source)
+{
+    char             *rv;
+    u_char           *buf;
+    size_t            size;
+    ssize_t           n;
+    ngx_fd_t          fd;
+    ngx_str_t        *cmd, *path;
+    ngx_conf_t       *cf;
+    ngx_file_info_t   fi;
+
+    cf = source->cf;
+    cmd = cf->args->elts;
+    path = &source->name;
+    rv = NGX_CONF_ERROR;
+
+    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* nonblocking: opening a FIFO would wait for its writer */
+
+    fd = ngx_open_file(path->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                       NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        return ngx_http_trove_secret_open_error(source, ngx_errno);
+    }
+
+    buf = NULL;
+    size = NGX_HTTP_TROVE_SECRET_FILE + 1;
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_fd_info_n " \"%V\" in \"%V\" failed",
+                           path, &cmd[0]);
+        goto done;
+    }
+
+    if (!ngx_is_file(&fi)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" is not a regular file, "
+                           "put one secret a line into one",
+                           path, &cmd[0]);
+        goto done;
+    }
+
+    if (ngx_http_trove_secret_check_mode(source, &fi) != NGX_CONF_OK) {
+        goto done;
+    }
+
+    buf = ngx_alloc(size, cf->log);
+    if (buf == NULL) {
+        goto done;
+    }
+
+    n = ngx_http_trove_secret_read(fd, buf, size);
+
+    if (n == -1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_read_fd_n " \"%V\" in \"%V\" failed",
+                           path, &cmd[0]);
+        goto done;
+    }
+
+    if ((size_t) n == size) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" is larger than %d bytes, "
+                           "it must hold nothing but one secret a line",
+                           path, &cmd[0], NGX_HTTP_TROVE_SECRET_FILE);
+        goto done;
+    }
+
+    rv = ngx_http_trove_secret_text(source, buf, buf + n);
+
+done:
+
+    if (buf) {
+        ngx_explicit_memzero(buf, size);
+        ngx_free(buf);
+    }
+
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, cf->log, ngx_errno,
+                      ngx_close_file_n " \"%V\" failed", path);
+    }
+
+    return rv;
+}
+
+
+static char *
+ngx_http_trove_secret_open_error(ngx_http_trove_secret_source_t *source,
+    ngx_err_t err)
+{
+    ngx_str_t   *cmd, *path;
+    ngx_conf_t  *cf;
+
+    cf = source->cf;
+    cmd = cf->args->elts;
+    path = &source->name;
+
+    if (err == NGX_EACCES) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
+                           "\"%V\" in \"%V\" cannot be read by this user, "
+                           "run nginx, and \"nginx -t\", as root or as the "
+                           "user who starts it",
+                           path, &cmd[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_strlchr(path->data, path->data + path->len, '$')) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
+                           "\"%V\" in \"%V\" cannot be opened, variables mean "
+                           "nothing in a path; take the secrets from a \"map\"",
+                           path, &cmd[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
+                       ngx_open_file_n " \"%V\" in \"%V\" failed",
+                       path, &cmd[0]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/*
+ * A read() may be short, as from a file system in user space: the rest would be
+ * secrets that are missing, or one that ends in the middle.
+ */
+
+static ssize_t
+ngx_http_trove_secret_read(ngx_fd_t fd, u_char *buf, size_t size)
+{
+    size_t   len;
+    ssize_t  n;
+
+    len = 0;
+
+    while (len < size) {
+        n = ngx_read_fd(fd, buf + len, size - len);
+
+        if (n == -1) {
+            if (ngx_errno == NGX_EINTR) {
+                continue;
+            }
+
+            return -1;
+        }
+
+        if (n == 0) {
+            break;
+        }
+
+        len += n;
+    }
+
+    return len;
+}
+
+
+static char *
+ngx_http_trove_secret_text(ngx_http_trove_secret_source_t *source, u_char *p,
+    u_char *last)
+{
+    ngx_str_t   *cmd;
+    ngx_uint_t   n;
+
+    cmd = source->cf->args->elts;
+
+    if (last - p >= 2
+        && ((p[0] == 0xff && p[1] == 0xfe) || (p[0] == 0xfe && p[1] == 0xff)))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
+                           "\"%V\" in \"%V\" is in UTF-16, save it as UTF-8",
+                           &source->name, &cmd[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_trove_secret_check_warned(source) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    n = 0;
+
+    if (ngx_http_trove_secret_lines(source, p, last, &n) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (n == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
+                           "no secret in \"%V\" of \"%V\", "
+                           "put one a line into it",
+                           &source->name, &cmd[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_trove_secret_lines(ngx_http_trove_secret_source_t *source, u_char *p,
+    u_char *last, ngx_uint_t *n)
+{
+    u_char  *start, *end, *next;
+
+    for (source->line = 1; p < last; source->line++, p = next) {
+
+        end = ngx_strlchr(p, last, LF);
+        next = end ? end + 1 : last;
+        end = end ? end : last;
+
+        start = p;
+
+        /* at a file's beginning; files are put together, too */
+
+        if (end - start >= (ssize_t) sizeof(ngx_http_trove_secret_bom)
+            && ngx_memcmp(start, ngx_http_trove_secret_bom,
+                          sizeof(ngx_http_trove_secret_bom))
+               == 0)
+        {
+            start += sizeof(ngx_http_trove_secret_bom);
+        }
+
+        ngx_http_trove_secret_trim(&start, &end);
+
+        if (start == end || *start == '#') {
+            continue;
+        }
+
+        if (source->from == NGX_HTTP_TROVE_SECRET_FROM_ENV
+            && ngx_http_trove_secret_check_path(source, start, end - start)
+               != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_trove_secret_check(source, start, end - start)
+            != NGX_CONF_OK
+            || ngx_http_trove_secret_key(source, start, end - start)
+               != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+        (*n)++;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* the secret has no blanks: they, and CR LF, are of an editor or a shell */
+
+void
+ngx_http_trove_secret_trim(u_char **start, u_char **end)
+{
+    while (*start < *end && ngx_http_trove_secret_blank(**start)) {
+        (*start)++;
+    }
+
+    while (*end > *start && ngx_http_trove_secret_blank((*end)[-1])) {
+        (*end)--;
+    }
+}
+
+
+char *
+ngx_http_trove_secret_env(ngx_http_trove_secret_source_t *source)
+{
+    u_char      *secret;
+    ngx_str_t   *cmd, *name;
+    ngx_uint_t   level;
+    ngx_conf_t  *cf;
+
+    cf = source->cf;
+    cmd = cf->args->elts;
+    name = &source->name;
+
+    /* arguments are terminated by a NUL */
+
+    secret = (u_char *) getenv((char *) name->data);
+
+    if (secret == NULL) {
+
+        /*
+         * a shell that runs "nginx -t" or "nginx -s reload" need not have
+         * the environment of the server
+         */
+
+        level = (ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER)
+                ? NGX_LOG_WARN : NGX_LOG_EMERG;
+
+        ngx_conf_log_error(level, cf, 0,
+                           "no environment variable \"%V\" for \"%V\", "
+                           "set it where nginx is started",
+                           name, &cmd[0]);
+
+        if (level == NGX_LOG_EMERG) {
+            return NGX_CONF_ERROR;
+        }
+
+        return ngx_http_trove_secret_room(source);
+    }
+
+    if (*secret == '\0') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the environment variable \"%V\" for \"%V\" is "
+                           "empty, set it where nginx is started",
+                           name, &cmd[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_trove_secret_keep_env(cf, name) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_trove_secret_text(source, secret,
+                                      secret + ngx_strlen(secret));
+}
+
+
+/*
+ * A binary upgrade hands over nothing of the environment but what the "env"
+ * directive names, so that the new binary would start without its secret.
+ */
+
+static ngx_int_t
+ngx_http_trove_secret_keep_env(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_str_t        *env;
+    ngx_uint_t        i;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                           ngx_core_module);
+    env = ccf->env.elts;
+
+    for (i = 0; i < ccf->env.nelts; i++) {
+        if (env[i].len == name->len
+            && ngx_strncmp(env[i].data, name->data, name->len) == 0)
+        {
+            return NGX_OK;
+        }
+    }
+
+    env = ngx_array_push(&ccf->env);
+    if (env == NULL) {
+        return NGX_ERROR;
+    }
+
+    *env = *name;
+
+    return NGX_OK;
+}
