@@ -224,6 +224,12 @@ ngx_http_trove_api_authorize(ngx_http_request_t *r,
     rc = ngx_http_trove_secret_keys(r, tokens, &keys);
     good = 0;
 
+    if (rc == NGX_OK && keys.nkeys == 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: call refused, \"trove_api\" is empty or shorter "
+                      "than %d bytes for it", NGX_HTTP_TROVE_SECRET_TOKEN_MIN);
+    }
+
     for (i = 0; rc == NGX_OK && i < keys.nkeys; i++) {
         rc = ngx_http_trove_secret_mac(keys.keys[i], wanted);
 

@@ -20,6 +20,9 @@ static char *ngx_http_trove_secret_value(
     ngx_http_trove_secret_source_t *source, ngx_str_t *value);
 static char *ngx_http_trove_secret_script(
     ngx_http_trove_secret_source_t *source, ngx_str_t *value);
+static ngx_uint_t ngx_http_trove_secret_is_public(ngx_http_request_t *r,
+    ngx_http_trove_secrets_t *secrets, ngx_http_complex_value_t *cv,
+    ngx_str_t *value);
 static void ngx_http_trove_secret_digest(ngx_http_trove_keys_t *keys,
     ngx_str_t *value);
 static void ngx_http_trove_secret_cleanup(void *data);
@@ -330,6 +333,10 @@ ngx_http_trove_secret_keys(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
+        if (ngx_http_trove_secret_is_public(r, secrets, &cv[i], &value)) {
+            value.len = 0;
+        }
+
         ngx_http_trove_secret_digest(keys, &value);
 
         if (value.len == 0) {
@@ -372,6 +379,68 @@ ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
     log->log_level = level;
 
     return rc;
+}
+
+
+/*
+ * Whether a value can be known without its variables: one of them is empty or
+ * blank, as where a "map" has no line for a tenant.  What is left then is a
+ * constant, or what another variable has taken from the URL.
+ */
+
+static ngx_uint_t
+ngx_http_trove_secret_is_public(ngx_http_request_t *r,
+    ngx_http_trove_secrets_t *secrets, ngx_http_complex_value_t *cv,
+    ngx_str_t *value)
+{
+    u_char                       *p, *start, *end;
+    size_t                        len;
+    ngx_http_script_engine_t      e;
+    ngx_http_script_len_code_pt   lcode;
+
+    if (value->len < secrets->min
+        || (value->len == sizeof(NGX_HTTP_TROVE_SECRET_PREFIX) - 1
+            && ngx_memcmp(value->data, NGX_HTTP_TROVE_SECRET_PREFIX, value->len)
+               == 0))
+    {
+        return 1;
+    }
+
+    /* as ngx_http_complex_value() has just put it together */
+
+    ngx_memzero(&e, sizeof(ngx_http_script_engine_t));
+
+    e.ip = cv->lengths;
+    e.request = r;
+    e.flushed = 1;
+
+    p = value->data;
+
+    while (*(uintptr_t *) e.ip) {
+
+        lcode = *(ngx_http_script_len_code_pt *) e.ip;
+        len = lcode(&e);
+
+        if (len > (size_t) (value->data + value->len - p)) {
+            return 1;
+        }
+
+        start = p;
+        end = p + len;
+        p = end;
+
+        if (lcode == ngx_http_script_copy_len_code) {
+            continue;
+        }
+
+        ngx_http_trove_secret_trim(&start, &end);
+
+        if (start == end) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -112,6 +112,25 @@ sub call {
         headers => [ Authorization => "Bearer $token", @headers ])->status;
 }
 
+is(call('variable', 'a-token-by-a-variable', 'X-Tenant' => 'good'), 200,
+    'a variable');
+is(call('constant', 'a-token-of-some-length-a-token-by-a-variable',
+    'X-Tenant' => 'good'), 200, 'one behind a constant');
+
+for my $tenant (qw/ none short blank /) {
+    my @tenant = ('X-Tenant' => $tenant);
+
+    is(call('variable', $_, @tenant), 401, "$tenant: '$_'")
+        for '', ' ', ' ' x 20, 'fifteen-bytes--', 'a-token-by-a-variable';
+    next if $tenant eq 'short';
+    is(call('constant', $_, @tenant), 401, "$tenant, constant: '$_'")
+        for '', 'a-token-of-some-length-', 'a-token-of-some-length',
+        'a-token-of-some-length-' . ' ' x 20;
+}
+
+ok($nginx->log_lines(qr/\[error\] .*"trove_api" is empty or shorter than 16 b/),
+    'which is logged');
+
 is(call('file', $long), 200, 'as long as a line may be');
 is(call('file', $_), 401, 'not: ' . substr $_, 0, 30) for "${long}l",
     substr($long, 1), "\xef\xbb\xbf# the tokens of the tests",

@@ -66,6 +66,12 @@ my $nginx = nginx(<<'EOF', main => 'env TROVE_SIGN;', files => {
         }
 
         location = /empty { trove_fanout /variable name=empty; }
+        location = /constants {
+            trove_fanout /constant name=constant;
+            trove_fanout /variable name=blank;
+            trove_fanout /variable?2 name=prefix;
+        }
+
         location = /variableonly { trove_fanout /variable name=variable; }
 
         location = /value {
@@ -90,6 +96,12 @@ my $nginx = nginx(<<'EOF', main => 'env TROVE_SIGN;', files => {
             internal;
             trove_sign $onward;
             proxy_set_header X-Again $trove_signature;
+            proxy_pass http://127.0.0.1:%%PORT_1%%/judge;
+        }
+
+        location = /constant {
+            internal;
+            trove_sign trove-whsec-$onward;
             proxy_pass http://127.0.0.1:%%PORT_1%%/judge;
         }
 
@@ -237,6 +249,18 @@ is(deliver('/events', event())->status, 400, 'on: unsigned is refused');
     is($backend->count($id), 0, 'empty: nothing is sent');
     ok($nginx->log_lines(qr/not sent to "\/variable": "trove_sign" is empty/),
         'empty: logged');
+}
+
+# what anybody knows signs nothing
+
+{
+    my $body = event('file.written', id => my $id = new_id());
+
+    is(deliver('/constants', $body)->targets,
+        'constant=500 blank=500 prefix=500', 'a constant');
+    is($backend->count($id), 0, 'a constant: nothing is sent');
+    ok($nginx->log_lines(qr/not sent to "\/constant": "trove_sign" is empty/),
+        'a constant: logged');
 }
 
 # another second, another signature, and the file is read again by a reload

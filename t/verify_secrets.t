@@ -63,6 +63,23 @@ my $conf = <<'EOF';
         }
 
         location = /part { trove_secret trove-$http_x_part; %%PASS%% }
+        location = /behind { trove_secret trove-whsec-$tenant; %%PASS%% }
+        location = /before { trove_secret ${tenant}-whsec; %%PASS%% }
+        location = /around { trove_secret "a$tenant b"; %%PASS%% }
+        location = /named { trove_secret trove-$http_x_tenant-$next; %%PASS%% }
+        location = /pair { trove_secret $http_x_tenant$next; %%PASS%% }
+        location = /capture {
+            if ($http_x_tenant ~ "^(.*)-x$") { set $unused 1; }
+            trove_secret trove-$1;
+            %%PASS%%
+        }
+
+        location = /beside {
+            trove_secret trove-whsec-$tenant;
+            trove_secret trove-whsec-first;
+            %%PASS%%
+        }
+
         location = /line_end { trove_secret env:TROVE_TEST_LINE; %%PASS%% }
         location = /lines { trove_secret env:TROVE_TEST_LINES; %%PASS%% }
         location = /bom { trove_secret file:bom; %%PASS%% }
@@ -254,6 +271,42 @@ good('/tenants', 'trove-whsec-next-a', 'X-Tenant' => 'a');
 bad('/tenants', 'trove-whsec-next-a', 'X-Tenant' => 'b');
 good('/part', 'trove-whsec-part', 'X-Part' => 'whsec-part');
 bad('/part', 'trove-whsec-part', 'X-Part' => 'whsec');
+
+
+# a constant is no secret, nor is what a client can name
+
+good('/behind', 'trove-whsec-trove-whsec-tenant-a', 'X-Tenant' => 'a');
+good('/before', 'trove-whsec-tenant-a-whsec', 'X-Tenant' => 'a');
+good('/around', 'atrove-whsec-tenant-a b', 'X-Tenant' => 'a');
+good('/named', 'trove-a-trove-whsec-next-a', 'X-Tenant' => 'a');
+good('/pair', 'atrove-whsec-next-a', 'X-Tenant' => 'a');
+good('/capture', 'trove-tenant', 'X-Tenant' => 'tenant-x');
+
+for my $tenant ([], [ 'X-Tenant' => '' ], [ 'X-Tenant' => 'unknown' ],
+    [ 'X-Tenant' => 'empty' ], [ 'X-Tenant' => 'blank' ],
+    [ 'X-Tenant' => 'tab' ])
+{
+    none('/behind', $_, @$tenant) for 'trove-whsec-', 'trove-whsec- ', '',
+        "trove-whsec-\t\r\n";
+    none('/before', $_, @$tenant) for '-whsec', ' -whsec', "\t\r\n-whsec";
+    none('/around', $_, @$tenant) for 'a b', 'a  b', '';
+    none('/tenant', $_, @$tenant) for '', ' ', "\t\r\n";
+
+    my $name = $tenant->[1] // '';
+
+    none('/named', $_, @$tenant) for "trove-$name-", 'trove--', '';
+    none('/pair', $_, @$tenant) for $name, '';
+    none('/capture', $_, @$tenant) for 'trove-', "trove-$name", '';
+
+    good('/beside', 'trove-whsec-first', @$tenant);
+    bad('/beside', $_, @$tenant) for 'trove-whsec-', 'trove-whsec- ', '';
+}
+
+none($_, 'trove-whsec-', 'X-Tenant' => 'prefix') for qw{ /tenant /tenants };
+none('/capture', 'trove-', 'X-Tenant' => '-x');
+
+ok($nginx->log_lines(qr/no_secret: all of "trove_secret" is empty for this r/),
+    'which is logged');
 
 
 # before the body is asked for
