@@ -11,6 +11,7 @@
 
 #include "ngx_http_trove_claim.h"
 #include "ngx_http_trove_dedup_zone.h"
+#include "ngx_http_trove_metrics.h"
 
 
 /* how often leases are looked at; each is renewed at a third of its time */
@@ -24,6 +25,9 @@ typedef struct {
     ngx_http_trove_claim_conf_t  *conf;
     uint32_t                      owner;
     int64_t                       renewed;     /* monotonic seconds */
+
+    /* where it was taken, whatever location the request ends in; or NULL */
+    ngx_http_trove_metrics_loc_t *metrics;
 } ngx_http_trove_claim_t;
 
 
@@ -94,6 +98,7 @@ ngx_http_trove_claim_take(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     claim->key = *key;
     claim->conf = conf;
     claim->renewed = now.mono;
+    claim->metrics = ngx_http_trove_metrics_loc(r);
 
     ngx_queue_insert_tail(&ctx->claims, &claim->request);
     ngx_queue_insert_tail(&ngx_http_trove_claims, &claim->worker);
@@ -209,6 +214,10 @@ ngx_http_trove_claim_end(ngx_http_trove_claim_t *claim, ngx_log_t *log,
         rc = ngx_trove_table_release(claim->conf->table, &claim->key,
                                     claim->owner);
     }
+
+    ngx_http_trove_metrics_loc_add(claim->metrics,
+                                   done ? NGX_HTTP_TROVE_METRIC_COMPLETED
+                                        : NGX_HTTP_TROVE_METRIC_RELEASED, 1);
 
     ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0,
                    "trove claim %s: %i", done ? "complete" : "release", rc);

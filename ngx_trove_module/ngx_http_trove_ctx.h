@@ -81,6 +81,7 @@ typedef struct {
     /* by the verify module: who signed when, and what came of it */
     ngx_http_trove_verdict_e   verdict;
     void                      *secrets;       /* that the verdict is about */
+    ngx_uint_t                 secret;        /* place of the one; 0: none */
     ngx_str_t                  whose;         /* digest of those of variables */
     int64_t                    timestamp;
     unsigned                   allow:1;       /* sent: "Allow: POST" */

@@ -20,7 +20,8 @@
 /*
  * What is counted for a location.  The numbers of the verdicts and of the
  * outcomes of the deduplication follow their enumerations.  A counter keeps its
- * meaning while old and new workers share the memory: new ones go to the end.
+ * meaning while old and new workers share the memory: new ones go to the end,
+ * or where there is a gap.
  */
 
 typedef enum {
@@ -30,16 +31,38 @@ typedef enum {
     NGX_HTTP_TROVE_METRIC_DEDUP,                   /* + an outcome, not NONE */
     NGX_HTTP_TROVE_METRIC_DELIVERED = 17,          /* by the targets required */
     NGX_HTTP_TROVE_METRIC_PARTIAL,
-    NGX_HTTP_TROVE_METRIC_UNMATCHED                /* by any target */
+    NGX_HTTP_TROVE_METRIC_UNMATCHED,               /* by any target */
+    NGX_HTTP_TROVE_METRIC_COMPLETED,               /* claims */
+    NGX_HTTP_TROVE_METRIC_RELEASED,
+
+    /* the second set, about signatures: parts of two histograms, their sums */
+    NGX_HTTP_TROVE_METRIC_AGE = 24,                /* + a part */
+    NGX_HTTP_TROVE_METRIC_AGE_SUM = 34,            /* of seconds */
+    NGX_HTTP_TROVE_METRIC_AHEAD = 35,              /* + a part */
+    NGX_HTTP_TROVE_METRIC_AHEAD_SUM = 41,
+
+    /* the third: by which secret */
+    NGX_HTTP_TROVE_METRIC_SECRET = 47,             /* + 1 .. 16 */
+    NGX_HTTP_TROVE_METRIC_LAST = 63
 } ngx_http_trove_metric_e;
+
+
+/* the sets of a location: number n has the counters from n * 24 on */
+#define NGX_HTTP_TROVE_METRICS_SETS                                           \
+    (NGX_HTTP_TROVE_METRIC_LAST / NGX_TROVE_METRICS_COUNTERS + 1)
 
 
 /* a location whose requests are counted */
 typedef struct {
-    ngx_str_t                 server;
-    ngx_str_t                 location;
+    ngx_str_t                 labels;    /* as they are shown; its name */
+    ngx_str_t                 name;      /* of the location, for the log */
     void                    **loc_conf;
-    ngx_trove_metrics_set_t  *set;       /* NULL: no room for it */
+
+    /* all NULL: no room for them */
+    ngx_trove_metrics_set_t  *sets[NGX_HTTP_TROVE_METRICS_SETS];
+
+    ngx_uint_t                mode;      /* NGX_HTTP_TROVE_VERIFY_... */
+    ngx_uint_t                nsecrets;  /* 0 where nothing is verified */
 
     /* of its fan-out, if it has one */
     ngx_http_trove_metrics_target_t  *targets;
@@ -51,9 +74,31 @@ typedef struct {
 } ngx_http_trove_metrics_loc_t;
 
 
+/*
+ * What the requests to the location that r is in are counted in, to be kept for
+ * as long as its configuration lives.
+ *
+ * NULL  they are not counted
+ */
+ngx_http_trove_metrics_loc_t *ngx_http_trove_metrics_loc(
+    ngx_http_request_t *r);
+
+/* Adds n to a counter of a location, which may be NULL; the sum of it. */
+void ngx_http_trove_metrics_loc_add(ngx_http_trove_metrics_loc_t *loc,
+    ngx_uint_t counter, uint64_t n);
+uint64_t ngx_http_trove_metrics_loc_sum(ngx_http_trove_metrics_loc_t *loc,
+    ngx_uint_t counter);
+
 /* Adds n to a counter of the location that the request is in. */
 void ngx_http_trove_metrics_add(ngx_http_request_t *r, ngx_uint_t counter,
     uint64_t n);
+
+/*
+ * Counts a request by its verdict, in the location that it is in; one that is
+ * verified also by its secret and by the age of its signature.
+ */
+void ngx_http_trove_metrics_verdict(ngx_http_request_t *r,
+    ngx_http_trove_ctx_t *ctx);
 
 /* Nanoseconds of a clock, to measure what is added to a counter of them. */
 uint64_t ngx_http_trove_metrics_clock(void);
@@ -65,13 +110,14 @@ uint64_t ngx_http_trove_metrics_clock(void);
 ngx_uint_t ngx_http_trove_metrics_exempt(void **loc_conf);
 
 /*
- * Renders all metrics, of n locations and the zones, as the text format of
- * Prometheus, version 0.0.4.
+ * Renders all metrics, of n locations, the zones and the spool, as the text
+ * format of Prometheus, version 0.0.4.  loaded is when the configuration was
+ * read, in seconds.
  *
  * NULL  out of memory
  */
-ngx_buf_t *ngx_http_trove_metrics_text(ngx_pool_t *pool,
-    ngx_http_trove_metrics_loc_t *locs, ngx_uint_t n);
+ngx_buf_t *ngx_http_trove_metrics_text(ngx_http_request_t *r,
+    ngx_http_trove_metrics_loc_t *locs, ngx_uint_t n, time_t loaded);
 
 
 #endif /* _NGX_HTTP_TROVE_METRICS_H_INCLUDED_ */

@@ -11,28 +11,19 @@
 #include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_metrics_label.h"
 #include "ngx_http_trove_metrics_spool.h"
+#include "ngx_http_trove_metrics_zone.h"
 #include "ngx_http_trove_module.h"
-#include "ngx_http_trove_shm.h"
 #include "ngx_http_trove_verify.h"
-
-
-/* of a set: one before shows its lines, or those of its fan-out */
-#define NGX_HTTP_TROVE_METRICS_SEEN    1
-#define NGX_HTTP_TROVE_METRICS_FANOUT  2
-
-/* what NGINX's slab allocator needs for itself, generously */
-#define NGX_HTTP_TROVE_METRICS_SLAB(size)  (65536 + (size) / 64)
-
-#define NGX_HTTP_TROVE_METRICS_ALIGN  64
 
 
 typedef struct {
     ngx_array_t               locs;      /* ngx_http_trove_metrics_loc_t */
     ngx_array_t               all;       /* ngx_http_trove_metrics_merged_t */
     ngx_uint_t                ntargets;
-    ngx_trove_metrics_set_t  *spool;     /* NULL: no room, or no spool */
     ngx_shm_zone_t           *shm_zone;  /* NULL: nothing to count */
+    time_t                    loaded;    /* when it was read */
 } ngx_http_trove_metrics_main_conf_t;
 
 
@@ -55,15 +46,6 @@ typedef struct {
 } ngx_http_trove_metrics_merged_t;
 
 
-/* the data of the shared memory zone */
-typedef struct {
-    ngx_trove_metrics_t                 *table;
-    ngx_trove_gauges_t                  *gauges;
-    ngx_uint_t                           n;
-    ngx_http_trove_metrics_main_conf_t  *mmcf;
-} ngx_http_trove_metrics_zone_t;
-
-
 static ngx_int_t ngx_http_trove_metrics_handler(ngx_http_request_t *r);
 
 static void *ngx_http_trove_metrics_create_main_conf(ngx_conf_t *cf);
@@ -73,13 +55,9 @@ static char *ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf,
 static char *ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_trove_metrics_init(ngx_conf_t *cf);
-static size_t ngx_http_trove_metrics_size(ngx_uint_t n);
-static size_t ngx_http_trove_metrics_table(ngx_uint_t n);
 static ngx_int_t ngx_http_trove_metrics_locs(ngx_conf_t *cf,
     ngx_http_trove_metrics_main_conf_t *mmcf);
-static ngx_int_t ngx_http_trove_metrics_init_zone(ngx_shm_zone_t *shm_zone,
-    void *data);
-static ngx_int_t ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone);
+static ngx_trove_metrics_set_t *ngx_http_trove_metrics_spool_set(void);
 static ngx_int_t ngx_http_trove_metrics_init_process(ngx_cycle_t *cycle);
 static void ngx_http_trove_metrics_exit_process(ngx_cycle_t *cycle);
 
@@ -128,12 +106,16 @@ ngx_module_t  ngx_http_trove_metrics_module = {
 };
 
 
-static ngx_str_t  ngx_http_trove_metrics_name = ngx_string("trove metrics");
-
-
 void
 ngx_http_trove_metrics_add(ngx_http_request_t *r, ngx_uint_t counter,
     uint64_t n)
+{
+    ngx_http_trove_metrics_loc_add(ngx_http_trove_metrics_loc(r), counter, n);
+}
+
+
+ngx_http_trove_metrics_loc_t *
+ngx_http_trove_metrics_loc(ngx_http_request_t *r)
 {
     ngx_http_trove_metrics_loc_t        *locs;
     ngx_http_trove_metrics_loc_conf_t   *mlcf;
@@ -142,15 +124,35 @@ ngx_http_trove_metrics_add(ngx_http_request_t *r, ngx_uint_t counter,
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_metrics_module);
 
     if (mlcf->index == NGX_CONF_UNSET_UINT) {
-        return;
+        return NULL;
     }
 
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_metrics_module);
     locs = mmcf->locs.elts;
 
-    if (locs[mlcf->index].set) {
-        ngx_trove_metrics_add(locs[mlcf->index].set, ngx_worker, counter, n);
+    return locs[mlcf->index].sets[0] ? &locs[mlcf->index] : NULL;
+}
+
+
+void
+ngx_http_trove_metrics_loc_add(ngx_http_trove_metrics_loc_t *loc,
+    ngx_uint_t counter, uint64_t n)
+{
+    if (loc) {
+        ngx_trove_metrics_add(loc->sets[counter / NGX_TROVE_METRICS_COUNTERS],
+                              ngx_worker,
+                              counter % NGX_TROVE_METRICS_COUNTERS, n);
     }
+}
+
+
+uint64_t
+ngx_http_trove_metrics_loc_sum(ngx_http_trove_metrics_loc_t *loc,
+    ngx_uint_t counter)
+{
+    return ngx_trove_metrics_sum(
+                          loc->sets[counter / NGX_TROVE_METRICS_COUNTERS],
+                          counter % NGX_TROVE_METRICS_COUNTERS);
 }
 
 
@@ -195,8 +197,8 @@ ngx_http_trove_metrics_handler(ngx_http_request_t *r)
 
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_metrics_module);
 
-    b = ngx_http_trove_metrics_text(r->pool, mmcf->locs.elts,
-                                    mmcf->locs.nelts);
+    b = ngx_http_trove_metrics_text(r, mmcf->locs.elts, mmcf->locs.nelts,
+                                    mmcf->loaded);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -239,6 +241,8 @@ ngx_http_trove_metrics_create_main_conf(ngx_conf_t *cf)
      *     conf->ntargets = 0;
      *     conf->shm_zone = NULL;
      */
+
+    conf->loaded = ngx_time();
 
     if (ngx_array_init(&conf->locs, cf->pool, 4,
                        sizeof(ngx_http_trove_metrics_loc_t))
@@ -354,10 +358,6 @@ ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_trove_metrics_init(ngx_conf_t *cf)
 {
-    size_t                               size;
-    ngx_uint_t                           n, need;
-    ngx_shm_zone_t                      *shm_zone;
-    ngx_http_trove_metrics_zone_t       *zone;
     ngx_http_trove_metrics_main_conf_t  *mmcf;
 
     mmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -371,52 +371,10 @@ ngx_http_trove_metrics_init(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    /* with room to grow: a zone of the same size is shared over a reload */
+    mmcf->shm_zone = ngx_http_trove_metrics_zone_add(cf, &mmcf->locs,
+                                                     mmcf->ntargets);
 
-    need = 2 * (mmcf->locs.nelts + mmcf->ntargets + 1);
-
-    for (n = 32; n < need; n *= 2) { /* void */ }
-
-    size = ngx_http_trove_metrics_size(n);
-
-    shm_zone = ngx_shared_memory_add(cf, &ngx_http_trove_metrics_name,
-                                     size + NGX_HTTP_TROVE_METRICS_SLAB(size),
-                                     &ngx_http_trove_metrics_module);
-    if (shm_zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_metrics_zone_t));
-    if (zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    zone->n = n;
-    zone->mmcf = mmcf;
-
-    shm_zone->init = ngx_http_trove_metrics_init_zone;
-    shm_zone->data = zone;
-
-    mmcf->shm_zone = shm_zone;
-
-    return NGX_OK;
-}
-
-
-/* n sets, and behind them the gauges of each */
-
-static size_t
-ngx_http_trove_metrics_size(ngx_uint_t n)
-{
-    return ngx_http_trove_metrics_table(n)
-           + ngx_trove_gauges_size(n * NGX_HTTP_TROVE_TARGET_GAUGES);
-}
-
-
-static size_t
-ngx_http_trove_metrics_table(ngx_uint_t n)
-{
-    return ngx_align(ngx_trove_metrics_size(n), NGX_HTTP_TROVE_METRICS_ALIGN);
+    return mmcf->shm_zone ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -463,18 +421,24 @@ ngx_http_trove_metrics_locs(ngx_conf_t *cf,
 
         clcf = merged[i].loc_conf[ngx_http_core_module.ctx_index];
 
-        loc->server = merged[i].cscf->server_name;
-        loc->location = clcf->name;
+        ngx_memzero(loc, sizeof(ngx_http_trove_metrics_loc_t));
+
+        if (ngx_http_trove_metrics_label(cf, merged[i].cscf, clcf,
+                                         NGX_HTTP_TROVE_METRICS_SETS - 1,
+                                         &loc->labels)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        loc->name = clcf->name;
         loc->loc_conf = merged[i].loc_conf;
-        loc->set = NULL;
-        loc->targets = NULL;
-        loc->ntargets = 0;
-        loc->repeated = 0;
-        loc->fanout = 0;
+        loc->mode = info.mode;
+        loc->nsecrets = info.nsecrets;
 
         if (targets) {
-            loc->targets = ngx_http_trove_metrics_target_make(cf, &loc->server,
-                                                     &loc->location, targets);
+            loc->targets = ngx_http_trove_metrics_target_make(cf, &loc->labels,
+                                                              targets);
             if (loc->targets == NULL) {
                 return NGX_ERROR;
             }
@@ -490,131 +454,15 @@ ngx_http_trove_metrics_locs(ngx_conf_t *cf,
 }
 
 
-/*
- * Runs before it is certain that the new configuration will be used: it may add
- * sets, which harm nobody.
- */
-
-static ngx_int_t
-ngx_http_trove_metrics_init_zone(ngx_shm_zone_t *shm_zone, void *data)
-{
-    ngx_http_trove_metrics_zone_t *ozone = data;
-
-    u_char                         *addr;
-    ngx_shm_zone_t                 *old;
-    ngx_slab_pool_t                *shpool;
-    ngx_http_trove_metrics_zone_t  *zone;
-
-    zone = shm_zone->data;
-    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    if (ozone) {
-        zone->table = ozone->table;
-        zone->gauges = ozone->gauges;
-
-    } else if (shm_zone->shm.exists) {
-        zone->table = shpool->data;
-        zone->gauges = (ngx_trove_gauges_t *) ((u_char *) shpool->data
-                                     + ngx_http_trove_metrics_table(zone->n));
-
-    } else {
-        /* pages, and so aligned */
-
-        addr = ngx_slab_alloc(shpool, ngx_http_trove_metrics_size(zone->n));
-        if (addr == NULL) {
-            return NGX_ERROR;
-        }
-
-        zone->table = ngx_trove_metrics_create(addr, zone->n);
-        zone->gauges = ngx_trove_gauges_create(
-                                   addr + ngx_http_trove_metrics_table(zone->n),
-                                   zone->n * NGX_HTTP_TROVE_TARGET_GAUGES);
-        shpool->data = zone->table;
-
-        old = ngx_http_trove_shm_old(shm_zone);
-
-        if (old) {
-            ozone = old->data;
-            ngx_trove_metrics_copy(zone->table, ozone->table);
-        }
-    }
-
-    return ngx_http_trove_metrics_sets(shm_zone);
-}
-
-
-static ngx_int_t
-ngx_http_trove_metrics_sets(ngx_shm_zone_t *shm_zone)
-{
-    u_char                         *p, *seen, buf[1024];
-    ngx_str_t                       name;
-    ngx_uint_t                      i, n;
-    ngx_http_trove_metrics_loc_t   *loc;
-    ngx_http_trove_metrics_zone_t  *zone;
-
-    zone = shm_zone->data;
-    loc = zone->mmcf->locs.elts;
-
-    seen = ngx_calloc(zone->n, shm_zone->shm.log);
-    if (seen == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < zone->mmcf->locs.nelts; i++) {
-
-        p = ngx_snprintf(buf, sizeof(buf), "%V%Z%V", &loc[i].server,
-                         &loc[i].location);
-        name.data = buf;
-        name.len = p - buf;
-
-        loc[i].set = ngx_trove_metrics_set(zone->table, &name);
-
-        if (loc[i].set == NULL) {
-            ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
-                          "trove: no room for the metrics of location \"%V\", "
-                          "reloads have brought too many others; restart to "
-                          "have it counted", &loc[i].location);
-
-        } else {
-            n = ngx_trove_metrics_index(zone->table, loc[i].set);
-            loc[i].repeated = seen[n] & NGX_HTTP_TROVE_METRICS_SEEN;
-            seen[n] |= NGX_HTTP_TROVE_METRICS_SEEN;
-
-            if (loc[i].ntargets && !(seen[n] & NGX_HTTP_TROVE_METRICS_FANOUT)) {
-                loc[i].fanout = 1;
-                seen[n] |= NGX_HTTP_TROVE_METRICS_FANOUT;
-            }
-        }
-
-        for (n = 0; n < loc[i].ntargets; n++) {
-            ngx_http_trove_metrics_target_find(&loc[i].targets[n], zone->table,
-                                               zone->gauges, seen,
-                                               shm_zone->shm.log);
-        }
-    }
-
-    ngx_free(seen);
-
-    /* no location has a name like that */
-
-    ngx_str_set(&name, "\0spool");
-
-    zone->mmcf->spool = ngx_trove_metrics_set(zone->table, &name);
-
-    return NGX_OK;
-}
-
-
 void
 ngx_http_trove_metrics_spool_add(ngx_uint_t counter, uint64_t n)
 {
-    ngx_http_trove_metrics_main_conf_t  *mmcf;
+    ngx_trove_metrics_set_t  *set;
 
-    mmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_trove_metrics_module);
+    set = ngx_http_trove_metrics_spool_set();
 
-    if (mmcf && mmcf->spool) {
-        ngx_trove_metrics_add(mmcf->spool, ngx_worker, counter, n);
+    if (set) {
+        ngx_trove_metrics_add(set, ngx_worker, counter, n);
     }
 }
 
@@ -622,13 +470,24 @@ ngx_http_trove_metrics_spool_add(ngx_uint_t counter, uint64_t n)
 uint64_t
 ngx_http_trove_metrics_spool_sum(ngx_uint_t counter)
 {
+    ngx_trove_metrics_set_t  *set;
+
+    set = ngx_http_trove_metrics_spool_set();
+
+    return set ? ngx_trove_metrics_sum(set, counter) : 0;
+}
+
+
+static ngx_trove_metrics_set_t *
+ngx_http_trove_metrics_spool_set(void)
+{
     ngx_http_trove_metrics_main_conf_t  *mmcf;
 
     mmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                                ngx_http_trove_metrics_module);
 
-    return (mmcf && mmcf->spool) ? ngx_trove_metrics_sum(mmcf->spool, counter)
-                                 : 0;
+    return (mmcf && mmcf->shm_zone)
+           ? ngx_http_trove_metrics_zone_spool(mmcf->shm_zone) : NULL;
 }
 
 
@@ -649,14 +508,12 @@ ngx_http_trove_metrics_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_trove_metrics_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_trove_metrics_zone_t       *zone;
     ngx_http_trove_metrics_main_conf_t  *mmcf;
 
     mmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_trove_metrics_module);
 
     if (mmcf && mmcf->shm_zone) {
-        zone = mmcf->shm_zone->data;
-        ngx_trove_gauges_release(zone->gauges, ngx_pid);
+        ngx_http_trove_metrics_zone_release(mmcf->shm_zone);
     }
 }

@@ -39,11 +39,24 @@ void ngx_http_trove_metrics_spool_add(ngx_uint_t counter, uint64_t n);
 uint64_t ngx_http_trove_metrics_spool_sum(ngx_uint_t counter);
 
 /*
- * The families of the spool, if there is one: how many bytes they need at most,
- * and adds them to the text.
+ * The families of the spool, if there is one: finds the labels of its targets,
+ * tells how many bytes they need at most, and adds them to the text.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
  */
-size_t ngx_http_trove_metrics_spool_size(void);
+ngx_int_t ngx_http_trove_metrics_spool_targets(
+    ngx_http_trove_metrics_text_t *text, ngx_pool_t *pool);
+size_t ngx_http_trove_metrics_spool_size(ngx_http_trove_metrics_text_t *text);
 void ngx_http_trove_metrics_spool(ngx_http_trove_metrics_text_t *text);
+
+/* Adds a line with 0 for each target that only the spool has. */
+void ngx_http_trove_metrics_spool_left(ngx_http_trove_metrics_text_t *text,
+    const char *name);
+
+/* Whether the events of a location are spooled. */
+ngx_uint_t ngx_http_trove_metrics_spool_route(
+    ngx_http_trove_metrics_text_t *text, ngx_http_trove_metrics_loc_t *loc);
 
 
 #endif /* _NGX_HTTP_TROVE_METRICS_SPOOL_H_INCLUDED_ */

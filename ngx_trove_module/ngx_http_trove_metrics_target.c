@@ -8,14 +8,11 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_metrics_label.h"
 #include "ngx_http_trove_metrics_target.h"
-#include "ngx_http_trove_metrics_text.h"
 #include "ngx_http_trove_target.h"
 
 
-static ngx_int_t ngx_http_trove_metrics_target_labels(ngx_conf_t *cf,
-    ngx_str_t *labels, ngx_str_t *server, ngx_str_t *location,
-    ngx_str_t *target);
 static void ngx_http_trove_metrics_target_add(
     ngx_http_trove_metrics_target_t *target, ngx_uint_t counter, uint64_t n);
 static ngx_trove_gauges_slot_t *ngx_http_trove_metrics_target_slot(
@@ -55,9 +52,10 @@ static ngx_trove_gauges_slot_t  *ngx_http_trove_metrics_target_mine;
 
 
 ngx_http_trove_metrics_target_t *
-ngx_http_trove_metrics_target_make(ngx_conf_t *cf, ngx_str_t *server,
-    ngx_str_t *location, ngx_array_t *targets)
+ngx_http_trove_metrics_target_make(ngx_conf_t *cf, ngx_str_t *labels,
+    ngx_array_t *targets)
 {
+    u_char                           *p;
     ngx_uint_t                        i;
     ngx_http_trove_target_t          *target;
     ngx_http_trove_metrics_target_t  *metrics;
@@ -72,47 +70,24 @@ ngx_http_trove_metrics_target_make(ngx_conf_t *cf, ngx_str_t *server,
 
     for (i = 0; i < targets->nelts; i++) {
 
-        if (ngx_http_trove_metrics_target_labels(cf, &metrics[i].labels,
-                                                 server, location,
-                                                 &target[i].name)
-            != NGX_OK)
-        {
+        p = ngx_pnalloc(cf->pool, labels->len + sizeof(",target=\"\"") - 1
+                                  + 2 * target[i].name.len);
+        if (p == NULL) {
             return NULL;
         }
+
+        metrics[i].labels.data = p;
+
+        p = ngx_cpymem(p, labels->data, labels->len);
+        p = ngx_http_trove_metrics_label_add(p, "target", &target[i].name, 1);
+
+        metrics[i].labels.len = p - metrics[i].labels.data;
+        metrics[i].name = target[i].name;
 
         target[i].metrics = &metrics[i];
     }
 
     return metrics;
-}
-
-
-static ngx_int_t
-ngx_http_trove_metrics_target_labels(ngx_conf_t *cf, ngx_str_t *labels,
-    ngx_str_t *server, ngx_str_t *location, ngx_str_t *target)
-{
-    u_char  *p;
-
-    p = ngx_pnalloc(cf->pool,
-                    sizeof("server=\"\",location=\"\",target=\"\"") - 1
-                    + 2 * (server->len + location->len + target->len));
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    labels->data = p;
-
-    p = ngx_cpymem(p, "server=\"", sizeof("server=\"") - 1);
-    p = ngx_http_trove_metrics_escape(p, server);
-    p = ngx_cpymem(p, "\",location=\"", sizeof("\",location=\"") - 1);
-    p = ngx_http_trove_metrics_escape(p, location);
-    p = ngx_cpymem(p, "\",target=\"", sizeof("\",target=\"") - 1);
-    p = ngx_http_trove_metrics_escape(p, target);
-    *p++ = '"';
-
-    labels->len = p - labels->data;
-
-    return NGX_OK;
 }
 
 
@@ -214,6 +189,14 @@ ngx_http_trove_metrics_target_took(ngx_http_trove_metrics_target_t *target,
                                  NGX_HTTP_TROVE_TARGET_METRIC_SECONDS + n, 1);
     ngx_http_trove_metrics_target_add(target,
                                       NGX_HTTP_TROVE_TARGET_METRIC_SUM, ms);
+}
+
+
+void
+ngx_http_trove_metrics_target_fail(ngx_http_trove_metrics_target_t *target)
+{
+    ngx_http_trove_metrics_target_add(target,
+                                      NGX_HTTP_TROVE_TARGET_METRIC_FAILED, 1);
 }
 
 

@@ -43,7 +43,8 @@ typedef enum {
 typedef enum {
     NGX_HTTP_TROVE_TARGET_METRIC_OUTCOME = 0,  /* + an outcome */
     NGX_HTTP_TROVE_TARGET_METRIC_SECONDS = 12, /* + a part */
-    NGX_HTTP_TROVE_TARGET_METRIC_SUM = 22      /* of milliseconds */
+    NGX_HTTP_TROVE_TARGET_METRIC_SUM = 22,     /* of milliseconds */
+    NGX_HTTP_TROVE_TARGET_METRIC_FAILED        /* for good, out of a spool */
 } ngx_http_trove_target_metric_e;
 
 
@@ -58,6 +59,7 @@ typedef enum {
 /* a target whose deliveries are counted */
 typedef struct {
     ngx_str_t                 labels;    /* as they are shown; its name */
+    ngx_str_t                 name;      /* the last of them, not escaped */
 
     /* both NULL: no room for it */
     ngx_trove_metrics_set_t  *set;
@@ -69,14 +71,13 @@ typedef struct {
 
 
 /*
- * Prepares the counting for the targets of a location, an array of
- * ngx_http_trove_target_t, each of which learns what it is counted in.
+ * Prepares the counting for the targets, an array of ngx_http_trove_target_t,
+ * of a location with these labels; each learns what it is counted in.
  *
  * NULL  out of memory
  */
 ngx_http_trove_metrics_target_t *ngx_http_trove_metrics_target_make(
-    ngx_conf_t *cf, ngx_str_t *server, ngx_str_t *location,
-    ngx_array_t *targets);
+    ngx_conf_t *cf, ngx_str_t *labels, ngx_array_t *targets);
 
 /*
  * Finds the memory of a target.  seen has a byte for each set of the table,
@@ -94,6 +95,7 @@ void ngx_http_trove_metrics_target_find(ngx_http_trove_metrics_target_t *target,
  * over  a delivery has ended: with a status, and an error unless it is NULL;
  *       unanswered: NGINX has made the status itself, the target gave none
  * skip  there was none, as the target has the event from an earlier attempt
+ * fail  one out of the spool has failed for good
  */
 void ngx_http_trove_metrics_target_move(ngx_http_trove_metrics_target_t *target,
     ngx_uint_t from, ngx_uint_t to);
@@ -102,6 +104,8 @@ void ngx_http_trove_metrics_target_took(ngx_http_trove_metrics_target_t *target,
 void ngx_http_trove_metrics_target_over(ngx_http_trove_metrics_target_t *target,
     ngx_uint_t status, const char *error, ngx_uint_t unanswered);
 void ngx_http_trove_metrics_target_skip(
+    ngx_http_trove_metrics_target_t *target);
+void ngx_http_trove_metrics_target_fail(
     ngx_http_trove_metrics_target_t *target);
 
 /* The name of an outcome, and where a part of the histogram ends, as labels. */

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_metrics_text.h"
 
 
@@ -16,10 +17,13 @@
     (sizeof("trove_delivery_seconds_bucket{,outcome=\"max_queue\"} .123\n")   \
      + NGX_INT64_LEN)
 
-/* lines of a target: the histogram has a sum and a count as well */
+/*
+ * lines of a target: the histogram has a sum and a count as well; whether it is
+ * configured, and what failed for good
+ */
 #define NGX_HTTP_TROVE_METRICS_TARGET_LINES                                   \
     (NGX_HTTP_TROVE_OUTCOMES + NGX_HTTP_TROVE_TARGET_GAUGES                   \
-     + NGX_HTTP_TROVE_TARGET_SECONDS + 2)
+     + NGX_HTTP_TROVE_TARGET_SECONDS + 4)
 
 
 /* writes the lines of one target */
@@ -31,6 +35,9 @@ typedef void (*ngx_http_trove_metrics_target_pt)(
 static void ngx_http_trove_metrics_targets_each(
     ngx_http_trove_metrics_text_t *text,
     ngx_http_trove_metrics_target_pt handler);
+static void ngx_http_trove_metrics_target_configured(
+    ngx_http_trove_metrics_text_t *text,
+    ngx_http_trove_metrics_target_t *target);
 static void ngx_http_trove_metrics_target_deliveries(
     ngx_http_trove_metrics_text_t *text,
     ngx_http_trove_metrics_target_t *target);
@@ -111,6 +118,13 @@ ngx_http_trove_metrics_targets_size(ngx_http_trove_metrics_text_t *text)
 void
 ngx_http_trove_metrics_targets(ngx_http_trove_metrics_text_t *text)
 {
+    ngx_http_trove_metrics_head(text, "trove_target_configured", "gauge",
+                                "Whether the configuration has the target; "
+                                "the spool may have others.");
+    ngx_http_trove_metrics_targets_each(text,
+                                     ngx_http_trove_metrics_target_configured);
+    ngx_http_trove_metrics_spool_left(text, "trove_target_configured");
+
     ngx_http_trove_metrics_head(text, "trove_deliveries_total", "counter",
                                 "Deliveries to a target, by outcome.");
     ngx_http_trove_metrics_targets_each(text,
@@ -149,6 +163,16 @@ ngx_http_trove_metrics_targets_each(ngx_http_trove_metrics_text_t *text,
             }
         }
     }
+}
+
+
+static void
+ngx_http_trove_metrics_target_configured(ngx_http_trove_metrics_text_t *text,
+    ngx_http_trove_metrics_target_t *target)
+{
+    text->p = ngx_slprintf(text->p, text->last,
+                           "trove_target_configured{%V} 1\n",
+                           &target->labels);
 }
 
 

@@ -8,20 +8,24 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_metrics_label.h"
 #include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_metrics_text.h"
 #include "ngx_http_trove_module.h"
+#include "ngx_http_trove_spool.h"
+#include "ngx_http_trove_verify.h"
 
 
 /* a line without the values of its labels: name, labels, number */
 #define NGX_HTTP_TROVE_METRICS_LINE   192
 
 /* lines of a location, or of a zone, at most */
-#define NGX_HTTP_TROVE_METRICS_LINES  20
+#define NGX_HTTP_TROVE_METRICS_LINES  64
 
-/* HELP and TYPE of all families */
+/* HELP and TYPE of all families, and the lines without labels */
 #define NGX_HTTP_TROVE_METRICS_HEADS  8192
 
 
@@ -40,15 +44,14 @@ static void ngx_http_trove_metrics_locs(ngx_http_trove_metrics_text_t *text,
 static void ngx_http_trove_metrics_seconds(
     ngx_http_trove_metrics_text_t *text, const char *name,
     ngx_uint_t counter);
-static void ngx_http_trove_metrics_labels(ngx_http_trove_metrics_text_t *text,
-    ngx_http_trove_metrics_loc_t *loc, const char *name);
+static void ngx_http_trove_metrics_info(ngx_http_trove_metrics_text_t *text);
+static const char *ngx_http_trove_metrics_mode(
+    ngx_http_trove_metrics_text_t *text, ngx_http_trove_metrics_loc_t *loc);
 static void ngx_http_trove_metrics_zones(ngx_http_trove_metrics_text_t *text,
     ngx_trove_zone_stat_t *stats);
 static void ngx_http_trove_metrics_zone(ngx_http_trove_metrics_text_t *text,
     const char *name, const char *label, size_t offset,
     ngx_trove_zone_stat_t *stats);
-static void ngx_http_trove_metrics_value(ngx_http_trove_metrics_text_t *text,
-    ngx_str_t *value);
 
 
 static ngx_http_trove_metrics_label_t  ngx_http_trove_metrics_verdicts[] = {
@@ -83,6 +86,8 @@ static ngx_http_trove_metrics_label_t  ngx_http_trove_metrics_outcomes[] = {
                   + NGX_HTTP_TROVE_DEDUP_INFLIGHT },
     { "zone_full", NGX_HTTP_TROVE_METRIC_DEDUP
                    + NGX_HTTP_TROVE_DEDUP_FULL },
+    { "completed", NGX_HTTP_TROVE_METRIC_COMPLETED },
+    { "released", NGX_HTTP_TROVE_METRIC_RELEASED },
     { NULL, 0 }
 };
 
@@ -107,19 +112,23 @@ static ngx_http_trove_metrics_label_t  ngx_http_trove_metrics_unmatched[] = {
 
 
 ngx_buf_t *
-ngx_http_trove_metrics_text(ngx_pool_t *pool,
-    ngx_http_trove_metrics_loc_t *locs, ngx_uint_t n)
+ngx_http_trove_metrics_text(ngx_http_request_t *r,
+    ngx_http_trove_metrics_loc_t *locs, ngx_uint_t n, time_t loaded)
 {
     size_t                          size;
     ngx_buf_t                      *b;
     ngx_uint_t                      i;
+    ngx_pool_t                     *pool;
     ngx_shm_zone_t                **zone;
     ngx_trove_zone_now_t            now;
     ngx_trove_zone_stat_t          *stats;
     ngx_http_trove_metrics_text_t   text;
 
+    pool = r->pool;
+
     text.locs = locs;
     text.nlocs = n;
+    text.routes = ngx_http_trove_spool_routes(r);
 
     text.zones = ngx_http_trove_dedup_zones(pool);
     if (text.zones == NULL) {
@@ -141,7 +150,9 @@ ngx_http_trove_metrics_text(ngx_pool_t *pool,
                              &stats[i]);
     }
 
-    if (ngx_http_trove_metrics_targets_sum(&text, pool) != NGX_OK) {
+    if (ngx_http_trove_metrics_targets_sum(&text, pool) != NGX_OK
+        || ngx_http_trove_metrics_spool_targets(&text, pool) != NGX_OK)
+    {
         return NULL;
     }
 
@@ -162,6 +173,17 @@ ngx_http_trove_metrics_text(ngx_pool_t *pool,
                           "trove_build_info{version=\"%s\",nginx=\"%s\"} 1\n",
                           NGX_TROVE_VERSION, NGINX_VERSION);
 
+    ngx_http_trove_metrics_head(&text,
+                                "trove_config_last_reload_timestamp_seconds",
+                                "gauge",
+                                "When the configuration in use was read.");
+
+    text.p = ngx_slprintf(text.p, text.last,
+                          "trove_config_last_reload_timestamp_seconds %T\n",
+                          loaded);
+
+    ngx_http_trove_metrics_info(&text);
+
     ngx_http_trove_metrics_head(&text, "trove_verify_total", "counter",
                                 "Requests by the verdict of the verification.");
     ngx_http_trove_metrics_locs(&text, "trove_verify_total", "verdict",
@@ -171,6 +193,8 @@ ngx_http_trove_metrics_text(ngx_pool_t *pool,
                                 "Time spent on signatures and JSON.");
     ngx_http_trove_metrics_seconds(&text, "trove_verify_seconds_total",
                                    NGX_HTTP_TROVE_METRIC_VERIFY_NS);
+
+    ngx_http_trove_metrics_signatures(&text);
 
     ngx_http_trove_metrics_head(&text, "trove_unverified_responses_total",
                                 "counter",
@@ -214,18 +238,16 @@ ngx_http_trove_metrics_text_size(ngx_http_trove_metrics_text_t *text)
 
     size = NGX_HTTP_TROVE_METRICS_HEADS
            + ngx_http_trove_metrics_targets_size(text)
-           + ngx_http_trove_metrics_spool_size();
-
-    /* escaping at most doubles a value */
+           + ngx_http_trove_metrics_spool_size(text);
 
     for (i = 0; i < text->nlocs; i++) {
         size += NGX_HTTP_TROVE_METRICS_LINES
-                * (NGX_HTTP_TROVE_METRICS_LINE
-                   + 2 * text->locs[i].server.len
-                   + 2 * text->locs[i].location.len);
+                * (NGX_HTTP_TROVE_METRICS_LINE + text->locs[i].labels.len);
     }
 
     zone = text->zones->elts;
+
+    /* escaping at most doubles a value */
 
     for (i = 0; i < text->zones->nelts; i++) {
         size += NGX_HTTP_TROVE_METRICS_LINES
@@ -260,12 +282,13 @@ ngx_http_trove_metrics_locs(ngx_http_trove_metrics_text_t *text,
     for (i = 0; i < text->nlocs; i++) {
         loc = &text->locs[i];
 
-        if (loc->set == NULL || (fanout ? !loc->fanout : loc->repeated)) {
+        if (loc->sets[0] == NULL || (fanout ? !loc->fanout : loc->repeated)) {
             continue;
         }
 
         for (l = labels; l->value; l++) {
-            ngx_http_trove_metrics_labels(text, loc, name);
+            text->p = ngx_slprintf(text->p, text->last, "%s{%V", name,
+                                   &loc->labels);
 
             if (label) {
                 text->p = ngx_slprintf(text->p, text->last, ",%s=\"%s\"",
@@ -273,8 +296,8 @@ ngx_http_trove_metrics_locs(ngx_http_trove_metrics_text_t *text,
             }
 
             text->p = ngx_slprintf(text->p, text->last, "} %uL\n",
-                                   ngx_trove_metrics_sum(loc->set,
-                                                         l->counter));
+                                   ngx_http_trove_metrics_loc_sum(loc,
+                                                              l->counter));
         }
     }
 }
@@ -291,31 +314,57 @@ ngx_http_trove_metrics_seconds(ngx_http_trove_metrics_text_t *text,
     for (i = 0; i < text->nlocs; i++) {
         loc = &text->locs[i];
 
-        if (loc->set == NULL || loc->repeated) {
+        if (loc->sets[0] == NULL || loc->repeated) {
             continue;
         }
 
-        ns = ngx_trove_metrics_sum(loc->set, counter);
+        ns = ngx_http_trove_metrics_loc_sum(loc, counter);
 
-        ngx_http_trove_metrics_labels(text, loc, name);
-
-        text->p = ngx_slprintf(text->p, text->last, "} %uL.%09uL\n",
-                               ns / 1000000000, ns % 1000000000);
+        text->p = ngx_slprintf(text->p, text->last, "%s{%V} %uL.%09uL\n",
+                               name, &loc->labels, ns / 1000000000,
+                               ns % 1000000000);
     }
 }
 
 
 static void
-ngx_http_trove_metrics_labels(ngx_http_trove_metrics_text_t *text,
-    ngx_http_trove_metrics_loc_t *loc, const char *name)
+ngx_http_trove_metrics_info(ngx_http_trove_metrics_text_t *text)
 {
-    text->p = ngx_slprintf(text->p, text->last, "%s{server=\"", name);
-    ngx_http_trove_metrics_value(text, &loc->server);
+    ngx_uint_t                     i;
+    ngx_http_trove_metrics_loc_t  *loc;
 
-    text->p = ngx_slprintf(text->p, text->last, "\",location=\"");
-    ngx_http_trove_metrics_value(text, &loc->location);
+    static const char  *modes[] = { "off", "on", "log" };
 
-    text->p = ngx_slprintf(text->p, text->last, "\"");
+    ngx_http_trove_metrics_head(text, "trove_location_info", "gauge",
+                                "What is in force in a location.");
+
+    for (i = 0; i < text->nlocs; i++) {
+        loc = &text->locs[i];
+
+        if (loc->repeated) {
+            continue;
+        }
+
+        text->p = ngx_slprintf(text->p, text->last,
+                               "trove_location_info{%V,verify=\"%s\","
+                               "dedup=\"%s\",fanout=\"%s\"} 1\n",
+                               &loc->labels, modes[loc->mode],
+                               ngx_http_trove_dedup_enabled(loc->loc_conf)
+                               ? "on" : "off",
+                               ngx_http_trove_metrics_mode(text, loc));
+    }
+}
+
+
+static const char *
+ngx_http_trove_metrics_mode(ngx_http_trove_metrics_text_t *text,
+    ngx_http_trove_metrics_loc_t *loc)
+{
+    if (loc->ntargets == 0) {
+        return "off";
+    }
+
+    return ngx_http_trove_metrics_spool_route(text, loc) ? "spool" : "wait";
 }
 
 
@@ -387,54 +436,16 @@ ngx_http_trove_metrics_zone(ngx_http_trove_metrics_text_t *text,
     zone = text->zones->elts;
 
     for (i = 0; i < text->zones->nelts; i++) {
-        text->p = ngx_slprintf(text->p, text->last, "%s{zone=\"", name);
-        ngx_http_trove_metrics_value(text, &zone[i]->shm.name);
+        text->p = ngx_slprintf(text->p, text->last, "%s{", name);
+        text->p = ngx_http_trove_metrics_label_add(text->p, "zone",
+                                                   &zone[i]->shm.name, 0);
 
         if (label) {
-            text->p = ngx_slprintf(text->p, text->last, "\",state=\"%s",
+            text->p = ngx_slprintf(text->p, text->last, ",state=\"%s\"",
                                    label);
         }
 
-        text->p = ngx_slprintf(text->p, text->last, "\"} %uL\n",
+        text->p = ngx_slprintf(text->p, text->last, "} %uL\n",
                                *(uint64_t *) ((u_char *) &stats[i] + offset));
     }
-}
-
-
-static void
-ngx_http_trove_metrics_value(ngx_http_trove_metrics_text_t *text,
-    ngx_str_t *value)
-{
-    if ((size_t) (text->last - text->p) >= 2 * value->len) {
-        text->p = ngx_http_trove_metrics_escape(text->p, value);
-    }
-}
-
-
-u_char *
-ngx_http_trove_metrics_escape(u_char *p, ngx_str_t *value)
-{
-    size_t  i;
-
-    for (i = 0; i < value->len; i++) {
-
-        switch (value->data[i]) {
-
-        case '\\':
-        case '"':
-            *p++ = '\\';
-            *p++ = value->data[i];
-            break;
-
-        case LF:
-            *p++ = '\\';
-            *p++ = 'n';
-            break;
-
-        default:
-            *p++ = value->data[i];
-        }
-    }
-
-    return p;
 }

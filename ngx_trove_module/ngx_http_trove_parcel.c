@@ -454,6 +454,12 @@ ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
         ngx_http_trove_courier_due(write->op.u.outcome.delay);
     }
 
+    if (write->op.u.outcome.verdict == NGX_TROVE_SPOOL_TO_FAILED
+        && write->op.result == NGX_TROVE_SPOOL_DONE)
+    {
+        ngx_http_trove_metrics_target_fail(item->delivery.target->metrics);
+    }
+
     ngx_queue_remove(&item->worker);
     ngx_http_trove_parcel_unwritten--;
 

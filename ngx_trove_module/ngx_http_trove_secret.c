@@ -352,10 +352,19 @@ ngx_http_trove_secret_keys(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        keys->nkeys++;
+        keys->places[keys->nkeys++] = keys->nshared + i + 1;
     }
 
     return NGX_OK;
+}
+
+
+/* an empty value is no key, but has its place */
+
+ngx_uint_t
+ngx_http_trove_secret_place(ngx_http_trove_keys_t *keys, ngx_uint_t n)
+{
+    return (n < keys->nshared) ? n + 1 : keys->places[n];
 }
 
 

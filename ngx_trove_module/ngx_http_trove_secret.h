@@ -54,13 +54,16 @@ typedef struct {
     u_char            digest[NGX_HTTP_TROVE_SECRET_DIGEST];
 
     ngx_trove_key_t  *keys[NGX_HTTP_TROVE_SECRETS_MAX];
+
+    /* of those that variables gave: the place in the configuration */
+    u_char            places[NGX_HTTP_TROVE_SECRETS_MAX];
 } ngx_http_trove_keys_t;
 
 
 /*
  * Adds what "file:PATH", "env:NAME" or a VALUE, which may hold variables, says
- * to *secrets, which is created for that kind in the pool of the configuration if
- * it is NULL.  Keys are wiped and freed with that pool.
+ * to *secrets, which is created for that kind in the pool of the configuration
+ * if it is NULL.  Keys are wiped and freed with that pool.
  *
  * NGX_CONF_OK
  * NGX_CONF_ERROR  after a message that names the directive and the remedy
@@ -72,8 +75,8 @@ char *ngx_http_trove_secret_add(ngx_conf_t *cf,
 /*
  * Collects the keys for a request.  What variables give is taken literally.  A
  * value is none if it is empty, or one of its variables is empty or blank, or it
- * is the bare prefix, or too short for its kind.  To be followed by ngx_http_trove_secret_free(), also
- * after an error.
+ * is the bare prefix, or too short for its kind.  To be followed by
+ * ngx_http_trove_secret_free(), also after an error.
  *
  * NGX_OK     there may be none of them
  * NGX_ERROR  out of memory; logged
@@ -82,13 +85,21 @@ ngx_int_t ngx_http_trove_secret_keys(ngx_http_request_t *r,
     ngx_http_trove_secrets_t *secrets, ngx_http_trove_keys_t *keys);
 
 /*
- * Evaluates one of secrets->values for a request; the value belongs to its pool.
+ * Evaluates one of secrets->values for a request, to whose pool the value
+ * belongs.
  *
  * NGX_OK
  * NGX_ERROR  out of memory; logged
  */
 ngx_int_t ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
     ngx_http_complex_value_t *cv, ngx_str_t *value);
+
+/*
+ * The place, from 1 on, of key number n (from 0) in the order of the
+ * configuration: those with variables come after all others.
+ */
+ngx_uint_t ngx_http_trove_secret_place(ngx_http_trove_keys_t *keys,
+    ngx_uint_t n);
 
 /* Wipes and frees those keys that were made for the request. */
 void ngx_http_trove_secret_free(ngx_http_trove_keys_t *keys);

@@ -33,6 +33,8 @@ static ngx_int_t ngx_http_trove_variable_verify(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_trove_variable_timestamp(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_trove_variable_secret(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 
 
 typedef struct {
@@ -78,6 +80,9 @@ static ngx_http_variable_t  ngx_http_trove_variables[] = {
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("trove_timestamp"), NULL, ngx_http_trove_variable_timestamp,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("trove_secret_number"), NULL, ngx_http_trove_variable_secret,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("trove_verify"), NULL, ngx_http_trove_variable_verify,
@@ -486,6 +491,33 @@ ngx_http_trove_variable_timestamp(ngx_http_request_t *r,
     }
 
     v->len = ngx_sprintf(v->data, "%L", ctx->timestamp) - v->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_variable_secret(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_trove_ctx_t  *ctx;
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    if (ctx == NULL || ctx->verdict != NGX_HTTP_TROVE_VERDICT_OK) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->len = ngx_sprintf(v->data, "%ui", ctx->secret) - v->data;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;

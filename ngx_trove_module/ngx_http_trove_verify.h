@@ -23,6 +23,7 @@
 typedef struct {
     ngx_uint_t   mode;               /* NGX_HTTP_TROVE_VERIFY_... */
     time_t       tolerance;          /* seconds, 0 = off */
+    ngx_uint_t   nsecrets;           /* 0 in the mode off */
     unsigned     varies:1;           /* a secret holds variables */
 } ngx_http_trove_verify_info_t;
 

@@ -322,8 +322,14 @@ ngx_http_trove_verify_info(void **loc_conf, ngx_http_trove_verify_info_t *info)
 
     info->mode = vlcf->mode;
     info->tolerance = vlcf->tolerance;
-    info->varies = vlcf->mode != NGX_HTTP_TROVE_VERIFY_OFF
-                   && vlcf->secrets && vlcf->secrets->values.nelts;
+    info->nsecrets = 0;
+    info->varies = 0;
+
+    if (vlcf->mode != NGX_HTTP_TROVE_VERIFY_OFF && vlcf->secrets) {
+        info->nsecrets = vlcf->secrets->keys.nelts
+                         + vlcf->secrets->values.nelts;
+        info->varies = vlcf->secrets->values.nelts != 0;
+    }
 }
 
 

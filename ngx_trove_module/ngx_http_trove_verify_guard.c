@@ -168,7 +168,7 @@ ngx_http_trove_verify_verified(ngx_http_request_t *r,
 
     signature.timestamp = ctx->timestamp;
 
-    if (ngx_trove_signature_fresh(&signature, ctx->arrived, vlcf->tolerance)
+    if (ngx_trove_signature_fresh(&signature, ctx->received, vlcf->tolerance)
         != NGX_OK)
     {
         return 0;

@@ -398,6 +398,9 @@ ngx_http_trove_verify_body(ngx_http_request_t *r,
         return NGX_OK;
     }
 
+    ctx->secret = ngx_http_trove_secret_place(&vctx->keys,
+                                          ngx_trove_mac_matched(vctx->mac));
+
     /* only now: no byte is parsed that somebody unknown has sent */
 
     rc = ngx_http_trove_body_parse(r, ctx);
@@ -476,7 +479,7 @@ ngx_http_trove_verify_conclude(ngx_http_request_t *r,
     ctx->verdict = verdict;
     ctx->secrets = vlcf->secrets;
 
-    ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_VERDICT + verdict, 1);
+    ngx_http_trove_metrics_verdict(r, ctx);
 
     if (verdict == NGX_HTTP_TROVE_VERDICT_OK) {
         ctx->published = 1;

@@ -26,6 +26,9 @@
 /* how often one and the same error is logged, msec */
 #define NGX_HTTP_TROVE_WRITER_LOG       10000
 
+/* a spool that was full counts as down for so long if nobody tries, msec */
+#define NGX_HTTP_TROVE_WRITER_DOWN      60000
+
 
 /* a task of a thread; the thread touches nothing else of the worker's */
 typedef struct {
@@ -156,6 +159,24 @@ ngx_uint_t
 ngx_http_trove_writer_ready(void)
 {
     return ngx_http_trove_writer.spool != NULL;
+}
+
+
+/*
+ * Each second something is written, which tells that an error is over, but for
+ * a full spool: that ends with an event that is accepted, and none may come.
+ */
+
+ngx_uint_t
+ngx_http_trove_writer_up(void)
+{
+    ngx_http_trove_writer_t  *w;
+
+    w = &ngx_http_trove_writer;
+
+    return w->state.error == 0
+           || (w->state.error == NGX_TROVE_SPOOL_FULL
+               && ngx_current_msec - w->logged > NGX_HTTP_TROVE_WRITER_DOWN);
 }
 
 

@@ -49,8 +49,9 @@ typedef struct {
 ngx_int_t ngx_http_trove_writer_init(ngx_cycle_t *cycle,
     ngx_trove_spool_conf_t *conf);
 
-/* Whether there is one. */
+/* Whether there is one, and whether it works, as far as this worker knows. */
 ngx_uint_t ngx_http_trove_writer_ready(void);
+ngx_uint_t ngx_http_trove_writer_up(void);
 
 /*
  * Queues what write->op says.  It, and all it points to, must live until the

@@ -20,6 +20,7 @@ struct ngx_trove_key_s {
 
 struct ngx_trove_mac_s {
     ngx_uint_t             failed;
+    ngx_uint_t             matched;            /* key, from 1 on; 0: none */
     ngx_uint_t             nhmacs;
     ngx_trove_hmac_t       hmacs[1];
 };
@@ -78,6 +79,7 @@ ngx_trove_mac_create(ngx_trove_key_t **keys, ngx_uint_t nkeys, u_char *text,
     }
 
     mac->failed = 0;
+    mac->matched = 0;
     mac->nhmacs = nkeys;
 
     for (i = 0; i < nkeys; i++) {
@@ -123,9 +125,7 @@ ngx_int_t
 ngx_trove_mac_verify(ngx_trove_mac_t *mac, ngx_trove_signature_t *sg)
 {
     u_char      md[NGX_TROVE_HMAC_LEN];
-    ngx_uint_t  i, n, matched;
-
-    matched = 0;
+    ngx_uint_t  i, n, equal;
 
     for (i = 0; i < mac->nhmacs; i++) {
 
@@ -134,9 +134,15 @@ ngx_trove_mac_verify(ngx_trove_mac_t *mac, ngx_trove_signature_t *sg)
             continue;
         }
 
+        equal = 0;
+
         for (n = 0; n < sg->nmacs; n++) {
-            matched |= (CRYPTO_memcmp(md, sg->macs[n], sizeof(md)) == 0);
+            equal |= (CRYPTO_memcmp(md, sg->macs[n], sizeof(md)) == 0);
         }
+
+        /* the first of them: a mask of all ones or none, and no branch */
+
+        mac->matched |= (i + 1) & (0 - (equal & (mac->matched == 0)));
     }
 
     /* who gets hold of it can sign this body */
@@ -147,7 +153,14 @@ ngx_trove_mac_verify(ngx_trove_mac_t *mac, ngx_trove_signature_t *sg)
         return NGX_ERROR;
     }
 
-    return matched ? NGX_OK : NGX_DECLINED;
+    return mac->matched ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_uint_t
+ngx_trove_mac_matched(ngx_trove_mac_t *mac)
+{
+    return mac->matched - 1;
 }
 
 

@@ -110,6 +110,9 @@ ngx_int_t ngx_trove_mac_update(ngx_trove_mac_t *mac, u_char *data, size_t len);
  */
 ngx_int_t ngx_trove_mac_verify(ngx_trove_mac_t *mac, ngx_trove_signature_t *sg);
 
+/* The number, from 0, of the first key that matched, after NGX_OK of verify. */
+ngx_uint_t ngx_trove_mac_matched(ngx_trove_mac_t *mac);
+
 /*
  * Ends the MAC and writes "t=<digits>,v1=<hex>" to buf, which has room for
  * NGX_TROVE_SIGNATURE_TEXT_MAX bytes, by the first of the keys.  text is what

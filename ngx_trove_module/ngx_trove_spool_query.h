@@ -35,7 +35,9 @@ typedef struct {
     uint64_t                         events;
     uint64_t                         states[NGX_TROVE_SPOOL_STATES];
     int64_t                          oldest;     /* age, 0 if none is pending */
+    uint64_t                         max_size;   /* bytes; 0: no limit */
     uint64_t                         used;       /* bytes, of max_size */
+    uint64_t                         history;    /* of used, about */
     uint64_t                         size;       /* PATH and PATH-wal */
 
     ngx_trove_spool_gauge_t         *targets;    /* by route and name */
@@ -46,6 +48,10 @@ typedef struct {
 /*
  * Counts what is in the spool.  All but the ages are counters that are kept in
  * the file; the ages read through an index of what is pending.
+ *
+ * history is what events take of which no delivery is pending, by their number
+ * and the mean size.  How many have a pending one is not counted: of those of a
+ * route, at least as many as its target with most of them has.
  *
  * The reading connection.  To be freed by ngx_trove_spool_free().
  *

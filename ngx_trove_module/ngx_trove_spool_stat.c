@@ -18,6 +18,7 @@ static int64_t ngx_trove_spool_stat_received(ngx_trove_spool_db_t *db,
     int64_t number);
 static void ngx_trove_spool_stat_sizes(ngx_trove_spool_t *spool,
     ngx_trove_spool_stat_t *stat);
+static uint64_t ngx_trove_spool_stat_pending(ngx_trove_spool_stat_t *stat);
 
 
 ngx_trove_spool_stat_t *
@@ -225,10 +226,12 @@ ngx_trove_spool_stat_sizes(ngx_trove_spool_t *spool,
     ngx_trove_spool_stat_t *stat)
 {
     int64_t                pages, free_pages;
+    uint64_t               ended;
     struct stat            st;
     ngx_trove_spool_db_t  *db;
 
     db = &spool->reader;
+    stat->max_size = spool->max_size;
 
     pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_PAGES);
     free_pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_FREE_PAGES);
@@ -238,6 +241,11 @@ ngx_trove_spool_stat_sizes(ngx_trove_spool_t *spool,
                      * NGX_TROVE_SPOOL_PAGE_SIZE;
     }
 
+    if (stat->events) {
+        ended = stat->events - ngx_trove_spool_stat_pending(stat);
+        stat->history = stat->used / stat->events * ended;
+    }
+
     if (lstat(spool->path, &st) == 0) {
         stat->size += st.st_size;
     }
@@ -245,4 +253,41 @@ ngx_trove_spool_stat_sizes(ngx_trove_spool_t *spool,
     if (lstat(spool->path_wal, &st) == 0) {
         stat->size += st.st_size;
     }
+}
+
+
+/* targets are in the order of their routes */
+
+static uint64_t
+ngx_trove_spool_stat_pending(ngx_trove_spool_stat_t *stat)
+{
+    uint64_t                  pending, most, n;
+    ngx_str_t                *route;
+    ngx_uint_t                i;
+    ngx_trove_spool_gauge_t  *gauge;
+
+    pending = 0;
+    most = 0;
+    route = NULL;
+
+    for (i = 0; i < stat->ntargets; i++) {
+        gauge = &stat->targets[i];
+
+        if (route == NULL || gauge->target.route.len != route->len
+            || ngx_memcmp(gauge->target.route.data, route->data, route->len)
+               != 0)
+        {
+            route = &gauge->target.route;
+            pending += most;
+            most = 0;
+        }
+
+        n = gauge->states[NGX_TROVE_SPOOL_NEW]
+            + gauge->states[NGX_TROVE_SPOOL_RETRY]
+            + gauge->states[NGX_TROVE_SPOOL_LEASED];
+
+        most = ngx_max(most, n);
+    }
+
+    return ngx_min(pending + most, stat->events);
 }

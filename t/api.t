@@ -364,7 +364,7 @@ ok(wait_until {
 
     $text =~ /^trove_spool_accepted_total 6$/m
         && $text =~ /^trove_spool_duplicates_total 0$/m
-        && $text =~ /^trove_spool_deliveries\{location=".* = \/events",target="b",state="cancelled"\} 1$/m
+        && $text =~ /^trove_spool_deliveries\{server="127\.0\.0\.1:\d+",location="= \/events",target="b",state="cancelled"\} 1$/m
 }, 'metrics');
 
 open my $promtool, '|-', 'promtool check metrics >&2' or die "promtool: $!";

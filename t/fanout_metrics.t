@@ -121,6 +121,8 @@ sub linted {
 sub value {
     my ($m, $metric, $location, $target, $more) = @_;
 
+    $location = "= $location" if $location =~ m{^/};
+
     my $labels = qq(server="gate",location="$location",target="$target")
         . ($more // '');
 
@@ -256,7 +258,7 @@ for my $target (sort keys %want) {
 is(outcomes($m, '/each', 'other'), '', 'filtered out: nothing');
 histogram($m, '/each', 'other', 0);
 
-my $loc = 'server="gate",location="/each"';
+my $loc = 'server="gate",location="= /each"';
 is($m->{qq(trove_fanout_total{$loc,answer="delivered"})}, 2, 'delivered');
 is($m->{qq(trove_fanout_total{$loc,answer="partial"})}, 0, 'none partial');
 is($m->{qq(trove_fanout_unmatched_total{$loc})}, 0, 'none unmatched');
@@ -267,7 +269,7 @@ is(linted($nginx), 0, 'promtool finds nothing');
 
 
 is(post_to($nginx, '/same', event())->status, 200, 'a location that is twice');
-is(metrics($nginx)->{'trove_fanout_total{server="gate",location="/same",'
+is(metrics($nginx)->{'trove_fanout_total{server="gate",location="= /same",'
     . 'answer="delivered"}'}, 1, 'is counted for its fan-out, too');
 
 
@@ -298,7 +300,7 @@ is_deeply([ sort map { outcomes($m, '/retry', $_) } qw/ a b / ],
 histogram($m, '/retry', $_, outcomes($m, '/retry', $_) =~ /skipped/ ? 3 : 4)
     for qw/ a b /;
 
-$loc = 'server="gate",location="/retry"';
+$loc = 'server="gate",location="= /retry"';
 is($m->{qq(trove_fanout_total{$loc,answer="delivered"})}, 1, 'one delivered');
 is($m->{qq(trove_fanout_total{$loc,answer="partial"})}, 3, 'three partial');
 
@@ -336,7 +338,7 @@ histogram($m, '/wait', 'w', 1);
 
 # the client goes away; names with quotes; nobody verifies
 
-my $quoted = '^/quote\"\\\\d$';
+my $quoted = '~ ^/quote\"\\\\d$';
 
 my $conn = conn($nginx->port);
 $conn->send(build('POST', '/quote"1', body => event()));

@@ -59,7 +59,7 @@ my $m = metrics();
 is($m->{named('trove_verify_total', ',verdict="ok"')}, 0, 'nothing yet');
 is($m->{'trove_zone_used{zone="events",state="done"}'}, 0, 'an empty zone');
 cmp_ok($m->{'trove_zone_slots{zone="events"}'}, '>', 30000, 'room for events');
-is($m->{'trove_verify_total{server="a.example",location="^/re\\\\d+\\"$",'
+is($m->{'trove_verify_total{server="a.example",location="~ ^/re\\\\d+\\"$",'
     . 'verdict="ok"}'}, 0, 'a name with quotes and backslashes');
 
 my $body = event();
@@ -93,7 +93,7 @@ my $want = sub {
     cmp_ok($m->{named('trove_verify_seconds_total', '')}, '<', 1,
         "$name: not much of it");
     is($m->{'trove_unverified_responses_total{server="a.example",'
-        . 'location="/open"}'}, 1, "$name: unverified");
+        . 'location="= /open"}'}, 1, "$name: unverified");
     is($m->{'trove_zone_used{zone="events",state="done"}'}, 1,
         "$name: one event in the zone");
     is($m->{'trove_zone_used{zone="other",state="done"}'}, 0,

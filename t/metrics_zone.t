@@ -58,7 +58,7 @@ sub outcome {
     my ($location, $outcome) = @_;
 
     return metrics()->{'trove_dedup_total{server="example.com",'
-        . qq/location="\/$location",outcome="$outcome"}/};
+        . qq/location="= \/$location",outcome="$outcome"}/};
 }
 
 

@@ -35,6 +35,7 @@ static void test_mac(void);
 static void test_keys(void);
 static void test_pieces(void);
 static void test_many(void);
+static void test_matched(void);
 static ngx_int_t parse(ngx_trove_signature_t *sg, const char *value);
 static ngx_int_t verify(ngx_trove_key_t **keys, ngx_uint_t nkeys,
     ngx_trove_signature_t *sg, const char *body);
@@ -122,6 +123,7 @@ main(void)
     test_keys();
     test_pieces();
     test_many();
+    test_matched();
 
     return tap_done();
 }
@@ -426,6 +428,75 @@ test_many(void)
 
     ngx_trove_key_destroy(keys[0]);
     ngx_trove_key_destroy(keys[1]);
+}
+
+
+/* which key it was: of any number of them, and of several MACs the first */
+
+static void
+test_matched(void)
+{
+    char                    secret[32], value[1024], *p;
+    ngx_str_t               one;
+    ngx_uint_t              i, n, bad;
+    ngx_trove_key_t        *keys[16];
+    ngx_trove_mac_t        *mac;
+    ngx_trove_signature_t   sg;
+    static ngx_uint_t       by[] = { 9, 2, 15, 5 };
+
+    for (i = 0; i < 16; i++) {
+        (void) sprintf(secret, "trove-whsec-%d", (int) i);
+        keys[i] = key_of(secret);
+    }
+
+    bad = 0;
+
+    for (n = 1; n <= 16; n++) {
+        for (i = 0; i < n; i++) {
+            one = sign(keys[i], "1700000000", BODY);
+            (void) sprintf(value, "%.*s", (int) one.len, one.data);
+            parse(&sg, value);
+
+            mac = ngx_trove_mac_create(keys, n, sg.text, sg.text_len);
+            ngx_trove_mac_update(mac, (u_char *) BODY, sizeof(BODY) - 1);
+
+            bad += (ngx_trove_mac_verify(mac, &sg) != NGX_OK
+                    || ngx_trove_mac_matched(mac) != i);
+
+            ngx_trove_mac_destroy(mac);
+        }
+    }
+
+    tap_is(bad, 0, "the key that matched, of up to 16");
+
+    /* signed by the tenth, the third, none and the sixth */
+
+    p = value + sprintf(value, "t=1700000000");
+
+    for (i = 0; i < 4; i++) {
+        one = sign(keys[by[i]], "1700000000", BODY);
+        p += sprintf(p, ",%.*s", 67, one.data + one.len - 67);
+    }
+
+    parse(&sg, value);
+    bad = 0;
+
+    for (n = 0; n < 2; n++) {
+        mac = ngx_trove_mac_create(keys + 3 * n, 12 - 3 * n, sg.text,
+                                   sg.text_len);
+        ngx_trove_mac_update(mac, (u_char *) BODY, sizeof(BODY) - 1);
+
+        bad += (ngx_trove_mac_verify(mac, &sg) != NGX_OK
+                || ngx_trove_mac_matched(mac) != 2);
+
+        ngx_trove_mac_destroy(mac);
+    }
+
+    tap_is(bad, 0, "the first one of several");
+
+    for (i = 0; i < 16; i++) {
+        ngx_trove_key_destroy(keys[i]);
+    }
 }
 
 

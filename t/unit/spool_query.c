@@ -557,6 +557,9 @@ counters(void)
            "of the target");
     tap_is(stat->targets[0].oldest, 0, "where nothing waits, none");
     tap_ok(stat->used > 8192 && stat->size >= stat->used, "and the size");
+    tap_is(stat->history, stat->used / 40 * 10,
+           "of which events without a pending delivery have their part");
+    tap_is(stat->max_size, spool->max_size, "and its limit");
 
     ngx_trove_spool_free(stat);
 
