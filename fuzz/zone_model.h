@@ -69,6 +69,7 @@ static ngx_uint_t rank(ngx_uint_t state);
 
 static void before(model_t *m);
 static slot_t then(slot_t *slot);
+static ngx_uint_t was_twice(model_t *m);
 static room_e room_of(model_t *m);
 static void settle(model_t *m, room_e room);
 static void settle_slot(model_t *m, slot_t *slot, slot_t *old, room_e room);
@@ -97,7 +98,7 @@ static ngx_uint_t              dead[TABLE_PAGES_MAX];
 static u_char                 *image;
 static ngx_trove_zone_pair_t  *pair;
 static slot_t                  taken;
-static ngx_uint_t              released;
+static ngx_uint_t              released, copied;
 static model_t                *moved, *victim;
 static model_t                *touched[NGX_TROVE_ZONE_GROUP_SLOTS * 2];
 static ngx_uint_t              ntouched;
@@ -246,6 +247,26 @@ then(slot_t *slot)
 }
 
 
+/* a key had two slots before; whoever meets them may erase one */
+
+static ngx_uint_t
+was_twice(model_t *m)
+{
+    slot_t      slot;
+    ngx_uint_t  i, found;
+
+    found = 0;
+
+    for (i = 0; i < PAIR_SLOTS; i++) {
+        slot = pair_slot(&m->pair, i);
+        slot = then(&slot);
+        found += slot_has(&slot, &m->key);
+    }
+
+    return found > 1;
+}
+
+
 /* what there is for a key that is to be put into the table */
 
 static room_e
@@ -307,6 +328,7 @@ settle(model_t *m, room_e room)
 
     taken.bucket = NULL;
     released = 0;
+    copied = 0;
     moved = NULL;
     victim = NULL;
     ntouched = 0;
@@ -331,7 +353,8 @@ settle(model_t *m, room_e room)
 
     fuzz_check((released != 0) == (room == ROOM_LEFT),
                "%d slots were emptied", (int) released);
-    fuzz_check((moved != NULL) == (room == ROOM_MOVE), "moved or not");
+    fuzz_check((moved != NULL) == (room == ROOM_MOVE && !copied),
+               "moved or not");
     fuzz_check(taken.bucket != NULL || room == ROOM_NONE || room >= ROOM_OWN,
                "it got no slot");
 
@@ -385,6 +408,11 @@ settle_taken(model_t *m, room_e room)
         break;
 
     case ROOM_MOVE:
+
+        if (copied) {
+            break;
+        }
+
         fuzz_check(slot_has(&old, &moved->key),
                    "not the slot of what was moved");
         break;
@@ -413,10 +441,17 @@ settle_slot(model_t *m, slot_t *slot, slot_t *old, room_e room)
 
     if (slot_word(slot) == 0) {
 
-        if (slot_word(old) != 0) {
-            fuzz_check(slot_has(old, &m->key), "another key was released");
-            released++;
+        if (slot_word(old) == 0) {
+            return;
         }
+
+        if (room != ROOM_LEFT && was_twice(model_of(old))) {
+            fuzz_check(find(model_of(old), &from), "both were erased");
+            return;
+        }
+
+        fuzz_check(slot_has(old, &m->key), "another key was released");
+        released++;
 
         return;
     }
@@ -440,6 +475,11 @@ settle_slot(model_t *m, slot_t *slot, slot_t *old, room_e room)
     if (other == m) {
         fuzz_check(taken.bucket == NULL, "it got two slots");
         taken = *slot;
+
+        /* to be moved to where it is already */
+
+        copied = room == ROOM_MOVE && slot_word(old) != 0
+                 && was_twice(model_of(old));
         return;
     }
 

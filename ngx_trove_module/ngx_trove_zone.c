@@ -58,13 +58,18 @@ ngx_trove_zone_claim(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     if (slot.bucket != NULL) {
         state = ngx_trove_zone_slot_state(slot.bucket, slot.n, now);
 
+        if (state == NGX_TROVE_ZONE_EMPTY) {
+            slot = ngx_trove_zone_sole(&pair, key, now);
+            state = ngx_trove_zone_slot_state(slot.bucket, slot.n, now);
+        }
+
         if (state == NGX_TROVE_ZONE_CLAIMED) {
             rc = NGX_TROVE_ZONE_INFLIGHT;
             goto done;
         }
 
         if (state == NGX_TROVE_ZONE_COMPLETED) {
-            ngx_trove_zone_redate(&slot, now);
+            ngx_trove_zone_redate(pair.group, &slot, now);
             rc = NGX_TROVE_ZONE_DONE;
             goto done;
         }
@@ -256,7 +261,7 @@ ngx_trove_zone_mark(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
         return rc;
     }
 
-    slot = ngx_trove_zone_find(&pair, key);
+    slot = ngx_trove_zone_sole(&pair, key, now);
 
     if (slot.bucket == NULL) {
         slot = ngx_trove_zone_room(&pair, now);
@@ -301,7 +306,7 @@ ngx_trove_zone_marked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
         return rc;
     }
 
-    slot = ngx_trove_zone_find(&pair, key);
+    slot = ngx_trove_zone_sole(&pair, key, now);
 
     *marked = slot.bucket != NULL
               && ngx_trove_zone_slot_state(slot.bucket, slot.n, now)
@@ -374,6 +379,8 @@ ngx_trove_zone_late(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, uint64_t word)
 {
     if (slot->bucket != NULL) {
+
+        *slot = ngx_trove_zone_sole(pair, key, now);
 
         if (ngx_trove_zone_slot_state(slot->bucket, slot->n, now)
             != NGX_TROVE_ZONE_EMPTY)

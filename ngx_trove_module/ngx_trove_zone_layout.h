@@ -42,10 +42,12 @@
  *
  * To make room, a DONE may be moved to the other bucket of its key: it is
  * written there first, and erased here afterwards.  A process killed in between
- * leaves the same DONE twice.  That does no harm: a DONE never changes, both
- * end at the same second, and of two slots of a key always the same one, the
- * first, is looked at.  A MARK, which does not change either, is moved like it.
- * An INFLIGHT, which does change, is never moved.
+ * leaves the same DONE twice.  That does no harm as long as both live: a DONE
+ * never changes, and both end at the same second.  Once the first one that is
+ * found is over, another one may be in the way: whoever is about to write to a
+ * slot that is over, or to date or move one, erases its copies, so that there
+ * are none beside an INFLIGHT, or a later DONE.  A MARK, which does not change
+ * either, is moved like it.  An INFLIGHT, which does change, is never moved.
  *
  * A table is migrated to another one a group at a time.  The first page says
  * where to, before the first group is.  Under the lock of a group its keys are
@@ -257,6 +259,13 @@ void ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 ngx_trove_zone_slot_t ngx_trove_zone_find(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_key_t *key);
 
+/*
+ * Of a key that may be there more than once, the slot that counts: INFLIGHT, or
+ * else the latest that is not over, or else any.  The others are erased.
+ */
+ngx_trove_zone_slot_t ngx_trove_zone_sole(ngx_trove_zone_pair_t *pair,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
+
 /* a slot for a new key */
 ngx_trove_zone_slot_t ngx_trove_zone_room(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now);
@@ -273,8 +282,8 @@ ngx_trove_zone_slot_t ngx_trove_zone_evict(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now);
 
 /* of a DONE or a MARK: bounds what a clock stepped far back does to it */
-void ngx_trove_zone_redate(ngx_trove_zone_slot_t *slot,
-    ngx_trove_zone_now_t *now);
+void ngx_trove_zone_redate(ngx_trove_zone_group_t *group,
+    ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now);
 
 /* puts a key into a slot, whatever was in it */
 void ngx_trove_zone_put(ngx_trove_zone_slot_t *slot, ngx_trove_zone_key_t *key,

@@ -190,7 +190,7 @@ ngx_trove_zone_migrate_slot(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
     ngx_uint_t             left;
     ngx_trove_zone_key_t   key;
     ngx_trove_zone_pair_t  pair;
-    ngx_trove_zone_slot_t  first;
+    ngx_trove_zone_slot_t  sole;
 
     key = ngx_trove_zone_slot_key(slot);
     word = slot->bucket->word[slot->n];
@@ -198,9 +198,9 @@ ngx_trove_zone_migrate_slot(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
     /* a DONE may be there twice: see ngx_trove_zone_layout.h */
 
     ngx_trove_zone_pair(from, &key, &pair);
-    first = ngx_trove_zone_find(&pair, &key);
+    sole = ngx_trove_zone_sole(&pair, &key, now);
 
-    if (first.bucket != slot->bucket || first.n != slot->n) {
+    if (sole.bucket != slot->bucket || sole.n != slot->n) {
         return 0;
     }
 
@@ -214,10 +214,10 @@ ngx_trove_zone_migrate_slot(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
 
     /* what is there is of somebody who was killed when he had come to here */
 
-    first = ngx_trove_zone_find(&pair, &key);
+    sole = ngx_trove_zone_sole(&pair, &key, now);
 
-    if (first.bucket != NULL) {
-        ngx_trove_zone_put(&first, &key, word);
+    if (sole.bucket != NULL) {
+        ngx_trove_zone_put(&sole, &key, word);
 
     } else {
         left = ngx_trove_zone_adopt(&pair, &key, word, now);

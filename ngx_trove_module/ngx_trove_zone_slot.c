@@ -20,6 +20,8 @@ static ngx_uint_t ngx_trove_zone_free(ngx_trove_zone_bucket_t *bucket,
     ngx_trove_zone_now_t *now, ngx_uint_t *slot);
 static ngx_uint_t ngx_trove_zone_move(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now);
+static void ngx_trove_zone_erase_copies(ngx_trove_zone_group_t *group,
+    ngx_trove_zone_slot_t *slot);
 static ngx_trove_zone_bucket_t *ngx_trove_zone_other(
     ngx_trove_zone_group_t *group, ngx_trove_zone_bucket_t *bucket,
     uint64_t place);
@@ -176,6 +178,96 @@ ngx_trove_zone_find(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key)
 
 
 ngx_trove_zone_slot_t
+ngx_trove_zone_sole(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now)
+{
+    int64_t                   age, best_age;
+    ngx_uint_t                i, n, state, best_state;
+    ngx_trove_zone_slot_t     best;
+    ngx_trove_zone_bucket_t  *bucket;
+
+    best.bucket = NULL;
+    best.n = 0;
+    best_age = 0;
+    best_state = NGX_TROVE_ZONE_EMPTY;
+
+    for (i = 0; i < 2; i++) {
+        bucket = pair->bucket[i];
+
+        for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+
+            if (bucket->place[n] != key->place
+                || bucket->tag[n] != (uint16_t) key->tag
+                || bucket->word[n] == 0)
+            {
+                continue;
+            }
+
+            state = ngx_trove_zone_state(bucket, n, now);
+            age = ngx_trove_zone_age(bucket->word[n], now);
+
+            if (best.bucket != NULL) {
+
+                if (state == NGX_TROVE_ZONE_EMPTY
+                    || best_state == NGX_TROVE_ZONE_CLAIMED)
+                {
+                    continue;
+                }
+
+                if (state != NGX_TROVE_ZONE_CLAIMED
+                    && best_state != NGX_TROVE_ZONE_EMPTY && age >= best_age)
+                {
+                    continue;
+                }
+            }
+
+            best.bucket = bucket;
+            best.n = n;
+            best_age = age;
+            best_state = state;
+        }
+    }
+
+    if (best.bucket != NULL) {
+        ngx_trove_zone_erase_copies(pair->group, &best);
+    }
+
+    return best;
+}
+
+
+/* of what is in a slot, whatever is in others */
+
+static void
+ngx_trove_zone_erase_copies(ngx_trove_zone_group_t *group,
+    ngx_trove_zone_slot_t *slot)
+{
+    ngx_uint_t                i, n, place[2];
+    ngx_trove_zone_key_t      key;
+    ngx_trove_zone_bucket_t  *bucket;
+
+    key = ngx_trove_zone_slot_key(slot);
+
+    ngx_trove_zone_buckets(key.place, &place[0], &place[1]);
+
+    for (i = 0; i < 2; i++) {
+        bucket = &group->bucket[place[i]];
+
+        for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
+
+            if (bucket->place[n] == key.place
+                && bucket->tag[n] == (uint16_t) key.tag
+                && bucket->word[n] != 0
+                && (bucket != slot->bucket || n != slot->n))
+            {
+                ngx_trove_zone_store(&bucket->word[n], 0);
+            }
+        }
+    }
+}
+
+
+ngx_trove_zone_slot_t
 ngx_trove_zone_room(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 {
     ngx_uint_t             i, n[2], nfree[2];
@@ -229,7 +321,7 @@ ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair, ngx_uint_t state,
             found.bucket = bucket;
             found.n = n;
 
-            ngx_trove_zone_redate(&found, now);
+            ngx_trove_zone_redate(pair->group, &found, now);
 
             age = ngx_trove_zone_age(bucket->word[n], now);
 
@@ -275,7 +367,8 @@ ngx_trove_zone_evict(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
  */
 
 void
-ngx_trove_zone_redate(ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now)
+ngx_trove_zone_redate(ngx_trove_zone_group_t *group,
+    ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now)
 {
     uint16_t              ttl;
     uint64_t              word;
@@ -293,6 +386,10 @@ ngx_trove_zone_redate(ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now)
                                      (uint32_t) now->wall, ttl);
 
     ngx_trove_zone_store(&slot->bucket->word[slot->n], word);
+
+    /* a copy would keep the old date, and outlive it */
+
+    ngx_trove_zone_erase_copies(group, slot);
 }
 
 
@@ -451,7 +548,8 @@ ngx_trove_zone_move(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
 {
     ngx_uint_t             i, n, state;
     ngx_trove_zone_key_t   key;
-    ngx_trove_zone_slot_t  from, to;
+    ngx_trove_zone_pair_t  copies;
+    ngx_trove_zone_slot_t  from, sole, to;
 
     for (i = 0; i < 2; i++) {
         from.bucket = pair->bucket[i];
@@ -476,12 +574,28 @@ ngx_trove_zone_move(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
             to.bucket = ngx_trove_zone_other(pair->group, from.bucket,
                                              key.place);
 
-            if (ngx_trove_zone_free(to.bucket, now, &to.n)) {
-                ngx_trove_zone_put(&to, &key, from.bucket->word[n]);
-                *slot = from;
-
-                return 1;
+            if (!ngx_trove_zone_free(to.bucket, now, &to.n)) {
+                continue;
             }
+
+            /*
+             * There may be a copy already: that of one who was killed here.  It
+             * may be over by now, and the key may have been claimed since.
+             */
+
+            copies.group = pair->group;
+            copies.bucket[0] = to.bucket;
+            copies.bucket[1] = from.bucket;
+
+            sole = ngx_trove_zone_sole(&copies, &key, now);
+
+            if (sole.bucket == from.bucket && sole.n == from.n) {
+                ngx_trove_zone_put(&to, &key, from.bucket->word[n]);
+            }
+
+            *slot = from;
+
+            return 1;
         }
     }
 
