@@ -57,6 +57,7 @@ static ngx_int_t ngx_http_trove_dedup_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_trove_dedup_zone_inherit(ngx_shm_zone_t *shm_zone,
     ngx_http_trove_dedup_zone_t *ozone);
+static ngx_int_t ngx_http_trove_dedup_zone_possible(ngx_shm_zone_t *shm_zone);
 static ngx_int_t ngx_http_trove_dedup_zone_memory(ngx_shm_zone_t *shm_zone);
 static ngx_int_t ngx_http_trove_dedup_zone_open(ngx_shm_zone_t *shm_zone,
     ngx_array_t *zones, ngx_log_t *log);
@@ -350,6 +351,12 @@ ngx_http_trove_dedup_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     zone->fresh = (zone->path.len != 0);
 
+    /* all pages of a table are written when it is made */
+
+    if (ngx_test_config) {
+        return ngx_http_trove_dedup_zone_possible(shm_zone);
+    }
+
     /*
      * At a reload also instead of a file: if that cannot be opened when it is
      * time for it, there has to be something that the zone can do with.
@@ -393,6 +400,25 @@ ngx_http_trove_dedup_zone_inherit(ngx_shm_zone_t *shm_zone,
         ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
                       "trove: what has changed in \"state=\" of zone \"%V\" "
                       "takes effect at the next start", &shm_zone->shm.name);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_dedup_zone_possible(ngx_shm_zone_t *shm_zone)
+{
+    ngx_trove_table_error_t       error;
+    ngx_http_trove_dedup_zone_t  *zone;
+
+    zone = shm_zone->data;
+
+    if (ngx_trove_table_possible(zone->size, &error) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, error.err,
+                      "trove: zone \"%V\" cannot be made, %s failed",
+                      &shm_zone->shm.name, error.call);
+        return NGX_ERROR;
     }
 
     return NGX_OK;

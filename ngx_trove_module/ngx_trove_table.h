@@ -49,6 +49,15 @@ typedef struct {
 size_t ngx_trove_table_bytes(size_t size);
 
 /*
+ * Whether the system has memory for a table of size bytes.  Uses none.
+ *
+ * NGX_OK
+ * NGX_ERROR  *error says why
+ */
+ngx_int_t ngx_trove_table_possible(size_t size,
+    ngx_trove_table_error_t *error);
+
+/*
  * Makes an empty table of size bytes in the empty file fd, with all its blocks,
  * so that a disk that fills up later does no harm; or in a file in memory.  The
  * table keeps fd, and closes it.  The caller gets the first reference.

@@ -39,6 +39,26 @@ ngx_trove_table_bytes(size_t size)
 }
 
 
+ngx_int_t
+ngx_trove_table_possible(size_t size, ngx_trove_table_error_t *error)
+{
+    void  *addr;
+
+    size = ngx_trove_table_bytes(size);
+
+    addr = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS,
+                -1, 0);
+
+    if (addr == MAP_FAILED) {
+        return ngx_trove_table_error(error, "mmap()", ngx_errno);
+    }
+
+    (void) munmap(addr, size);
+
+    return NGX_OK;
+}
+
+
 ngx_trove_table_t *
 ngx_trove_table_create(ngx_fd_t fd, size_t size,
     ngx_trove_table_error_t *error)
