@@ -63,6 +63,8 @@ static ngx_int_t ngx_http_trove_dedup_zone_open(ngx_shm_zone_t *shm_zone,
     ngx_array_t *zones, ngx_log_t *log);
 static ngx_shm_zone_t *ngx_http_trove_dedup_zone_of_file(ngx_array_t *zones,
     ngx_http_trove_dedup_zone_t *but, ngx_str_t *path);
+static void ngx_http_trove_dedup_zone_lost(void *data,
+    ngx_trove_table_lost_t *lost);
 static void ngx_http_trove_dedup_zone_resize(ngx_shm_zone_t *shm_zone,
     ngx_log_t *log);
 
@@ -480,6 +482,12 @@ ngx_http_trove_dedup_zone_init_module(ngx_cycle_t *cycle)
             return NGX_ERROR;
         }
 
+        /* by this process, and the workers that it is going to start */
+
+        ngx_trove_table_watch(zone->table, ngx_http_trove_dedup_zone_lost,
+                              z[i]);
+        ngx_trove_table_check(zone->table);
+
         ngx_http_trove_dedup_zone_resize(z[i], cycle->log);
     }
 
@@ -529,6 +537,33 @@ ngx_http_trove_dedup_zone_open(ngx_shm_zone_t *shm_zone, ngx_array_t *zones,
                   "state file cannot be opened", &shm_zone->shm.name);
 
     return NGX_OK;
+}
+
+
+/* somebody has truncated the file, or the disk does not give it back */
+
+static void
+ngx_http_trove_dedup_zone_lost(void *data, ngx_trove_table_lost_t *lost)
+{
+    ngx_shm_zone_t *shm_zone = data;
+
+    ngx_http_trove_dedup_zone_t  *zone;
+
+    zone = shm_zone->data;
+
+    if (lost->err) {
+        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, lost->err,
+                      "trove: state file \"%V\" of zone \"%V\" was "
+                      "truncated and cannot get its size again, events are "
+                      "answered 503", &zone->file, &shm_zone->shm.name);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "trove: state file \"%V\" of zone \"%V\" was truncated or "
+                  "overwritten by another program, %ui of its pages were "
+                  "lost, and the events in them are forgotten",
+                  &zone->file, &shm_zone->shm.name, lost->pages);
 }
 
 

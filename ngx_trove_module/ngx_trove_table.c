@@ -12,6 +12,10 @@
 #include "ngx_trove_table_map.h"
 
 
+static ngx_inline ngx_trove_zone_t *ngx_trove_table_begin(
+    ngx_trove_table_t *table);
+static ngx_trove_zone_t *ngx_trove_table_next(ngx_trove_table_t *table,
+    ngx_trove_zone_t *zone, ngx_uint_t lost);
 static ngx_trove_zone_t *ngx_trove_table_follow(ngx_trove_table_t *table,
     ngx_trove_zone_t *zone);
 static void ngx_trove_table_advance(ngx_trove_table_t *table);
@@ -62,7 +66,7 @@ ngx_trove_table_key(ngx_trove_table_t *table, u_char *data, size_t len,
 {
     /* the secret of all tables of a chain is the same */
 
-    ngx_trove_zone_key(table->current.zone, data, len, key);
+    ngx_trove_zone_key(ngx_trove_table_begin(table), data, len, key);
 }
 
 
@@ -80,16 +84,25 @@ ngx_trove_table_claim(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_trove_zone_t        *zone;
     ngx_trove_zone_claim_e   rc;
 
-    zone = table->current.zone;
+    zone = ngx_trove_table_begin(table);
 
     do {
         rc = ngx_trove_zone_claim(zone, key, now, lease, owner);
 
-        if (rc != NGX_TROVE_ZONE_MOVED) {
+        if (rc == NGX_TROVE_ZONE_NEW
+            && (table->current.guard->replaced
+                || (table->heir.zone && table->heir.guard->replaced)))
+        {
+            /* nobody else knows of it */
+
+            rc = NGX_TROVE_ZONE_LOST;
+        }
+
+        if (rc != NGX_TROVE_ZONE_MOVED && rc != NGX_TROVE_ZONE_LOST) {
             return rc;
         }
 
-        zone = ngx_trove_table_follow(table, zone);
+        zone = ngx_trove_table_next(table, zone, rc == NGX_TROVE_ZONE_LOST);
 
     } while (zone);
 
@@ -104,16 +117,16 @@ ngx_trove_table_renew(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_int_t          rc;
     ngx_trove_zone_t  *zone;
 
-    zone = table->current.zone;
+    zone = ngx_trove_table_begin(table);
 
     do {
         rc = ngx_trove_zone_renew(zone, key, now, lease, owner);
 
-        if (rc != NGX_AGAIN) {
+        if (rc != NGX_AGAIN && rc != NGX_ABORT) {
             return rc;
         }
 
-        zone = ngx_trove_table_follow(table, zone);
+        zone = ngx_trove_table_next(table, zone, rc == NGX_ABORT);
 
     } while (zone);
 
@@ -128,16 +141,16 @@ ngx_trove_table_complete(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_int_t          rc;
     ngx_trove_zone_t  *zone;
 
-    zone = table->current.zone;
+    zone = ngx_trove_table_begin(table);
 
     do {
         rc = ngx_trove_zone_complete(zone, key, now, ttl, owner);
 
-        if (rc != NGX_AGAIN) {
+        if (rc != NGX_AGAIN && rc != NGX_ABORT) {
             return rc;
         }
 
-        zone = ngx_trove_table_follow(table, zone);
+        zone = ngx_trove_table_next(table, zone, rc == NGX_ABORT);
 
     } while (zone);
 
@@ -152,16 +165,16 @@ ngx_trove_table_release(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_int_t          rc;
     ngx_trove_zone_t  *zone;
 
-    zone = table->current.zone;
+    zone = ngx_trove_table_begin(table);
 
     do {
         rc = ngx_trove_zone_release(zone, key, owner);
 
-        if (rc != NGX_AGAIN) {
+        if (rc != NGX_AGAIN && rc != NGX_ABORT) {
             return rc;
         }
 
-        zone = ngx_trove_table_follow(table, zone);
+        zone = ngx_trove_table_next(table, zone, rc == NGX_ABORT);
 
     } while (zone);
 
@@ -176,16 +189,16 @@ ngx_trove_table_forget(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_int_t          rc;
     ngx_trove_zone_t  *zone;
 
-    zone = table->current.zone;
+    zone = ngx_trove_table_begin(table);
 
     do {
         rc = ngx_trove_zone_forget(zone, key, now);
 
-        if (rc != NGX_AGAIN) {
+        if (rc != NGX_AGAIN && rc != NGX_ABORT) {
             return rc;
         }
 
-        zone = ngx_trove_table_follow(table, zone);
+        zone = ngx_trove_table_next(table, zone, rc == NGX_ABORT);
 
     } while (zone);
 
@@ -200,16 +213,16 @@ ngx_trove_table_mark(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_int_t          rc;
     ngx_trove_zone_t  *zone;
 
-    zone = table->current.zone;
+    zone = ngx_trove_table_begin(table);
 
     do {
         rc = ngx_trove_zone_mark(zone, key, now, ttl);
 
-        if (rc != NGX_AGAIN) {
+        if (rc != NGX_AGAIN && rc != NGX_ABORT) {
             return rc;
         }
 
-        zone = ngx_trove_table_follow(table, zone);
+        zone = ngx_trove_table_next(table, zone, rc == NGX_ABORT);
 
     } while (zone);
 
@@ -225,16 +238,16 @@ ngx_trove_table_marked(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_uint_t         marked;
     ngx_trove_zone_t  *zone;
 
-    zone = table->current.zone;
+    zone = ngx_trove_table_begin(table);
 
     do {
         rc = ngx_trove_zone_marked(zone, key, now, &marked);
 
-        if (rc != NGX_AGAIN) {
+        if (rc != NGX_AGAIN && rc != NGX_ABORT) {
             return marked;
         }
 
-        zone = ngx_trove_table_follow(table, zone);
+        zone = ngx_trove_table_next(table, zone, rc == NGX_ABORT);
 
     } while (zone);
 
@@ -246,6 +259,8 @@ void
 ngx_trove_table_stat(ngx_trove_table_t *table, ngx_trove_zone_now_t *now,
     ngx_trove_zone_stat_t *stat)
 {
+    (void) ngx_trove_table_begin(table);
+
     ngx_trove_zone_stat(ngx_trove_table_current(table), now, stat);
 }
 
@@ -266,6 +281,14 @@ ngx_trove_table_map(ngx_trove_table_map_t *map, ngx_fd_t fd, int flags,
 
     if (addr == MAP_FAILED) {
         return ngx_trove_table_error(error, "mmap()", ngx_errno);
+    }
+
+    map->guard = ngx_trove_guard_add(addr, where->size + rest, fd,
+                                     where->offset + where->size,
+                                     flags & MAP_SHARED);
+    if (map->guard == NULL) {
+        (void) munmap(addr, where->size + rest);
+        return ngx_trove_table_error(error, "sigaction()", ngx_errno);
     }
 
     map->addr = addr;
@@ -307,6 +330,8 @@ ngx_trove_table_attach(ngx_trove_table_map_t *map, ngx_fd_t fd, int flags,
         return NGX_DECLINED;
     }
 
+    ngx_trove_table_made(map);
+
     return NGX_OK;
 }
 
@@ -315,6 +340,7 @@ void
 ngx_trove_table_unmap(ngx_trove_table_map_t *map)
 {
     if (map->addr) {
+        ngx_trove_guard_remove(map->guard);
         (void) munmap(map->addr, map->len);
     }
 
@@ -349,6 +375,50 @@ ngx_trove_table_current(ngx_trove_table_t *table)
         }
 
         zone = next;
+    }
+
+    return zone;
+}
+
+
+void
+ngx_trove_table_made(ngx_trove_table_map_t *map)
+{
+    ngx_trove_zone_keep(map->zone, &map->kept);
+}
+
+
+/* costs a look at a line of the cache that is needed next */
+
+static ngx_inline ngx_trove_zone_t *
+ngx_trove_table_begin(ngx_trove_table_t *table)
+{
+    ngx_trove_zone_t  *zone;
+
+    zone = table->current.zone;
+
+    if (!ngx_trove_zone_kept(zone, &table->current.kept)) {
+        (void) ngx_trove_table_heal(table, zone);
+    }
+
+    return table->current.zone;
+}
+
+
+static ngx_trove_zone_t *
+ngx_trove_table_next(ngx_trove_table_t *table, ngx_trove_zone_t *zone,
+    ngx_uint_t lost)
+{
+    if (lost) {
+        return ngx_trove_table_heal(table, zone);
+    }
+
+    zone = ngx_trove_table_follow(table, zone);
+
+    if (zone && zone == table->heir.zone
+        && !ngx_trove_zone_kept(zone, &table->heir.kept))
+    {
+        return ngx_trove_table_heal(table, zone);
     }
 
     return zone;

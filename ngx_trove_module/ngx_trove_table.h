@@ -43,6 +43,18 @@ typedef struct {
 } ngx_trove_table_carried_t;
 
 
+/* what was lost of a table in a file that somebody has truncated */
+typedef struct {
+    ngx_uint_t        pages;             /* that were lost, of 4096 bytes */
+    ngx_err_t         err;               /* why it is to no use, or 0 */
+} ngx_trove_table_lost_t;
+
+
+/* called by who finds it, and once more only if the error is another */
+typedef void (*ngx_trove_table_lost_pt)(void *data,
+    ngx_trove_table_lost_t *lost);
+
+
 /*
  * The bytes that a table of this size takes: whole pages of 4096.
  */
@@ -110,6 +122,16 @@ ngx_int_t ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
 ngx_int_t ngx_trove_table_resize(ngx_trove_table_t *table, size_t size,
     ngx_trove_zone_now_t *now, ngx_uint_t *left,
     ngx_trove_table_error_t *error);
+
+/*
+ * Sets who is told, in this process and in those that it starts from now on, if
+ * a part of the table is lost.  It is made anew, empty, and goes on.
+ */
+void ngx_trove_table_watch(ngx_trove_table_t *table,
+    ngx_trove_table_lost_pt handler, void *data);
+
+/* Looks whether all of it is there; what is lost is made anew. */
+void ngx_trove_table_check(ngx_trove_table_t *table);
 
 void ngx_trove_table_ref(ngx_trove_table_t *table);
 

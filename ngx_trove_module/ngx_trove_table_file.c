@@ -91,6 +91,8 @@ ngx_trove_table_create(ngx_fd_t fd, size_t size,
         return NULL;
     }
 
+    ngx_trove_table_made(&table->current);
+
     return table;
 }
 
@@ -235,6 +237,10 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
                                              now);
         carried->tables++;
 
+        /* it has the secret of the other one now */
+
+        ngx_trove_table_made(&table->current);
+
         ngx_trove_table_unmap(&map);
 
         if (heir == NGX_DECLINED) {
@@ -292,6 +298,8 @@ ngx_trove_table_resize(ngx_trove_table_t *table, size_t size,
     ngx_trove_zone_t *zone;
 
     *left = 0;
+
+    ngx_trove_table_check(table);
 
     for ( ;; ) {
         zone = ngx_trove_table_current(table);
@@ -386,6 +394,8 @@ ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
         ngx_trove_table_error(error, "initialization", 0);
         goto failed;
     }
+
+    ngx_trove_table_made(heir);
 
     /* it has to be on the disk before anything there says where it is */
 
@@ -512,7 +522,7 @@ ngx_trove_table_first(ngx_fd_t fd, off_t *size, ngx_trove_zone_where_t *where,
         return NGX_DECLINED;
     }
 
-    rc = ngx_trove_table_map(&map, fd, MAP_SHARED, &head, error);
+    rc = ngx_trove_table_map(&map, fd, MAP_PRIVATE, &head, error);
     if (rc != NGX_OK) {
         return rc;
     }

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_trove_guard.h"
 #include "ngx_trove_table.h"
 
 
@@ -25,6 +26,8 @@ typedef struct {
     size_t                   len;
     ngx_trove_zone_t        *zone;       /* NULL: none */
     ngx_trove_zone_where_t   where;
+    ngx_trove_zone_kept_t    kept;       /* if there is a table */
+    ngx_trove_guard_t       *guard;
 } ngx_trove_table_map_t;
 
 
@@ -33,6 +36,12 @@ struct ngx_trove_table_s {
     ngx_fd_t                 fd;
     ngx_trove_table_map_t    current;
     ngx_trove_table_map_t    heir;       /* while current is being migrated */
+
+    /* what became of it when it was lost: ngx_trove_table_heal.c */
+    ngx_trove_table_lost_pt  lost;
+    void                    *data;
+    ngx_err_t                err;        /* that was told */
+    time_t                   retry;      /* by the monotonic clock */
 };
 
 
@@ -55,6 +64,19 @@ ngx_int_t ngx_trove_table_attach(ngx_trove_table_map_t *map, ngx_fd_t fd,
     int flags, ngx_trove_zone_where_t *where, ngx_trove_table_error_t *error);
 
 void ngx_trove_table_unmap(ngx_trove_table_map_t *map);
+
+/*
+ * Makes what is lost of a table anew.  zone is one that its user has found lost,
+ * and the one to go on with is returned.
+ *
+ * NULL  it is to no use for now: the file cannot get its size again, or another
+ *       process takes too long
+ */
+ngx_trove_zone_t *ngx_trove_table_heal(ngx_trove_table_t *table,
+    ngx_trove_zone_t *zone);
+
+/* Of a map whose table was made by the caller. */
+void ngx_trove_table_made(ngx_trove_table_map_t *map);
 
 /* The table to begin with: those before it nobody needs any more. */
 ngx_trove_zone_t *ngx_trove_table_current(ngx_trove_table_t *table);

@@ -49,6 +49,9 @@ ngx_trove_zone_claim(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     case NGX_AGAIN:
         return NGX_TROVE_ZONE_MOVED;
 
+    case NGX_ABORT:
+        return NGX_TROVE_ZONE_LOST;
+
     default:
         return NGX_TROVE_ZONE_FULL;
     }

@@ -72,7 +72,8 @@ typedef enum {
     NGX_TROVE_ZONE_INFLIGHT,         /* somebody else's, still alive */
     NGX_TROVE_ZONE_DONE,             /* completed less than its ttl ago */
     NGX_TROVE_ZONE_FULL,             /* no room: live claims everywhere */
-    NGX_TROVE_ZONE_MOVED             /* the key is in another table */
+    NGX_TROVE_ZONE_MOVED,            /* the key is in another table */
+    NGX_TROVE_ZONE_LOST              /* it is to be healed: see below */
 } ngx_trove_zone_claim_e;
 
 
@@ -81,6 +82,12 @@ typedef struct {
     uint64_t          offset;
     uint64_t          size;
 } ngx_trove_zone_where_t;
+
+
+/* the first page of a table, as it is in all processes that use it */
+typedef struct {
+    uint64_t          head[8];
+} ngx_trove_zone_kept_t;
 
 
 #define NGX_TROVE_ZONE_TTL_MAX    (10 * 366 * 86400)     /* seconds */
@@ -126,6 +133,24 @@ size_t ngx_trove_zone_size(void *addr);
  * NGX_ERROR  no lock could be had
  */
 ngx_int_t ngx_trove_zone_recover(ngx_trove_zone_t *zone);
+
+/*
+ * A table in a file that somebody truncates reads as zeroes, in all or in some
+ * pages: see ngx_trove_guard.h.  Who finds a page without a lock gets
+ * NGX_TROVE_ZONE_LOST or NGX_ABORT.  Then
+ *
+ *   keep  copies what does not change from a table that is in order
+ *   kept  tells whether its first page is as it was then
+ *   heal  makes the first page as it was then, and those without a lock empty;
+ *         all of them, if there is something else in the first page.  Returns
+ *         how many pages were made anew.  No two processes may do it at once;
+ *         others may use the table meanwhile
+ */
+void ngx_trove_zone_keep(ngx_trove_zone_t *zone, ngx_trove_zone_kept_t *kept);
+ngx_uint_t ngx_trove_zone_kept(ngx_trove_zone_t *zone,
+    ngx_trove_zone_kept_t *kept);
+ngx_uint_t ngx_trove_zone_heal(ngx_trove_zone_t *zone,
+    ngx_trove_zone_kept_t *kept);
 
 /*
  * Copies all that is alive in the table from into the table to, which is not
@@ -224,6 +249,7 @@ ngx_trove_zone_claim_e ngx_trove_zone_claim(ngx_trove_zone_t *zone,
  * NGX_OK        done
  * NGX_DECLINED  the claim is not the owner's any more
  * NGX_AGAIN     the key is in another table
+ * NGX_ABORT     the table is to be healed
  */
 ngx_int_t ngx_trove_zone_renew(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t lease,
@@ -239,6 +265,8 @@ ngx_int_t ngx_trove_zone_release(ngx_trove_zone_t *zone,
  *
  * NGX_OK
  * NGX_DECLINED  it is not DONE
+ * NGX_AGAIN     the key is in another table
+ * NGX_ABORT     the table is to be healed
  */
 ngx_int_t ngx_trove_zone_forget(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
@@ -251,6 +279,7 @@ ngx_int_t ngx_trove_zone_forget(ngx_trove_zone_t *zone,
  * NGX_OK
  * NGX_DECLINED  there is no room
  * NGX_AGAIN     the key is in another table
+ * NGX_ABORT     the table is to be healed
  */
 ngx_int_t ngx_trove_zone_mark(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t ttl);

@@ -12,10 +12,21 @@
 #include "ngx_trove_zone_layout.h"
 
 
+/* of those who wait for a lock: a holder has it for less than a microsecond */
+#define NGX_TROVE_ZONE_SPINS   64
+#define NGX_TROVE_ZONE_YIELDS  1024
+#define NGX_TROVE_ZONE_SLEEP   100                      /* microseconds */
+
+
 static ngx_uint_t ngx_trove_zone_groups(void *addr, size_t size);
 static ngx_int_t ngx_trove_zone_locks(ngx_trove_zone_t *zone);
+static void ngx_trove_zone_lock_kind(pthread_mutex_t *mutex);
 static uint64_t ngx_trove_zone_check(ngx_trove_zone_t *zone);
 static void ngx_trove_zone_recover_group(ngx_trove_zone_group_t *group);
+
+
+/* a byte of a lock that is never zero: that of its kind */
+static ngx_uint_t  ngx_trove_zone_kind = sizeof(pthread_mutex_t);
 
 
 size_t
@@ -178,22 +189,134 @@ ngx_trove_zone_lock(ngx_trove_zone_group_t *group)
 ngx_int_t
 ngx_trove_zone_mutex_lock(pthread_mutex_t *mutex, uint64_t *recovered)
 {
-    switch (pthread_mutex_lock(mutex)) {
+    ngx_uint_t  n;
 
-    case 0:
-        return NGX_OK;
+    /*
+     * Not pthread_mutex_lock(): if the page is lost, what sleeps in there is
+     * never woken, or is aborted by the C library.
+     */
 
-    case EOWNERDEAD:
+    for (n = 0; ngx_trove_zone_lock_there(mutex); n++) {
 
-        /* nothing to repair: see ngx_trove_zone_layout.h */
+        switch (pthread_mutex_trylock(mutex)) {
 
-        (void) pthread_mutex_consistent(mutex);
-        ngx_trove_zone_count(recovered);
+        case 0:
+            return NGX_OK;
 
-        return NGX_OK;
+        case EBUSY:
+            break;
 
-    default:
-        return NGX_DECLINED;
+        case EOWNERDEAD:
+
+            /* nothing to repair: see ngx_trove_zone_layout.h */
+
+            (void) pthread_mutex_consistent(mutex);
+            ngx_trove_zone_count(recovered);
+
+            return NGX_OK;
+
+        default:
+            return NGX_DECLINED;
+        }
+
+        if (n < NGX_TROVE_ZONE_SPINS) {
+            ngx_cpu_pause();
+
+        } else if (n < NGX_TROVE_ZONE_YIELDS) {
+            ngx_sched_yield();
+
+        } else {
+            (void) usleep(NGX_TROVE_ZONE_SLEEP);
+        }
+    }
+
+    return NGX_ABORT;
+}
+
+
+ngx_int_t
+ngx_trove_zone_lock_attr(pthread_mutexattr_t *attr)
+{
+    if (pthread_mutexattr_init(attr) != 0) {
+        return NGX_ERROR;
+    }
+
+    if (pthread_mutexattr_setpshared(attr, PTHREAD_PROCESS_SHARED) != 0
+        || pthread_mutexattr_setrobust(attr, PTHREAD_MUTEX_ROBUST) != 0)
+    {
+        (void) pthread_mutexattr_destroy(attr);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_trove_zone_lock_make(pthread_mutex_t *mutex, pthread_mutexattr_t *attr)
+{
+    ngx_memzero(mutex, sizeof(pthread_mutex_t));
+
+    if (pthread_mutex_init(mutex, attr) != 0) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_trove_zone_kind == sizeof(pthread_mutex_t)) {
+        ngx_trove_zone_lock_kind(mutex);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_trove_zone_lock_there(pthread_mutex_t *mutex)
+{
+    /* of a table that others have made, too */
+
+    if (ngx_trove_zone_kind == sizeof(pthread_mutex_t)) {
+        ngx_trove_zone_lock_kind(NULL);
+
+        if (ngx_trove_zone_kind == sizeof(pthread_mutex_t)) {
+            return 1;
+        }
+    }
+
+    return __atomic_load_n((u_char *) mutex + ngx_trove_zone_kind,
+                           __ATOMIC_RELAXED) != 0;
+}
+
+
+/* what a lock that nobody has and that is shared and robust has that is not 0 */
+
+static void
+ngx_trove_zone_lock_kind(pthread_mutex_t *mutex)
+{
+    u_char              *p;
+    ngx_uint_t           i;
+    pthread_mutex_t      own;
+    pthread_mutexattr_t  attr;
+
+    if (mutex == NULL) {
+        ngx_memzero(&own, sizeof(pthread_mutex_t));
+
+        if (ngx_trove_zone_lock_attr(&attr) != NGX_OK) {
+            return;
+        }
+
+        (void) pthread_mutex_init(&own, &attr);
+        (void) pthread_mutexattr_destroy(&attr);
+
+        mutex = &own;
+    }
+
+    p = (u_char *) mutex;
+
+    for (i = 0; i < sizeof(pthread_mutex_t); i++) {
+        if (p[i] != 0) {
+            ngx_trove_zone_kind = i;
+            return;
+        }
     }
 }
 
@@ -255,30 +378,20 @@ ngx_trove_zone_locks(ngx_trove_zone_t *zone)
     pthread_mutexattr_t      attr;
     ngx_trove_zone_group_t  *group;
 
-    if (pthread_mutexattr_init(&attr) != 0) {
+    if (ngx_trove_zone_lock_attr(&attr) != NGX_OK) {
         return NGX_ERROR;
     }
 
     rc = NGX_ERROR;
 
-    if (pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) != 0
-        || pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) != 0)
-    {
-        goto done;
-    }
-
-    ngx_memzero(&zone->migrate, sizeof(pthread_mutex_t));
-
-    if (pthread_mutex_init(&zone->migrate, &attr) != 0) {
+    if (ngx_trove_zone_lock_make(&zone->migrate, &attr) != NGX_OK) {
         goto done;
     }
 
     for (n = 0; n < zone->groups; n++) {
         group = ngx_trove_zone_group(zone, n);
 
-        ngx_memzero(&group->u.head.mutex, sizeof(pthread_mutex_t));
-
-        if (pthread_mutex_init(&group->u.head.mutex, &attr) != 0) {
+        if (ngx_trove_zone_lock_make(&group->u.head.mutex, &attr) != NGX_OK) {
             goto done;
         }
     }

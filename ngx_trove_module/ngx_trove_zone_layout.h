@@ -202,6 +202,7 @@ void ngx_trove_zone_seal(ngx_trove_zone_t *zone);
 /*
  * NGX_OK        the group is the caller's
  * NGX_AGAIN     it is in another table
+ * NGX_ABORT     there is no lock: the page was lost
  * NGX_DECLINED  the lock is beyond use
  */
 ngx_int_t ngx_trove_zone_lock(ngx_trove_zone_group_t *group);
@@ -212,11 +213,21 @@ void ngx_trove_zone_unlock(ngx_trove_zone_group_t *group);
  *
  * NGX_OK
  * NGX_BUSY      for try only: somebody else has it
+ * NGX_ABORT     for lock only: there is none
  * NGX_DECLINED  it is beyond use
  */
 ngx_int_t ngx_trove_zone_mutex_lock(pthread_mutex_t *mutex,
     uint64_t *recovered);
 ngx_int_t ngx_trove_zone_mutex_try(pthread_mutex_t *mutex);
+
+
+/* makes a lock; attr is of ngx_trove_zone_lock_attr() */
+ngx_int_t ngx_trove_zone_lock_attr(pthread_mutexattr_t *attr);
+ngx_int_t ngx_trove_zone_lock_make(pthread_mutex_t *mutex,
+    pthread_mutexattr_t *attr);
+
+/* whether there is a lock, and not zeroes in its place */
+ngx_uint_t ngx_trove_zone_lock_there(pthread_mutex_t *mutex);
 
 
 /* ngx_trove_zone_copy.c */
