@@ -127,11 +127,8 @@ static ngx_int_t
 ngx_http_trove_dedup_zone_state(ngx_conf_t *cf,
     ngx_http_trove_dedup_zone_t *zone, ngx_str_t *path)
 {
-    u_char           *p, *slash;
-    ngx_str_t         dir;
-    ngx_array_t      *zones;
-    ngx_file_info_t   fi;
-    ngx_shm_zone_t   *other;
+    ngx_array_t     *zones;
+    ngx_shm_zone_t  *other;
 
     zone->path = *path;
 
@@ -139,34 +136,7 @@ ngx_http_trove_dedup_zone_state(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    slash = zone->path.data;
-
-    for (p = zone->path.data; *p; p++) {
-        slash = (*p == '/') ? p : slash;
-    }
-
-    dir.len = slash - zone->path.data + 1;
-
-    dir.data = ngx_pnalloc(cf->temp_pool, dir.len + 1);
-    if (dir.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_cpystrn(dir.data, zone->path.data, dir.len + 1);
-
-    if (ngx_file_info(dir.data, &fi) == NGX_FILE_ERROR || !ngx_is_dir(&fi)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no directory \"%V\" for \"state=%V\" in "
-                           "\"trove_dedup_zone\", make it", &dir, path);
-        return NGX_ERROR;
-    }
-
-    if (ngx_file_info(zone->path.data, &fi) != NGX_FILE_ERROR
-        && !ngx_is_file(&fi))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"state=%V\" in \"trove_dedup_zone\" is not a "
-                           "regular file, name one that is to be made", path);
+    if (ngx_http_trove_state_check(cf, &zone->path, path) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -11,6 +11,7 @@
 
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_state.h"
+#include "ngx_trove_path.h"
 
 
 /* above what is set here, a descriptor is not looked for */
@@ -18,8 +19,10 @@
 
 
 typedef struct {
-    u_char      *path;           /* the file itself, not a link to it */
-    u_char      *tmp;
+    u_char      *path;           /* for messages */
+    int          dir;            /* its directory */
+    const char  *name;           /* and the names there */
+    char        *tmp;
     ngx_fd_t     fd;             /* of the file, locked */
     ngx_fd_t     tmp_fd;         /* likewise */
     ngx_log_t   *log;
@@ -49,7 +52,9 @@ static ngx_int_t ngx_http_trove_state_tmp(ngx_http_trove_state_t *state);
 static ngx_int_t ngx_http_trove_state_sweep(ngx_http_trove_state_t *state);
 static ngx_int_t ngx_http_trove_state_publish(ngx_http_trove_state_t *state);
 static ngx_int_t ngx_http_trove_state_lock(ngx_http_trove_state_t *state,
-    ngx_fd_t fd, u_char *name);
+    ngx_fd_t fd, const char *name);
+static ngx_int_t ngx_http_trove_state_not_opened(
+    ngx_http_trove_state_t *state, const char *suffix, const char *reason);
 static ngx_int_t ngx_http_trove_state_failed(ngx_http_trove_state_t *state,
     const char *call, ngx_err_t err);
 
@@ -61,6 +66,7 @@ ngx_http_trove_state_open(ngx_str_t *path, size_t size, ngx_log_t *log)
     ngx_http_trove_state_t   state;
 
     state.path = NULL;
+    state.dir = -1;
     state.tmp = NULL;
     state.fd = NGX_INVALID_FILE;
     state.tmp_fd = NGX_INVALID_FILE;
@@ -77,8 +83,12 @@ ngx_http_trove_state_open(ngx_str_t *path, size_t size, ngx_log_t *log)
     }
 
     if (state.tmp_fd != NGX_INVALID_FILE) {
-        (void) ngx_delete_file(state.tmp);
+        (void) unlinkat(state.dir, state.tmp, 0);
         (void) ngx_close_file(state.tmp_fd);
+    }
+
+    if (state.dir != -1) {
+        (void) close(state.dir);
     }
 
     free(state.path);
@@ -113,35 +123,30 @@ ngx_http_trove_state_file(ngx_http_trove_state_t *state, size_t size)
 static ngx_int_t
 ngx_http_trove_state_names(ngx_http_trove_state_t *state, ngx_str_t *path)
 {
-    size_t   len;
-    u_char  *name;
+    const char  *reason;
 
-    name = malloc(path->len + 1);
-    if (name == NULL) {
+    state->path = malloc(path->len + 1);
+    if (state->path == NULL) {
         return NGX_ERROR;
     }
 
-    (void) ngx_cpystrn(name, path->data, path->len + 1);
+    (void) ngx_cpystrn(state->path, path->data, path->len + 1);
 
-    /* to replace a link to a file by a file would be no service to anybody */
+    /* by a descriptor: nobody can put another directory in its place later */
 
-    state->path = (u_char *) realpath((char *) name, NULL);
+    state->dir = ngx_trove_path_dir((char *) state->path, &state->name,
+                                    &reason);
 
-    if (state->path) {
-        free(name);
-
-    } else {
-        state->path = name;
+    if (state->dir == -1) {
+        return ngx_http_trove_state_not_opened(state, "", reason);
     }
 
-    len = ngx_strlen(state->path);
-
-    state->tmp = malloc(len + sizeof(".tmp"));
+    state->tmp = malloc(ngx_strlen(state->name) + sizeof(".tmp"));
     if (state->tmp == NULL) {
         return NGX_ERROR;
     }
 
-    (void) ngx_sprintf(state->tmp, "%s.tmp%Z", state->path);
+    (void) ngx_sprintf((u_char *) state->tmp, "%s.tmp%Z", state->name);
 
     return NGX_OK;
 }
@@ -156,38 +161,32 @@ ngx_http_trove_state_names(ngx_http_trove_state_t *state, ngx_str_t *path)
 static ngx_int_t
 ngx_http_trove_state_find(ngx_http_trove_state_t *state)
 {
+    nlink_t          names;
     ngx_int_t        rc;
+    const char      *reason;
     ngx_file_info_t  fi;
 
-    if (ngx_file_info(state->path, &fi) == NGX_FILE_ERROR) {
+    /*
+     * Without close-on-exec: the next binary is to inherit it.  Another name is
+     * left where somebody was killed before a file was replaced that is set
+     * aside.
+     */
 
-        if (ngx_errno != NGX_ENOENT) {
-            return ngx_http_trove_state_failed(state, "stat()", ngx_errno);
-        }
+    names = 1 + ngx_trove_path_names(state->dir, state->name, ".bad-");
 
-        /* a link that leads nowhere is there all the same */
-
-        if (ngx_link_info(state->path, &fi) == NGX_FILE_ERROR) {
-            return NGX_DECLINED;
-        }
-    }
-
-    if (!ngx_is_file(&fi)) {
-        ngx_log_error(NGX_LOG_EMERG, state->log, 0,
-                      "trove: \"%s\" in \"state=\" is not a regular file, "
-                      "name one that is to be made", state->path);
-        return NGX_ERROR;
-    }
-
-    /* without close-on-exec: the next binary is to inherit it */
-
-    state->fd = ngx_open_file(state->path, NGX_FILE_RDWR, NGX_FILE_OPEN, 0);
+    state->fd = ngx_trove_path_open(state->dir, state->name, NGX_FILE_RDWR,
+                                    names, &fi, &reason);
 
     if (state->fd == NGX_INVALID_FILE) {
-        return ngx_http_trove_state_failed(state, "open()", ngx_errno);
+
+        if (reason == NULL && ngx_errno == NGX_ENOENT) {
+            return NGX_DECLINED;
+        }
+
+        return ngx_http_trove_state_not_opened(state, "", reason);
     }
 
-    rc = ngx_http_trove_state_lock(state, state->fd, state->path);
+    rc = ngx_http_trove_state_lock(state, state->fd, state->name);
 
     if (rc != NGX_BUSY) {
         return rc;
@@ -278,6 +277,24 @@ ngx_http_trove_state_take(ngx_http_trove_state_t *state, size_t size)
     ngx_trove_zone_stat_t     stat;
     ngx_trove_table_error_t   error;
 
+    switch (ngx_trove_table_whose(state->fd, &error)) {
+
+    case NGX_OK:
+    case NGX_AGAIN:
+        break;
+
+    case NGX_DECLINED:
+        ngx_log_error(NGX_LOG_EMERG, state->log, 0,
+                      "trove: \"%s\" in \"state=\" is a file of something "
+                      "else, name one that is to be made, or move it away",
+                      state->path);
+        return NULL;
+
+    default: /* NGX_ERROR */
+        (void) ngx_http_trove_state_failed(state, error.call, error.err);
+        return NULL;
+    }
+
     if (ngx_http_trove_state_sweep(state) != NGX_OK) {
         return NULL;
     }
@@ -336,7 +353,7 @@ ngx_http_trove_state_make(ngx_http_trove_state_t *state, size_t size)
     if (ngx_http_trove_state_carry(state, table) != NGX_OK
         || ngx_http_trove_state_publish(state) != NGX_OK)
     {
-        (void) ngx_delete_file(state->tmp);
+        (void) unlinkat(state->dir, state->tmp, 0);
         state->tmp_fd = NGX_INVALID_FILE;
 
         ngx_trove_table_unref(table);
@@ -407,22 +424,31 @@ static ngx_int_t
 ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
     ngx_uint_t tables)
 {
-    u_char      *name;
-    ngx_uint_t   i;
+    char                     *name;
+    ngx_uint_t                i;
+    ngx_file_info_t           fi, info;
+    ngx_trove_table_error_t   error;
 
-    name = malloc(ngx_strlen(state->path) + sizeof(".bad-.")
+    if (ngx_trove_table_whose(state->fd, &error) != NGX_OK) {
+        ngx_log_error(NGX_LOG_WARN, state->log, 0,
+                      "trove: state file \"%s\" is empty, and so is the zone",
+                      state->path);
+        return NGX_OK;
+    }
+
+    name = malloc(ngx_strlen(state->name) + sizeof(".bad-.")
                   + 2 * NGX_TIME_T_LEN);
     if (name == NULL) {
         return NGX_ERROR;
     }
 
     for (i = 0; /* void */ ; i++) {
-        (void) ngx_sprintf(name, "%s.bad-%T.%ui%Z", state->path, ngx_time(),
-                           i);
+        (void) ngx_sprintf((u_char *) name, "%s.bad-%T.%ui%Z", state->name,
+                           ngx_time(), i);
 
         /* a second name: the first is taken from it by what replaces it */
 
-        if (link((char *) state->path, (char *) name) == 0) {
+        if (linkat(state->dir, state->name, state->dir, name, 0) == 0) {
             break;
         }
 
@@ -433,6 +459,19 @@ ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
         }
     }
 
+    if (fstatat(state->dir, name, &fi, AT_SYMLINK_NOFOLLOW) == -1
+        || ngx_fd_info(state->fd, &info) == NGX_FILE_ERROR
+        || ngx_file_uniq(&info) != ngx_file_uniq(&fi)
+        || info.st_dev != fi.st_dev)
+    {
+        /* not what was looked at: somebody has put it there meanwhile */
+
+        (void) unlinkat(state->dir, name, 0);
+        free(name);
+
+        return ngx_http_trove_state_failed(state, "link()", NGX_EEXIST);
+    }
+
     if (tables) {
         ngx_log_error(NGX_LOG_WARN, state->log, 0,
                       "trove: state file \"%s\" is damaged; it was set aside "
@@ -441,8 +480,8 @@ ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
 
     } else {
         ngx_log_error(NGX_LOG_WARN, state->log, 0,
-                      "trove: \"%s\" is not a state file of this version, or "
-                      "it is damaged; it was set aside as \"%s\", and the "
+                      "trove: state file \"%s\" is damaged, or not of this "
+                      "version; it was set aside as \"%s\", and the "
                       "zone starts empty", state->path, name);
     }
 
@@ -461,8 +500,8 @@ ngx_http_trove_state_tmp(ngx_http_trove_state_t *state)
         return NGX_ERROR;
     }
 
-    state->tmp_fd = ngx_open_file(state->tmp, NGX_FILE_RDWR, O_CREAT|O_EXCL,
-                                  0600);
+    state->tmp_fd = openat(state->dir, state->tmp,
+                           O_RDWR|O_CREAT|O_EXCL|O_NOFOLLOW, 0600);
 
     if (state->tmp_fd == NGX_INVALID_FILE) {
         return ngx_http_trove_state_failed(state, "open()", ngx_errno);
@@ -476,12 +515,13 @@ ngx_http_trove_state_tmp(ngx_http_trove_state_t *state)
     if (ngx_http_trove_state_lock(state, state->tmp_fd, state->tmp) == NGX_OK) {
 
         if (state->fd != NGX_INVALID_FILE
-            || ngx_file_info(state->path, &fi) == NGX_FILE_ERROR)
+            || fstatat(state->dir, state->name, &fi, AT_SYMLINK_NOFOLLOW)
+               == -1)
         {
             return NGX_OK;
         }
 
-        (void) ngx_delete_file(state->tmp);
+        (void) unlinkat(state->dir, state->tmp, 0);
     }
 
     (void) ngx_close_file(state->tmp_fd);
@@ -500,21 +540,24 @@ ngx_http_trove_state_tmp(ngx_http_trove_state_t *state)
 static ngx_int_t
 ngx_http_trove_state_sweep(ngx_http_trove_state_t *state)
 {
-    ngx_fd_t   fd;
-    ngx_int_t  rc;
+    ngx_fd_t         fd;
+    ngx_int_t        rc;
+    const char      *reason;
+    ngx_file_info_t  fi;
 
-    fd = ngx_open_file(state->tmp, NGX_FILE_RDWR|O_NOFOLLOW, NGX_FILE_OPEN, 0);
+    fd = ngx_trove_path_open(state->dir, state->tmp, NGX_FILE_RDWR|O_CLOEXEC,
+                             1, &fi, &reason);
 
     if (fd == NGX_INVALID_FILE) {
-        return (ngx_errno == NGX_ENOENT)
+        return (reason == NULL && ngx_errno == NGX_ENOENT)
                ? NGX_OK
-               : ngx_http_trove_state_failed(state, "open()", ngx_errno);
+               : ngx_http_trove_state_not_opened(state, ".tmp", reason);
     }
 
     rc = ngx_http_trove_state_lock(state, fd, state->tmp);
 
     if (rc == NGX_OK) {
-        (void) ngx_delete_file(state->tmp);
+        (void) unlinkat(state->dir, state->tmp, 0);
 
     } else if (rc == NGX_BUSY) {
         ngx_log_error(NGX_LOG_EMERG, state->log, 0,
@@ -531,8 +574,7 @@ ngx_http_trove_state_sweep(ngx_http_trove_state_t *state)
 static ngx_int_t
 ngx_http_trove_state_publish(ngx_http_trove_state_t *state)
 {
-    u_char    *slash;
-    ngx_fd_t   dir;
+    ngx_fd_t  dir;
 
     if (fsync(state->tmp_fd) == -1) {
         return ngx_http_trove_state_failed(state, "fsync()", ngx_errno);
@@ -540,23 +582,25 @@ ngx_http_trove_state_publish(ngx_http_trove_state_t *state)
 
     /* what it replaces is nothing, or a file that we have locked */
 
-    if (ngx_rename_file(state->tmp, state->path) == NGX_FILE_ERROR) {
+    if (renameat(state->dir, state->tmp, state->dir, state->name) == -1) {
         return ngx_http_trove_state_failed(state, "rename()", ngx_errno);
+    }
+
+    /* nor has anybody put something else in the place of the new one */
+
+    if (ngx_http_trove_state_lock(state, state->tmp_fd, state->name)
+        != NGX_OK)
+    {
+        return ngx_http_trove_state_failed(state, "rename()", NGX_EEXIST);
     }
 
     /* the name is to be on the disk as well; that it is not is no reason */
 
-    slash = (u_char *) strrchr((char *) state->tmp, '/');
+    dir = openat(state->dir, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
-    if (slash) {
-        slash[slash == state->tmp] = '\0';
-
-        dir = ngx_open_file(state->tmp, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-        if (dir != NGX_INVALID_FILE) {
-            (void) fsync(dir);
-            (void) ngx_close_file(dir);
-        }
+    if (dir != NGX_INVALID_FILE) {
+        (void) fsync(dir);
+        (void) ngx_close_file(dir);
     }
 
     return NGX_OK;
@@ -571,7 +615,7 @@ ngx_http_trove_state_publish(ngx_http_trove_state_t *state)
 
 static ngx_int_t
 ngx_http_trove_state_lock(ngx_http_trove_state_t *state, ngx_fd_t fd,
-    u_char *name)
+    const char *name)
 {
     ngx_file_info_t  fi, info;
 
@@ -585,7 +629,7 @@ ngx_http_trove_state_lock(ngx_http_trove_state_t *state, ngx_fd_t fd,
     }
 
     if (ngx_fd_info(fd, &info) == NGX_FILE_ERROR
-        || ngx_file_info(name, &fi) == NGX_FILE_ERROR
+        || fstatat(state->dir, name, &fi, AT_SYMLINK_NOFOLLOW) == -1
         || ngx_file_uniq(&info) != ngx_file_uniq(&fi)
         || info.st_dev != fi.st_dev)
     {
@@ -593,6 +637,24 @@ ngx_http_trove_state_lock(ngx_http_trove_state_t *state, ngx_fd_t fd,
     }
 
     return NGX_OK;
+}
+
+
+/* as ngx_trove_path.h says */
+
+static ngx_int_t
+ngx_http_trove_state_not_opened(ngx_http_trove_state_t *state,
+    const char *suffix, const char *reason)
+{
+    if (reason == NULL) {
+        return ngx_http_trove_state_failed(state, "open()", ngx_errno);
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, state->log, 0,
+                  "trove: state file refused: \"%s%s\" %s",
+                  state->path, suffix, reason);
+
+    return NGX_ERROR;
 }
 
 

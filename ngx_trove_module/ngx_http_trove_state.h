@@ -22,7 +22,9 @@
  *   a table of this size     locks made anew, claims cleared
  *   a table of another size  copied to PATH.tmp, which replaces it
  *   a chain of tables        likewise, as one: see ngx_trove_table.h
- *   anything else            kept as PATH.bad-SECONDS.N, then as if absent
+ *   an empty file            as if absent
+ *   a damaged table          kept as PATH.bad-SECONDS.N, then as if absent
+ *   anything else, a link    refused
  *
  * At any moment there is a whole file of that name, an old one or a new one.
  *
@@ -30,6 +32,16 @@
  * and in the master of a binary upgrade, as they inherit the descriptor: such a
  * master joins in as it is.
  */
+
+/*
+ * Looks at the path of a state file, as value in the configuration names it, and
+ * changes nothing.  To be called when the configuration is read.
+ *
+ * NGX_OK     it may be opened, or made, as far as can be seen
+ * NGX_ERROR  logged
+ */
+ngx_int_t ngx_http_trove_state_check(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *value);
 
 /*
  * Opens the file at path, or makes it, with a table of size bytes.  Not to be

@@ -82,6 +82,16 @@ ngx_trove_table_t *ngx_trove_table_memory(size_t size,
     ngx_trove_table_error_t *error);
 
 /*
+ * Whose a file is.
+ *
+ * NGX_OK        it has a table, of whatever version, and damaged or not
+ * NGX_AGAIN     it is empty, or has nothing but zeroes
+ * NGX_DECLINED  it is somebody else's
+ * NGX_ERROR     *error says why
+ */
+ngx_int_t ngx_trove_table_whose(ngx_fd_t fd, ngx_trove_table_error_t *error);
+
+/*
  * Opens a file that others are using, as it is.  The rest as above.
  *
  * NULL  error->call is NULL: it has no table of this version, or a damaged one

@@ -132,6 +132,40 @@ ngx_trove_table_memory(size_t size, ngx_trove_table_error_t *error)
 }
 
 
+ngx_int_t
+ngx_trove_table_whose(ngx_fd_t fd, ngx_trove_table_error_t *error)
+{
+    off_t     offset;
+    u_char    buf[4096];
+    ssize_t   i, n;
+
+    for (offset = 0; /* void */ ; offset += n) {
+
+        n = pread(fd, buf, sizeof(buf), offset);
+
+        if (n == -1) {
+            return ngx_trove_table_error(error, "pread()", ngx_errno);
+        }
+
+        if (n == 0) {
+            return NGX_AGAIN;
+        }
+
+        if (offset == 0 && n >= (ssize_t) sizeof(uint64_t)
+            && ngx_trove_zone_known(buf))
+        {
+            return NGX_OK;
+        }
+
+        for (i = 0; i < n; i++) {
+            if (buf[i] != 0) {
+                return NGX_DECLINED;
+            }
+        }
+    }
+}
+
+
 ngx_trove_table_t *
 ngx_trove_table_join(ngx_fd_t fd, ngx_trove_table_error_t *error)
 {

@@ -124,6 +124,12 @@ ngx_trove_zone_t *ngx_trove_zone_attach(void *addr, size_t size);
 size_t ngx_trove_zone_size(void *addr);
 
 /*
+ * Whether there is the first page of a table at addr, of whatever version, and
+ * damaged or not.  Reads 8 bytes.
+ */
+ngx_uint_t ngx_trove_zone_known(void *addr);
+
+/*
  * Makes an attached table usable that nobody else has open, of which it is not
  * known how it was left: in a file, after a restart of the machine.  Makes the
  * locks anew, clears every INFLIGHT (the owners are gone, and the monotonic

@@ -114,6 +114,17 @@ ngx_trove_zone_size(void *addr)
 }
 
 
+ngx_uint_t
+ngx_trove_zone_known(void *addr)
+{
+    uint64_t  magic;
+
+    ngx_memcpy(&magic, addr, sizeof(uint64_t));
+
+    return magic == NGX_TROVE_ZONE_MAGIC;
+}
+
+
 ngx_int_t
 ngx_trove_zone_recover(ngx_trove_zone_t *zone)
 {

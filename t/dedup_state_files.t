@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# trove_dedup_zone state=: other files in its place, links, other instances,
-# and what "nginx -t" leaves alone.
+# trove_dedup_zone state=: other files in its place, other instances, and what
+# "nginx -t" leaves alone.
 
 use lib 't/lib';
 use Trove;
@@ -78,8 +78,8 @@ sub inherited {
 
 # nginx -t leaves alone what is there
 
-for my $content (undef, '', "hello\n" x 1000) {
-    my $name = !defined $content ? 'no file' : length $content ? 'a foreign one'
+for my $content (undef, '', "\0" x 10000) {
+    my $name = !defined $content ? 'no file' : length $content ? 'zeroes'
         : 'an empty one';
 
     spew($file, $content) if defined $content;
@@ -87,6 +87,36 @@ for my $content (undef, '', "hello\n" x 1000) {
 
     is(($nginx->test)[0], 0, "nginx -t: $name");
     is(look(), $before, 'is left alone');
+
+    if (defined $content) {
+        $nginx->mark->start;
+        is(deliver(event()), 200, 'a start uses it');
+        is(-s $file, 1048576, 'as a table');
+        is(join(' ', others()), '', 'and sets nothing aside');
+        ok($nginx->log_lines(qr/\[warn\].*is empty, and so is the zone/),
+            'but says so');
+        $nginx->stop;
+    }
+
+    unlink $file;
+}
+
+
+# a file of somebody else is not touched
+
+for my $content ("hello\n" x 1000, 'x', "\0" x 10000 . 'x') {
+    spew($file, $content);
+    my $before = look();
+
+    for my $how (qw/ test try_start /) {
+        my ($code, $text) = $nginx->$how;
+        isnt($code, 0, length($content) . " bytes of something else: $how");
+        like($text, qr/is a file of something else, name one that is to be/,
+            'and why');
+        is(look(), $before, 'it is left alone');
+    }
+
+    is(slurp($file), $content, 'it is as it was');
     unlink $file;
 }
 
@@ -215,57 +245,43 @@ known('also after a restart');
 $nginx->stop;
 
 
-# links
+# two zones with one file, by two names, found out only when the first made it
 
 {
-    my $elsewhere = $nginx->dir . '/elsewhere.state';
-
-    rename $file, $elsewhere or die "rename: $!";
-    symlink $elsewhere, $file or die "symlink: $!";
-
-    $nginx->start;
-    known('by a symbolic link');
-    $nginx->stop;
-
-    $vars->{SIZE} = '2m';
-    $nginx->start;
-    known('with another size');
-    ok(-l $file, 'it is a link still');
-    is(-s $elsewhere, 2097152, 'to another file now');
-    is(join(' ', glob "$elsewhere?* $file?*"), '', 'and no other');
-    $nginx->stop;
-
-    $vars->{SIZE} = '1m';
-    $vars->{MORE} = 'trove_dedup_zone zone=more:1m state=elsewhere.state;';
-
-    my ($code, $text) = $nginx->test;
-    is($code, 1, 'two zones with one file by two names');
-    like($text, qr/is the file of zone "events" already/, 'are refused');
-
-    $vars->{MORE} = '';
-    unlink $file;
-    rename $elsewhere, $file or die "rename: $!";
-
-    # found out only when the first one has made it
-
-    unlink "$file.lost";
     $vars->{STATE} = 'lost.state';
     $vars->{MORE} = 'trove_dedup_zone zone=more:1m state=conf/../lost.state;';
+    mkdir $nginx->dir . '/conf';
 
-    ($code, $text) = $nginx->try_start;
-    isnt($code, 0, 'neither is one that is not there yet');
+    my ($code, $text) = $nginx->try_start;
+    isnt($code, 0, 'two zones with one file by two names are refused');
     like($text . $nginx->log, qr/is the file of zone "events" by another name/,
         'and why');
 
-    $vars->{MORE} = '';
-    symlink $nginx->dir . '/nowhere', $nginx->dir . '/dangling.state';
-    $vars->{STATE} = 'dangling.state';
-    ($code, $text) = $nginx->try_start;
-    isnt($code, 0, 'nor a link that leads nowhere');
-    like($text . $nginx->log, qr/dangling.state" .*is not a regular file/,
-        'and why');
+    ($code, $text) = $nginx->test;
+    is($code, 1, 'when it is there');
+    like($text, qr/is the file of zone "events" already/, 'by nginx -t, too');
 
+    $vars->{MORE} = '';
     $vars->{STATE} = 'events.state';
+}
+
+
+# killed while a damaged file was set aside: it has both names
+
+{
+    my $bytes = slurp($file);
+
+    spew($file, substr($bytes, 0, 8) . "\0" x 100000);
+    link $file, "$file.bad-1700000000.0" or die "link: $!";
+
+    is(($nginx->test)[0], 0, 'nginx -t: a file that was nearly set aside');
+    $nginx->mark->start;
+    is(deliver($done[0]), 200, 'the start makes another one');
+    is(-s "$file.bad-1700000000.0", 100008, 'and has that set aside');
+    $nginx->stop;
+
+    unlink others();
+    spew($file, $bytes);
 }
 
 

@@ -114,7 +114,7 @@ for my $name (sort keys %damage) {
     # what is under way when it happens
 
     my @slow = map { event('file.written', id => new_id()) } 1 .. 5;
-    my ($id) = map { /"id":"([^"]+)/ } $slow[0];
+    my ($id) = $slow[0] =~ m{"id":"([^"]+)};
 
     $backend->on($id, delay => 0.3, times => 1);
 
