@@ -74,8 +74,8 @@ char *ngx_http_trove_secret_add(ngx_conf_t *cf,
 
 /*
  * Collects the keys for a request.  What variables give is taken literally.  A
- * value is none if it is empty, or one of its variables is empty or blank, or it
- * is the bare prefix, or too short for its kind.  To be followed by
+ * value is none if it is empty, or one of its variables is empty or blank, or
+ * it is the bare prefix, or too short for its kind.  To be followed by
  * ngx_http_trove_secret_free(), also after an error.
  *
  * NGX_OK     there may be none of them

@@ -34,8 +34,8 @@
  */
 
 /*
- * Looks at the path of a state file, as value in the configuration names it, and
- * changes nothing.  To be called when the configuration is read.
+ * Looks at the path of a state file, as value in the configuration names it,
+ * and changes nothing.  To be called when the configuration is read.
  *
  * NGX_OK     it may be opened, or made, as far as can be seen
  * NGX_ERROR  logged

@@ -181,7 +181,7 @@ ngx_trove_guard_handler(int signo, siginfo_t *info, void *context)
 static ngx_int_t
 ngx_trove_guard_handle(ngx_trove_guard_t *guard)
 {
-    /* again and again: an error of the disk, or blocks that it has no room for */
+    /* again and again: an error of the disk, or one without room for blocks */
 
     if (guard->shared && !guard->replaced
         && guard->faults < NGX_TROVE_GUARD_FAULTS

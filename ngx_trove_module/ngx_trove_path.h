@@ -48,8 +48,8 @@ int ngx_trove_path_dir(const char *path, const char **name,
 const char *ngx_trove_path_wrong(struct stat *st, nlink_t names);
 
 /*
- * Opens a file that is there, as openat() does, and without waiting for anybody.
- * The caller closes the descriptor.
+ * Opens a file that is there, as openat() does, and waits for nobody.  The
+ * caller closes the descriptor.
  *
  * -1  as above
  */

@@ -66,8 +66,8 @@ ngx_int_t ngx_trove_table_attach(ngx_trove_table_map_t *map, ngx_fd_t fd,
 void ngx_trove_table_unmap(ngx_trove_table_map_t *map);
 
 /*
- * Makes what is lost of a table anew.  zone is one that its user has found lost,
- * and the one to go on with is returned.
+ * Makes what is lost of a table anew.  zone is one that its user has found
+ * lost, and the one to go on with is returned.
  *
  * NULL  it is to no use for now: the file cannot get its size again, or another
  *       process takes too long

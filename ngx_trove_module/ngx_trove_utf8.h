@@ -58,7 +58,8 @@ u_char *ngx_trove_utf8_replace(u_char *dst, u_char *src, size_t len);
 
 /*
  * How many bytes of the text at p, which ends at last, are a control character:
- * 1 for U+0000 to U+001F and U+007F, 2 for U+0080 to U+009F, 0 if none is there.
+ * 1 for U+0000 to U+001F and U+007F, 2 for U+0080 to U+009F, 0 where there is
+ * none.
  */
 static ngx_inline ngx_uint_t
 ngx_trove_utf8_control(u_char *p, u_char *last)

@@ -298,7 +298,7 @@ ngx_trove_zone_lock_there(pthread_mutex_t *mutex)
 }
 
 
-/* what a lock that nobody has and that is shared and robust has that is not 0 */
+/* what is not 0 in a lock that is shared, robust and free */
 
 static void
 ngx_trove_zone_lock_kind(pthread_mutex_t *mutex)
