@@ -15,8 +15,8 @@
 /*
  * A part of a histogram, "le" of Prometheus: what is as old as that belongs to
  * it.  There are two: an age is not negative, as a sum that goes down would
- * look like a counter that began anew.  What is signed ahead of our clock is in the
- * other one.
+ * look like a counter that began anew.  What is signed ahead of our clock is in
+ * the other one.
  */
 
 typedef struct {
