@@ -103,7 +103,7 @@ sub warned {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    my ($code, $text) = nginx_t($conf);
+    my ($code, $text) = nginx_t(secrets($conf));
     my @lines = grep { /\[\w+\]/ } split /\n/, $text;
 
     is($code, 0, "$name: accepted") or diag($text);

@@ -38,12 +38,6 @@ my $nginx = nginx(<<'EOF', env => { HINT_SECRET => 'trove-whsec-env' },
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
 
-        location = /only-prefix {
-            trove_verify on;
-            trove_secret trove-whsec-;
-            proxy_pass http://127.0.0.1:%%BACKEND%%;
-        }
-
         location = /variables {
             trove_verify on;
             trove_secret $variable;
@@ -172,7 +166,6 @@ for my $case (
     [ '/', 'first', 'without "trove-whsec-" before the secret' ],
     [ '/bare', 'trove-whsec-no-prefix',
         'with "trove-whsec-" before the secret' ],
-    [ '/only-prefix', 'other' ],
     [ '/variables?secret=quoted', 'trove-whsec-quoted',
         'without the quotes around the secret' ],
     [ '/variables?secret=single', 'trove-whsec-quoted',
