@@ -96,7 +96,8 @@ my %damage = (
     },
     'and overwritten by random bytes' => sub {
         open my $random, '<', '/dev/urandom' or die "open: $!";
-        sysread $random, my $noise, $bytes;
+        my $noise;
+        sysread $random, $noise, $bytes;
         open my $fh, '>', $file or die "open: $!";
         print $fh $noise;
     },
