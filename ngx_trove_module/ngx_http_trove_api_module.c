@@ -12,6 +12,7 @@
 
 #include "ngx_http_trove_api.h"
 #include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_conf.h"
 #include "ngx_http_trove_courier.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret.h"
@@ -28,6 +29,7 @@
 
 typedef struct {
     ngx_http_trove_secrets_t  *tokens;         /* NULL: it is not the API */
+    ngx_http_trove_place_t     place;          /* of the directive */
 } ngx_http_trove_api_loc_conf_t;
 
 
@@ -473,17 +475,19 @@ ngx_http_trove_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     if (clcf->handler != ngx_http_trove_api_handler) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"trove_api\" in location \"%V\" has another "
-                           "handler beside it, give it a location of its own",
-                           &clcf->name);
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"trove_api\" in location \"%V\" has another "
+                      "handler beside it, give it a location of its own "
+                      "in %s:%ui",
+                      &clcf->name, conf->place.file, conf->place.line);
         return NGX_CONF_ERROR;
     }
 
     if (!ngx_http_trove_spool_configured(cf)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"trove_api\" in location \"%V\" manages a spool, "
-                           "add \"trove_spool PATH\" to http", &clcf->name);
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"trove_api\" in location \"%V\" manages a spool, "
+                      "add \"trove_spool PATH\" to http in %s:%ui",
+                      &clcf->name, conf->place.file, conf->place.line);
         return NGX_CONF_ERROR;
     }
 
@@ -519,6 +523,7 @@ ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     clcf->handler = ngx_http_trove_api_handler;
+    ngx_http_trove_conf_place(cf, &alcf->place);
 
     return ngx_http_trove_secret_add(cf, &alcf->tokens, &value[1],
                                      NGX_HTTP_TROVE_SECRET_TOKEN);

@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_claim.h"
+#include "ngx_http_trove_conf.h"
 
 
 /*
@@ -35,6 +36,7 @@ struct ngx_http_trove_dedup_loc_conf_s {
     time_t                            ttl;
     time_t                            lease;
     ngx_http_complex_value_t         *key;     /* NULL: the default */
+    ngx_http_trove_place_t            place;   /* of the directive */
 
     u_char                            scope[NGX_HTTP_TROVE_DEDUP_SCOPE];
     unsigned                          varies:1;    /* a secret does */

@@ -24,6 +24,10 @@
 #define NGX_HTTP_TROVE_DEDUP_TTL    86400
 #define NGX_HTTP_TROVE_DEDUP_LEASE  60
 
+/* numbers without a unit below these, in seconds, are looked at twice */
+#define NGX_HTTP_TROVE_DEDUP_TTL_BARE    3600
+#define NGX_HTTP_TROVE_DEDUP_LEASE_BARE  10
+
 /* when a sender should try again, seconds */
 #define NGX_HTTP_TROVE_DEDUP_RETRY_INFLIGHT  5
 #define NGX_HTTP_TROVE_DEDUP_RETRY_FULL      10
@@ -52,7 +56,7 @@ static char *ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static char *ngx_http_trove_dedup(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_trove_dedup_time(ngx_conf_t *cf, ngx_str_t *param,
-    size_t prefix, time_t max, time_t *time);
+    size_t prefix, time_t max, ngx_uint_t bare, time_t *time);
 static ngx_int_t ngx_http_trove_dedup_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_trove_dedup_init_process(ngx_cycle_t *cycle);
 static void ngx_http_trove_dedup_exit_process(ngx_cycle_t *cycle);
@@ -456,6 +460,7 @@ ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->ttl = prev->ttl;
         conf->lease = prev->lease;
         conf->key = prev->key;
+        conf->place = prev->place;
     }
 
     if (!conf->enable) {
@@ -502,6 +507,7 @@ ngx_http_trove_dedup(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     dlcf->said = 1;
+    ngx_http_trove_conf_place(cf, &dlcf->place);
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -521,7 +527,9 @@ ngx_http_trove_dedup(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_strncmp(value[i].data, "ttl=", 4) == 0 && dlcf->ttl == 0) {
             if (ngx_http_trove_dedup_time(cf, &value[i], 4,
-                                          NGX_TROVE_ZONE_TTL_MAX, &dlcf->ttl)
+                                          NGX_TROVE_ZONE_TTL_MAX,
+                                          NGX_HTTP_TROVE_DEDUP_TTL_BARE,
+                                          &dlcf->ttl)
                 != NGX_CONF_OK)
             {
                 return NGX_CONF_ERROR;
@@ -533,6 +541,7 @@ ngx_http_trove_dedup(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (ngx_strncmp(value[i].data, "lease=", 6) == 0 && dlcf->lease == 0) {
             if (ngx_http_trove_dedup_time(cf, &value[i], 6,
                                           NGX_TROVE_ZONE_LEASE_MAX,
+                                          NGX_HTTP_TROVE_DEDUP_LEASE_BARE,
                                           &dlcf->lease)
                 != NGX_CONF_OK)
             {
@@ -595,7 +604,7 @@ ngx_http_trove_dedup(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 static char *
 ngx_http_trove_dedup_time(ngx_conf_t *cf, ngx_str_t *param, size_t prefix,
-    time_t max, time_t *time)
+    time_t max, ngx_uint_t bare, time_t *time)
 {
     time_t      sec;
     ngx_str_t   s, *cmd;
@@ -614,6 +623,8 @@ ngx_http_trove_dedup_time(ngx_conf_t *cf, ngx_str_t *param, size_t prefix,
                            param, &cmd[0], max / 86400);
         return NGX_CONF_ERROR;
     }
+
+    ngx_http_trove_conf_bare(cf, param, prefix, bare);
 
     *time = sec;
 

@@ -137,8 +137,10 @@ ngx_http_trove_dedup_check(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
     if (!ngx_http_trove_dedup_zone_declared(conf->shm_zone)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "unknown zone \"%V\" in \"trove_dedup\", "
-                      "add \"trove_dedup_zone zone=%V:10m;\" to http",
-                      &conf->shm_zone->shm.name, &conf->shm_zone->shm.name);
+                      "add \"trove_dedup_zone zone=%V:10m;\" to http "
+                      "in %s:%ui",
+                      &conf->shm_zone->shm.name, &conf->shm_zone->shm.name,
+                      conf->place.file, conf->place.line);
         return NGX_ERROR;
     }
 
@@ -154,14 +156,16 @@ ngx_http_trove_dedup_check(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "with \"trove_tolerance off\" in location \"%V\" a "
                       "captured request can be replayed when the \"ttl\" of "
-                      "\"trove_dedup\" has passed", &clcf->name);
+                      "\"trove_dedup\" has passed in %s:%ui", &clcf->name,
+                      conf->place.file, conf->place.line);
 
     } else if (conf->ttl < 2 * info.tolerance) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"ttl\" of \"trove_dedup\" in location \"%V\" is less "
                       "than twice the \"trove_tolerance\" of %T s: a captured "
-                      "request can be replayed when it has passed",
-                      &clcf->name, info.tolerance);
+                      "request can be replayed when it has passed in %s:%ui",
+                      &clcf->name, info.tolerance,
+                      conf->place.file, conf->place.line);
     }
 
     return NGX_OK;
@@ -205,9 +209,10 @@ ngx_http_trove_dedup_check_scopes(ngx_conf_t *cf, ngx_array_t *locs)
                           "\"trove_dedup\" in two locations \"%V\" of servers "
                           "named \"%V\" share zone \"%V\": an event of the one "
                           "would be a duplicate in the other; give them "
-                          "different zones or a \"key=\"",
+                          "different zones or a \"key=\" in %s:%ui",
                           &clcf->name, &loc[i].cscf->server_name,
-                          &loc[i].conf->shm_zone->shm.name);
+                          &loc[i].conf->shm_zone->shm.name,
+                          loc[i].conf->place.file, loc[i].conf->place.line);
             return NGX_ERROR;
         }
     }

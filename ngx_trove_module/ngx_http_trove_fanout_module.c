@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_answer.h"
 #include "ngx_http_trove_body.h"
+#include "ngx_http_trove_conf.h"
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_fanout.h"
@@ -25,14 +26,29 @@
 #define NGX_HTTP_TROVE_FANOUT_SPOOL  1
 
 
+typedef struct ngx_http_trove_fanout_mode_s  ngx_http_trove_fanout_mode_t;
+
+/* a "trove_fanout_mode spool" */
+struct ngx_http_trove_fanout_mode_s {
+    ngx_http_trove_place_t         place;
+    ngx_uint_t                     used;
+    ngx_http_trove_fanout_mode_t  *next;
+};
+
+
 typedef struct {
-    ngx_array_t               locs;      /* ngx_http_trove_fanout_loc_t */
+    ngx_array_t                    locs;  /* ngx_http_trove_fanout_loc_t */
+    ngx_http_trove_fanout_mode_t  *modes;
 } ngx_http_trove_fanout_main_conf_t;
 
 
 typedef struct {
     ngx_array_t              *targets;   /* ngx_http_trove_target_t; or NULL */
+    ngx_http_trove_place_t    place;     /* of the first of them */
     ngx_uint_t                mode;      /* ..._FANOUT_WAIT, SPOOL */
+
+    /* where the mode is from; NULL where it waits */
+    ngx_http_trove_fanout_mode_t  *from;
 
     /* by which the spool knows the location; NULL where it waits */
     ngx_http_trove_route_t   *route;
@@ -68,7 +84,11 @@ static char *ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf,
 static char *ngx_http_trove_fanout(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_trove_fanout_alone(ngx_conf_t *cf,
-    ngx_http_core_loc_conf_t *clcf);
+    ngx_http_core_loc_conf_t *clcf, ngx_http_trove_place_t *place);
+static char *ngx_http_trove_fanout_mode(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static void ngx_http_trove_fanout_check_modes(ngx_conf_t *cf,
+    ngx_http_trove_fanout_main_conf_t *fmcf);
 static ngx_int_t ngx_http_trove_fanout_init_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_trove_fanout_init_process(ngx_cycle_t *cycle);
 static void ngx_http_trove_fanout_exit_process(ngx_cycle_t *cycle);
@@ -92,7 +112,7 @@ static ngx_command_t  ngx_http_trove_fanout_commands[] = {
 
     { ngx_string("trove_fanout_mode"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_trove_fanout_mode,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_trove_fanout_loc_conf_t, mode),
       ngx_http_trove_fanout_modes },
@@ -468,6 +488,8 @@ ngx_http_trove_fanout_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    conf->modes = NULL;
+
     if (ngx_array_init(&conf->locs, cf->pool, 4,
                        sizeof(ngx_http_trove_fanout_loc_t))
         != NGX_OK)
@@ -493,6 +515,8 @@ ngx_http_trove_fanout_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->targets = NULL;
+     *     conf->place = { NULL, 0 };
+     *     conf->from = NULL;
      *     conf->route = NULL;
      */
 
@@ -511,6 +535,10 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t           *clcf;
     ngx_http_trove_fanout_loc_t        *loc;
     ngx_http_trove_fanout_main_conf_t  *fmcf;
+
+    if (conf->mode == NGX_CONF_UNSET_UINT) {
+        conf->from = prev->from;
+    }
 
     ngx_conf_merge_uint_value(conf->mode, prev->mode,
                               NGX_HTTP_TROVE_FANOUT_WAIT);
@@ -533,7 +561,7 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     if (!clcf->noname && clcf->handler != ngx_http_trove_fanout_handler) {
-        return ngx_http_trove_fanout_alone(cf, clcf);
+        return ngx_http_trove_fanout_alone(cf, clcf, &conf->place);
     }
 
     fmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_fanout_module);
@@ -561,8 +589,12 @@ ngx_http_trove_fanout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    if (flcf->targets == NULL) {
+        ngx_http_trove_conf_place(cf, &flcf->place);
+    }
+
     if (clcf->handler && clcf->handler != ngx_http_trove_fanout_handler) {
-        return ngx_http_trove_fanout_alone(cf, clcf);
+        return ngx_http_trove_fanout_alone(cf, clcf, &flcf->place);
     }
 
     clcf->handler = ngx_http_trove_fanout_handler;
@@ -580,15 +612,49 @@ ngx_http_trove_fanout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_trove_fanout_alone(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
+ngx_http_trove_fanout_alone(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
+    ngx_http_trove_place_t *place)
 {
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"trove_fanout\" in location \"%V\" has another "
-                       "handler beside it, as \"proxy_pass\" is; put that into "
-                       "a location of its own, which is \"internal\", and name "
-                       "it as a target", &clcf->name);
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"trove_fanout\" in location \"%V\" has another handler "
+                  "beside it, as \"proxy_pass\" is; put that into a location "
+                  "of its own, which is \"internal\", and name it as a target "
+                  "in %s:%ui", &clcf->name, place->file, place->line);
 
     return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_trove_fanout_mode(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_fanout_loc_conf_t *flcf = conf;
+
+    char                               *rv;
+    ngx_http_trove_fanout_mode_t       *from;
+    ngx_http_trove_fanout_main_conf_t  *fmcf;
+
+    rv = ngx_conf_set_enum_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || flcf->mode == NGX_HTTP_TROVE_FANOUT_WAIT) {
+        return rv;
+    }
+
+    from = ngx_palloc(cf->pool, sizeof(ngx_http_trove_fanout_mode_t));
+    if (from == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    fmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_fanout_module);
+
+    ngx_http_trove_conf_place(cf, &from->place);
+    from->used = 0;
+    from->next = fmcf->modes;
+
+    fmcf->modes = from;
+    flcf->from = from;
+
+    return NGX_CONF_OK;
 }
 
 
@@ -625,6 +691,8 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
             continue;
         }
 
+        loc[i].conf->from->used = 1;
+
         loc[i].conf->route = ngx_http_trove_spool_route(cf, loc[i].cscf,
                                                         loc[i].loc_conf,
                                                         loc[i].conf->targets);
@@ -632,6 +700,9 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
             return NGX_ERROR;
         }
     }
+
+    ngx_http_trove_fanout_check_modes(cf, fmcf);
+    ngx_http_trove_spool_check_used(cf);
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
@@ -645,6 +716,27 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
     ngx_http_trove_delivery_init();
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_fanout_check_modes(ngx_conf_t *cf,
+    ngx_http_trove_fanout_main_conf_t *fmcf)
+{
+    ngx_http_trove_fanout_mode_t  *from;
+
+    for (from = fmcf->modes; from; from = from->next) {
+
+        if (from->used) {
+            continue;
+        }
+
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"trove_fanout_mode spool\" has no effect, as there is "
+                      "no \"trove_fanout\" that it is for; put it into the "
+                      "location that has one in %s:%ui",
+                      from->place.file, from->place.line);
+    }
 }
 
 

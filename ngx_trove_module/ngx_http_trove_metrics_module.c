@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_conf.h"
 #include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_metrics.h"
@@ -32,6 +33,7 @@ typedef struct ngx_http_trove_metrics_loc_conf_s
 
 struct ngx_http_trove_metrics_loc_conf_s {
     ngx_flag_t                          enable;
+    ngx_http_trove_place_t              place;     /* of the directive */
     ngx_uint_t                          index;     /* in locs; -1: none */
 
     /* an "if" or "limit_except" block belongs to its location */
@@ -295,10 +297,11 @@ ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (conf->enable && clcf->handler != ngx_http_trove_metrics_handler) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"trove_metrics\" in location \"%V\" has another "
-                           "handler beside it, give it a location of its own",
-                           &clcf->name);
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"trove_metrics\" in location \"%V\" has another "
+                      "handler beside it, give it a location of its own "
+                      "in %s:%ui",
+                      &clcf->name, conf->place.file, conf->place.line);
         return NGX_CONF_ERROR;
     }
 
@@ -350,6 +353,7 @@ ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf->handler = ngx_http_trove_metrics_handler;
     mlcf->enable = 1;
+    ngx_http_trove_conf_place(cf, &mlcf->place);
 
     return NGX_CONF_OK;
 }

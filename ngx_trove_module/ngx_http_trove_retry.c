@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_conf.h"
 #include "ngx_http_trove_retry.h"
 #include "ngx_trove_spool.h"
 
@@ -22,9 +23,13 @@
 #define NGX_HTTP_TROVE_RETRY_MAX_MAX     ((ngx_msec_t) 7 * 86400 * 1000)
 #define NGX_HTTP_TROVE_RETRY_WINDOW_MAX  ((int64_t) 366 * 86400 * 1000)
 
+/* numbers without a unit below these, in seconds, are looked at twice */
+#define NGX_HTTP_TROVE_RETRY_MAX_BARE     30
+#define NGX_HTTP_TROVE_RETRY_WINDOW_BARE  3600
+
 
 static ngx_int_t ngx_http_trove_retry_time(ngx_conf_t *cf, ngx_str_t *param,
-    size_t prefix, int64_t max, int64_t *msec);
+    size_t prefix, int64_t max, ngx_uint_t bare, int64_t *msec);
 static ngx_msec_t ngx_http_trove_retry_asked(ngx_str_t *value,
     ngx_msec_t max);
 
@@ -61,17 +66,21 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
 
         if (ngx_strncmp(value[i].data, "base=", 5) == 0 && base == 0) {
             rc = ngx_http_trove_retry_time(cf, &value[i], 5,
-                                           NGX_HTTP_TROVE_RETRY_MAX_MAX, &base);
+                                           NGX_HTTP_TROVE_RETRY_MAX_MAX, 0,
+                                           &base);
 
         } else if (ngx_strncmp(value[i].data, "max=", 4) == 0 && max == 0) {
             rc = ngx_http_trove_retry_time(cf, &value[i], 4,
-                                           NGX_HTTP_TROVE_RETRY_MAX_MAX, &max);
+                                           NGX_HTTP_TROVE_RETRY_MAX_MAX,
+                                           NGX_HTTP_TROVE_RETRY_MAX_BARE,
+                                           &max);
 
         } else if (ngx_strncmp(value[i].data, "window=", 7) == 0
                    && window == 0)
         {
             rc = ngx_http_trove_retry_time(cf, &value[i], 7,
                                            NGX_HTTP_TROVE_RETRY_WINDOW_MAX,
+                                           NGX_HTTP_TROVE_RETRY_WINDOW_BARE,
                                            &window);
 
         } else if (ngx_strncmp(value[i].data, "factor=", 7) == 0
@@ -140,7 +149,7 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
 
 static ngx_int_t
 ngx_http_trove_retry_time(ngx_conf_t *cf, ngx_str_t *param, size_t prefix,
-    int64_t max, int64_t *msec)
+    int64_t max, ngx_uint_t bare, int64_t *msec)
 {
     ngx_str_t   s, *cmd;
 
@@ -158,6 +167,8 @@ ngx_http_trove_retry_time(ngx_conf_t *cf, ngx_str_t *param, size_t prefix,
                            param, &cmd[0], max / 86400000);
         return NGX_ERROR;
     }
+
+    ngx_http_trove_conf_bare(cf, param, prefix, bare);
 
     return NGX_OK;
 }

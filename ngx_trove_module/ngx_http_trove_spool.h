@@ -26,6 +26,12 @@
 ngx_http_trove_route_t *ngx_http_trove_spool_route(ngx_conf_t *cf,
     ngx_http_core_srv_conf_t *cscf, void **loc_conf, ngx_array_t *targets);
 
+/*
+ * Warns of a spool that nothing is put into; to be called when all locations
+ * have been added.
+ */
+void ngx_http_trove_spool_check_used(ngx_conf_t *cf);
+
 /* Whether there is a "trove_spool", once http has been read that far. */
 ngx_uint_t ngx_http_trove_spool_configured(ngx_conf_t *cf);
 

@@ -9,11 +9,13 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_conf.h"
 #include "ngx_http_trove_courier.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_retry.h"
 #include "ngx_http_trove_sign.h"
 #include "ngx_http_trove_spool.h"
+#include "ngx_http_trove_spool_path.h"
 #include "ngx_http_trove_writer.h"
 
 
@@ -21,12 +23,17 @@
 #define NGX_HTTP_TROVE_SPOOL_RETENTION_MAX  ((int64_t) 3660 * 86400 * 1000)
 #define NGX_HTTP_TROVE_SPOOL_SIZE_MIN       (1024 * 1024)
 
+/* a number without a unit below this, in seconds, is looked at twice */
+#define NGX_HTTP_TROVE_SPOOL_RETENTION_BARE  3600
+
 /* the longest that a thread waits for other writers, milliseconds */
 #define NGX_HTTP_TROVE_SPOOL_WAIT           2000
 
 
 typedef struct {
     ngx_trove_spool_conf_t    spool;           /* path.len == 0: none */
+    ngx_http_trove_place_t    place;           /* of the directive */
+    ngx_fd_t                  lock;            /* by which it is ours */
     ngx_array_t               routes;          /* ngx_http_trove_route_t * */
 } ngx_http_trove_spool_main_conf_t;
 
@@ -177,17 +184,12 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    smcf->spool.path = value[1];
-    smcf->spool.wait = NGX_HTTP_TROVE_SPOOL_WAIT;
-
-    if (value[1].len == 0
-        || ngx_conf_full_name(cf->cycle, &smcf->spool.path, 0) != NGX_OK)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no path in \"%V\", say \"%V /var/lib/nginx/"
-                           "trove.spool\"", &value[0], &value[0]);
+    if (ngx_http_trove_spool_path(cf, &value[1], &smcf->spool.path) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
+
+    ngx_http_trove_conf_place(cf, &smcf->place);
+    smcf->spool.wait = NGX_HTTP_TROVE_SPOOL_WAIT;
 
     for (i = 2; i < cf->args->nelts; i++) {
 
@@ -228,6 +230,9 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                 return NGX_CONF_ERROR;
             }
 
+            ngx_http_trove_conf_bare(cf, &value[i], 10,
+                                     NGX_HTTP_TROVE_SPOOL_RETENTION_BARE);
+
             smcf->spool.retention = msec;
             continue;
         }
@@ -248,6 +253,12 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, error.err,
                            "%s, in \"%V\"", p, &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_trove_spool_own(cf, &smcf->spool.path, &smcf->lock)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -304,6 +315,8 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
     smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_spool_module);
     clcf = loc_conf[ngx_http_core_module.ctx_index];
 
+    target = targets->elts;
+
     if (ngx_http_trove_spool_threads(cf, &mode) != NGX_OK) {
         return NULL;
     }
@@ -311,7 +324,8 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
     if (smcf->spool.path.len == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"trove_fanout_mode spool\" in location \"%V\" needs a "
-                      "spool, add \"trove_spool PATH\" to http", &clcf->name);
+                      "spool, add \"trove_spool PATH\" to http in %s:%ui",
+                      &clcf->name, target->place.file, target->place.line);
         return NULL;
     }
 
@@ -340,8 +354,10 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "two locations \"%V\" of servers named \"%V\" with "
                           "\"trove_fanout_mode spool\" could not be told apart "
-                          "in the spool, give the servers different names",
-                          &clcf->name, &cscf->server_name);
+                          "in the spool, give the servers different names "
+                          "in %s:%ui",
+                          &clcf->name, &cscf->server_name,
+                          target->place.file, target->place.line);
             return NULL;
         }
     }
@@ -359,8 +375,6 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
         return NULL;
     }
 
-    target = targets->elts;
-
     for (i = 0; i < targets->nelts; i++) {
 
         slcf = target[i].loc_conf[ngx_http_trove_spool_module.ctx_index];
@@ -370,12 +384,31 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                           "target \"%V\" of location \"%V\" gets events "
                           "without a signature, as the sender's would be stale "
-                          "by then; add \"trove_sign\" to its location",
-                          &target[i].name, &clcf->name);
+                          "by then; add \"trove_sign\" to its location "
+                          "in %s:%ui",
+                          &target[i].name, &clcf->name,
+                          target[i].place.file, target[i].place.line);
         }
     }
 
     return route;
+}
+
+
+void
+ngx_http_trove_spool_check_used(ngx_conf_t *cf)
+{
+    ngx_http_trove_spool_main_conf_t  *smcf;
+
+    smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_spool_module);
+
+    if (smcf->spool.path.len && smcf->routes.nelts == 0) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"trove_spool\" gets no events, add "
+                      "\"trove_fanout_mode spool\" to a location with "
+                      "\"trove_fanout\" in %s:%ui",
+                      smcf->place.file, smcf->place.line);
+    }
 }
 
 
@@ -509,8 +542,9 @@ ngx_http_trove_spool_init_module(ngx_cycle_t *cycle)
 
     if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, error.err,
-                      "trove: spool \"%V\" cannot be opened: %s",
-                      &smcf->spool.path, error.text);
+                      "trove: spool \"%V\" cannot be opened: %s, in %s:%ui",
+                      &smcf->spool.path, error.text, smcf->place.file,
+                      smcf->place.line);
     }
 
     ngx_trove_spool_destroy(spool);
@@ -565,6 +599,16 @@ ngx_http_trove_spool_init_process(ngx_cycle_t *cycle)
 
     if (smcf == NULL || smcf->spool.path.len == 0) {
         return NGX_OK;
+    }
+
+    /* what the master starts is the next binary, what we start is a program */
+
+    if (ngx_process == NGX_PROCESS_WORKER
+        && smcf->lock != NGX_INVALID_FILE
+        && fcntl(smcf->lock, F_SETFD, FD_CLOEXEC) == -1)
+    {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                      "fcntl(FD_CLOEXEC) \"%V\" failed", &smcf->spool.path);
     }
 
     if (ngx_http_trove_writer_init(cycle, &smcf->spool) != NGX_OK) {

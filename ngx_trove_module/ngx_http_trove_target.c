@@ -19,6 +19,9 @@
 #define NGX_HTTP_TROVE_TARGET_QUEUE_MAX     1000000
 #define NGX_HTTP_TROVE_TARGET_WAIT_MAX      (3600 * 1000)
 
+/* a number without a unit above this, in seconds, is looked at twice */
+#define NGX_HTTP_TROVE_TARGET_WAIT_BARE     60
+
 
 static ngx_int_t ngx_http_trove_target_uri(ngx_conf_t *cf,
     ngx_http_trove_target_t *target, ngx_str_t *value);
@@ -40,10 +43,11 @@ static ngx_uint_t ngx_http_trove_target_matches(ngx_array_t *patterns,
 char *
 ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
 {
-    ngx_str_t                *value;
-    ngx_uint_t                i;
-    ngx_http_trove_lane_t    *lane;
-    ngx_http_trove_target_t  *target, *other;
+    ngx_str_t                 *value;
+    ngx_uint_t                 i;
+    ngx_http_trove_lane_t     *lane;
+    ngx_http_trove_target_t   *target, *other;
+    ngx_http_core_loc_conf_t  *clcf;
 
     target = ngx_array_push(targets);
     if (target == NULL) {
@@ -51,6 +55,11 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
     }
 
     ngx_memzero(target, sizeof(ngx_http_trove_target_t));
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    target->location = clcf->name;
+    ngx_http_trove_conf_place(cf, &target->place);
 
     /* the limits stay unset until all parameters have been read */
 
@@ -207,6 +216,7 @@ ngx_http_trove_target_param(ngx_conf_t *cf, ngx_http_trove_target_t *target,
     ngx_str_t *param)
 {
     u_char      *p;
+    ngx_int_t    bare;
     ngx_str_t   *cmd, name, value;
     ngx_uint_t   n;
 
@@ -280,6 +290,17 @@ ngx_http_trove_target_param(ngx_conf_t *cf, ngx_http_trove_target_t *target,
                                "invalid time \"%V\" in \"%V\", "
                                "it must be from 1ms to 1h", param, &cmd[0]);
             return NGX_ERROR;
+        }
+
+        /* as others are in milliseconds */
+
+        bare = ngx_atoi(value.data, value.len);
+
+        if (bare > NGX_HTTP_TROVE_TARGET_WAIT_BARE) {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "\"%V\" in \"%V\" means %i seconds, say "
+                               "\"%ims\" or \"%is\"",
+                               param, &cmd[0], bare, bare, bare);
         }
 
         target->lane->max_wait = n;

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_conf.h"
 #include "ngx_http_trove_lane.h"
 #include "ngx_http_trove_metrics_target.h"
 #include "ngx_trove_event.h"
@@ -27,6 +28,8 @@ typedef struct {
 /* a "trove_fanout": where an event goes to, and which */
 typedef struct {
     ngx_str_t                  name;
+    ngx_str_t                  location;       /* that the directive is in */
+    ngx_http_trove_place_t     place;
     ngx_str_t                  uri;
     ngx_str_t                  args;
 

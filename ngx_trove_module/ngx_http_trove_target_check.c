@@ -11,6 +11,10 @@
 #include "ngx_http_trove_target.h"
 
 
+static ngx_uint_t ngx_http_trove_target_handled(ngx_conf_t *cf,
+    ngx_http_core_srv_conf_t *cscf, ngx_http_core_loc_conf_t *clcf);
+static ngx_uint_t ngx_http_trove_target_has(ngx_conf_t *cf, void **loc_conf,
+    const char *module);
 static ngx_http_core_loc_conf_t *ngx_http_trove_target_location(
     ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri, ngx_uint_t *final);
 static ngx_http_core_loc_conf_t *ngx_http_trove_target_static(
@@ -45,8 +49,10 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "no location for target \"%V\" of \"trove_fanout\" "
                           "in server \"%V\", add \"location = %V\" with "
-                          "\"internal;\" and a \"proxy_pass\" in it",
-                          &target[i].uri, &cscf->server_name, &target[i].uri);
+                          "\"internal;\" and a \"proxy_pass\" in it "
+                          "in %s:%ui",
+                          &target[i].uri, &cscf->server_name, &target[i].uri,
+                          target[i].place.file, target[i].place.line);
             return NGX_ERROR;
         }
 
@@ -55,16 +61,78 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
                           "location \"%V\", which target \"%V\" of "
                           "\"trove_fanout\" is served by, is open to everybody "
                           "in server \"%V\": add \"internal;\" to it, or a "
-                          "\"location = %V\" with it",
+                          "\"location = %V\" with it in %s:%ui",
                           &clcf->name, &target[i].uri, &cscf->server_name,
-                          &target[i].uri);
+                          &target[i].uri, target[i].place.file,
+                          target[i].place.line);
             return NGX_ERROR;
+        }
+
+        if (!ngx_http_trove_target_handled(cf, cscf, clcf)) {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "location \"%V\", which target \"%V\" of "
+                          "\"trove_fanout\" is served by, has no handler and "
+                          "looks for a file, so that the target never takes "
+                          "an event; add \"proxy_pass\" or the like to it "
+                          "in %s:%ui",
+                          &clcf->name, &target[i].uri, target[i].place.file,
+                          target[i].place.line);
         }
 
         target[i].loc_conf = clcf->loc_conf;
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Files are for GET: a POST of one is answered 404 or 405.  What is known to
+ * answer, or may lead elsewhere, is left alone.
+ */
+
+static ngx_uint_t
+ngx_http_trove_target_handled(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
+    ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_http_core_loc_conf_t  *server;
+
+    server = cscf->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+    return clcf->handler
+           || clcf->limit_except_loc_conf
+           || clcf->error_pages != server->error_pages
+           || ngx_http_trove_target_has(cf, clcf->loc_conf,
+                                        "ngx_http_rewrite_module")
+           || ngx_http_trove_target_has(cf, clcf->loc_conf,
+                                        "ngx_http_try_files_module");
+}
+
+
+/*
+ * Whether a location has directives of a module whose configuration begins with
+ * a pointer to what they say: "return", "rewrite", "if"; "try_files".  Both
+ * modules may have been left out of this nginx.
+ */
+
+static ngx_uint_t
+ngx_http_trove_target_has(ngx_conf_t *cf, void **loc_conf, const char *module)
+{
+    void         **conf;
+    ngx_uint_t     i;
+    ngx_module_t  *m;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        m = cf->cycle->modules[i];
+
+        if (m->type == NGX_HTTP_MODULE && ngx_strcmp(m->name, module) == 0) {
+            conf = loc_conf[m->ctx_index];
+
+            return conf && *conf;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -19,6 +19,9 @@
 
 #define NGX_HTTP_TROVE_TOLERANCE_MAX  (366 * 86400)
 
+/* a number without a unit below this, in seconds, is looked at twice */
+#define NGX_HTTP_TROVE_TOLERANCE_BARE  60
+
 
 typedef struct {
     ngx_array_t                locs;           /* ngx_http_trove_verify_loc_t */
@@ -73,8 +76,8 @@ ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf)
      *
      *     conf->mode = 0;
      *     conf->secrets = NULL;
-     *     conf->file = { 0, NULL };
-     *     conf->line = 0;
+     *     conf->place = { NULL, 0 };
+     *     conf->secret = { NULL, 0 };
      *     conf->own = 0;
      */
 
@@ -114,6 +117,7 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->said == NGX_CONF_UNSET_UINT) {
         conf->said = prev->said;
+        conf->place = prev->place;
     }
 
     conf->mode = conf->said;
@@ -134,17 +138,16 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->secrets == NULL) {
         conf->secrets = prev->secrets;
-        conf->file = prev->file;
-        conf->line = prev->line;
+        conf->secret = prev->secret;
     }
 
     if (conf->mode != NGX_HTTP_TROVE_VERIFY_OFF && conf->secrets == NULL
         && ngx_http_trove_verify_serves(cf))
     {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"trove_verify\" in location \"%V\" needs a "
-                           "secret, add \"trove_secret file:PATH\"",
-                           &clcf->name);
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"trove_verify\" in location \"%V\" needs a "
+                      "secret, add \"trove_secret file:PATH\" in %s:%ui",
+                      &clcf->name, conf->place.file, conf->place.line);
         return NGX_CONF_ERROR;
     }
 
@@ -258,9 +261,9 @@ ngx_http_trove_verify_check(ngx_conf_t *cf)
                       "\"trove_secret\" without \"trove_verify\" in location "
                       "\"%V\" of server \"%V\"%s: forged events pass; add "
                       "\"trove_verify on\", or \"trove_verify off\" where "
-                      "nothing is to be verified in %V:%ui",
+                      "nothing is to be verified in %s:%ui",
                       &clcf->name, &loc[i].cscf->server_name, others,
-                      &vlcf->file, vlcf->line);
+                      vlcf->secret.file, vlcf->secret.line);
     }
 
     return NGX_OK;
@@ -365,6 +368,8 @@ ngx_http_trove_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    ngx_http_trove_conf_place(cf, &vlcf->place);
+
     return NGX_CONF_OK;
 }
 
@@ -381,8 +386,7 @@ ngx_http_trove_verify_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     if (vlcf->secrets == NULL) {
-        vlcf->file = cf->conf_file->file.name;
-        vlcf->line = cf->conf_file->line;
+        ngx_http_trove_conf_place(cf, &vlcf->secret);
     }
 
     n = vlcf->secrets ? vlcf->secrets->keys.nelts : 0;
@@ -435,6 +439,8 @@ ngx_http_trove_verify_tolerance(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            &value[1], &value[0]);
         return NGX_CONF_ERROR;
     }
+
+    ngx_http_trove_conf_bare(cf, &value[1], 0, NGX_HTTP_TROVE_TOLERANCE_BARE);
 
     vlcf->tolerance = sec;
 

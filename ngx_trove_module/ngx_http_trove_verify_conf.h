@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_conf.h"
 #include "ngx_http_trove_secret.h"
 
 
@@ -20,11 +21,11 @@
 typedef struct {
     ngx_uint_t                 mode;           /* ..._VERIFY_OFF, ON, LOG */
     ngx_uint_t                 said;           /* here or outside; or unset */
+    ngx_http_trove_place_t     place;          /* of the directive for it */
     ngx_uint_t                 status;         /* of a refusal */
     time_t                     tolerance;      /* seconds, 0 = off */
     ngx_http_trove_secrets_t  *secrets;        /* NULL if there is none */
-    ngx_str_t                  file;           /* where the first of them is */
-    ngx_uint_t                 line;
+    ngx_http_trove_place_t     secret;         /* of the first of them */
     unsigned                   own:1;          /* "trove_verify" is set here */
 } ngx_http_trove_verify_loc_conf_t;
 

@@ -16,11 +16,12 @@ sub try_conf {
           . " location /hook { $location } }";
 
     my ($code, $text) = nginx_t($conf);
+    my @lines = conf_lines($text);
 
     $text =~ s/ in \S+nginx\.conf:\d+$//mg;
     $text =~ s/^nginx: (?:the )?configuration file .*\n//mg;
 
-    return ($code, $text);
+    return ($code, $text, @lines);
 }
 
 sub refused {
@@ -28,11 +29,18 @@ sub refused {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    my ($code, $text) = try_conf($http, $location);
+    my ($code, $text, @lines) = try_conf($http, $location);
 
     subtest $name // ($location =~ /trove/ ? $location : $http) => sub {
         isnt($code, 0, 'refused');
         is($text, "nginx: [emerg] $message\n", 'and why');
+
+        # NGINX itself does not say where a variable is used
+
+        return if $message =~ /^unknown "\w+" variable/;
+
+        is(scalar @lines, 1, 'and a line');
+        like($lines[0], qr/\btrove_dedup/, 'that of the directive');
     };
 }
 
@@ -41,10 +49,12 @@ sub accepted {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    my ($code, $text) = try_conf($http, $location);
+    my ($code, $text, @lines) = try_conf($http, $location);
 
     subtest $name // ($location || $http) => sub {
         is($code, 0, 'accepted');
+        like($_, qr/\btrove_dedup /, 'the line of the directive') for @lines;
+        is(scalar @lines, defined $warning ? 1 : 0, 'a line for a warning');
         is($text, defined $warning ? "nginx: [warn] $warning\n" : '',
             defined $warning ? 'with a warning' : 'without a word');
     };
@@ -185,6 +195,23 @@ refused($zone, 'trove_dedup zone=e lease=86401s;',
 accepted($zone, 'trove_dedup zone=e ttl=1s lease=1s;');
 accepted($zone, 'trove_dedup zone=e ttl=3660d lease=1d;');
 accepted($zone, 'trove_dedup zone=e ttl=1h30m lease=90;');
+
+
+# numbers that want a unit
+
+sub bare {
+    my ($parameter) = @_;
+
+    my ($n) = $parameter =~ /(\d+)$/;
+
+    return qq("$parameter" in "trove_dedup" means $n seconds, add a unit, such)
+        . qq( as "${n}s", "${n}m", "${n}h", or "${n}d");
+}
+
+accepted($zone, "trove_dedup zone=e $_;", undef, bare($_))
+    for qw/ ttl=24 ttl=7 ttl=3599 lease=1 lease=5 /;
+accepted($zone, "trove_dedup zone=e $_;")
+    for qw/ ttl=3600 ttl=24s ttl=24h lease=10 lease=60 lease=1s /;
 
 
 # two locations of one scope

@@ -18,10 +18,12 @@ sub try_conf {
     my ($code, $text) = nginx_t("server { listen 127.0.0.1:%%PORT_0%%;"
         . " server_name gate; location /hook { $location } $beside }");
 
+    my @lines = conf_lines($text);
+
     $text =~ s/ in \S+nginx\.conf:\d+$//mg;
     $text =~ s/^nginx: (?:the )?configuration file .*\n//mg;
 
-    return ($code, $text);
+    return ($code, $text, @lines);
 }
 
 sub refused {
@@ -29,12 +31,37 @@ sub refused {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    my ($code, $text) = try_conf($location, $beside);
+    my ($code, $text, @lines) = try_conf($location, $beside);
 
     subtest "$location " . ($beside // '') => sub {
         isnt($code, 0, 'refused');
         ref $message ? like($text, $message, 'and why')
                      : is($text, "nginx: [emerg] $message\n", 'and why');
+
+        # NGINX itself does not say where a variable is used
+
+        return if ref $message || $message =~ /^unknown "\w+" variable/;
+
+        is(scalar @lines, 1, 'and a line');
+        like($lines[0], qr/location \/hook/, 'that of the directive');
+    };
+}
+
+
+# refused by nobody, but warned of
+
+sub warned {
+    my ($location, $message, $beside) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my ($code, $text, @lines) = try_conf($location, $beside);
+
+    subtest "$location " . ($beside // '') => sub {
+        is($code, 0, 'accepted');
+        is($text, "nginx: [warn] $message\n", 'with a warning');
+        is(scalar @lines, 1, 'and a line');
+        like($lines[0], qr/location \/hook/, 'that of the directive');
     };
 }
 
@@ -94,31 +121,67 @@ refused('trove_fanout /a;', open_to_all('/', '/a'),
     'location / { return 200; }');
 refused('trove_fanout /hook;', open_to_all('/hook', '/hook'));
 refused('trove_fanout /a.x;', open_to_all('\.x$', '/a.x'),
-    'location /a { internal; } location ~ \.x$ { return 200; }');
+    'location /a { internal; return 200; } location ~ \.x$ { return 200; }');
 accepted('trove_fanout /a/b;',
     'location /a/ { internal; location /a/b { return 200; } }');
 refused('trove_fanout /a/b;', open_to_all('/a/b', '/a/b'),
     'location /a/ { location /a/b { return 200; } }');
 
 my $re = 'location ~ ^/a/ { return 200; }';
+my $in = '{ internal; return 200; }';
 
-accepted('trove_fanout /a/b;', 'location /a/ { internal; }');
-accepted('trove_fanout /a/b;', 'location ~ /b$ { internal; }');
-accepted('trove_fanout /a/B;', 'location ~* /b$ { internal; }');
-accepted('trove_fanout /a/b;', "location ^~ /a/ { internal; } $re");
-accepted('trove_fanout /a/b;', "location = /a/b { internal; } $re");
+accepted('trove_fanout /a/b;', 'location /a/ { internal; return 200; }');
+accepted('trove_fanout /a/b;', 'location ~ /b$ { internal; return 200; }');
+accepted('trove_fanout /a/B;', 'location ~* /b$ { internal; return 200; }');
+accepted('trove_fanout /a/b;', "location ^~ /a/ $in $re");
+accepted('trove_fanout /a/b;', "location = /a/b $in $re");
 accepted('trove_fanout /a/b;',
-    "location /a/ { location ~ b { internal; } } $re");
+    "location /a/ { location ~ b $in } $re");
 accepted('trove_fanout /a/b;',
-    "location /a/ { location = /a/b { internal; } } $re");
+    "location /a/ { location = /a/b $in } $re");
 refused('trove_fanout /a/b;', open_to_all('^/a/', '/a/b'),
-    "location /a/ { location /a/b { internal; } } $re");
+    "location /a/ { location /a/b $in } $re");
 accepted('trove_fanout /a/b;',
-    "location ^~ /a/ { location /a/b { internal; } } $re");
+    "location ^~ /a/ { location /a/b $in } $re");
 accepted('trove_fanout /a/b;',
-    'location ~ ^/a { location ~ b { internal; } return 200; }');
+    'location ~ ^/a { location ~ b { internal; return 200; } return 200; }');
 refused('trove_fanout /a/b;', open_to_all('b', '/a/b'),
     'location ~ ^/a { location ~ b { return 200; } }');
+
+# what answers there, for files do not
+
+sub no_handler {
+    my ($location, $uri) = @_;
+
+    return qq(location "$location", which target "$uri" of "trove_fanout" is)
+        . ' served by, has no handler and looks for a file, so that the target'
+        . ' never takes an event; add "proxy_pass" or the like to it';
+}
+
+for ('', 'root /tmp;', 'alias /tmp/;', 'index x;', 'trove_sign s;',
+    'expires 1h;', 'proxy_set_header X x;')
+{
+    warned('trove_fanout /a;', no_handler('/a', '/a'),
+        "location = /a { internal; $_ }");
+}
+
+warned('trove_fanout /a;', no_handler('/a', '/a'),
+    "error_page 500 /50x.html; set \$x 1; location = /a { internal; }");
+warned('trove_fanout /a/b;', no_handler('/a/', '/a/b'),
+    'location /a/ { internal; location /a/c { return 200; } }');
+
+for ('return 204;', 'rewrite ^ /b last;', 'if ($uri) { return 204; }',
+    'if ($uri) { proxy_pass http://127.0.0.1:1; }',
+    'try_files /nowhere @b;', 'error_page 404 405 = @b;',
+    'limit_except GET { proxy_pass http://127.0.0.1:1; }',
+    'proxy_pass http://127.0.0.1:1;', 'fastcgi_pass 127.0.0.1:1;',
+    'uwsgi_pass 127.0.0.1:1;', 'grpc_pass 127.0.0.1:1;', 'empty_gif;',
+    'scgi_pass 127.0.0.1:1;', 'stub_status;', 'dav_methods PUT; return 204;')
+{
+    accepted('trove_fanout /a;', "location = /a { internal; $_ }"
+        . ' location @b { return 204; } location = /b { return 204; }');
+}
+
 
 # of the server that it stands in
 
@@ -148,6 +211,11 @@ for my $bad ('x', 'x=y', 'name=', 'name', 'events=', 'if=', 'if', '=', '=x',
         . ' [namespace=N,M] [if=$VARIABLE] [optional] [max_inflight=N]'
         . ' [max_queue=N] [max_wait=TIME]"');
 }
+
+accepted("trove_fanout /a max_inflight=1 max_wait=$_;") for qw/ 5 60 1000ms /;
+warned("trove_fanout /a max_inflight=1 $_;", qq("$_" in "trove_fanout" means )
+    . s/\D//gr . ' seconds, say "' . s/\D//gr . 'ms" or "' . s/\D//gr . 's"')
+    for qw/ max_wait=61 max_wait=1000 /;
 
 refused("trove_fanout /a max_inflight=1 $_;", qr/^nginx: \[emerg\] (?:unknown|invalid)/)
     for 'max_inflight=x';
@@ -193,16 +261,16 @@ sub name {
 
 refused("trove_fanout /a 'name=$_';", name($_)) for 'a b', 'a,b', 'a=b', 'a"b',
     'a$b', "a\tb";
-refused('trove_fanout "/a,b";', name('/a,b'), 'location /a { internal; }');
-refused('trove_fanout "/a b";', name('/a b'), 'location /a { internal; }');
-accepted('trove_fanout "/a,b" name=ab;', 'location /a { internal; }');
+refused('trove_fanout "/a,b";', name('/a,b'), "location /a $in");
+refused('trove_fanout "/a b";', name('/a b'), "location /a $in");
+accepted('trove_fanout "/a,b" name=ab;', "location /a $in");
 
 my $long = '/a' . 'x' x 254;
 
 refused("trove_fanout $long;", qq(the name of target "$long" in "trove_fanout")
     . ' is longer than 255 bytes, say "name=NAME"',
-    'location /a { internal; }');
-accepted("trove_fanout $long name=long;", 'location /a { internal; }');
+    'location /a { internal; return 200; }');
+accepted("trove_fanout $long name=long;", "location /a $in");
 
 refused("trove_fanout /a; trove_fanout $_;", 'two targets "/a" by'
     . ' "trove_fanout" in one location, say "name=NAME" to tell them apart')

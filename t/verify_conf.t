@@ -343,7 +343,7 @@ for my $name (sort keys %bad) {
 }
 
 accepted("tolerance $_", $location->("trove_tolerance $_;"))
-    for qw/ off 1 1s 90 5m 1h30m 366d /;
+    for qw/ off 60 1s 90 5m 1h30m 366d /;
 accepted("status $_", $location->("trove_verify_status $_;"))
     for qw/ 400 401 403 404 409 413 429 451 500 503 599 /;
 

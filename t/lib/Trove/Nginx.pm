@@ -16,7 +16,9 @@ use Trove::Util qw/
     on_exit guard
 /;
 
-our @EXPORT = qw/ nginx nginx_t nginx_version configured sanitized /;
+our @EXPORT = qw/
+    nginx nginx_t conf_lines nginx_version configured sanitized
+/;
 
 my ($count, @all, %vars, %version, %options) = (0);
 
@@ -45,6 +47,10 @@ unprivileged => 1 (root may not read what the mode of a file forbids).
 =item nginx_t($conf, %options)
 
 Runs "nginx -t" on such a configuration: (exit code, messages).
+
+=item conf_lines($messages)
+
+Of messages of nginx_t(), each with "in FILE:LINE" at its end: those lines.
 
 =item nginx_version()
 
@@ -108,6 +114,16 @@ sub nginx_t {
     $self->check_sanitizer;
 
     return ($code, $text);
+}
+
+
+sub conf_lines {
+    my ($messages) = @_;
+
+    return map {
+        my ($file, $line) = @$_;
+        (split /\n/, slurp($file))[$line - 1] // '';
+    } map { / in (\S+):(\d+)$/ ? [ $1, $2 ] : () } split /\n/, $messages;
 }
 
 
