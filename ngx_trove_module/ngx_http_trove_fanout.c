@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_claim.h"
 #include "ngx_http_trove_fanout.h"
+#include "ngx_http_trove_health.h"
 
 
 static ngx_int_t ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
@@ -143,7 +144,8 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
 static void
 ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d)
 {
-    ngx_uint_t                level;
+    char                     *action;
+    ngx_log_t                *log;
     ngx_http_request_t       *r;
     ngx_http_trove_fanout_t  *fanout;
 
@@ -152,16 +154,21 @@ ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d)
 
     fanout->gone |= d->gone;
 
-    if (!ngx_http_trove_delivery_taken(d)) {
-        level = d->target->optional ? NGX_LOG_WARN : NGX_LOG_ERR;
+    ngx_http_trove_health_target(d, &fanout->ctx->event.id);
 
-        ngx_log_error(level, r->connection->log, 0,
+    if (!ngx_http_trove_delivery_taken(d)) {
+        log = r->connection->log;
+        action = ngx_http_trove_health_action(log);
+
+        ngx_log_error(NGX_LOG_WARN, log, 0,
                       "trove: event \"%V\" was not taken by %starget \"%V\": "
                       "%ui%s%s, after %M ms",
                       &fanout->ctx->event.id,
                       d->target->optional ? "optional " : "",
                       &d->target->name, d->status, d->error ? " " : "",
                       d->error ? d->error : "", d->duration);
+
+        log->action = action;
     }
 
     if (--fanout->pending == 0) {

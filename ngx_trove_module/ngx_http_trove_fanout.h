@@ -14,6 +14,7 @@
 
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_delivery.h"
+#include "ngx_trove_health.h"
 
 
 /*
@@ -69,6 +70,15 @@ ngx_uint_t ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout);
  * NULL  it has none
  */
 ngx_array_t *ngx_http_trove_fanout_targets(void **loc_conf);
+
+/*
+ * The health, in shared memory, of the location that r is in: how often an
+ * event matched no target.
+ */
+ngx_trove_health_t *ngx_http_trove_fanout_health(ngx_http_request_t *r);
+
+/* Adds the variables; to be called as "preconfiguration". */
+ngx_int_t ngx_http_trove_fanout_add_variables(ngx_conf_t *cf);
 
 /* For a worker that comes and goes. */
 void ngx_http_trove_fanout_init(void);

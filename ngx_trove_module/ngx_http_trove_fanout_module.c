@@ -14,6 +14,7 @@
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_fanout.h"
+#include "ngx_http_trove_health.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_spool.h"
@@ -39,12 +40,14 @@ struct ngx_http_trove_fanout_mode_s {
 typedef struct {
     ngx_array_t                    locs;  /* ngx_http_trove_fanout_loc_t */
     ngx_http_trove_fanout_mode_t  *modes;
+    ngx_array_t                    names; /* ngx_http_trove_health_name_t */
 } ngx_http_trove_fanout_main_conf_t;
 
 
 typedef struct {
     ngx_array_t              *targets;   /* ngx_http_trove_target_t; or NULL */
     ngx_http_trove_place_t    place;     /* of the first of them */
+    ngx_trove_health_t       *health;    /* in shared memory */
     ngx_uint_t                mode;      /* ..._FANOUT_WAIT, SPOOL */
 
     /* where the mode is from; NULL where it waits */
@@ -69,14 +72,7 @@ static ngx_int_t ngx_http_trove_fanout_handler(ngx_http_request_t *r);
 static void ngx_http_trove_fanout_resume(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_fanout_answer(ngx_http_request_t *r,
     ngx_http_trove_fanout_t *fanout);
-static ngx_int_t ngx_http_trove_fanout_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_trove_fanout_target_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_trove_fanout_attempt_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
 
-static ngx_int_t ngx_http_trove_fanout_add_variables(ngx_conf_t *cf);
 static void *ngx_http_trove_fanout_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_trove_fanout_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf,
@@ -87,6 +83,8 @@ static char *ngx_http_trove_fanout_alone(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, ngx_http_trove_place_t *place);
 static char *ngx_http_trove_fanout_mode(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_trove_fanout_names(ngx_conf_t *cf,
+    ngx_http_trove_fanout_main_conf_t *fmcf, ngx_http_trove_fanout_loc_t *loc);
 static void ngx_http_trove_fanout_check_modes(ngx_conf_t *cf,
     ngx_http_trove_fanout_main_conf_t *fmcf);
 static ngx_int_t ngx_http_trove_fanout_init_conf(ngx_conf_t *cf);
@@ -149,23 +147,6 @@ ngx_module_t  ngx_http_trove_fanout_module = {
     ngx_http_trove_fanout_exit_process,    /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
-};
-
-
-/* none may be cached: each delivery has its own */
-
-static ngx_http_variable_t  ngx_http_trove_fanout_variables[] = {
-
-    { ngx_string("trove_fanout"), NULL, ngx_http_trove_fanout_variable,
-      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("trove_target"), NULL, ngx_http_trove_fanout_target_variable,
-      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("trove_attempt"), NULL, ngx_http_trove_fanout_attempt_variable,
-      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-      ngx_http_null_variable
 };
 
 
@@ -350,9 +331,8 @@ ngx_http_trove_fanout_answer(ngx_http_request_t *r,
     if (fanout->ndeliveries == 0) {
         ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNMATCHED, 1);
 
-        ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
-                      "trove: event \"%V\" matches no target",
-                      &fanout->ctx->event.id);
+        ngx_http_trove_health_unmatched(r, ngx_http_trove_fanout_health(r),
+                                        &fanout->ctx->event.id);
     }
 
     if (ngx_http_trove_fanout_json(fanout, taken ? "delivered" : "partial",
@@ -368,6 +348,17 @@ ngx_http_trove_fanout_answer(ngx_http_request_t *r,
 }
 
 
+ngx_trove_health_t *
+ngx_http_trove_fanout_health(ngx_http_request_t *r)
+{
+    ngx_http_trove_fanout_loc_conf_t  *flcf;
+
+    flcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_fanout_module);
+
+    return flcf->health;
+}
+
+
 ngx_array_t *
 ngx_http_trove_fanout_targets(void **loc_conf)
 {
@@ -376,105 +367,6 @@ ngx_http_trove_fanout_targets(void **loc_conf)
     flcf = loc_conf[ngx_http_trove_fanout_module.ctx_index];
 
     return flcf->targets;
-}
-
-
-static ngx_int_t
-ngx_http_trove_fanout_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_str_t              text;
-    ngx_http_trove_ctx_t  *ctx;
-
-    ctx = ngx_http_trove_ctx_find(r);
-
-    if (ctx == NULL || ctx->fanout == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    if (ngx_http_trove_fanout_text(ctx->fanout, &text) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    v->len = text.len;
-    v->data = text.data;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_trove_fanout_target_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_http_trove_delivery_t  *d;
-
-    d = ngx_http_trove_delivery_find(r);
-
-    if (d == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    v->len = d->target->name.len;
-    v->data = d->target->name.data;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_trove_fanout_attempt_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    u_char                     *p;
-    ngx_http_trove_delivery_t  *d;
-
-    d = ngx_http_trove_delivery_find(r);
-
-    if (d == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    v->data = p;
-    v->len = ngx_sprintf(p, "%ui", d->attempt) - p;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_trove_fanout_add_variables(ngx_conf_t *cf)
-{
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_trove_fanout_variables; v->name.len; v++) {
-
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -492,7 +384,10 @@ ngx_http_trove_fanout_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&conf->locs, cf->pool, 4,
                        sizeof(ngx_http_trove_fanout_loc_t))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&conf->names, cf->pool, 16,
+                          sizeof(ngx_http_trove_health_name_t))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -516,6 +411,7 @@ ngx_http_trove_fanout_create_loc_conf(ngx_conf_t *cf)
      *
      *     conf->targets = NULL;
      *     conf->place = { NULL, 0 };
+     *     conf->health = NULL;
      *     conf->from = NULL;
      *     conf->route = NULL;
      */
@@ -673,6 +569,10 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
 
     for (i = 0; i < fmcf->locs.nelts; i++) {
 
+        if (ngx_http_trove_fanout_names(cf, fmcf, &loc[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         if (loc[i].outer) {
 
             /* outer ones come first */
@@ -701,6 +601,10 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
         }
     }
 
+    if (ngx_http_trove_health_zone(cf, &fmcf->names) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_trove_fanout_check_modes(cf, fmcf);
     ngx_http_trove_spool_check_used(cf);
 
@@ -714,6 +618,43 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
     *h = ngx_http_trove_fanout_event;
 
     ngx_http_trove_delivery_init();
+
+    return NGX_OK;
+}
+
+
+/* an "if" of a location has its name, and its targets */
+
+static ngx_int_t
+ngx_http_trove_fanout_names(ngx_conf_t *cf,
+    ngx_http_trove_fanout_main_conf_t *fmcf, ngx_http_trove_fanout_loc_t *loc)
+{
+    ngx_uint_t                i;
+    ngx_http_trove_target_t  *target;
+
+    if (ngx_http_trove_health_add(cf, &fmcf->names, loc->cscf, loc->loc_conf,
+                                  NULL, &loc->conf->health)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (loc->outer) {
+        return NGX_OK;
+    }
+
+    target = loc->conf->targets->elts;
+
+    for (i = 0; i < loc->conf->targets->nelts; i++) {
+
+        if (ngx_http_trove_health_add(cf, &fmcf->names, loc->cscf,
+                                      loc->loc_conf, &target[i].name,
+                                      &target[i].health)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
 
     return NGX_OK;
 }

@@ -12,6 +12,7 @@
 #include "ngx_http_trove_courier.h"
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_delivery.h"
+#include "ngx_http_trove_health.h"
 #include "ngx_http_trove_parcel.h"
 #include "ngx_http_trove_writer.h"
 
@@ -370,12 +371,18 @@ static void
 ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
     ngx_trove_spool_outcome_t *outcome)
 {
+    char                       *action;
     ngx_log_t                  *log;
     ngx_http_trove_ctx_t       *ctx;
     ngx_http_trove_retry_t     *retry;
     ngx_http_trove_delivery_t  *d;
 
     d = &item->delivery;
+    ctx = ngx_http_trove_ctx_find(d->request);
+
+    if (d->sent) {
+        ngx_http_trove_health_target(d, &ctx->event.id);
+    }
 
     if (ngx_http_trove_delivery_taken(d)) {
         outcome->verdict = NGX_TROVE_SPOOL_TO_DELIVERED;
@@ -389,7 +396,6 @@ ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
     }
 
     log = d->request->connection->log;
-    ctx = ngx_http_trove_ctx_find(d->request);
     retry = item->parcel->route->retries[item->index];
 
     /*
@@ -402,6 +408,8 @@ ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
     {
         outcome->verdict = NGX_TROVE_SPOOL_TO_FAILED;
 
+        action = ngx_http_trove_health_action(log);
+
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "trove: event \"%V\" was not taken by target \"%V\": "
                       "%ui%s%s, it failed for good with attempt %ui; it can be "
@@ -409,6 +417,8 @@ ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
                       &ctx->event.id, &d->target->name, d->status,
                       d->error ? " " : "", d->error ? d->error : "",
                       d->attempt);
+
+        log->action = action;
         return;
     }
 
@@ -416,12 +426,16 @@ ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
     outcome->delay = ngx_http_trove_retry_delay(retry, item->nth,
                                                 &d->retry_after);
 
+    action = ngx_http_trove_health_action(log);
+
     ngx_log_error(NGX_LOG_WARN, log, 0,
                   "trove: event \"%V\" was not taken by target \"%V\": "
                   "%ui%s%s, attempt %ui, to be tried again in %L ms",
                   &ctx->event.id, &d->target->name, d->status,
                   d->error ? " " : "", d->error ? d->error : "",
                   d->attempt, outcome->delay);
+
+    log->action = action;
 }
 
 

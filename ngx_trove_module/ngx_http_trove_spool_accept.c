@@ -11,6 +11,8 @@
 #include "ngx_http_trove_answer.h"
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_fanout.h"
+#include "ngx_http_trove_health.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_spool.h"
@@ -145,9 +147,8 @@ ngx_http_trove_spool_match(ngx_http_trove_accept_t *accept)
     if (n == 0) {
         ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNMATCHED, 1);
 
-        ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
-                      "trove: event \"%V\" matches no target",
-                      &accept->ctx->event.id);
+        ngx_http_trove_health_unmatched(r, ngx_http_trove_fanout_health(r),
+                                        &accept->ctx->event.id);
     }
 
     accept->n = n;

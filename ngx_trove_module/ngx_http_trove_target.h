@@ -16,6 +16,7 @@
 #include "ngx_http_trove_lane.h"
 #include "ngx_http_trove_metrics_target.h"
 #include "ngx_trove_event.h"
+#include "ngx_trove_health.h"
 
 
 /* of "events=" and "namespace=": a name, or what names begin with */
@@ -38,6 +39,8 @@ typedef struct {
     ngx_http_complex_value_t  *condition;      /* NULL: always */
 
     ngx_http_trove_lane_t     *lane;
+
+    ngx_trove_health_t        *health;         /* in shared memory */
 
     /* by the metrics module: what it is counted in */
     ngx_http_trove_metrics_target_t  *metrics;

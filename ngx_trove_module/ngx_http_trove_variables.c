@@ -10,6 +10,8 @@
 
 #include "ngx_trove_utf8.h"
 #include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_variables.h"
 #include "ngx_http_trove_verify.h"
@@ -254,9 +256,10 @@ ngx_http_trove_variables_event(ngx_http_request_t *r, u_char *name, size_t len)
 
 
 /*
- * A "map" or "set" that runs before the verdict sees nothing, which is a
- * mistake in the configuration.  Once an answer is on its way there will be no
- * verdict any more, and nothing to warn of.
+ * A "map" or "set" that runs before the verdict, or before the event has been
+ * parsed where there will be none, sees nothing, which is a mistake in the
+ * configuration: what it gives is cached, and a target may miss the event by
+ * it.  Once an answer is on its way there is nothing to come any more.
  */
 
 static void
@@ -269,15 +272,23 @@ ngx_http_trove_variables_early(ngx_http_request_t *r,
 
     if ((ctx && ctx->verdict != NGX_HTTP_TROVE_VERDICT_NONE)
         || main->headers_out.status || main->err_status || main->header_sent
-        || main->connection->error
-        || ngx_http_trove_verify_mode(main) == NGX_HTTP_TROVE_VERIFY_OFF)
+        || main->connection->error)
     {
         return;
     }
 
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+    if (ngx_http_trove_verify_mode(main) == NGX_HTTP_TROVE_VERIFY_OFF
+        && ((ctx && ctx->parsed != NGX_AGAIN)
+            || (ngx_http_trove_fanout_targets(main->loc_conf) == NULL
+                && !ngx_http_trove_dedup_enabled(main->loc_conf))))
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "trove: an event variable is read before the event is "
-                  "verified, it is empty; in a \"map\" use \"volatile\"");
+                  "known, it is empty, and may be cached so; in a \"map\" use "
+                  "\"volatile\"");
 }
 
 

@@ -324,8 +324,8 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
     } else if (w->state.error && task->rc == NGX_OK
                && ngx_http_trove_writer_proof(task->ops))
     {
-        ngx_log_error(NGX_LOG_NOTICE, w->cycle->log, 0,
-                      "trove: the spool works again");
+        ngx_log_error(NGX_LOG_ERR, w->cycle->log, 0,
+                      "trove: spool \"%V\" works again", &w->path);
         w->state.error = 0;
         w->logged = 0;
     }

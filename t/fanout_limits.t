@@ -166,7 +166,7 @@ for my $limit ([ one => 1 ], [ three => 3 ]) {
 
         is($r->status, 502, 'queue: full');
         is($r->targets, 'a=503 max_queue free=200', 'queue: who did not');
-        like(($nginx->log_lines(qr/event "$over->{id}"/))[0],
+        like(($nginx->log_lines(qr/event "$over->{id}" was/))[0],
             qr/not taken by target "a": 503 max_queue, after \d+ ms/,
             'queue: logged');
     }

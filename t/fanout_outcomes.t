@@ -310,9 +310,12 @@ for my $case (@cases) {
     is($first, 1, "$name: the others once");
 
     if (!$good) {
-        like(($nginx->log_lines(qr/event "$id"/))[0],
-            qr/was not taken by target "$name": $expected, after \d+ ms/,
+        like(($nginx->log_lines(qr/event "$id" was/))[0],
+            qr/was not taken by target "$name": $expected, after \d+ ms, client/,
             "$name: logged");
+        is($nginx->log_lines(
+            qr/\[error\] .*target "$name" of .* fails: $expected, first with/),
+            1, "$name: and that it fails");
     }
 
     # and again: to those that did not take it, only

@@ -337,7 +337,7 @@ is(seen(event('file.deleted', data => { path => 'reports/x' }), '/map')
 is(seen(event('file.written', data => { path => 'x' }), '/map')->{report},
     'no', 'of another path');
 
-my $warned = qr/\[warn\].*trove: an event variable is read before the event/;
+my $warned = qr/\[error\].*trove: an event variable is read before the event/;
 
 for my $case ([ '/early', '[]', 1 ], [ '/early_if', undef, 1 ],
     [ '/early_log', undef, 1 ], [ '/early_off', undef, 0 ],

@@ -1,0 +1,270 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_health.h"
+#include "ngx_http_trove_module.h"
+
+
+/* what NGINX's slab allocator needs for itself, generously */
+#define NGX_HTTP_TROVE_HEALTH_SLAB(size)  (65536 + (size) / 64)
+
+
+/* the data of the shared memory zone */
+typedef struct {
+    ngx_trove_health_table_t  *table;
+    ngx_uint_t                 n;
+    ngx_array_t               *names;    /* ngx_http_trove_health_name_t */
+} ngx_http_trove_health_zone_t;
+
+
+static ngx_int_t ngx_http_trove_health_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
+static uint64_t ngx_http_trove_health_now(void);
+
+
+static ngx_str_t  ngx_http_trove_health_name = ngx_string("trove health");
+
+
+ngx_int_t
+ngx_http_trove_health_add(ngx_conf_t *cf, ngx_array_t *names,
+    ngx_http_core_srv_conf_t *cscf, void **loc_conf, ngx_str_t *target,
+    ngx_trove_health_t **health)
+{
+    u_char                        *p;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_trove_health_name_t  *name;
+
+    clcf = loc_conf[ngx_http_core_module.ctx_index];
+
+    *health = ngx_pcalloc(cf->pool, sizeof(ngx_trove_health_t));
+    name = ngx_array_push(names);
+
+    if (*health == NULL || name == NULL) {
+        return NGX_ERROR;
+    }
+
+    name->health = health;
+
+    p = ngx_pnalloc(cf->pool, cscf->server_name.len + clcf->name.len
+                              + (target ? target->len : 0) + 3);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    name->name.data = p;
+
+    p = ngx_sprintf(p, "%V%Z%c%V", &cscf->server_name,
+                    clcf->exact_match ? '=' : ' ', &clcf->name);
+
+    if (target) {
+        p = ngx_sprintf(p, "%Z%V", target);
+    }
+
+    name->name.len = p - name->name.data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_trove_health_zone(ngx_conf_t *cf, ngx_array_t *names)
+{
+    size_t                         size;
+    ngx_uint_t                     n;
+    ngx_shm_zone_t                *shm_zone;
+    ngx_http_trove_health_zone_t  *zone;
+
+    if (names->nelts == 0) {
+        return NGX_OK;
+    }
+
+    /* with room to grow: a zone of the same size is shared over a reload */
+
+    for (n = 64; n < 2 * names->nelts; n *= 2) { /* void */ }
+
+    size = ngx_trove_health_size(n);
+
+    shm_zone = ngx_shared_memory_add(cf, &ngx_http_trove_health_name,
+                                     size + NGX_HTTP_TROVE_HEALTH_SLAB(size),
+                                     &ngx_http_trove_fanout_module);
+    if (shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_health_zone_t));
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->n = n;
+    zone->names = names;
+
+    shm_zone->init = ngx_http_trove_health_init_zone;
+    shm_zone->data = zone;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Runs before it is certain that the new configuration will be used: it may add
+ * entries, which harm nobody.
+ */
+
+static ngx_int_t
+ngx_http_trove_health_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_trove_health_zone_t *ozone = data;
+
+    void                          *addr;
+    ngx_uint_t                     i;
+    ngx_slab_pool_t               *shpool;
+    ngx_trove_health_t            *health;
+    ngx_http_trove_health_zone_t  *zone;
+    ngx_http_trove_health_name_t  *name;
+
+    zone = shm_zone->data;
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (ozone) {
+        zone->table = ozone->table;
+
+    } else if (shm_zone->shm.exists) {
+        zone->table = shpool->data;
+
+    } else {
+        addr = ngx_slab_alloc(shpool, ngx_trove_health_size(zone->n));
+        if (addr == NULL) {
+            return NGX_ERROR;
+        }
+
+        zone->table = ngx_trove_health_create(addr, zone->n);
+        shpool->data = zone->table;
+    }
+
+    name = zone->names->elts;
+
+    for (i = 0; i < zone->names->nelts; i++) {
+
+        /* without room each worker has its own, and speaks for itself */
+
+        health = ngx_trove_health_find(zone->table, &name[i].name);
+
+        if (health) {
+            *name[i].health = health;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* never 0, which is no time */
+
+static uint64_t
+ngx_http_trove_health_now(void)
+{
+    return (uint64_t) ngx_current_msec + 1;
+}
+
+
+void
+ngx_http_trove_health_target(ngx_http_trove_delivery_t *d, ngx_str_t *id)
+{
+    char                     *action;
+    uint64_t                  now, time, failures;
+    ngx_log_t                *log;
+    ngx_http_trove_target_t  *target;
+
+    target = d->target;
+    log = d->request->connection->log;
+    now = ngx_http_trove_health_now();
+
+    if (d->status == 0
+        || (d->error && ngx_strcmp(d->error, "no_memory") == 0))
+    {
+        /* it was broken off, or could not be made: that says nothing of it */
+
+        return;
+    }
+
+    if (ngx_http_trove_delivery_taken(d)) {
+
+        if (!ngx_trove_health_works(target->health, now, &time, &failures)) {
+            return;
+        }
+
+        action = ngx_http_trove_health_action(log);
+
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "trove: %starget \"%V\" of location \"%V\" works again, "
+                      "after %uL s and %uL failures",
+                      target->optional ? "optional " : "", &target->name,
+                      &target->location, time / 1000, failures);
+
+        log->action = action;
+        return;
+    }
+
+    if (!ngx_trove_health_failed(target->health, now)) {
+        return;
+    }
+
+    action = ngx_http_trove_health_action(log);
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "trove: %starget \"%V\" of location \"%V\" fails: %ui%s%s, "
+                  "first with event \"%V\"; it is not logged at this level "
+                  "again before it works",
+                  target->optional ? "optional " : "", &target->name,
+                  &target->location, d->status, d->error ? " " : "",
+                  d->error ? d->error : "", id);
+
+    log->action = action;
+}
+
+
+void
+ngx_http_trove_health_unmatched(ngx_http_request_t *r,
+    ngx_trove_health_t *health, ngx_str_t *id)
+{
+    uint64_t                   n;
+    ngx_log_t                 *log;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    log = r->connection->log;
+
+    n = ngx_trove_health_happened(health, ngx_http_trove_health_now());
+
+    if (n == 0) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "trove: event \"%V\" matches no target", id);
+        return;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "trove: event \"%V\" matches no target of location \"%V\", "
+                  "number %uL since the last such line",
+                  id, &clcf->name, n);
+}
+
+
+char *
+ngx_http_trove_health_action(ngx_log_t *log)
+{
+    char  *action;
+
+    action = log->action;
+    log->action = NULL;
+
+    return action;
+}

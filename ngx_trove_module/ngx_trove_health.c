@@ -1,0 +1,148 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_health.h"
+#include "ngx_trove_siphash.h"
+
+
+struct ngx_trove_health_table_s {
+    uint64_t                  n;
+    ngx_trove_health_t        entries[1];
+};
+
+
+static ngx_uint_t ngx_trove_health_due(ngx_trove_health_t *health,
+    uint64_t now);
+
+
+size_t
+ngx_trove_health_size(ngx_uint_t n)
+{
+    return offsetof(ngx_trove_health_table_t, entries)
+           + n * sizeof(ngx_trove_health_t);
+}
+
+
+ngx_trove_health_table_t *
+ngx_trove_health_create(void *addr, ngx_uint_t n)
+{
+    ngx_trove_health_table_t  *table;
+
+    ngx_memzero(addr, ngx_trove_health_size(n));
+
+    table = addr;
+    table->n = n;
+
+    return table;
+}
+
+
+ngx_trove_health_t *
+ngx_trove_health_find(ngx_trove_health_table_t *table, ngx_str_t *name)
+{
+    uint64_t             hash[2];
+    ngx_uint_t           i;
+    ngx_trove_health_t  *health;
+
+    /* names are the configuration's: no secret is needed */
+
+    static u_char  key[NGX_TROVE_SIPHASH_KEY_LEN];
+
+    ngx_trove_siphash(key, name->data, name->len, hash);
+
+    for (i = 0; i < table->n; i++) {
+        health = &table->entries[(hash[0] + i) % table->n];
+
+        if (health->name[0] == hash[0] && health->name[1] == hash[1]) {
+            return health;
+        }
+
+        if (health->name[0] == 0 && health->name[1] == 0) {
+            health->name[0] = hash[0];
+            health->name[1] = hash[1];
+            return health;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_uint_t
+ngx_trove_health_failed(ngx_trove_health_t *health, uint64_t now)
+{
+    if (__atomic_load_n(&health->since, __ATOMIC_RELAXED)) {
+        (void) __atomic_fetch_add(&health->count, 1, __ATOMIC_RELAXED);
+        return 0;
+    }
+
+    if (!ngx_trove_health_due(health, now)) {
+        return 0;
+    }
+
+    __atomic_store_n(&health->count, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&health->since, now, __ATOMIC_RELEASE);
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_trove_health_works(ngx_trove_health_t *health, uint64_t now,
+    uint64_t *time, uint64_t *failures)
+{
+    uint64_t  since;
+
+    since = __atomic_load_n(&health->since, __ATOMIC_ACQUIRE);
+
+    /* usually that is all */
+
+    if (since == 0) {
+        return 0;
+    }
+
+    *failures = __atomic_load_n(&health->count, __ATOMIC_RELAXED);
+    *time = (now > since) ? now - since : 0;
+
+    return __atomic_compare_exchange_n(&health->since, &since, 0, 0,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+
+uint64_t
+ngx_trove_health_happened(ngx_trove_health_t *health, uint64_t now)
+{
+    (void) __atomic_fetch_add(&health->count, 1, __ATOMIC_RELAXED);
+
+    if (!ngx_trove_health_due(health, now)) {
+        return 0;
+    }
+
+    return __atomic_exchange_n(&health->count, 0, __ATOMIC_RELAXED);
+}
+
+
+/* of all that find it due at the same time, one gets to say it */
+
+static ngx_uint_t
+ngx_trove_health_due(ngx_trove_health_t *health, uint64_t now)
+{
+    uint64_t  said;
+
+    said = __atomic_load_n(&health->said, __ATOMIC_RELAXED);
+
+    /* clocks of two processes may differ by a bit: now may be before said */
+
+    if (said && now < said + NGX_TROVE_HEALTH_QUIET) {
+        return 0;
+    }
+
+    return __atomic_compare_exchange_n(&health->said, &said, now, 0,
+                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
