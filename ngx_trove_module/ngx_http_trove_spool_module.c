@@ -54,7 +54,6 @@ static char *ngx_http_trove_spool_retry(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t ngx_http_trove_spool_name(ngx_conf_t *cf,
     ngx_http_trove_route_t *route);
 static ngx_int_t ngx_http_trove_spool_init_module(ngx_cycle_t *cycle);
-static void ngx_http_trove_spool_give(ngx_cycle_t *cycle, u_char *name);
 static ngx_int_t ngx_http_trove_spool_init_process(ngx_cycle_t *cycle);
 
 
@@ -507,24 +506,16 @@ ngx_http_trove_spool_name(ngx_conf_t *cf, ngx_http_trove_route_t *route)
     return NGX_OK;
 }
 
+
 /*
- * Workers may not be allowed to make files where the spool is to be: the master
- * makes them, and gives them to the user of the workers, as NGINX does with its
- * directories for temporary files.  What fails is logged only: at a reload, an
- * error here would be the end of the running server, and the workers say what
- * they cannot do.
+ * What fails is logged only: at a reload, an error here would be the end of the
+ * running server, and the workers say what they cannot do.
  */
 
 static ngx_int_t
 ngx_http_trove_spool_init_module(ngx_cycle_t *cycle)
 {
-    u_char                            *name;
-    ngx_uint_t                         i;
-    ngx_trove_spool_t                 *spool;
-    ngx_trove_spool_error_t            error;
     ngx_http_trove_spool_main_conf_t  *smcf;
-
-    static const char  *suffixes[] = { "", "-wal", "-shm", "-lock", NULL };
 
     smcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_trove_spool_module);
@@ -533,52 +524,7 @@ ngx_http_trove_spool_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    spool = ngx_trove_spool_create(&smcf->spool);
-    name = ngx_alloc(smcf->spool.path.len + sizeof("-lock"), cycle->log);
-
-    if (spool == NULL || name == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, cycle->log, error.err,
-                      "trove: spool \"%V\" cannot be opened: %s, in %s:%ui",
-                      &smcf->spool.path, error.text, smcf->place.file,
-                      smcf->place.line);
-    }
-
-    ngx_trove_spool_destroy(spool);
-
-    for (i = 0; suffixes[i]; i++) {
-        (void) ngx_sprintf(name, "%V%s%Z", &smcf->spool.path, suffixes[i]);
-
-        ngx_http_trove_spool_give(cycle, name);
-    }
-
-    ngx_free(name);
-
-    return NGX_OK;
-}
-
-
-/* not what a link names: a worker may have put it there */
-
-static void
-ngx_http_trove_spool_give(ngx_cycle_t *cycle, u_char *name)
-{
-    ngx_file_info_t   fi;
-    ngx_core_conf_t  *ccf;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-
-    if (geteuid() == 0 && ccf->user != (ngx_uid_t) NGX_CONF_UNSET_UINT
-        && ngx_link_info(name, &fi) != NGX_FILE_ERROR
-        && fi.st_uid != ccf->user
-        && lchown((char *) name, ccf->user, -1) == -1)
-    {
-        ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
-                      "trove: chown() \"%s\" of the spool failed", name);
-    }
+    return ngx_http_trove_spool_prepare(cycle, &smcf->spool, &smcf->place);
 }
 
 

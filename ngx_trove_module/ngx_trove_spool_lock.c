@@ -289,7 +289,7 @@ ngx_trove_spool_lock_moved(ngx_trove_spool_t *spool)
     struct stat  st, now;
 
     return fstat(spool->fd, &st) == -1
-           || stat(spool->path_lock, &now) == -1
+           || lstat(spool->path_lock, &now) == -1
            || st.st_ino != now.st_ino
            || st.st_dev != now.st_dev;
 }

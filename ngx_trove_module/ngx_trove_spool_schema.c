@@ -172,7 +172,7 @@ ngx_trove_spool_whose(const char *path, ngx_trove_spool_error_t *error)
     ngx_int_t    rc;
     struct stat  st;
 
-    if (stat(path, &st) == -1) {
+    if (lstat(path, &st) == -1) {
 
         if (ngx_errno == NGX_ENOENT) {
             return NGX_DECLINED;
@@ -180,6 +180,12 @@ ngx_trove_spool_whose(const char *path, ngx_trove_spool_error_t *error)
 
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, ngx_errno,
                                     "stat() failed");
+    }
+
+    if (S_ISLNK(st.st_mode)) {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
+                                    "it is a symbolic link, name the file "
+                                    "itself");
     }
 
     if (!S_ISREG(st.st_mode)) {

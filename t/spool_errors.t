@@ -166,9 +166,10 @@ chmod 0600, $spool;
 works('writable again');
 
 
-# damaged, and restored in place
+# damaged, and restored in place; what is in PATH-wal is in the file, too
 
 $nginx->stop;
+spew("$spool-wal", '');
 system('cp', $spool, testdir() . '/copy') == 0 or die 'cp';
 system("dd if=/dev/urandom of='$spool' bs=4096 seek=1 count=200 conv=notrunc"
     . " 2>/dev/null") == 0 or die 'dd';
