@@ -144,7 +144,7 @@ is(deliver('/app', $body), 200, 'again');
 is(outcomes('/app'), '1/1/0/1/0', 'a duplicate settles nothing');
 
 for my $status (500, 404, 302) {
-    is(deliver("/app?status=$status"), $status, $status);
+    is(deliver("/app?status=$status"), $status, "answered $status");
 }
 
 is(outcomes('/app'), '4/1/0/1/3', 'all others are released');

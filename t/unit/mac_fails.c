@@ -33,6 +33,7 @@
 #define ngx_trove_mac_create      fails_mac_create
 #define ngx_trove_mac_update      fails_mac_update
 #define ngx_trove_mac_verify      fails_mac_verify
+#define ngx_trove_mac_matched     fails_mac_matched
 #define ngx_trove_mac_sign        fails_mac_sign
 #define ngx_trove_mac_destroy     fails_mac_destroy
 
