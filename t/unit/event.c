@@ -107,8 +107,8 @@ static case_t  cases[] = {
 
     /* next to the control characters */
 
-    { NGX_OK, "{\"id\":\"\xc2\xa0\xc3\x80\xe0\xa0\x80\",\"type\":\"~\xdf\x80\"}",
-      "", NULL },
+    { NGX_OK, "{\"id\":\"\xc2\xa0\xc3\x80\xe0\xa0\x80\","
+              "\"type\":\"~\xdf\x80\"}", "", NULL },
     { NGX_OK, "{\"id\":\"\\u00a0 \",\"type\":\"\\u00c2\\u00bf\"}", "", NULL },
 
     { NGX_DECLINED, "", "ends too early", NULL },
