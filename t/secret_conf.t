@@ -10,10 +10,15 @@ my $dir = testdir();
 my $good = 'trove-whsec-4f1d8a3b5c7e9a0b';
 my $token = 'c9a0b2c4d6e8f4f1d8a3b5c7e9a0b2c4';
 
+spew("$dir/sign", "$good\n");
+chmod 0600, "$dir/sign";
+
 my %place = (
     trove_secret => 'server { location / { trove_verify on; %; } }',
     trove_sign => 'server { location / { %; } }',
-    trove_api => "trove_spool $dir/spool; server { location / { %; } }",
+    trove_api => "trove_spool $dir/spool; server { location / { %; }
+        location = /s { trove_fanout_mode spool; trove_fanout /t; }
+        location = /t { internal; trove_sign file:$dir/sign; return 204; } }",
 );
 
 my @names = sort keys %place;

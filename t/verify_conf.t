@@ -162,8 +162,9 @@ warned('inside of metrics', "server { trove_secret x;
     qr{location "/m/a" of server ""});
 
 {
-    my ($code, $text) = nginx_t("server { location /a { trove_secret x; $proxy }
-        location /b { trove_secret y; $proxy } }");
+    my ($code, $text) = nginx_t(secrets("server {
+        location /a { trove_secret x; $proxy }
+        location /b { trove_secret y; $proxy } }"));
 
     is(scalar(() = $text =~ /\[warn\]/g), 2, 'a line for each secret');
 }
@@ -192,7 +193,11 @@ accepted($_->[0], "trove_secret x; $zone $_->[1]") for
     [ 'metrics with an if', 'server { location / { trove_metrics;
         if ($http_x) { set $x 1; } } }' ],
     [ 'the API', "trove_spool %%TESTDIR%%/temp/s;
-        server { location / { $api } }" ],
+        server { location / { $api }
+        location = /s { trove_verify off; trove_fanout_mode spool;
+            trove_fanout /s/t; }
+        location = /s/t { internal; trove_sign trove-whsec-a-target;
+            return 204; } }" ],
     [ 'one with blocks', "server { location / { trove_verify on; $proxy
         if (\$http_x) { $proxy } limit_except POST { $proxy } } }" ],
     [ 'log', "server { location / { trove_verify log; $proxy } }" ],
