@@ -15,7 +15,7 @@
 #include "ngx_trove_event.h"
 
 
-#define NGX_TROVE_VERSION  "0.1.0"
+#define NGX_TROVE_VERSION  "0.2.0"
 
 
 extern ngx_module_t  ngx_http_trove_module;
