@@ -32,8 +32,8 @@ typedef struct {
 
 /*
  * Adds a location, or a target of it, unless that is NULL, to an array of
- * names.  *health has to live as long as the configuration.  It is set to memory
- * of the process, which serves if there is no other.
+ * names.  *health has to live as long as the configuration.  It is set to
+ * memory of the process, which serves if there is no other.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
