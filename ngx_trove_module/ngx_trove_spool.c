@@ -31,6 +31,8 @@ static ngx_int_t ngx_trove_spool_open_all(ngx_trove_spool_t *spool,
     ngx_uint_t make, ngx_trove_spool_error_t *error);
 static ngx_int_t ngx_trove_spool_open_file(ngx_trove_spool_t *spool,
     ngx_uint_t make, ngx_trove_spool_error_t *error);
+static ngx_int_t ngx_trove_spool_beside(ngx_trove_spool_t *spool,
+    ngx_trove_spool_error_t *error);
 static ngx_int_t ngx_trove_spool_open_first(ngx_trove_spool_t *spool,
     ngx_uint_t make, ngx_uint_t first);
 static ngx_int_t ngx_trove_spool_open_made(ngx_trove_spool_t *spool,
@@ -355,6 +357,10 @@ ngx_trove_spool_open_file(ngx_trove_spool_t *spool, ngx_uint_t make,
                                     "it has been removed");
     }
 
+    if (ngx_trove_spool_beside(spool, error) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ngx_trove_spool_attach(spool, &first, error) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -382,6 +388,47 @@ ngx_trove_spool_open_file(ngx_trove_spool_t *spool, ngx_uint_t make,
     }
 
     spool->made = 1;
+
+    return NGX_OK;
+}
+
+
+/* SQLite waits for ever at a FIFO in the place of one of its files */
+
+static ngx_int_t
+ngx_trove_spool_beside(ngx_trove_spool_t *spool,
+    ngx_trove_spool_error_t *error)
+{
+    char         *name;
+    ngx_uint_t    i;
+    ngx_str_t     path;
+    struct stat   st;
+
+    static const char  *suffixes[] = { "-wal", "-shm", "-journal", NULL };
+
+    path.data = (u_char *) spool->path;
+    path.len = ngx_strlen(spool->path);
+
+    for (i = 0; suffixes[i]; i++) {
+
+        name = ngx_trove_spool_name(&path, suffixes[i]);
+        if (name == NULL) {
+            return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, 0,
+                                        "out of memory");
+        }
+
+        if (lstat(name, &st) == -1) {
+            st.st_mode = S_IFREG;
+        }
+
+        free(name);
+
+        if (!S_ISREG(st.st_mode)) {
+            return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
+                                        "\"%s\" beside it is not a regular "
+                                        "file", suffixes[i]);
+        }
+    }
 
     return NGX_OK;
 }
