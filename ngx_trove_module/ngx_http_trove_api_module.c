@@ -462,17 +462,18 @@ ngx_http_trove_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (clcf->noname) {
         conf->tokens = prev->tokens;
+        conf->place = prev->place;
 
-        if (clcf->lmt_excpt && clcf->handler == NULL && conf->tokens) {
+        if (clcf->handler == NULL && conf->tokens) {
             clcf->handler = ngx_http_trove_api_handler;
         }
-
-        return NGX_CONF_OK;
     }
 
     if (conf->tokens == NULL) {
         return NGX_CONF_OK;
     }
+
+    /* what a handler of a block gets would be exempt from "trove_verify" */
 
     if (clcf->handler != ngx_http_trove_api_handler) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

@@ -30,7 +30,8 @@ static ngx_int_t ngx_http_trove_body_feed(void *data, u_char *p, size_t len);
 ngx_int_t
 ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 {
-    ngx_int_t  rc;
+    ngx_int_t                  rc;
+    ngx_http_core_loc_conf_t  *clcf;
 
     if (ctx->body == NGX_HTTP_TROVE_BODY_READ) {
         return NGX_OK;
@@ -40,9 +41,11 @@ ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 
         /* NGINX has thrown it away, or its temporary file, with the answer */
 
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: the request body is not there any more in "
-                      "post_action \"%V\"", &r->uri);
+                      "post_action \"%V\"", &clcf->name);
 
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

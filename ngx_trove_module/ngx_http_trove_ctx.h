@@ -78,6 +78,9 @@ typedef struct {
     unsigned                   identified:1;  /* the id was one of them */
     unsigned                   absent:1;      /* one had no value */
 
+    /* one was read before there were any: a "map" may have cached it, empty */
+    unsigned                   early:1;
+
     /* by the verify module: who signed when, and what came of it */
     ngx_http_trove_verdict_e   verdict;
     void                      *secrets;       /* that the verdict is about */

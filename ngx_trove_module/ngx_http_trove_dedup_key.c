@@ -97,13 +97,21 @@ ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
         /*
          * All events without a value that the key is made of would have the
          * same one: all but the first would be lost.  Those with their id in
-         * it have not.
+         * it have not.  Of what a "map" has cached before, nothing is known.
          */
 
         if (ctx->absent && !ctx->identified) {
             ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                           "trove: not deduplicated: an event variable in "
                           "\"key=\" of \"trove_dedup\" is empty");
+
+            value.len = 0;
+
+        } else if (ctx->early && !ctx->identified) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "trove: not deduplicated: \"key=\" of "
+                          "\"trove_dedup\" may hold what was read before the "
+                          "event was known; in a \"map\" use \"volatile\"");
 
             value.len = 0;
         }

@@ -26,6 +26,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_trove_health_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
+static ngx_uint_t ngx_http_trove_health_server(ngx_conf_t *cf,
+    ngx_http_core_srv_conf_t *cscf);
 static uint64_t ngx_http_trove_health_now(void);
 
 
@@ -53,14 +55,16 @@ ngx_http_trove_health_add(ngx_conf_t *cf, ngx_array_t *names,
     name->health = health;
 
     p = ngx_pnalloc(cf->pool, cscf->server_name.len + clcf->name.len
-                              + (target ? target->len : 0) + 3);
+                              + (target ? target->len : 0)
+                              + NGX_INT_T_LEN + 4);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     name->name.data = p;
 
-    p = ngx_sprintf(p, "%V%Z%c%V", &cscf->server_name,
+    p = ngx_sprintf(p, "%V%Z%ui%Z%c%V", &cscf->server_name,
+                    ngx_http_trove_health_server(cf, cscf),
                     clcf->exact_match ? '=' : ' ', &clcf->name);
 
     if (target) {
@@ -70,6 +74,32 @@ ngx_http_trove_health_add(ngx_conf_t *cf, ngx_array_t *names,
     name->name.len = p - name->name.data;
 
     return NGX_OK;
+}
+
+
+/* servers may have the same name, or none: how many of it there are before */
+
+static ngx_uint_t
+ngx_http_trove_health_server(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf)
+{
+    ngx_uint_t                   i, n;
+    ngx_http_core_srv_conf_t   **server;
+    ngx_http_core_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    server = cmcf->servers.elts;
+
+    n = 0;
+
+    for (i = 0; i < cmcf->servers.nelts && server[i] != cscf; i++) {
+
+        n += server[i]->server_name.len == cscf->server_name.len
+             && ngx_strncmp(server[i]->server_name.data,
+                            cscf->server_name.data, cscf->server_name.len)
+                == 0;
+    }
+
+    return n;
 }
 
 

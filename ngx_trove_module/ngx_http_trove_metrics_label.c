@@ -89,7 +89,7 @@ ngx_http_trove_metrics_label_server(ngx_conf_t *cf,
     for (i = 0; i < cmcf->ports->nelts; i++) {
         addr = port[i].addrs.elts;
 
-        number = ntohs(port[i].port);
+        number = port[i].port;
 
         if (number == 0) {
             number = NGX_HTTP_TROVE_METRICS_NO_PORT;

@@ -296,6 +296,18 @@ ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    if (clcf->noname) {
+        conf->outer = prev;
+        conf->enable = prev->enable;
+        conf->place = prev->place;
+
+        if (clcf->handler == NULL && conf->enable) {
+            clcf->handler = ngx_http_trove_metrics_handler;
+        }
+    }
+
+    /* what a handler of a block gets would be exempt from "trove_verify" */
+
     if (conf->enable && clcf->handler != ngx_http_trove_metrics_handler) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"trove_metrics\" in location \"%V\" has another "
@@ -303,15 +315,6 @@ ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
                       "in %s:%ui",
                       &clcf->name, conf->place.file, conf->place.line);
         return NGX_CONF_ERROR;
-    }
-
-    if (clcf->noname) {
-        conf->outer = prev;
-        conf->enable = prev->enable;
-
-        if (clcf->lmt_excpt && clcf->handler == NULL && conf->enable) {
-            clcf->handler = ngx_http_trove_metrics_handler;
-        }
     }
 
     mmcf = ngx_http_conf_get_module_main_conf(cf,

@@ -151,12 +151,20 @@ ngx_http_trove_metrics_zone_init(ngx_shm_zone_t *shm_zone, void *data)
                               zone->n * NGX_HTTP_TROVE_TARGET_GAUGES);
         shpool->data = zone->table;
 
+        /* what is configured comes first: a smaller table may not hold all */
+
+        if (ngx_http_trove_metrics_zone_sets(shm_zone) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         old = ngx_http_trove_shm_old(shm_zone);
 
         if (old) {
             ozone = old->data;
             ngx_trove_metrics_copy(zone->table, ozone->table);
         }
+
+        return NGX_OK;
     }
 
     return ngx_http_trove_metrics_zone_sets(shm_zone);

@@ -171,11 +171,15 @@ ngx_http_trove_spool_theirs(ngx_str_t *path)
 
         *p = '\0';
 
-        /* in one that is sticky, nobody can rename what is another's */
+        /*
+         * The owner can have the right to write at any moment.  In one that is
+         * sticky, nobody else can rename what is another's.
+         */
 
-        if (faccessat(AT_FDCWD, name, W_OK, AT_EACCESS) == 0
-            && (p == last || stat(name, &st) == -1
-                || !(st.st_mode & S_ISVTX)))
+        if (stat(name, &st) == -1
+            || st.st_uid == geteuid()
+            || (faccessat(AT_FDCWD, name, W_OK, AT_EACCESS) == 0
+                && (p == last || !(st.st_mode & S_ISVTX))))
         {
             return 1;
         }

@@ -547,14 +547,14 @@ ngx_http_trove_spool_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    /* what the master starts is the next binary, what we start is a program */
+    /*
+     * The lock is the master's.  With one that a worker had inherited, the
+     * master could not have this spool again while that worker shuts down.
+     */
 
-    if (ngx_process == NGX_PROCESS_WORKER
-        && smcf->lock != NGX_INVALID_FILE
-        && fcntl(smcf->lock, F_SETFD, FD_CLOEXEC) == -1)
-    {
-        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
-                      "fcntl(FD_CLOEXEC) \"%V\" failed", &smcf->spool.path);
+    if (ngx_process == NGX_PROCESS_WORKER && smcf->lock != NGX_INVALID_FILE) {
+        ngx_pool_run_cleanup_file(cycle->pool, smcf->lock);
+        smcf->lock = NGX_INVALID_FILE;
     }
 
     if (ngx_http_trove_writer_init(cycle, &smcf->spool) != NGX_OK) {

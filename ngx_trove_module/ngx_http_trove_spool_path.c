@@ -14,6 +14,7 @@
 #endif
 
 #include "ngx_http_trove_spool_path.h"
+#include "ngx_trove_path.h"
 
 
 /* above what is set here, a descriptor is not looked for */
@@ -183,18 +184,20 @@ ngx_http_trove_spool_path_disk(ngx_conf_t *cf, ngx_str_t *value,
 
 /*
  * A lock by flock() belongs to what open() has made, and so to whoever has
- * inherited a descriptor of that by fork() and exec(): to the workers, to an
- * old or new binary.  It is another one than those that the spool takes by
+ * inherited a descriptor of that by exec(): to an old or new binary.  Workers
+ * close theirs.  It is another one than those that the spool takes by
  * fcntl() in the same file, which all processes with the spool open share.
  */
 
 ngx_int_t
 ngx_http_trove_spool_own(ngx_conf_t *cf, ngx_str_t *path, ngx_fd_t *fd)
 {
+    int                       dir;
     u_char                   *name;
     ngx_fd_t                  lock, other;
     ngx_err_t                 err;
     ngx_str_t                *cmd;
+    const char               *base, *reason;
     ngx_pool_cleanup_t       *cln;
     ngx_pool_cleanup_file_t  *clnf;
 
@@ -213,10 +216,17 @@ ngx_http_trove_spool_own(ngx_conf_t *cf, ngx_str_t *path, ngx_fd_t *fd)
 
     (void) ngx_sprintf(name, "%V-lock%Z", path);
 
-    /* without close-on-exec: the next binary is to inherit it */
+    lock = NGX_INVALID_FILE;
+    dir = ngx_trove_path_dir((char *) name, &base, &reason);
 
-    lock = ngx_open_file(name, NGX_FILE_RDWR|O_NOFOLLOW|O_NONBLOCK, O_CREAT,
-                         0600);
+    if (dir != -1) {
+
+        /* without close-on-exec: the next binary is to inherit it */
+
+        lock = openat(dir, base, O_RDWR|O_CREAT|O_NOFOLLOW|O_NONBLOCK, 0600);
+
+        (void) close(dir);
+    }
 
     if (lock == NGX_INVALID_FILE) {
 

@@ -19,10 +19,10 @@
 
 
 typedef struct {
-    u_char      *path;           /* for messages */
+    u_char      *path;           /* for messages; the caller's */
     int          dir;            /* its directory */
     const char  *name;           /* and the names there */
-    char        *tmp;
+    char         tmp[NGX_MAX_PATH];
     ngx_fd_t     fd;             /* of the file, locked */
     ngx_fd_t     tmp_fd;         /* likewise */
     ngx_log_t   *log;
@@ -31,8 +31,7 @@ typedef struct {
 
 static ngx_trove_table_t *ngx_http_trove_state_file(
     ngx_http_trove_state_t *state, size_t size);
-static ngx_int_t ngx_http_trove_state_names(ngx_http_trove_state_t *state,
-    ngx_str_t *path);
+static ngx_int_t ngx_http_trove_state_names(ngx_http_trove_state_t *state);
 static ngx_int_t ngx_http_trove_state_find(ngx_http_trove_state_t *state);
 static ngx_int_t ngx_http_trove_state_inherited(ngx_http_trove_state_t *state,
     ngx_file_info_t *fi);
@@ -65,16 +64,15 @@ ngx_http_trove_state_open(ngx_str_t *path, size_t size, ngx_log_t *log)
     ngx_trove_table_t       *table;
     ngx_http_trove_state_t   state;
 
-    state.path = NULL;
+    state.path = path->data;
     state.dir = -1;
-    state.tmp = NULL;
     state.fd = NGX_INVALID_FILE;
     state.tmp_fd = NGX_INVALID_FILE;
     state.log = log;
 
     table = NULL;
 
-    if (ngx_http_trove_state_names(&state, path) == NGX_OK) {
+    if (ngx_http_trove_state_names(&state) == NGX_OK) {
         table = ngx_http_trove_state_file(&state, size);
     }
 
@@ -90,9 +88,6 @@ ngx_http_trove_state_open(ngx_str_t *path, size_t size, ngx_log_t *log)
     if (state.dir != -1) {
         (void) close(state.dir);
     }
-
-    free(state.path);
-    free(state.tmp);
 
     return table;
 }
@@ -121,16 +116,9 @@ ngx_http_trove_state_file(ngx_http_trove_state_t *state, size_t size)
 
 
 static ngx_int_t
-ngx_http_trove_state_names(ngx_http_trove_state_t *state, ngx_str_t *path)
+ngx_http_trove_state_names(ngx_http_trove_state_t *state)
 {
     const char  *reason;
-
-    state->path = malloc(path->len + 1);
-    if (state->path == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_cpystrn(state->path, path->data, path->len + 1);
 
     /* by a descriptor: nobody can put another directory in its place later */
 
@@ -141,9 +129,9 @@ ngx_http_trove_state_names(ngx_http_trove_state_t *state, ngx_str_t *path)
         return ngx_http_trove_state_not_opened(state, "", reason);
     }
 
-    state->tmp = malloc(ngx_strlen(state->name) + sizeof(".tmp"));
-    if (state->tmp == NULL) {
-        return NGX_ERROR;
+    if (ngx_strlen(state->name) > NGX_MAX_PATH - sizeof(".tmp")) {
+        ngx_set_errno(NGX_ENAMETOOLONG);
+        return ngx_http_trove_state_not_opened(state, "", NULL);
     }
 
     (void) ngx_sprintf((u_char *) state->tmp, "%s.tmp%Z", state->name);

@@ -224,8 +224,13 @@ ngx_http_trove_variables_event(ngx_http_request_t *r, u_char *name, size_t len)
     if (ctx == NULL || !ctx->published) {
         ngx_http_trove_variables_early(r, ctx);
 
+        if (ctx == NULL && r->main->headers_out.status == 0) {
+            ctx = ngx_http_trove_ctx_make(r);
+        }
+
         if (ctx) {
             ctx->absent = 1;
+            ctx->early = 1;
         }
 
         return NULL;
@@ -462,6 +467,11 @@ ngx_http_trove_variable_verify(ngx_http_request_t *r,
     ctx = ngx_http_trove_ctx_find(r);
 
     if (ctx == NULL || ctx->verdict == NGX_HTTP_TROVE_VERDICT_NONE) {
+
+        if (ctx) {
+            ctx->absent = 1;
+        }
+
         v->not_found = 1;
         return NGX_OK;
     }
@@ -519,6 +529,11 @@ ngx_http_trove_variable_secret(ngx_http_request_t *r,
     ctx = ngx_http_trove_ctx_find(r);
 
     if (ctx == NULL || ctx->verdict != NGX_HTTP_TROVE_VERDICT_OK) {
+
+        if (ctx) {
+            ctx->absent = 1;
+        }
+
         v->not_found = 1;
         return NGX_OK;
     }

@@ -97,6 +97,8 @@ ngx_int_t
 ngx_http_trove_verify_inner(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf)
 {
+    ngx_http_core_loc_conf_t  *clcf;
+
     /*
      * What is in force for a whole server is not meant for the subrequests of
      * what it has let pass.  A post_action is the main request itself.
@@ -110,19 +112,23 @@ ngx_http_trove_verify_inner(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    /* and not the URI, which may be a stranger's, with a line end in it */
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
     if (r != r->main) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: subrequest \"%V\" refused: \"trove_verify\" is "
                       "set in its location, and its main request has not been "
                       "verified with the same secrets; set it in the location "
-                      "of the main request, and not here", &r->uri);
+                      "of the main request, and not here", &clcf->name);
 
     } else {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: post_action \"%V\" refused: \"trove_verify\" is "
                       "set for its location, and the request was answered "
                       "without being verified with the same secrets; set it in "
-                      "the location with \"post_action\"", &r->uri);
+                      "the location with \"post_action\"", &clcf->name);
     }
 
     if (vlcf->mode == NGX_HTTP_TROVE_VERIFY_LOG) {

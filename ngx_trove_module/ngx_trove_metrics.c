@@ -124,7 +124,10 @@ ngx_trove_metrics_copy(ngx_trove_metrics_t *to, ngx_trove_metrics_t *from)
         set = ngx_trove_metrics_find(to, old->name);
 
         if (set == NULL) {
-            break;
+
+            /* full, but those that are there already get theirs */
+
+            continue;
         }
 
         for (c = 0; c < NGX_TROVE_METRICS_COUNTERS; c++) {

@@ -151,9 +151,9 @@ ngx_trove_table_whose(ngx_fd_t fd, ngx_trove_table_error_t *error)
             return NGX_AGAIN;
         }
 
-        if (offset == 0 && n >= (ssize_t) sizeof(uint64_t)
-            && ngx_trove_zone_known(buf))
-        {
+        /* the first table may be lost, and the one behind it in use */
+
+        if (n >= (ssize_t) sizeof(uint64_t) && ngx_trove_zone_known(buf)) {
             return NGX_OK;
         }
 
@@ -532,7 +532,10 @@ static ngx_int_t
 ngx_trove_table_first(ngx_fd_t fd, off_t *size, ngx_trove_zone_where_t *where,
     ngx_trove_table_error_t *error)
 {
+    ssize_t                  n;
+    uint64_t                 page[4096 / sizeof(uint64_t)];
     ngx_int_t                rc;
+    ngx_uint_t               i;
     ngx_file_info_t          fi;
     ngx_trove_table_map_t    map;
     ngx_trove_zone_where_t   head;
@@ -549,22 +552,44 @@ ngx_trove_table_first(ngx_fd_t fd, off_t *size, ngx_trove_zone_where_t *where,
 
     *size = ngx_file_size(&fi);
 
-    head.offset = 0;
-    head.size = 4096;
+    /*
+     * What a file has lost when it was truncated are zeroes: of a table that
+     * had an heir, and the heir is the first one now.
+     */
 
-    if (*size < 4096) {
-        return NGX_DECLINED;
+    head.size = sizeof(page);
+
+    for (head.offset = 0; /* void */ ; head.offset += n) {
+
+        n = pread(fd, page, sizeof(page), head.offset);
+
+        if (n == -1) {
+            return ngx_trove_table_error(error, "pread()", ngx_errno);
+        }
+
+        if (n != (ssize_t) sizeof(page)) {
+            return NGX_DECLINED;
+        }
+
+        for (i = 0; i < sizeof(page) / sizeof(uint64_t); i++) {
+            if (page[i] != 0) {
+                goto found;
+            }
+        }
     }
+
+found:
 
     rc = ngx_trove_table_map(&map, fd, MAP_PRIVATE, &head, error);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    where->size = ngx_trove_zone_size(map.addr);
+    where->offset = head.offset;
+    where->size = ngx_trove_zone_size(map.addr + (map.len - head.size));
 
     ngx_trove_table_unmap(&map);
 
-    return (where->size == 0 || where->size > (uint64_t) *size) ? NGX_DECLINED
-                                                                : NGX_OK;
+    return (where->size == 0 || where->size > (uint64_t) *size - where->offset)
+           ? NGX_DECLINED : NGX_OK;
 }

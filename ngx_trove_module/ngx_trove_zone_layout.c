@@ -9,6 +9,11 @@
 
 #include <openssl/rand.h>
 
+#if (NGX_LINUX)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
+
 #include "ngx_trove_zone_layout.h"
 
 
@@ -356,7 +361,35 @@ ngx_trove_zone_mutex_try(pthread_mutex_t *mutex)
 void
 ngx_trove_zone_unlock(ngx_trove_zone_group_t *group)
 {
-    (void) pthread_mutex_unlock(&group->u.head.mutex);
+    ngx_trove_zone_mutex_unlock(&group->u.head.mutex);
+}
+
+
+void
+ngx_trove_zone_mutex_unlock(pthread_mutex_t *mutex)
+{
+#if (NGX_LINUX)
+    size_t                    len;
+    struct robust_list_head  *list;
+#endif
+
+    if (ngx_trove_zone_lock_there(mutex) && pthread_mutex_unlock(mutex) == 0) {
+        return;
+    }
+
+#if (NGX_LINUX)
+
+    /*
+     * The page was lost, and may have another lock by now.  The C library goes
+     * on to have this one in its list of what the thread has locked, and would
+     * write to it at the next lock, when it may not be mapped any more.
+     */
+
+    if (syscall(SYS_get_robust_list, 0, &list, &len) == 0) {
+        list->list.next = &list->list;
+    }
+
+#endif
 }
 
 

@@ -220,6 +220,9 @@ ngx_int_t ngx_trove_zone_mutex_lock(pthread_mutex_t *mutex,
     uint64_t *recovered);
 ngx_int_t ngx_trove_zone_mutex_try(pthread_mutex_t *mutex);
 
+/* whatever has become of it */
+void ngx_trove_zone_mutex_unlock(pthread_mutex_t *mutex);
+
 
 /* makes a lock; attr is of ngx_trove_zone_lock_attr() */
 ngx_int_t ngx_trove_zone_lock_attr(pthread_mutexattr_t *attr);

@@ -36,7 +36,7 @@ ngx_trove_zone_migrate_begin(ngx_trove_zone_t *zone)
 void
 ngx_trove_zone_migrate_end(ngx_trove_zone_t *zone)
 {
-    (void) pthread_mutex_unlock(&zone->migrate);
+    ngx_trove_zone_mutex_unlock(&zone->migrate);
 }
 
 

@@ -193,6 +193,24 @@ for my $size (qw/ 1m 2m /) {
 $vars->{SIZE} = '1m';
 
 
+# only the second of two tables is left: by a reload it has got another size
+
+{
+    $vars->{SIZE} = '2m';
+    ok($nginx->reload($http), 'a reload with 2m');
+    is((both(event()))[0]{200}, 1, 'in the new table');
+    truncate_to(0);
+
+    my @done = map { event() } 1 .. 20;
+    is_deeply((both(@done))[0], { 200 => 20 }, 'the first table is lost');
+    ok($nginx->upgrade, 'another binary starts with it');
+    is_deeply((both(@done))[0], { duplicate => 20 }, 'knows them');
+    $nginx->restart;
+    is_deeply((both(@done))[0], { duplicate => 20 }, 'after a restart, too');
+    $vars->{SIZE} = '1m';
+}
+
+
 # it is empty at the start
 
 $nginx->stop;

@@ -222,4 +222,42 @@ is((send_to('/late', 1))[0], 200, 'not early: answered 200');
 is($backend->count, 2, 'not early: and delivered');
 is(errors(), 0, 'not early: nothing is wrong');
 
+
+# servers without a name, and with locations and targets of the same name
+
+$nginx->stop;
+
+$backend->on('/a', status => 500);
+
+$nginx = nginx(<<'EOF', workers => 2)->start;
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+
+        location = /wait { trove_fanout /a name=a; }
+
+        location = /a {
+            internal;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_1%%;
+
+        location = /wait { trove_fanout /a name=a; }
+
+        location = /a {
+            internal;
+            return 204;
+        }
+    }
+EOF
+
+is((send_to('/wait', 1))[0], 502, 'nameless: the first fails');
+is(post_event($nginx->port(1), '/wait', event('file.written'))->status, 200,
+    'nameless: the second does not');
+is(count(qr/target "a" of location "\/wait" fails: 500/), 1,
+    'nameless: said once');
+is(count(qr/.*works again/), 0, 'nameless: it does not work again');
+
 done_testing();

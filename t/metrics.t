@@ -118,6 +118,20 @@ is(post_event(@gate, secret => 's3cret')->status, 200, 'duplicate');
 is(metrics()->{named('trove_dedup_total', ',outcome="duplicate"')}, 4,
     'and goes on');
 
+# fewer of them again: those that stay keep their counters
+
+$nginx->{opt}{vars}{MORE} = '';
+
+ok($nginx->reload($http), 'reload with fewer locations');
+is(metrics()->{named('trove_dedup_total', ',outcome="duplicate"')}, 4,
+    'after it has shrunk');
+is(metrics()->{named('trove_verify_total', ',verdict="mismatch"')}, 1,
+    'mismatch after it has shrunk');
+is(metrics()->{'trove_unverified_responses_total{server="a.example",'
+    . 'location="= /open"}'}, 1, 'unverified after it has shrunk');
+is(scalar($nginx->log_lines(qr/no room for the metrics/)), 0,
+    'nothing is without room');
+
 is(request($nginx->port, 'HEAD', '/metrics')->status, 200, 'HEAD');
 is(request($nginx->port, 'POST', '/metrics', body => 'x')->status, 405,
     'neither POST');

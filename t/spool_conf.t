@@ -263,6 +263,24 @@ ok(!$second->reload($second->{conf} =~ s/one\.spool\.2/one.spool/r),
     'a reload cannot take it, either');
 works($second, 'which goes on with its own');
 
+# what workers that shut down had before is ours still
+
+{
+    my ($slow) = many_start($first->port, "POST /hook HTTP/1.1\r\n"
+        . "Host: gate\r\nContent-Length: 9\r\n\r\nhalf");
+
+    for my $path ("$spool.3", $spool) {
+        sleep 0.3;
+        ok($first->reload($good =~ s/trove_spool \K\S+(?=;)/$path/r),
+            "a reload to $path");
+        works($first, 'while a worker of before shuts down');
+    }
+
+    isnt(scalar $first->old_workers, 0, 'which it does');
+    $slow->send("body\n");
+    many_finish($slow);
+}
+
 $first->stop;
 ok($second->reload, 'when it is free, it can');
 works($second, 'with the other one');

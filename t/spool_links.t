@@ -93,6 +93,25 @@ for my $suffix ('-wal', '-shm', '-lock') {
 }
 
 
+# a link in the place of the directory
+
+if ($root) {
+    my ($nobody, $nogroup) = (getpwnam 'nobody')[2, 3];
+    my $before = look();
+
+    rename "$dir/theirs", "$dir/away" or die "rename: $!";
+    symlink "$dir/elsewhere", "$dir/theirs" or die "symlink: $!";
+    system 'chown', '-h', $nobody, "$dir/theirs";
+
+    $nginx->mark->start;
+    $nginx->stop;
+    is(look(), $before, 'nothing is made behind a link of the workers');
+
+    unlink "$dir/theirs";
+    rename "$dir/away", "$dir/theirs" or die "rename: $!";
+}
+
+
 # PATH itself is looked at by nginx -t, too
 
 for my $what (sort keys %plant) {

@@ -33,6 +33,7 @@ my $nginx = nginx(<<EOF)->start;
         location = /patient {
             trove_verify on;
             client_body_timeout 60s;
+            client_max_body_size 1m;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
 
@@ -253,10 +254,12 @@ for my $case (
     $conn->close;
 
     $conn = conn($port);
-    $conn->send($chunked);
+    $conn->send($chunked =~ s{^POST / }{POST /patient }r);
     $conn->wait_read;
     $conn->send($rest);
-    is($conn->response->status, $status, "a chunk size $name, later: $status");
+    $response = $conn->response;
+    is($response && $response->status, $status,
+        "a chunk size $name, later: $status");
     $conn->close;
 
     is($backend->count, 0, "a chunk size $name: goes no further");

@@ -273,4 +273,32 @@ for my $if ([], [ 'X-If' => 1 ]) {
     }
 }
 
+# a block with a handler of its own, which was exempt with its location
+
+for my $of ('trove_metrics', 'trove_api token-of-the-api') {
+
+    for my $block ('if ($arg_x)', 'limit_except GET') {
+        my ($code, $text) = nginx_t(<<"EOC");
+    trove_spool %%TESTDIR%%/temp/trove.spool;
+
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+        trove_verify on;
+        trove_secret $secret;
+
+        location /in {
+            $of;
+            $block {
+                $pass
+            }
+        }
+    }
+EOC
+
+        isnt($code, 0, "$of, $block: refused");
+        like($text, qr/in location "\/in" has another handler beside it/,
+            "$of, $block: an error says why");
+    }
+}
+
 done_testing();

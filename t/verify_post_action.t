@@ -42,6 +42,7 @@ my $nginx = nginx(<<EOF)->start;
         location /return/ {
             location = /return/gate { post_action /gate; return 200; }
             location = /return/named { post_action \@gate; return 200; }
+            location /return/line { post_action \@plain; return 200; }
             location = /return/fan { post_action /fan; return 200; }
             location = /return/spool { post_action /spool; return 200; }
         }
@@ -64,6 +65,7 @@ my $nginx = nginx(<<EOF)->start;
             rewrite ^ /named break;
             $pass
         }
+        location \@plain { trove_verify on; $pass }
         location = /log { trove_verify log; $pass }
         location = /other { trove_verify on; trove_secret other; $pass }
         location = /dedup { trove_dedup zone=events; $pass }
@@ -120,6 +122,16 @@ sub outcome {
 
     return $status . ' ' . $backend->count($to{$name});
 }
+
+# a URI, decoded, may have a line end
+
+$nginx->mark;
+is(post_event($port, '/return/line%0aforged', event())->status, 200,
+    'a URI with a line end');
+$nginx->wait_log($refused);
+is(scalar(() = $nginx->log_lines(qr/^forged/)), 0,
+    'makes no line of the log');
+
 
 # in memory, and not
 

@@ -30,6 +30,7 @@ static void counters(void);
 static void half(void);
 static void killed(void);
 static void repaired(void);
+static void lost(ngx_uint_t healed);
 
 
 static ngx_trove_zone_now_t    now = { 1793000000, 1000 };
@@ -48,6 +49,8 @@ main(void)
     half();
     killed();
     repaired();
+    lost(0);
+    lost(1);
 
     return tap_done();
 }
@@ -485,4 +488,35 @@ repaired(void)
 
         tap_is(done, 100, "of two copies of a key the later one stays");
     }
+}
+
+
+/* somebody truncates the file while the table is locked for a migration */
+
+static void
+lost(ngx_uint_t healed)
+{
+    uint32_t                owner;
+    ngx_trove_zone_t       *from, *to;
+    ngx_trove_zone_key_t    key;
+    ngx_trove_zone_kept_t   kept;
+
+    from = make(PAGES(4));
+    to = make(PAGES(4));
+
+    ngx_trove_zone_keep(from, &kept);
+    tap_is(ngx_trove_zone_migrate_begin(from), NGX_OK, "locked");
+
+    memset(from, 0, PAGES(4));
+
+    if (healed) {
+        tap_ok(ngx_trove_zone_heal(from, &kept), "lost, and healed");
+    }
+
+    ngx_trove_zone_migrate_end(from);
+    munmap(from, PAGES(4));
+
+    key = key_of(to, 1);
+    tap_is(ngx_trove_zone_claim(to, &key, &now, 60, &owner),
+           NGX_TROVE_ZONE_NEW, "another lock can be taken");
 }
