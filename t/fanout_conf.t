@@ -176,7 +176,8 @@ for ('return 204;', 'rewrite ^ /b last;', 'if ($uri) { return 204; }',
     'limit_except GET { proxy_pass http://127.0.0.1:1; }',
     'proxy_pass http://127.0.0.1:1;', 'fastcgi_pass 127.0.0.1:1;',
     'uwsgi_pass 127.0.0.1:1;', 'grpc_pass 127.0.0.1:1;', 'empty_gif;',
-    'scgi_pass 127.0.0.1:1;', 'stub_status;', 'dav_methods PUT; return 204;')
+    'scgi_pass 127.0.0.1:1;', 'stub_status;', configured('--with-http_dav_module')
+        ? 'dav_methods PUT; return 204;' : ())
 {
     accepted('trove_fanout /a;', "location = /a { internal; $_ }"
         . ' location @b { return 204; } location = /b { return 204; }');
