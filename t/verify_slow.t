@@ -202,7 +202,8 @@ $nginx->mark;
 $_->send('}') for values %passes;
 
 is($passes{'/log'}->response->status, 200, 'log: passes');
-is($backend->header($backend->last('/log'), 'X-Verdict'), 'stale',
+$backend->wait_count(1, '/log');
+is($backend->header(($backend->by_id('/log'))[0], 'X-Verdict'), 'stale',
     'log: and is known to be stale');
 is($nginx->log_lines(qr/stale: signed \d+ s before the body/), 1,
     'log: and so it says in the log');
