@@ -31,6 +31,7 @@ static ngx_uint_t is_table(u_char *addr, size_t len);
 static void check_recover(void);
 static void check_stat(ngx_trove_zone_stat_t *stat);
 static void check_use(uint32_t random);
+static ngx_uint_t is_done(ngx_trove_zone_key_t *key);
 static void check_key(ngx_trove_zone_key_t *key, ngx_uint_t n);
 static void check_copy(ngx_uint_t pages);
 
@@ -457,18 +458,40 @@ check_use(uint32_t random)
 }
 
 
+/* a table may have a key more than once: that which is not over counts */
+
+static ngx_uint_t
+is_done(ngx_trove_zone_key_t *key)
+{
+    slot_t                 slot;
+    ngx_uint_t             i;
+    ngx_trove_zone_pair_t  pair;
+
+    table_pair(zone, key, &pair);
+
+    for (i = 0; i < PAIR_SLOTS; i++) {
+        slot = pair_slot(&pair, i);
+
+        if (slot_has(&slot, key)
+            && slot_live(&slot, &now) == NGX_TROVE_ZONE_COMPLETED)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 check_key(ngx_trove_zone_key_t *key, ngx_uint_t what)
 {
-    slot_t                  slot;
     uint32_t                owner, other;
     ngx_trove_zone_claim_e  rc;
 
     owner = 0;
 
-    if (table_find(zone, key, &slot)
-        && slot_live(&slot, &now) == NGX_TROVE_ZONE_COMPLETED)
-    {
+    if (is_done(key)) {
         rc = ngx_trove_zone_claim(zone, key, &now, 60, &owner);
 
         fuzz_check(rc == NGX_TROVE_ZONE_DONE && owner == 0,
