@@ -23,6 +23,16 @@ my $nginx = nginx(<<"EOF")->start;
     }
 
     server {
+        listen 127.0.0.1:%%PORT_1%%;
+
+        location = /unverified {
+            trove_verify off;
+            trove_dedup zone=events key=v:\$trove_verify\$trove_secret_number;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+    }
+
+    server {
         listen 127.0.0.1:%%PORT_0%%;
 
         # nothing verifies here yet: no error says that it is too early
@@ -74,6 +84,14 @@ for my $uri (qw{ /map /set /id /fresh }) {
     }
 
     is($backend->count($uri), 2, "$uri: both");
+}
+
+# where nobody verifies, what is known of a signature is empty for all events
+
+for (1 .. 2) {
+    is(post_event($nginx->port(1), '/unverified', event(),
+            secret => $secret)->body,
+        qq({"ok":true}\n), "of no signature: event $_ reaches it");
 }
 
 done_testing();
