@@ -276,4 +276,19 @@ like($messages, qr/unknown directive "nonsense"/, 'and says why');
 ($code) = nginx_t('server { listen 127.0.0.1:%%PORT_0%%; }');
 is($code, 0, 'nginx -t passes');
 
+
+# a thread keeps the files of its process open when the main one is gone
+
+my %exit = (x86_64 => 60, aarch64 => 93);
+my $number = $exit{ (POSIX::uname())[4] } or die 'the number of exit()?';
+
+my $pid = open my $half, '-|', $^X, '-Mthreads', '-e',
+    "threads->create(sub { sleep 60 }); syscall($number, 0)"
+    or die "perl: $!";
+
+ok((wait_until { slurp("/proc/$pid/stat") =~ /\) Z / }), 'a thread is left');
+ok(alive($pid), 'it is alive');
+kill 'KILL', $pid;
+ok((wait_until { !alive($pid) }), 'killed: it is not');
+
 done_testing();

@@ -155,8 +155,10 @@ sub gauges {
 sub wait_gauges {
     my ($nginx, $location, $target, $want, $name) = @_;
 
-    wait_until { gauges(metrics($nginx), $location, $target) eq $want };
-    is(gauges(metrics($nginx), $location, $target), $want, $name);
+    my $is;
+
+    wait_until { ($is = gauges(metrics($nginx), $location, $target)) eq $want };
+    is($is, $want, $name);
 }
 
 

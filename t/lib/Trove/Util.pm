@@ -169,16 +169,30 @@ sub append {
 
 =item alive($pid)
 
-Whether a process runs; a zombie does not.
+Whether a process runs; a zombie does not, unless a thread of it still runs:
+that one, in an fsync() perhaps, keeps the sockets of the process open.
 
 =cut
 
 sub alive {
     my ($pid) = @_;
 
-    my ($state) = slurp("/proc/$pid/stat") =~ /^\d+ \(.*\) (\S)/s;
+    return (running($pid))[0];
+}
 
-    return defined $state && $state !~ /[ZX]/;
+
+# whether it runs, and its parent
+
+sub running {
+    my ($pid) = @_;
+
+    my ($state, $parent, $threads) = slurp("/proc/$pid/stat")
+        =~ /^\d+ \(.*\) (\S) (\d+)(?: \S+){15} (\d+)/s;
+
+    return (0, 0) if !defined $state || $state eq 'X'
+        || $state eq 'Z' && $threads <= 1;
+
+    return (1, $parent);
 }
 
 
@@ -196,10 +210,9 @@ sub children {
     opendir my $dh, '/proc' or die "opendir /proc: $!";
 
     for my $pid (grep { /^\d+$/ } readdir $dh) {
-        my ($state, $ppid) =
-            slurp("/proc/$pid/stat") =~ /^\d+ \(.*\) (\S) (\d+)/s;
+        my ($runs, $ppid) = running($pid);
 
-        next if !defined $ppid || $ppid != $parent || $state =~ /[ZX]/;
+        next unless $runs && $ppid == $parent;
 
         my ($title) = slurp("/proc/$pid/cmdline") =~ /^([^\0]*)/;
         $titles{$pid} = $title =~ s/\s+$//r;
