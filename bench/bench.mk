@@ -2,8 +2,8 @@
 #
 # The programs of the benchmark, for bench/run: OBJS, CC.
 
-ROOMS  = $(patsubst ngx_trove_module/%.c,%,$(wildcard \
-             ngx_trove_module/ngx_trove_*.c))
+DIRS   = $(shell find ngx_trove_module/core -type d)
+CORE   = $(basename $(notdir $(wildcard $(DIRS:%=%/*.c))))
 BENCH  = $(OBJS)/bench
 SRC    = $(OBJS)/src/src
 
@@ -11,9 +11,11 @@ SRC    = $(OBJS)/src/src
 
 CFLAGS = -g -O2 -fstack-protector-strong -fPIC -D_FORTIFY_SOURCE=2 \
          -Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror
-INCS   = -Ingx_trove_module -I$(OBJS)/objs $(addprefix -I$(SRC)/, \
+INCS   = $(DIRS:%=-I%) -I$(OBJS)/objs $(addprefix -I$(SRC)/, \
              core event event/modules os/unix http http/modules)
 LIBS   = -lcrypto -lsqlite3 -lyajl -lpthread
+
+vpath %.c $(DIRS)
 
 .SECONDARY:
 
@@ -25,7 +27,7 @@ $(BENCH)/load: $(LOAD:%=$(BENCH)/tool/%.o)
 	$(CC) -o $@ $^ $(LIBS)
 
 $(BENCH)/spool_store $(BENCH)/zone: $(BENCH)/%: $(BENCH)/tool/%.o \
-                                     $(ROOMS:%=$(BENCH)/room/%.o)
+                                     $(CORE:%=$(BENCH)/core/%.o)
 	$(CC) -o $@ $^ $(LIBS)
 
 $(BENCH)/%: $(BENCH)/tool/%.o
@@ -35,8 +37,8 @@ $(BENCH)/tool/%.o: bench/%.c $(OBJS)/stamp bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(INCS) -MMD -MP -c -o $@ $<
 
-$(BENCH)/room/%.o: ngx_trove_module/%.c $(OBJS)/stamp bench/bench.mk
+$(BENCH)/core/%.o: %.c $(OBJS)/stamp bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(INCS) -MMD -MP -c -o $@ $<
 
--include $(wildcard $(BENCH)/tool/*.d $(BENCH)/room/*.d)
+-include $(wildcard $(BENCH)/tool/*.d $(BENCH)/core/*.d)

@@ -11,13 +11,26 @@ use Trove;
 
 use Cwd qw/ abs_path /;
 use File::Basename qw/ dirname /;
+use File::Find;
 use Trove::Debian;
 use Trove::Docs;
 
 my $root = abs_path(dirname(__FILE__) . '/..');
 
 my @pages = ("$root/README.md", glob "\Q$root\E/docs/*.md");
-my @sources = glob "\Q$root\E/ngx_trove_module/*.c";
+my @sources;
+
+find(sub { push @sources, $File::Find::name if /\.c$/ },
+     "$root/ngx_trove_module");
+@sources = sort @sources;
+
+# the one of a name
+
+sub source {
+    my ($name) = @_;
+    my ($path) = grep { m{/\Q$name\E$} } @sources;
+    return $path;
+}
 
 my %text = map { $_ => slurp($_) } @pages, @sources;
 my %page = map { m{([^/]+)\.md$} => $text{$_} } @pages;
@@ -291,7 +304,7 @@ sub variables {
 
     # the fields that exist for JSON
 
-    my ($fields) = $text{"$root/ngx_trove_module/ngx_http_trove_variables.c"}
+    my ($fields) = $text{source('ngx_http_trove_variables.c')}
         =~ /^static ngx_http_trove_field_t .*?^\};/ms ? $& : '';
 
     for my $field ($fields =~ /ngx_string\("(\w+)"\)/g) {
@@ -302,7 +315,7 @@ sub variables {
     # what goes wrong with a delivery
 
     my $delivery
-        = $text{"$root/ngx_trove_module/ngx_http_trove_delivery.c"};
+        = $text{source('ngx_http_trove_delivery.c')};
 
     for my $error ($delivery =~ /^\s+(?:(?:d->)?error = )?"([a-z_]+)"\)?;/mg) {
         like($page{variables}, qr/^\| .*`$error`.* \|/m,
@@ -313,7 +326,7 @@ sub variables {
 
     # each verdict
 
-    my ($verdicts) = $text{"$root/ngx_trove_module/ngx_http_trove_ctx.c"}
+    my ($verdicts) = $text{source('ngx_http_trove_ctx.c')}
         =~ /^static ngx_str_t  ngx_http_trove_verdict_names.*?^\};/ms ? $& : '';
 
     for my $verdict ($verdicts =~ /ngx_string\("(\w+)"\)/g) {
@@ -403,7 +416,7 @@ sub messages {
 
     # the reasons that stand in some of them
 
-    my $parser = join '', map { $text{"$root/ngx_trove_module/$_"} }
+    my $parser = join '', map { $text{source($_)} }
         qw/ ngx_trove_event.c ngx_trove_event_token.c /;
     my $flat = $page{operations} =~ s/\s+/ /gr;
 

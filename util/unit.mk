@@ -2,30 +2,32 @@
 #
 # The unit tests, for util/test: OBJS, CC, SAN_FLAGS, TESTS.
 
-ROOMS  = $(patsubst ngx_trove_module/%.c,%,$(wildcard \
-             ngx_trove_module/ngx_trove_*.c))
+DIRS   = $(shell find ngx_trove_module/core -type d)
+CORE   = $(basename $(notdir $(wildcard $(DIRS:%=%/*.c))))
 UNIT   = $(OBJS)/unit
 SRC    = $(OBJS)/src/src
 
 CFLAGS = -g -O2 -Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror \
          $(SAN_FLAGS)
-INCS   = -Ingx_trove_module -It/unit -I$(OBJS)/objs $(addprefix -I$(SRC)/, \
+INCS   = $(DIRS:%=-I%) -It/unit -I$(OBJS)/objs $(addprefix -I$(SRC)/, \
              core event event/modules os/unix http http/modules)
 LIBS   = -lcrypto -lsqlite3 -lyajl -lpthread
+
+vpath %.c $(DIRS)
 
 .SECONDARY:
 
 all: $(addprefix $(UNIT)/,$(TESTS))
 
-$(UNIT)/%: $(UNIT)/test/%.o $(ROOMS:%=$(UNIT)/room/%.o)
+$(UNIT)/%: $(UNIT)/test/%.o $(CORE:%=$(UNIT)/core/%.o)
 	$(CC) $(SAN_FLAGS) -o $@ $^ $(LIBS)
 
 $(UNIT)/test/%.o: t/unit/%.c $(OBJS)/stamp util/unit.mk
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(INCS) -MMD -MP -c -o $@ $<
 
-$(UNIT)/room/%.o: ngx_trove_module/%.c $(OBJS)/stamp util/unit.mk
+$(UNIT)/core/%.o: %.c $(OBJS)/stamp util/unit.mk
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(INCS) -MMD -MP -c -o $@ $<
 
--include $(wildcard $(UNIT)/test/*.d $(UNIT)/room/*.d)
+-include $(wildcard $(UNIT)/test/*.d $(UNIT)/core/*.d)

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "ngx_trove_spool_db.h"
+#include "ngx_trove_sqlite_db.h"
 #include "tap.h"
 
 

@@ -1,0 +1,601 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_sqlite_db.h"
+
+
+/*
+ * A number of an owner takes four bytes in the file, no more and no less: see
+ * ngx_trove_spool_row_add().
+ */
+#define NGX_TROVE_SPOOL_OWNER_MIN  (1 << 24)
+#define NGX_TROVE_SPOOL_OWNER_MAX  INT32_MAX
+
+/* kilobytes of pages that a connection keeps in memory */
+#define NGX_TROVE_SPOOL_CACHE      8192
+
+/* bytes to which PATH-wal is cut when it begins anew */
+#define NGX_TROVE_SPOOL_WAL_KEEP   (64 * 1024 * 1024)
+
+
+static char *ngx_trove_spool_name(ngx_str_t *path, const char *suffix);
+static void ngx_trove_spool_db_init(ngx_trove_spool_db_t *db);
+static void ngx_trove_spool_db_close(ngx_trove_spool_db_t *db);
+static ngx_int_t ngx_trove_spool_open_all(ngx_trove_spool_t *spool,
+    ngx_uint_t make, ngx_trove_spool_error_t *error);
+static ngx_int_t ngx_trove_spool_open_file(ngx_trove_spool_t *spool,
+    ngx_uint_t make, ngx_trove_spool_error_t *error);
+static ngx_int_t ngx_trove_spool_beside(ngx_trove_spool_t *spool,
+    ngx_trove_spool_error_t *error);
+static ngx_int_t ngx_trove_spool_open_first(ngx_trove_spool_t *spool,
+    ngx_uint_t make, ngx_uint_t first);
+static ngx_int_t ngx_trove_spool_open_made(ngx_trove_spool_t *spool,
+    ngx_uint_t make, ngx_trove_spool_error_t *error);
+static ngx_int_t ngx_trove_spool_open_db(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db, int flags, ngx_trove_spool_error_t *error);
+static int ngx_trove_spool_committed(void *data, sqlite3 *handle,
+    const char *name, int pages);
+static void ngx_trove_spool_close_all(ngx_trove_spool_t *spool);
+static void ngx_trove_spool_lock_all(ngx_trove_spool_t *spool);
+static void ngx_trove_spool_unlock_all(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *except);
+
+
+ngx_trove_spool_t *
+ngx_trove_spool_create(ngx_trove_spool_conf_t *conf)
+{
+    int32_t             random;
+    ngx_trove_spool_t  *spool;
+
+    if (sqlite3_initialize() != SQLITE_OK) {
+        return NULL;
+    }
+
+    spool = calloc(1, sizeof(ngx_trove_spool_t));
+    if (spool == NULL) {
+        return NULL;
+    }
+
+    spool->max_size = conf->max_size;
+    spool->retention = conf->retention;
+    spool->wait = ngx_max(conf->wait, 1);
+    spool->fd = -1;
+    spool->keys = NGX_TROVE_SPOOL_KEYS;
+
+    spool->path = ngx_trove_spool_name(&conf->path, "");
+    spool->path_lock = ngx_trove_spool_name(&conf->path, "-lock");
+    spool->path_wal = ngx_trove_spool_name(&conf->path, "-wal");
+
+    ngx_trove_spool_db_init(&spool->writer);
+    ngx_trove_spool_db_init(&spool->reader);
+    ngx_trove_spool_db_init(&spool->keeper);
+
+    if (spool->path == NULL || spool->path_lock == NULL
+        || spool->path_wal == NULL)
+    {
+        ngx_trove_spool_destroy(spool);
+        return NULL;
+    }
+
+    /* SQLite's generator may have been copied by a fork */
+
+    sqlite3_randomness(sizeof(int32_t), &random);
+
+    random = (random ^ ((uint32_t) getpid() * 0x9e3779b1)) & INT32_MAX;
+
+    spool->owner = NGX_TROVE_SPOOL_OWNER_MIN
+                   + random % (NGX_TROVE_SPOOL_OWNER_MAX
+                               - NGX_TROVE_SPOOL_OWNER_MIN);
+
+    spool->clamped = INT64_MIN / 2;
+
+    return spool;
+}
+
+
+static char *
+ngx_trove_spool_name(ngx_str_t *path, const char *suffix)
+{
+    char    *name;
+    size_t   len;
+
+    len = ngx_strlen(suffix);
+
+    name = malloc(path->len + len + 1);
+    if (name == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(name, path->data, path->len);
+    ngx_memcpy(name + path->len, suffix, len + 1);
+
+    return name;
+}
+
+
+static void
+ngx_trove_spool_db_init(ngx_trove_spool_db_t *db)
+{
+    (void) pthread_mutex_init(&db->mutex, NULL);
+}
+
+
+void
+ngx_trove_spool_destroy(ngx_trove_spool_t *spool)
+{
+    if (spool == NULL) {
+        return;
+    }
+
+    ngx_trove_spool_close_all(spool);
+
+    (void) pthread_mutex_destroy(&spool->writer.mutex);
+    (void) pthread_mutex_destroy(&spool->reader.mutex);
+    (void) pthread_mutex_destroy(&spool->keeper.mutex);
+
+    free(spool->path);
+    free(spool->path_lock);
+    free(spool->path_wal);
+    free(spool);
+}
+
+
+static void
+ngx_trove_spool_close_all(ngx_trove_spool_t *spool)
+{
+    ngx_trove_spool_db_close(&spool->reader);
+    ngx_trove_spool_db_close(&spool->keeper);
+    ngx_trove_spool_db_close(&spool->writer);
+
+    ngx_trove_spool_key_drop(&spool->work);
+    ngx_memzero(&spool->work, sizeof(ngx_trove_spool_work_t));
+
+    /* after the last one: they are read from PATH-lock as long as it is held */
+
+    ngx_trove_spool_detach(spool);
+}
+
+
+static void
+ngx_trove_spool_db_close(ngx_trove_spool_db_t *db)
+{
+    ngx_uint_t  i;
+
+    if (db->db != NULL) {
+
+        for (i = 0; i < NGX_TROVE_SPOOL_SQL_MAX; i++) {
+            (void) sqlite3_finalize(db->stmts[i]);
+            db->stmts[i] = NULL;
+        }
+
+        (void) sqlite3_close(db->db);
+        db->db = NULL;
+    }
+
+    ngx_trove_spool_known_clear(db);
+
+    free(db->taken);
+
+    db->taken = NULL;
+    db->ntaken = 0;
+    db->ataken = 0;
+    db->wal_pages = 0;
+}
+
+
+ngx_int_t
+ngx_trove_spool_open(ngx_trove_spool_t *spool, ngx_trove_spool_error_t *error)
+{
+    ngx_int_t  rc;
+
+    ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
+
+    ngx_trove_spool_lock_all(spool);
+
+    rc = ngx_trove_spool_open_all(spool, 1, error);
+
+    ngx_trove_spool_unlock_all(spool, NULL);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_trove_spool_enter(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+    ngx_trove_spool_error_t *error)
+{
+    ngx_int_t  rc;
+
+    (void) pthread_mutex_lock(&db->mutex);
+
+    if (spool->shared == NULL
+        || __atomic_load_n(&spool->stale, __ATOMIC_ACQUIRE))
+    {
+        (void) pthread_mutex_unlock(&db->mutex);
+
+        ngx_trove_spool_lock_all(spool);
+
+        rc = ngx_trove_spool_open_all(spool, !spool->made, error);
+
+        if (rc != NGX_OK) {
+            ngx_trove_spool_unlock_all(spool, NULL);
+            return NGX_ERROR;
+        }
+
+        ngx_trove_spool_unlock_all(spool, db);
+    }
+
+    db->error = error;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_trove_spool_leave(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+    ngx_int_t rc)
+{
+    ngx_uint_t  i;
+
+    if (rc == NGX_ERROR) {
+
+        for (i = 0; i < NGX_TROVE_SPOOL_SQL_MAX; i++) {
+            if (db->stmts[i] != NULL) {
+                (void) sqlite3_reset(db->stmts[i]);
+            }
+        }
+
+        switch (db->error->kind) {
+
+        case NGX_TROVE_SPOOL_BUSY:
+        case NGX_TROVE_SPOOL_FULL:
+        case NGX_TROVE_SPOOL_MEMORY:
+            break;
+
+        case NGX_TROVE_SPOOL_GONE:
+            __atomic_store_n(&spool->moved, 1, __ATOMIC_RELAXED);
+
+            /* fall through */
+
+        default:
+            __atomic_store_n(&spool->stale, 1, __ATOMIC_RELEASE);
+        }
+    }
+
+    db->error = NULL;
+
+    (void) pthread_mutex_unlock(&db->mutex);
+}
+
+
+static void
+ngx_trove_spool_lock_all(ngx_trove_spool_t *spool)
+{
+    (void) pthread_mutex_lock(&spool->writer.mutex);
+    (void) pthread_mutex_lock(&spool->reader.mutex);
+    (void) pthread_mutex_lock(&spool->keeper.mutex);
+}
+
+
+static void
+ngx_trove_spool_unlock_all(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *except)
+{
+    if (except != &spool->writer) {
+        (void) pthread_mutex_unlock(&spool->writer.mutex);
+    }
+
+    if (except != &spool->reader) {
+        (void) pthread_mutex_unlock(&spool->reader.mutex);
+    }
+
+    if (except != &spool->keeper) {
+        (void) pthread_mutex_unlock(&spool->keeper.mutex);
+    }
+}
+
+
+/* for who holds all three mutexes */
+
+static ngx_int_t
+ngx_trove_spool_open_all(ngx_trove_spool_t *spool, ngx_uint_t make,
+    ngx_trove_spool_error_t *error)
+{
+    if (spool->stale) {
+        ngx_trove_spool_close_all(spool);
+        spool->stale = 0;
+    }
+
+    if (spool->shared != NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_trove_spool_open_file(spool, make, error) != NGX_OK) {
+        ngx_trove_spool_close_all(spool);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_open_file(ngx_trove_spool_t *spool, ngx_uint_t make,
+    ngx_trove_spool_error_t *error)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  first;
+
+    /* before anything is made, or written, beside another program's file */
+
+    rc = ngx_trove_spool_whose(spool->path, error);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    /*
+     * SQLite would open it for reading only, and give that mode to PATH-wal and
+     * PATH-shm, which stay so.
+     */
+
+    if (rc != NGX_DECLINED
+        && faccessat(AT_FDCWD, spool->path, W_OK, AT_EACCESS) == -1)
+    {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_READONLY, ngx_errno,
+                                    "it is not writable");
+    }
+
+    if (rc == NGX_DECLINED && !make) {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_GONE, 0,
+                                    "it has been removed");
+    }
+
+    if (ngx_trove_spool_beside(spool, error) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_trove_spool_attach(spool, &first, error) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    spool->writer.error = error;
+
+    rc = ngx_trove_spool_open_first(spool, make, first);
+
+    spool->writer.error = NULL;
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_trove_spool_attached(spool);
+
+    if (ngx_trove_spool_open_db(spool, &spool->keeper, SQLITE_OPEN_READWRITE,
+                                error)
+        != NGX_OK
+        || ngx_trove_spool_open_db(spool, &spool->reader, SQLITE_OPEN_READONLY,
+                                   error)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    spool->made = 1;
+
+    return NGX_OK;
+}
+
+
+/* SQLite waits for ever at a FIFO in the place of one of its files */
+
+static ngx_int_t
+ngx_trove_spool_beside(ngx_trove_spool_t *spool,
+    ngx_trove_spool_error_t *error)
+{
+    char         *name;
+    ngx_uint_t    i;
+    ngx_str_t     path;
+    struct stat   st;
+
+    static const char  *suffixes[] = { "-wal", "-shm", "-journal", NULL };
+
+    path.data = (u_char *) spool->path;
+    path.len = ngx_strlen(spool->path);
+
+    for (i = 0; suffixes[i]; i++) {
+
+        name = ngx_trove_spool_name(&path, suffixes[i]);
+        if (name == NULL) {
+            return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, 0,
+                                        "out of memory");
+        }
+
+        if (lstat(name, &st) == -1) {
+            st.st_mode = S_IFREG;
+        }
+
+        free(name);
+
+        if (!S_ISREG(st.st_mode)) {
+            return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
+                                        "\"%s\" beside it is not a regular "
+                                        "file", suffixes[i]);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* for the one who attaches */
+
+static ngx_int_t
+ngx_trove_spool_open_first(ngx_trove_spool_t *spool, ngx_uint_t make,
+    ngx_uint_t first)
+{
+    ngx_int_t              rc;
+    ngx_trove_spool_db_t  *db;
+
+    db = &spool->writer;
+
+    if (ngx_trove_spool_open_made(spool, make, db->error) != NGX_OK
+        || ngx_trove_spool_open_db(spool, db, SQLITE_OPEN_READWRITE, db->error)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_trove_spool_lock(spool, ngx_trove_spool_elapsed()
+                                     + spool->wait * 1000);
+
+    if (rc != NGX_OK) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
+                                    "other processes of nginx kept it locked "
+                                    "for %lld ms", (long long) spool->wait);
+    }
+
+    rc = ngx_trove_spool_migrate(db);
+
+    ngx_trove_spool_unlock(spool);
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* reads the file, too: a transaction that writes nothing */
+
+    if (ngx_trove_spool_begin(spool, db, 1, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* not so little as a copy of it that is older */
+
+    if (spool->identity != db->state.identity || spool->moved) {
+        spool->identity = db->state.identity;
+        spool->moved = 0;
+        spool->file++;
+    }
+
+    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!first) {
+        return NGX_OK;
+    }
+
+    return ngx_trove_spool_lease_void(spool, db);
+}
+
+
+/* SQLite would make it, too, but for everybody to read */
+
+static ngx_int_t
+ngx_trove_spool_open_made(ngx_trove_spool_t *spool, ngx_uint_t make,
+    ngx_trove_spool_error_t *error)
+{
+    int        fd;
+    ngx_int_t  rc;
+
+    rc = ngx_trove_spool_whose(spool->path, error);
+
+    if (rc != NGX_DECLINED) {
+        return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+    }
+
+    if (!make) {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_GONE, 0,
+                                    "it has been removed");
+    }
+
+    fd = open(spool->path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+
+    if (fd == -1) {
+        return ngx_trove_spool_fail(error, ngx_trove_spool_kind(ngx_errno),
+                                    ngx_errno, "open() failed");
+    }
+
+    (void) close(fd);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_open_db(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+    int flags, ngx_trove_spool_error_t *error)
+{
+    int        rc, persist;
+    char       sql[256];
+    ngx_int_t  result;
+
+    db->error = error;
+
+    if (!sqlite3_threadsafe()) {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_IO, 0,
+                                    "SQLite is built without threads");
+    }
+
+    rc = sqlite3_open_v2(spool->path, &db->db, flags|SQLITE_OPEN_NOMUTEX,
+                         NULL);
+
+    if (rc != SQLITE_OK) {
+        (void) sqlite3_extended_result_codes(db->db, 1);
+
+        result = ngx_trove_spool_db_fail(db, rc, "opening");
+
+        (void) sqlite3_close(db->db);
+        db->db = NULL;
+
+        return result;
+    }
+
+    (void) sqlite3_extended_result_codes(db->db, 1);
+    (void) sqlite3_busy_timeout(db->db, (int) spool->wait);
+
+    /* who comes next may not be allowed to make it in this directory */
+
+    persist = 1;
+    (void) sqlite3_file_control(db->db, "main", SQLITE_FCNTL_PERSIST_WAL,
+                                &persist);
+
+    /* instead of a checkpoint by the commit that comes to a thousand pages */
+
+    (void) sqlite3_wal_hook(db->db, ngx_trove_spool_committed, db);
+
+    snprintf(sql, sizeof(sql),
+             "PRAGMA synchronous = FULL;"
+             "PRAGMA cache_size = -%d;"
+             "PRAGMA temp_store = MEMORY;"
+             "PRAGMA secure_delete = FAST;"
+             "PRAGMA trusted_schema = OFF;"
+             "PRAGMA journal_size_limit = %d;",
+             NGX_TROVE_SPOOL_CACHE, NGX_TROVE_SPOOL_WAL_KEEP);
+
+    db->sync = 1;
+
+    result = ngx_trove_spool_exec(db, sql);
+
+    db->error = (db == &spool->writer) ? error : NULL;
+
+    return result;
+}
+
+
+static int
+ngx_trove_spool_committed(void *data, sqlite3 *handle, const char *name,
+    int pages)
+{
+    ngx_trove_spool_db_t  *db = data;
+
+    __atomic_store_n(&db->wal_pages, pages, __ATOMIC_RELAXED);
+
+    return SQLITE_OK;
+}

@@ -1,0 +1,330 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_sqlite_db.h"
+
+
+/*
+ * Housekeeping of the keys: see ngx_trove_sqlite_key.c.  Only one process does
+ * it at a time.  If it is killed, the next one begins anew.
+ */
+
+/* keys written, or rows looked at, in one transaction */
+#define NGX_TROVE_SPOOL_KEY_PIECE  500
+#define NGX_TROVE_SPOOL_KEY_SWEEP  2000
+
+/* stale rows that are worth a sweep: so many, and a part of the events */
+#define NGX_TROVE_SPOOL_KEY_STALE  10000
+#define NGX_TROVE_SPOOL_KEY_PART   4
+
+
+static ngx_int_t ngx_trove_spool_key_collect(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db);
+static int ngx_libc_cdecl ngx_trove_spool_key_compare(const void *one,
+    const void *two);
+static ngx_int_t ngx_trove_spool_key_merge(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db);
+static ngx_uint_t ngx_trove_spool_key_same(ngx_trove_spool_t *spool);
+static ngx_int_t ngx_trove_spool_key_merged(ngx_trove_spool_t *spool);
+static ngx_int_t ngx_trove_spool_key_sweep(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db);
+
+
+ngx_int_t
+ngx_trove_spool_key_maintain(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db)
+{
+    ngx_int_t  rc;
+
+    if (spool->work.keys == NULL
+        && __atomic_load_n(&spool->shared->sealed, __ATOMIC_RELAXED) != 0
+        && ngx_trove_spool_key_collect(spool, db) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (spool->work.keys != NULL) {
+        rc = ngx_trove_spool_key_merge(spool, db);
+
+        if (rc == NGX_ERROR) {
+            ngx_trove_spool_key_drop(&spool->work);
+        }
+
+        return rc;
+    }
+
+    return ngx_trove_spool_key_sweep(spool, db);
+}
+
+
+static ngx_int_t
+ngx_trove_spool_key_collect(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+{
+    ngx_uint_t                 i, n;
+    ngx_trove_spool_slot_t    *slots;
+    ngx_trove_spool_work_t    *work;
+    ngx_trove_spool_shared_t  *shared;
+
+    shared = spool->shared;
+    work = &spool->work;
+
+    if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (shared->sealed == 0) {
+        ngx_trove_spool_rollback(spool, db);
+        return NGX_OK;
+    }
+
+    slots = shared->slots[shared->current ^ 1];
+    n = 0;
+
+    work->keys = malloc(NGX_TROVE_SPOOL_SLOTS
+                        * sizeof(ngx_trove_spool_slot_t));
+    if (work->keys == NULL) {
+        (void) ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
+                                    "out of memory");
+        ngx_trove_spool_rollback(spool, db);
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_TROVE_SPOOL_SLOTS; i++) {
+        if (slots[i].event != 0) {
+            work->keys[n++] = slots[i];
+        }
+    }
+
+    work->nkeys = n;
+    work->done = 0;
+    work->sealed = shared->sealed;
+    work->identity = shared->identity;
+
+    ngx_trove_spool_rollback(spool, db);
+
+    qsort(work->keys, n, sizeof(ngx_trove_spool_slot_t),
+          ngx_trove_spool_key_compare);
+
+    return NGX_OK;
+}
+
+
+/* of the same hash, the later event comes last, and stays */
+
+static int ngx_libc_cdecl
+ngx_trove_spool_key_compare(const void *one, const void *two)
+{
+    const ngx_trove_spool_slot_t  *a = one;
+    const ngx_trove_spool_slot_t  *b = two;
+
+    if (a->hash != b->hash) {
+        return (a->hash < b->hash) ? -1 : 1;
+    }
+
+    return (a->event > b->event) - (a->event < b->event);
+}
+
+
+static ngx_int_t
+ngx_trove_spool_key_merge(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+{
+    ngx_uint_t               n, last;
+    ngx_trove_spool_work_t  *work;
+
+    work = &spool->work;
+
+    if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!ngx_trove_spool_key_same(spool)) {
+
+        /* another file has come in between */
+
+        ngx_trove_spool_rollback(spool, db);
+        ngx_trove_spool_key_drop(work);
+
+        return NGX_OK;
+    }
+
+    last = ngx_min(work->done + NGX_TROVE_SPOOL_KEY_PIECE, work->nkeys);
+
+    for (n = work->done; n < last; n++) {
+
+        if (ngx_trove_spool_key_write(db, work->keys[n].hash,
+                                      work->keys[n].event)
+            != NGX_OK)
+        {
+            ngx_trove_spool_rollback(spool, db);
+            return NGX_ERROR;
+        }
+    }
+
+    if (last == work->nkeys) {
+        db->state.indexed = work->sealed;
+        db->state.dirty = 1;
+    }
+
+    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    work->done = last;
+
+    if (last < work->nkeys) {
+        return NGX_AGAIN;
+    }
+
+    return ngx_trove_spool_key_merged(spool);
+}
+
+
+static ngx_uint_t
+ngx_trove_spool_key_same(ngx_trove_spool_t *spool)
+{
+    return spool->shared->sealed == spool->work.sealed
+           && spool->shared->identity == spool->work.identity;
+}
+
+
+/* if this is not done, it is done all over: nothing is lost */
+
+static ngx_int_t
+ngx_trove_spool_key_merged(ngx_trove_spool_t *spool)
+{
+    int64_t                    deadline;
+    ngx_uint_t                 half;
+    ngx_trove_spool_work_t    *work;
+    ngx_trove_spool_shared_t  *shared;
+
+    work = &spool->work;
+    shared = spool->shared;
+    deadline = ngx_trove_spool_elapsed() + spool->wait * 1000;
+
+    if (ngx_trove_spool_lock(spool, deadline) == NGX_OK) {
+
+        if (ngx_trove_spool_key_same(spool)) {
+            half = shared->current ^ 1;
+
+            ngx_memzero(shared->slots[half], sizeof(shared->slots[half]));
+            shared->used[half] = 0;
+
+            __atomic_store_n(&shared->sealed, 0, __ATOMIC_RELEASE);
+        }
+
+        ngx_trove_spool_unlock(spool);
+    }
+
+    ngx_trove_spool_key_drop(work);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_trove_spool_key_drop(ngx_trove_spool_work_t *work)
+{
+    free(work->keys);
+    work->keys = NULL;
+}
+
+
+/* removes from the table what is of events that are not there any more */
+
+static ngx_int_t
+ngx_trove_spool_key_sweep(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+{
+    int64_t                  stale[NGX_TROVE_SPOOL_KEY_SWEEP];
+    ngx_int_t                rc;
+    ngx_uint_t               n, i, rows;
+    sqlite3_stmt            *stmt;
+    ngx_trove_spool_work_t  *work;
+
+    work = &spool->work;
+
+    if (!work->sweeping) {
+
+        if (db->state.stale < NGX_TROVE_SPOOL_KEY_STALE
+            || db->state.stale
+               < db->state.events / NGX_TROVE_SPOOL_KEY_PART)
+        {
+            return NGX_OK;
+        }
+
+        work->sweeping = 1;
+        work->swept = 0;
+    }
+
+    if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_KEY_WALK);
+    if (stmt == NULL) {
+        goto failed;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, (int64_t) work->swept);
+    (void) sqlite3_bind_int(stmt, 2, NGX_TROVE_SPOOL_KEY_SWEEP);
+
+    n = 0;
+    rows = 0;
+
+    for ( ;; ) {
+        rc = ngx_trove_spool_step(db, stmt);
+
+        if (rc == NGX_ERROR) {
+            goto failed;
+        }
+
+        if (rc == NGX_DONE) {
+            break;
+        }
+
+        rows++;
+        work->swept = (uint64_t) sqlite3_column_int64(stmt, 0) + 1;
+
+        if (!sqlite3_column_int(stmt, 2)) {
+            stale[n++] = sqlite3_column_int64(stmt, 0);
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+
+        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_KEY_DELETE);
+        if (stmt == NULL) {
+            goto failed;
+        }
+
+        (void) sqlite3_bind_int64(stmt, 1, stale[i]);
+
+        if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+            goto failed;
+        }
+    }
+
+    if (rows < NGX_TROVE_SPOOL_KEY_SWEEP) {
+        work->sweeping = 0;
+
+        db->state.stale = 0;
+        db->state.dirty = 1;
+    }
+
+    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return work->sweeping ? NGX_AGAIN : NGX_OK;
+
+failed:
+
+    ngx_trove_spool_rollback(spool, db);
+
+    return NGX_ERROR;
+}

@@ -1,0 +1,530 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_sqlite_db.h"
+
+
+/* microseconds that a call goes on for, and milliseconds between its pieces */
+#define NGX_TROVE_SPOOL_BUDGET        60000
+#define NGX_TROVE_SPOOL_BREAK         1
+
+/* pages that may be left to be written back while others wait, and tries */
+#define NGX_TROVE_SPOOL_WAL_LEFT      200
+#define NGX_TROVE_SPOOL_WAL_TRIES     3
+
+/* events of a transaction that prunes */
+#define NGX_TROVE_SPOOL_PRUNE         200
+
+/* free pages that are worth giving back: so many, and a part; and at a time */
+#define NGX_TROVE_SPOOL_FREE          2048
+#define NGX_TROVE_SPOOL_FREE_PART     4
+#define NGX_TROVE_SPOOL_FREE_PIECE    256
+
+
+typedef struct {
+    int64_t                           number;
+    int64_t                           received;
+    ngx_uint_t                        key;
+} ngx_trove_spool_old_t;
+
+
+typedef struct {
+    ngx_trove_spool_row_t            *rows;
+    ngx_uint_t                        n;
+    ngx_uint_t                        alloc;
+} ngx_trove_spool_rows_t;
+
+
+static ngx_int_t ngx_trove_spool_checkpoint(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db, ngx_trove_spool_maintained_t *maintained);
+static ngx_int_t ngx_trove_spool_checkpoint_do(ngx_trove_spool_db_t *db,
+    int *left);
+static ngx_int_t ngx_trove_spool_piece(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db, ngx_trove_spool_maintained_t *maintained);
+static ngx_int_t ngx_trove_spool_prune(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db, ngx_trove_spool_maintained_t *maintained);
+static ngx_int_t ngx_trove_spool_prune_old(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db, ngx_trove_spool_old_t *old, ngx_uint_t *n,
+    ngx_uint_t max);
+static ngx_int_t ngx_trove_spool_prune_event(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db, ngx_trove_spool_old_t *old,
+    ngx_trove_spool_rows_t *rows);
+static ngx_int_t ngx_trove_spool_prune_rows(ngx_trove_spool_db_t *db,
+    int64_t event, ngx_trove_spool_rows_t *rows);
+static ngx_int_t ngx_trove_spool_vacuum(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db, ngx_trove_spool_maintained_t *maintained);
+
+
+ngx_int_t
+ngx_trove_spool_maintain(ngx_trove_spool_t *spool,
+    ngx_trove_spool_maintained_t *maintained, ngx_trove_spool_error_t *error)
+{
+    int                    err;
+    int64_t                start;
+    ngx_int_t              rc;
+    ngx_trove_spool_db_t  *db;
+
+    ngx_memzero(maintained, sizeof(ngx_trove_spool_maintained_t));
+    ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
+
+    db = &spool->keeper;
+
+    if (ngx_trove_spool_enter(spool, db, error) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    err = pthread_mutex_trylock(&spool->shared->maintain);
+
+    if (err == EOWNERDEAD) {
+        err = pthread_mutex_consistent(&spool->shared->maintain);
+    }
+
+    if (err != 0) {
+        ngx_trove_spool_leave(spool, db, NGX_OK);
+        return NGX_OK;
+    }
+
+    start = ngx_trove_spool_elapsed();
+
+    rc = ngx_trove_spool_checkpoint(spool, db, maintained);
+
+    while (rc != NGX_ERROR) {
+
+        rc = ngx_trove_spool_piece(spool, db, maintained);
+
+        if (rc != NGX_AGAIN) {
+            break;
+        }
+
+        if (ngx_trove_spool_elapsed() - start > NGX_TROVE_SPOOL_BUDGET) {
+            maintained->more = 1;
+            break;
+        }
+
+        /* a mutex is not fair: let those who wait for it have their turn */
+
+        ngx_msleep(NGX_TROVE_SPOOL_BREAK);
+    }
+
+    (void) pthread_mutex_unlock(&spool->shared->maintain);
+
+    ngx_trove_spool_leave(spool, db, rc);
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+}
+
+
+/*
+ * PATH-wal begins anew only when all of it has been written back, and nobody
+ * reads what is in it: which never happens while others write.  So the bulk is
+ * written back while they do, and the rest while they wait.
+ */
+
+static ngx_int_t
+ngx_trove_spool_checkpoint(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+    ngx_trove_spool_maintained_t *maintained)
+{
+    int         left;
+    int64_t     deadline;
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    left = ngx_max(__atomic_load_n(&spool->writer.wal_pages, __ATOMIC_RELAXED),
+                   db->wal_pages);
+
+    maintained->wal_pages = left;
+
+    if (left < NGX_TROVE_SPOOL_WAL_PAGES) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < NGX_TROVE_SPOOL_WAL_TRIES; i++) {
+
+        rc = ngx_trove_spool_checkpoint_do(db, &left);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (left <= NGX_TROVE_SPOOL_WAL_LEFT) {
+            break;
+        }
+    }
+
+    deadline = ngx_trove_spool_elapsed() + spool->wait * 1000;
+
+    if (ngx_trove_spool_lock(spool, deadline) == NGX_OK) {
+
+        rc = ngx_trove_spool_checkpoint_do(db, &left);
+
+        ngx_trove_spool_unlock(spool);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    db->wal_pages = left;
+    maintained->wal_pages = left;
+
+    __atomic_store_n(&spool->writer.wal_pages, left, __ATOMIC_RELAXED);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_checkpoint_do(ngx_trove_spool_db_t *db, int *left)
+{
+    int  rc, frames, done;
+
+    frames = 0;
+    done = 0;
+
+    rc = sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
+                                   &frames, &done);
+
+    /* busy: somebody else does it */
+
+    if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
+        return ngx_trove_spool_db_fail(db, rc, "writing \"-wal\" back");
+    }
+
+    *left = ngx_max(frames - done, 0);
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK: all is done; NGX_AGAIN: there is more; NGX_ERROR */
+
+static ngx_int_t
+ngx_trove_spool_piece(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+    ngx_trove_spool_maintained_t *maintained)
+{
+    ngx_int_t  rc, more;
+
+    more = NGX_OK;
+
+    rc = ngx_trove_spool_key_maintain(spool, db);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_AGAIN) {
+        more = NGX_AGAIN;
+    }
+
+    rc = ngx_trove_spool_prune(spool, db, maintained);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_AGAIN) {
+        more = NGX_AGAIN;
+    }
+
+    rc = ngx_trove_spool_vacuum(spool, db, maintained);
+
+    return (rc == NGX_OK) ? more : rc;
+}
+
+
+/*
+ * Events in the order of their numbers, as far as they were received before the
+ * retention; then from the beginning again.  Those whose deliveries are not
+ * final, or not for long enough, are passed over.
+ */
+
+static ngx_int_t
+ngx_trove_spool_prune(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+    ngx_trove_spool_maintained_t *maintained)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               i, n, deliveries, events;
+    ngx_trove_spool_old_t    old[NGX_TROVE_SPOOL_PRUNE];
+    ngx_trove_spool_rows_t   rows;
+
+    /* without the lock, which is not needed if there is none */
+
+    if (ngx_trove_spool_prune_old(spool, db, old, &n, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (n == 0) {
+        spool->work.pruned = 0;
+        return NGX_OK;
+    }
+
+    if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&rows, sizeof(ngx_trove_spool_rows_t));
+    deliveries = 0;
+    events = 0;
+
+    rc = ngx_trove_spool_prune_old(spool, db, old, &n, NGX_TROVE_SPOOL_PRUNE);
+
+    for (i = 0; i < n && rc == NGX_OK; i++) {
+
+        rc = ngx_trove_spool_prune_event(spool, db, &old[i], &rows);
+
+        if (rc == NGX_OK) {
+            events++;
+            deliveries += rows.n;
+
+        } else if (rc == NGX_DECLINED) {
+            rc = NGX_OK;
+        }
+    }
+
+    free(rows.rows);
+
+    if (rc != NGX_OK) {
+        ngx_trove_spool_rollback(spool, db);
+        return NGX_ERROR;
+    }
+
+    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    maintained->events += events;
+    maintained->deliveries += deliveries;
+
+    if (n < NGX_TROVE_SPOOL_PRUNE) {
+        spool->work.pruned = 0;
+        return NGX_OK;
+    }
+
+    spool->work.pruned = old[n - 1].number;
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_prune_old(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+    ngx_trove_spool_old_t *old, ngx_uint_t *n, ngx_uint_t max)
+{
+    int64_t        wall, received;
+    ngx_int_t      rc;
+    sqlite3_stmt  *stmt;
+
+    *n = 0;
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_FROM);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    wall = ngx_trove_spool_wall(spool);
+
+    (void) sqlite3_bind_int64(stmt, 1, spool->work.pruned + 1);
+    (void) sqlite3_bind_int(stmt, 2, (int) max);
+
+    for ( ;; ) {
+        rc = ngx_trove_spool_step(db, stmt);
+
+        if (rc != NGX_OK) {
+            return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
+        }
+
+        received = sqlite3_column_int64(stmt, 1);
+
+        /* one from the future tells nothing about those that follow */
+
+        if (received > wall - spool->retention && received <= wall) {
+            (void) sqlite3_reset(stmt);
+            return NGX_OK;
+        }
+
+        old[*n].number = sqlite3_column_int64(stmt, 0);
+        old[*n].received = received;
+        old[*n].key = sqlite3_column_int(stmt, 2);
+
+        (*n)++;
+    }
+}
+
+
+/* NGX_OK: it is pruned, with rows; NGX_DECLINED: it is not the time for it */
+
+static ngx_int_t
+ngx_trove_spool_prune_event(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+    ngx_trove_spool_old_t *old, ngx_trove_spool_rows_t *rows)
+{
+    int64_t                 now;
+    ngx_uint_t              i, young;
+    sqlite3_stmt           *stmt;
+    ngx_trove_spool_row_t  *row;
+
+    if (ngx_trove_spool_prune_rows(db, old->number, rows) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    now = ngx_trove_spool_now(spool);
+
+    /* without deliveries its own time is all there is */
+
+    young = (rows->n == 0
+             && old->received > ngx_trove_spool_wall(spool) - spool->retention);
+
+    for (i = 0; i < rows->n; i++) {
+
+        row = &rows->rows[i];
+
+        if (ngx_trove_spool_pending(row->state)) {
+            return NGX_DECLINED;
+        }
+
+        if (row->ended > now) {
+
+            /* the clock was set back: it is final since now at the latest */
+
+            row->ended = now;
+
+            if (ngx_trove_spool_row_set(db, row, row->state) != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+
+        if (row->ended > now - spool->retention) {
+            young = 1;
+        }
+    }
+
+    if (young) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < rows->n; i++) {
+        if (ngx_trove_spool_row_delete(db, &rows->rows[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_DELETE);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, old->number);
+
+    if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    db->state.events--;
+    db->state.dirty = 1;
+
+    if (old->key) {
+        db->state.stale++;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_prune_rows(ngx_trove_spool_db_t *db, int64_t event,
+    ngx_trove_spool_rows_t *rows)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              n;
+    sqlite3_stmt           *stmt;
+    ngx_trove_spool_row_t  *more;
+
+    rows->n = 0;
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_DELIVERY_OF);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, event);
+
+    for ( ;; ) {
+        rc = ngx_trove_spool_step(db, stmt);
+
+        if (rc != NGX_OK) {
+            return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
+        }
+
+        if (rows->n == rows->alloc) {
+            n = ngx_max(16, 2 * rows->alloc);
+
+            more = realloc(rows->rows, n * sizeof(ngx_trove_spool_row_t));
+
+            if (more == NULL) {
+                (void) sqlite3_reset(stmt);
+                return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY,
+                                            0, "out of memory");
+            }
+
+            rows->rows = more;
+            rows->alloc = n;
+        }
+
+        ngx_trove_spool_row_read(stmt, &rows->rows[rows->n++]);
+    }
+}
+
+
+static ngx_int_t
+ngx_trove_spool_vacuum(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+    ngx_trove_spool_maintained_t *maintained)
+{
+    char     sql[64];
+    int64_t  pages, free_pages, left;
+
+    pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_PAGES);
+    free_pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_FREE_PAGES);
+
+    if (pages == -1 || free_pages == -1) {
+        return NGX_ERROR;
+    }
+
+    if (free_pages < NGX_TROVE_SPOOL_FREE
+        || free_pages < pages / NGX_TROVE_SPOOL_FREE_PART)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%d)",
+             NGX_TROVE_SPOOL_FREE_PIECE);
+
+    if (ngx_trove_spool_exec(db, sql) != NGX_OK) {
+        ngx_trove_spool_rollback(spool, db);
+        return NGX_ERROR;
+    }
+
+    left = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_PAGES);
+
+    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* none where somebody made it anew without auto_vacuum */
+
+    if (left == -1 || left >= pages) {
+        return NGX_OK;
+    }
+
+    maintained->pages += pages - left;
+
+    return NGX_AGAIN;
+}

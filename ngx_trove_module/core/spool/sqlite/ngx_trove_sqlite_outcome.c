@@ -1,0 +1,219 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_sqlite_db.h"
+
+
+static ngx_int_t ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db, ngx_trove_spool_op_t *op,
+    ngx_trove_spool_row_t *row, int64_t now);
+static ngx_int_t ngx_trove_spool_attempt_add(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_row_t *row, ngx_str_t *reason, ngx_str_t *answer);
+
+
+ngx_int_t
+ngx_trove_spool_outcome(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+    ngx_trove_spool_op_t *op)
+{
+    int64_t                     now;
+    ngx_int_t                   rc;
+    ngx_trove_spool_row_t       row;
+    ngx_trove_spool_outcome_t  *outcome;
+
+    outcome = &op->u.outcome;
+
+    if (outcome->ref.file != spool->file) {
+        op->result = NGX_TROVE_SPOOL_UNKNOWN;
+        return NGX_OK;
+    }
+
+    rc = ngx_trove_spool_row_get(db, outcome->ref.id, &row);
+
+    if (rc == NGX_DECLINED) {
+        op->result = NGX_TROVE_SPOOL_UNKNOWN;
+        return NGX_OK;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    op->result = (row.state == NGX_TROVE_SPOOL_LEASED
+                  && row.owner == spool->owner)
+                 ? NGX_TROVE_SPOOL_DONE : NGX_TROVE_SPOOL_LOST;
+
+    now = ngx_trove_spool_now(spool);
+
+    if (outcome->verdict != NGX_TROVE_SPOOL_TO_WAIT) {
+        return ngx_trove_spool_outcome_attempt(spool, db, op, &row, now);
+    }
+
+    if (op->result == NGX_TROVE_SPOOL_LOST) {
+        return NGX_OK;
+    }
+
+    ngx_trove_spool_row_wait(&row, now);
+
+    return ngx_trove_spool_row_set(db, &row, NGX_TROVE_SPOOL_LEASED);
+}
+
+
+/*
+ * The last attempt is in the row.  If it is what delivered, that is all there
+ * is of it, so that the common case is one write; any other one is in the table
+ * of attempts as well.
+ */
+
+static ngx_int_t
+ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
+    ngx_trove_spool_db_t *db, ngx_trove_spool_op_t *op,
+    ngx_trove_spool_row_t *row, int64_t now)
+{
+    int64_t                     started;
+    ngx_uint_t                  delivered;
+    ngx_trove_spool_state_e     from;
+    ngx_trove_spool_outcome_t  *outcome;
+
+    outcome = &op->u.outcome;
+    from = row->state;
+
+    if (ngx_trove_spool_attempt_keep(db, row) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    row->attempts++;
+    row->started = outcome->started;
+    row->took = outcome->took;
+    row->status = outcome->status;
+
+    delivered = 0;
+
+    if (op->result == NGX_TROVE_SPOOL_DONE) {
+
+        row->owner = 0;
+        row->ended = now;
+
+        switch (outcome->verdict) {
+
+        case NGX_TROVE_SPOOL_TO_DELIVERED:
+            row->state = NGX_TROVE_SPOOL_DELIVERED;
+            delivered = 1;
+            break;
+
+        case NGX_TROVE_SPOOL_TO_FAILED:
+            row->state = NGX_TROVE_SPOOL_FAILED;
+            break;
+
+        default:
+            row->state = NGX_TROVE_SPOOL_RETRY;
+            row->due = now + outcome->delay;
+        }
+
+    } else {
+        started = outcome->started - ngx_trove_spool_wall(spool) + now;
+
+        if (started < row->opened) {
+
+            /* one of before a replay is not what that asked for */
+
+            row->earlier++;
+
+        } else if (outcome->verdict == NGX_TROVE_SPOOL_TO_DELIVERED
+                   && from != NGX_TROVE_SPOOL_DELIVERED)
+        {
+            /* a fact */
+
+            row->owner = 0;
+            row->ended = now;
+            row->state = NGX_TROVE_SPOOL_DELIVERED;
+            delivered = 1;
+        }
+    }
+
+    if (!delivered
+        && ngx_trove_spool_attempt_add(db, row, &outcome->reason,
+                                       &outcome->answer)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_trove_spool_row_set(db, row, from);
+}
+
+
+ngx_int_t
+ngx_trove_spool_attempt_keep(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_row_t *row)
+{
+    ngx_str_t  none;
+
+    if (row->state != NGX_TROVE_SPOOL_DELIVERED || row->attempts == 0) {
+        return NGX_OK;
+    }
+
+    ngx_str_null(&none);
+
+    return ngx_trove_spool_attempt_add(db, row, &none, &none);
+}
+
+
+static ngx_int_t
+ngx_trove_spool_attempt_add(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_row_t *row, ngx_str_t *reason, ngx_str_t *answer)
+{
+    ngx_str_t      s;
+    sqlite3_stmt  *stmt;
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_ATTEMPT_ADD);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, row->id);
+    (void) sqlite3_bind_int64(stmt, 2, row->attempts);
+    (void) sqlite3_bind_int64(stmt, 3, row->started);
+    (void) sqlite3_bind_int64(stmt, 4, row->took);
+
+    ngx_trove_spool_bind_int(stmt, 5, row->status);
+
+    s.data = reason->data;
+    s.len = ngx_min(reason->len, NGX_TROVE_SPOOL_REASON_LEN);
+
+    ngx_trove_spool_bind(stmt, 6, &s);
+
+    if (answer->data != NULL) {
+        (void) sqlite3_bind_blob(stmt, 7, answer->data,
+                                 (int) ngx_min(answer->len,
+                                               NGX_TROVE_SPOOL_ANSWER_LEN),
+                                 SQLITE_STATIC);
+
+    } else {
+        (void) sqlite3_bind_null(stmt, 7);
+    }
+
+    if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (row->attempts <= NGX_TROVE_SPOOL_ATTEMPTS) {
+        return NGX_OK;
+    }
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_ATTEMPT_TRIM);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, row->id);
+    (void) sqlite3_bind_int64(stmt, 2,
+                              row->attempts - NGX_TROVE_SPOOL_ATTEMPTS);
+
+    return ngx_trove_spool_run(db, stmt);
+}

@@ -1,0 +1,556 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_sqlite_db.h"
+
+
+/*
+ * Rows of deliveries, and the targets they are counted by.  Every change of a
+ * state goes through here.  A transaction adds up what changed, and writes it
+ * at its end: once for each target.
+ */
+
+/* targets that a connection remembers */
+#define NGX_TROVE_SPOOL_KNOWN_MAX  20000
+
+
+static ngx_uint_t ngx_trove_spool_known_hash(ngx_trove_spool_target_t *target);
+static ngx_trove_spool_known_t *ngx_trove_spool_known_add(
+    ngx_trove_spool_db_t *db, int64_t id, ngx_trove_spool_target_t *target);
+static ngx_int_t ngx_trove_spool_known_refresh(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_known_t *known);
+static ngx_int_t ngx_trove_spool_row_count(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_known_t *known, ngx_trove_spool_state_e state, int by);
+static sqlite3_stmt *ngx_trove_spool_row_bind(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_sql_e n, ngx_trove_spool_row_t *row);
+
+
+static ngx_uint_t
+ngx_trove_spool_known_hash(ngx_trove_spool_target_t *target)
+{
+    size_t      i;
+    ngx_uint_t  hash;
+
+    hash = 0;
+
+    for (i = 0; i < target->name.len; i++) {
+        hash = ngx_hash(hash, target->name.data[i]);
+    }
+
+    for (i = 0; i < target->route.len; i++) {
+        hash = ngx_hash(hash, target->route.data[i]);
+    }
+
+    return hash % NGX_TROVE_SPOOL_BUCKETS;
+}
+
+
+ngx_int_t
+ngx_trove_spool_known(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_target_t *target, ngx_uint_t add,
+    ngx_trove_spool_known_t **known)
+{
+    int64_t                   id;
+    ngx_int_t                 rc;
+    sqlite3_stmt             *stmt;
+    ngx_trove_spool_known_t  *k;
+
+    for (k = db->by_name[ngx_trove_spool_known_hash(target)];
+         k != NULL;
+         k = k->by_name)
+    {
+        if (k->target.name.len == target->name.len
+            && k->target.route.len == target->route.len
+            && ngx_memcmp(k->target.name.data, target->name.data,
+                          target->name.len) == 0
+            && ngx_memcmp(k->target.route.data, target->route.data,
+                          target->route.len) == 0)
+        {
+            *known = k;
+            return ngx_trove_spool_known_refresh(db, k);
+        }
+    }
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET_FIND);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_trove_spool_bind(stmt, 1, &target->route);
+    ngx_trove_spool_bind(stmt, 2, &target->name);
+
+    rc = ngx_trove_spool_step(db, stmt);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        id = sqlite3_column_int64(stmt, 0);
+        (void) sqlite3_reset(stmt);
+
+    } else {
+
+        if (!add) {
+            return NGX_DECLINED;
+        }
+
+        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET_ADD);
+        if (stmt == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_trove_spool_bind(stmt, 1, &target->route);
+        ngx_trove_spool_bind(stmt, 2, &target->name);
+
+        if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        id = sqlite3_last_insert_rowid(db->db);
+    }
+
+    k = ngx_trove_spool_known_add(db, id, target);
+    if (k == NULL) {
+        return NGX_ERROR;
+    }
+
+    *known = k;
+
+    return ngx_trove_spool_known_refresh(db, k);
+}
+
+
+ngx_int_t
+ngx_trove_spool_known_id(ngx_trove_spool_db_t *db, int64_t id,
+    ngx_trove_spool_known_t **known)
+{
+    ngx_int_t                  rc;
+    sqlite3_stmt              *stmt;
+    ngx_trove_spool_known_t   *k;
+    ngx_trove_spool_target_t   target;
+
+    for (k = db->by_id[id % NGX_TROVE_SPOOL_BUCKETS]; k; k = k->by_id) {
+
+        if (k->id == id) {
+            *known = k;
+            return ngx_trove_spool_known_refresh(db, k);
+        }
+    }
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, id);
+
+    rc = ngx_trove_spool_step(db, stmt);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DONE) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
+                                    "a delivery has no row in \"target\"");
+    }
+
+    ngx_trove_spool_column(stmt, 0, &target.route);
+    ngx_trove_spool_column(stmt, 1, &target.name);
+
+    k = ngx_trove_spool_known_add(db, id, &target);
+
+    (void) sqlite3_reset(stmt);
+
+    if (k == NULL) {
+        return NGX_ERROR;
+    }
+
+    *known = k;
+
+    return ngx_trove_spool_known_refresh(db, k);
+}
+
+
+static ngx_trove_spool_known_t *
+ngx_trove_spool_known_add(ngx_trove_spool_db_t *db, int64_t id,
+    ngx_trove_spool_target_t *target)
+{
+    u_char                    *p;
+    ngx_uint_t                 n;
+    ngx_trove_spool_known_t   *k;
+
+    k = malloc(sizeof(ngx_trove_spool_known_t) + target->route.len
+               + target->name.len);
+
+    if (k == NULL) {
+        (void) ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
+                                    "out of memory");
+        return NULL;
+    }
+
+    ngx_memzero(k, sizeof(ngx_trove_spool_known_t));
+
+    p = (u_char *) (k + 1);
+
+    k->id = id;
+    k->target.route.len = target->route.len;
+    k->target.route.data = p;
+
+    p = ngx_cpymem(p, target->route.data, target->route.len);
+
+    k->target.name.len = target->name.len;
+    k->target.name.data = p;
+
+    ngx_memcpy(p, target->name.data, target->name.len);
+
+    n = ngx_trove_spool_known_hash(&k->target);
+    k->by_name = db->by_name[n];
+    db->by_name[n] = k;
+
+    n = id % NGX_TROVE_SPOOL_BUCKETS;
+    k->by_id = db->by_id[n];
+    db->by_id[n] = k;
+
+    db->nknown++;
+
+    return k;
+}
+
+
+/* others may have changed the row since the last transaction */
+
+static ngx_int_t
+ngx_trove_spool_known_refresh(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_known_t *known)
+{
+    ngx_int_t      rc;
+    sqlite3_stmt  *stmt;
+
+    if (known->txn == db->txn) {
+        return NGX_OK;
+    }
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, known->id);
+
+    rc = ngx_trove_spool_step(db, stmt);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DONE) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
+                                    "a row of \"target\" has been removed");
+    }
+
+    known->paused = sqlite3_column_int(stmt, 2);
+    known->pending = sqlite3_column_int64(stmt, 3);
+    known->txn = db->txn;
+
+    (void) sqlite3_reset(stmt);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_trove_spool_known_flush(ngx_trove_spool_db_t *db)
+{
+    ngx_uint_t                i;
+    sqlite3_stmt             *stmt;
+    ngx_trove_spool_known_t  *k;
+
+    for (k = db->changed; k; k = k->changed) {
+
+        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET_COUNT);
+        if (stmt == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) sqlite3_bind_int64(stmt, 1, k->id);
+
+        for (i = 0; i < NGX_TROVE_SPOOL_STATES; i++) {
+            (void) sqlite3_bind_int64(stmt, i + 2, k->delta[i]);
+        }
+
+        if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(k->delta, sizeof(k->delta));
+        k->dirty = 0;
+    }
+
+    db->changed = NULL;
+
+    if (db->nknown > NGX_TROVE_SPOOL_KNOWN_MAX) {
+        ngx_trove_spool_known_clear(db);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_trove_spool_known_clear(ngx_trove_spool_db_t *db)
+{
+    ngx_uint_t                i;
+    ngx_trove_spool_known_t  *k, *next;
+
+    for (i = 0; i < NGX_TROVE_SPOOL_BUCKETS; i++) {
+
+        for (k = db->by_id[i]; k; k = next) {
+            next = k->by_id;
+            free(k);
+        }
+
+        db->by_id[i] = NULL;
+        db->by_name[i] = NULL;
+    }
+
+    db->changed = NULL;
+    db->nknown = 0;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_row_count(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_known_t *known, ngx_trove_spool_state_e state, int by)
+{
+    if (known == NULL || (ngx_uint_t) state >= NGX_TROVE_SPOOL_STATES) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
+                                    "a delivery has the state %d",
+                                    (int) state);
+    }
+
+    known->delta[state] += by;
+
+    if (ngx_trove_spool_pending(state)) {
+        known->pending += by;
+    }
+
+    if (!known->dirty) {
+        known->dirty = 1;
+        known->changed = db->changed;
+        db->changed = known;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_trove_spool_row_read(sqlite3_stmt *stmt, ngx_trove_spool_row_t *row)
+{
+    row->id = sqlite3_column_int64(stmt, 0);
+    row->target = sqlite3_column_int64(stmt, 1);
+    row->state = sqlite3_column_int(stmt, 2);
+    row->due = sqlite3_column_int64(stmt, 3);
+    row->ended = sqlite3_column_int64(stmt, 4);
+    row->opened = sqlite3_column_int64(stmt, 5);
+    row->attempts = sqlite3_column_int64(stmt, 6);
+    row->owner = sqlite3_column_int64(stmt, 7);
+    row->started = sqlite3_column_int64(stmt, 8);
+    row->took = sqlite3_column_int64(stmt, 9);
+    row->status = sqlite3_column_int64(stmt, 10);
+    row->earlier = sqlite3_column_int64(stmt, 11);
+}
+
+
+ngx_int_t
+ngx_trove_spool_row_get(ngx_trove_spool_db_t *db, int64_t id,
+    ngx_trove_spool_row_t *row)
+{
+    ngx_int_t      rc;
+    sqlite3_stmt  *stmt;
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_DELIVERY);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, id);
+
+    rc = ngx_trove_spool_step(db, stmt);
+
+    if (rc == NGX_DONE) {
+        return NGX_DECLINED;
+    }
+
+    if (rc == NGX_OK) {
+        ngx_trove_spool_row_read(stmt, row);
+        (void) sqlite3_reset(stmt);
+    }
+
+    return rc;
+}
+
+
+/*
+ * An outcome that fits into the space of the row is written in place, and a
+ * page of rows that have one after the other got longer would be split again
+ * and again.  So a row that is leased has from the beginning the bytes that its
+ * outcome will need: those of the owner, which is no small number, are for the
+ * status and the duration, and those of "started" are there.
+ */
+
+ngx_int_t
+ngx_trove_spool_row_add(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_known_t *known, ngx_trove_spool_row_t *row)
+{
+    sqlite3_stmt  *stmt;
+
+    if (ngx_trove_spool_row_count(db, known, row->state, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    stmt = ngx_trove_spool_row_bind(db, NGX_TROVE_SPOOL_SQL_DELIVERY_ADD, row);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_trove_spool_run(db, stmt);
+}
+
+
+ngx_int_t
+ngx_trove_spool_row_set(ngx_trove_spool_db_t *db, ngx_trove_spool_row_t *row,
+    ngx_trove_spool_state_e from)
+{
+    sqlite3_stmt             *stmt;
+    ngx_trove_spool_known_t  *known;
+
+    known = NULL;
+
+    if (row->state != from) {
+
+        if (ngx_trove_spool_known_id(db, row->target, &known) != NGX_OK
+            || ngx_trove_spool_row_count(db, known, from, -1) != NGX_OK
+            || ngx_trove_spool_row_count(db, known, row->state, 1) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    stmt = ngx_trove_spool_row_bind(db, NGX_TROVE_SPOOL_SQL_DELIVERY_SET, row);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_trove_spool_run(db, stmt);
+}
+
+
+ngx_int_t
+ngx_trove_spool_row_delete(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_row_t *row)
+{
+    sqlite3_stmt             *stmt;
+    ngx_trove_spool_known_t  *known;
+
+    known = NULL;
+
+    if (ngx_trove_spool_known_id(db, row->target, &known) != NGX_OK
+        || ngx_trove_spool_row_count(db, known, row->state, -1) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (row->attempts != 0) {
+
+        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_ATTEMPT_DELETE);
+        if (stmt == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) sqlite3_bind_int64(stmt, 1, row->id);
+
+        if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_DELIVERY_DELETE);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, row->id);
+
+    return ngx_trove_spool_run(db, stmt);
+}
+
+
+static sqlite3_stmt *
+ngx_trove_spool_row_bind(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n,
+    ngx_trove_spool_row_t *row)
+{
+    sqlite3_stmt  *stmt;
+
+    stmt = ngx_trove_spool_sql(db, n);
+    if (stmt == NULL) {
+        return NULL;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, row->id);
+
+    if (n == NGX_TROVE_SPOOL_SQL_DELIVERY_ADD) {
+        (void) sqlite3_bind_int64(stmt, 2, row->target);
+    }
+
+    (void) sqlite3_bind_int64(stmt, 3, row->state);
+
+    /* what is not due is not in the index of what is pending */
+
+    if (ngx_trove_spool_pending(row->state)) {
+        (void) sqlite3_bind_int64(stmt, 4, row->due);
+        (void) sqlite3_bind_null(stmt, 5);
+
+    } else {
+        (void) sqlite3_bind_null(stmt, 4);
+        (void) sqlite3_bind_int64(stmt, 5, row->ended);
+    }
+
+    (void) sqlite3_bind_int64(stmt, 6, row->opened);
+    (void) sqlite3_bind_int64(stmt, 7, row->attempts);
+
+    ngx_trove_spool_bind_int(stmt, 8, row->owner);
+    ngx_trove_spool_bind_int(stmt, 9, row->started);
+
+    /* 0 is a duration like any other, but there is none without an attempt */
+
+    if (row->attempts != 0) {
+        (void) sqlite3_bind_int64(stmt, 10, row->took);
+
+    } else {
+        (void) sqlite3_bind_null(stmt, 10);
+    }
+
+    ngx_trove_spool_bind_int(stmt, 11, row->status);
+    ngx_trove_spool_bind_int(stmt, 12, row->earlier);
+
+    return stmt;
+}
+
+
+void
+ngx_trove_spool_row_wait(ngx_trove_spool_row_t *row, int64_t now)
+{
+    row->state = (row->attempts == 0) ? NGX_TROVE_SPOOL_NEW
+                                      : NGX_TROVE_SPOOL_RETRY;
+    row->due = now;
+    row->owner = 0;
+}

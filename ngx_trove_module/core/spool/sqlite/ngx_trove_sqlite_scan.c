@@ -1,0 +1,411 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_sqlite_db.h"
+
+
+/* milliseconds by which events may be out of the order of their numbers */
+#define NGX_TROVE_SPOOL_SLACK  60000
+
+
+static ngx_int_t ngx_trove_spool_walk_bounds(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_filter_t *filter, int64_t *low, int64_t *high);
+static int64_t ngx_trove_spool_walk_seek(ngx_trove_spool_db_t *db,
+    int64_t received);
+static ngx_trove_spool_sql_e ngx_trove_spool_walk_by(ngx_uint_t states);
+static ngx_int_t ngx_trove_spool_walk_start(ngx_trove_spool_walk_t *walk,
+    ngx_trove_spool_sql_e sql, int64_t low, int64_t high);
+static ngx_int_t ngx_trove_spool_walk_step(ngx_trove_spool_walk_t *walk);
+static ngx_uint_t ngx_trove_spool_match(ngx_trove_spool_filter_t *filter,
+    ngx_trove_spool_event_t *event);
+static ngx_uint_t ngx_trove_spool_match_one(ngx_str_t *wanted, ngx_str_t *s);
+static ngx_uint_t ngx_trove_spool_match_list(ngx_str_t *wanted, ngx_uint_t n,
+    ngx_str_t *s);
+
+
+ngx_int_t
+ngx_trove_spool_walk(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_filter_t *filter, int64_t cursor,
+    ngx_trove_spool_walk_t *walk)
+{
+    int64_t  low, high;
+
+    ngx_memzero(walk, sizeof(ngx_trove_spool_walk_t));
+
+    walk->db = db;
+    walk->filter = filter;
+
+    if (ngx_trove_spool_walk_bounds(db, filter, &low, &high) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    low <<= 16;
+    high = (high > INT64_MAX >> 16) ? INT64_MAX : high << 16;
+
+    if (cursor != 0) {
+        high = ngx_min(high, cursor);
+    }
+
+    return ngx_trove_spool_walk_start(walk,
+                                      ngx_trove_spool_walk_by(filter->states),
+                                      low, high);
+}
+
+
+ngx_int_t
+ngx_trove_spool_walk_events(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_filter_t *filter, int64_t cursor,
+    ngx_trove_spool_walk_t *walk)
+{
+    int64_t  low, high;
+
+    ngx_memzero(walk, sizeof(ngx_trove_spool_walk_t));
+
+    walk->db = db;
+    walk->filter = filter;
+
+    if (ngx_trove_spool_walk_bounds(db, filter, &low, &high) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (cursor != 0) {
+        high = ngx_min(high, cursor);
+    }
+
+    return ngx_trove_spool_walk_start(walk, NGX_TROVE_SPOOL_SQL_EVENT_WALK, low,
+                                      high);
+}
+
+
+/*
+ * The numbers of events between the times of a filter.  There is no index of
+ * times, but events are received in the order of their numbers, nearly.  After
+ * a step of the clock a list by times may miss some.
+ */
+
+static ngx_int_t
+ngx_trove_spool_walk_bounds(ngx_trove_spool_db_t *db,
+    ngx_trove_spool_filter_t *filter, int64_t *low, int64_t *high)
+{
+    *low = 0;
+    *high = INT64_MAX;
+
+    if (filter->since != 0) {
+        *low = ngx_trove_spool_walk_seek(db,
+                                         filter->since - NGX_TROVE_SPOOL_SLACK);
+    }
+
+    if (filter->until != 0) {
+        *high = ngx_trove_spool_walk_seek(db, filter->until
+                                              + NGX_TROVE_SPOOL_SLACK);
+    }
+
+    return (*low == -1 || *high == -1) ? NGX_ERROR : NGX_OK;
+}
+
+
+/* the first one that was received then, or later; -1 on error */
+
+static int64_t
+ngx_trove_spool_walk_seek(ngx_trove_spool_db_t *db, int64_t received)
+{
+    int64_t        low, high, middle;
+    ngx_int_t      rc;
+    sqlite3_stmt  *stmt;
+
+    low = 1;
+    high = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_STATE);
+
+    if (high == -1) {
+        return -1;
+    }
+
+    high++;
+
+    while (low < high) {
+
+        middle = low + (high - low) / 2;
+
+        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_FROM);
+        if (stmt == NULL) {
+            return -1;
+        }
+
+        (void) sqlite3_bind_int64(stmt, 1, middle);
+        (void) sqlite3_bind_int(stmt, 2, 1);
+
+        rc = ngx_trove_spool_step(db, stmt);
+
+        if (rc == NGX_ERROR) {
+            return -1;
+        }
+
+        if (rc == NGX_DONE || sqlite3_column_int64(stmt, 1) >= received) {
+            high = middle;
+
+        } else {
+            low = sqlite3_column_int64(stmt, 0) + 1;
+        }
+
+        (void) sqlite3_reset(stmt);
+    }
+
+    return low;
+}
+
+
+/* by an index, where there is one of a few among many */
+
+static ngx_trove_spool_sql_e
+ngx_trove_spool_walk_by(ngx_uint_t states)
+{
+    if (states == 0) {
+        return NGX_TROVE_SPOOL_SQL_DELIVERY_WALK;
+    }
+
+    if ((states & ~NGX_TROVE_SPOOL_PENDING) == 0) {
+        return NGX_TROVE_SPOOL_SQL_DELIVERY_PENDING;
+    }
+
+    if (states == ngx_trove_spool_mask(NGX_TROVE_SPOOL_FAILED)) {
+        return NGX_TROVE_SPOOL_SQL_DELIVERY_FAILED;
+    }
+
+    return NGX_TROVE_SPOOL_SQL_DELIVERY_WALK;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_walk_start(ngx_trove_spool_walk_t *walk,
+    ngx_trove_spool_sql_e sql, int64_t low, int64_t high)
+{
+    walk->stmt = ngx_trove_spool_sql(walk->db, sql);
+    if (walk->stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(walk->stmt, 1, high);
+    (void) sqlite3_bind_int64(walk->stmt, 2, low);
+    (void) sqlite3_bind_int(walk->stmt, 3, NGX_TROVE_SPOOL_SCAN);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_walk_step(ngx_trove_spool_walk_t *walk)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_trove_spool_step(walk->db, walk->stmt);
+
+    if (rc == NGX_OK) {
+        walk->scanned++;
+        walk->cursor = sqlite3_column_int64(walk->stmt, 0);
+
+    } else if (rc == NGX_DONE && walk->scanned < NGX_TROVE_SPOOL_SCAN) {
+        walk->cursor = 0;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_trove_spool_walk_next(ngx_trove_spool_walk_t *walk)
+{
+    ngx_int_t                  rc;
+    ngx_uint_t                 states;
+    ngx_trove_spool_filter_t  *filter;
+
+    filter = walk->filter;
+
+    states = filter->states ? filter->states : NGX_MAX_UINT32_VALUE;
+
+    for ( ;; ) {
+        rc = ngx_trove_spool_walk_step(walk);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        ngx_trove_spool_row_read(walk->stmt, &walk->row);
+
+        if (!(ngx_trove_spool_mask(walk->row.state & 0x1f) & states)) {
+            continue;
+        }
+
+        if (ngx_trove_spool_known_id(walk->db, walk->row.target, &walk->known)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (!ngx_trove_spool_match_one(&filter->target,
+                                       &walk->known->target.name))
+        {
+            continue;
+        }
+
+        if (ngx_trove_spool_walk_head(walk) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_trove_spool_match(filter, &walk->event)) {
+            return NGX_OK;
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_trove_spool_walk_head(ngx_trove_spool_walk_t *walk)
+{
+    int64_t        number;
+    ngx_int_t      rc;
+    sqlite3_stmt  *stmt;
+
+    number = ngx_trove_spool_event_of(walk->row.id);
+
+    if (walk->event.number == number) {
+        return NGX_OK;
+    }
+
+    stmt = ngx_trove_spool_sql(walk->db, NGX_TROVE_SPOOL_SQL_EVENT_HEAD);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* its strings are good until it is reset */
+
+    (void) sqlite3_reset(stmt);
+    (void) sqlite3_bind_int64(stmt, 1, number);
+
+    rc = ngx_trove_spool_step(walk->db, stmt);
+
+    if (rc == NGX_DONE) {
+        return ngx_trove_spool_fail(walk->db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
+                                    "a delivery has no row in \"event\"");
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_trove_spool_event_row(stmt, 0, &walk->event);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_trove_spool_walk_next_event(ngx_trove_spool_walk_t *walk)
+{
+    ngx_int_t  rc;
+
+    for ( ;; ) {
+        rc = ngx_trove_spool_walk_step(walk);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        /* a body may be large, and is for those only that match */
+
+        ngx_trove_spool_event_row(walk->stmt, 0, &walk->event);
+
+        if (ngx_trove_spool_match(walk->filter, &walk->event)) {
+            ngx_trove_spool_event_row(walk->stmt, 1, &walk->event);
+            return NGX_OK;
+        }
+    }
+}
+
+
+void
+ngx_trove_spool_walk_end(ngx_trove_spool_walk_t *walk)
+{
+    sqlite3_stmt  *stmt;
+
+    if (walk->stmt != NULL) {
+        (void) sqlite3_reset(walk->stmt);
+    }
+
+    stmt = walk->db->stmts[NGX_TROVE_SPOOL_SQL_EVENT_HEAD];
+
+    if (stmt != NULL) {
+        (void) sqlite3_reset(stmt);
+    }
+}
+
+
+static ngx_uint_t
+ngx_trove_spool_match(ngx_trove_spool_filter_t *filter,
+    ngx_trove_spool_event_t *event)
+{
+    if (filter->since != 0 && event->received < filter->since) {
+        return 0;
+    }
+
+    if (filter->until != 0 && event->received >= filter->until) {
+        return 0;
+    }
+
+    return ngx_trove_spool_match_one(&filter->route, &event->route)
+           && ngx_trove_spool_match_one(&filter->workspace, &event->workspace)
+           && ngx_trove_spool_match_one(&filter->id, &event->id)
+           && ngx_trove_spool_match_list(filter->types, filter->ntypes,
+                                         &event->type)
+           && ngx_trove_spool_match_list(filter->namespaces,
+                                         filter->nnamespaces,
+                                         &event->namespace);
+}
+
+
+static ngx_uint_t
+ngx_trove_spool_match_one(ngx_str_t *wanted, ngx_str_t *s)
+{
+    if (wanted->data == NULL) {
+        return 1;
+    }
+
+    return s->data != NULL
+           && wanted->len == s->len
+           && ngx_memcmp(wanted->data, s->data, s->len) == 0;
+}
+
+
+static ngx_uint_t
+ngx_trove_spool_match_list(ngx_str_t *wanted, ngx_uint_t n, ngx_str_t *s)
+{
+    size_t      len;
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        len = wanted[i].len;
+
+        if (len && wanted[i].data[len - 1] == '*') {
+
+            len--;
+
+            if (len == 0
+                || (s->len >= len
+                    && ngx_memcmp(wanted[i].data, s->data, len) == 0))
+            {
+                return 1;
+            }
+
+        } else if (ngx_trove_spool_match_one(&wanted[i], s)) {
+            return 1;
+        }
+    }
+
+    return n == 0;
+}

@@ -1,0 +1,473 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_sqlite_db.h"
+
+
+/* of the header of an SQLite file: its format is documented, and frozen */
+#define NGX_TROVE_SPOOL_HEADER_LEN      100
+#define NGX_TROVE_SPOOL_HEADER_MAGIC    "SQLite format 3"
+#define NGX_TROVE_SPOOL_HEADER_VERSION  60
+#define NGX_TROVE_SPOOL_HEADER_APP      68
+
+
+static ngx_int_t ngx_trove_spool_header(const char *path, u_char *header,
+    int *len, ngx_trove_spool_error_t *error);
+static ngx_int_t ngx_trove_spool_newer(ngx_trove_spool_error_t *error,
+    uint32_t version);
+static ngx_int_t ngx_trove_spool_pragma(ngx_trove_spool_db_t *db,
+    const char *sql, int64_t *value);
+static ngx_int_t ngx_trove_spool_wal(ngx_trove_spool_db_t *db);
+
+
+/*
+ * What makes the tables of a version from those of the one before.  Documented,
+ * with the reasons, in docs/spool-schema.md.
+ */
+
+static const char  *ngx_trove_spool_migrations[NGX_TROVE_SPOOL_VERSION] = {
+
+    /* 1 */
+
+    "CREATE TABLE spool ("
+        "identity INTEGER NOT NULL, "
+        "last INTEGER NOT NULL, "
+        "events INTEGER NOT NULL, "
+        "indexed INTEGER NOT NULL, "
+        "stale INTEGER NOT NULL);"
+
+    "INSERT INTO spool VALUES (random(), 0, 0, 0, 0);"
+
+    "CREATE TABLE event ("
+        "number INTEGER PRIMARY KEY, "
+        "received INTEGER NOT NULL, "
+        "id TEXT, "
+        "type TEXT, "
+        "namespace TEXT, "
+        "workspace TEXT, "
+        "created_at TEXT, "
+        "route TEXT, "
+        "host TEXT, "
+        "uri TEXT, "
+        "content_type TEXT, "
+        "key BLOB, "
+        "body BLOB NOT NULL);"
+
+    "CREATE TABLE key ("
+        "hash INTEGER PRIMARY KEY, "
+        "event INTEGER NOT NULL);"
+
+    "CREATE TABLE target ("
+        "id INTEGER PRIMARY KEY, "
+        "route TEXT NOT NULL, "
+        "name TEXT NOT NULL, "
+        "paused INTEGER NOT NULL DEFAULT 0, "
+        "new INTEGER NOT NULL DEFAULT 0, "
+        "retry INTEGER NOT NULL DEFAULT 0, "
+        "leased INTEGER NOT NULL DEFAULT 0, "
+        "delivered INTEGER NOT NULL DEFAULT 0, "
+        "failed INTEGER NOT NULL DEFAULT 0, "
+        "cancelled INTEGER NOT NULL DEFAULT 0, "
+        "UNIQUE (route, name));"
+
+    "CREATE TABLE delivery ("
+        "id INTEGER PRIMARY KEY, "
+        "target INTEGER NOT NULL, "
+        "state INTEGER NOT NULL, "
+        "due INTEGER, "
+        "ended INTEGER, "
+        "opened INTEGER NOT NULL, "
+        "attempts INTEGER NOT NULL, "
+        "owner INTEGER, "
+        "started INTEGER, "
+        "took INTEGER, "
+        "status INTEGER);"
+
+    "CREATE INDEX delivery_pending ON delivery (target, state, due) "
+        "WHERE due IS NOT NULL;"
+
+    "CREATE INDEX delivery_failed ON delivery (state) WHERE state = 4;"
+
+    "CREATE TABLE attempt ("
+        "delivery INTEGER NOT NULL, "
+        "n INTEGER NOT NULL, "
+        "started INTEGER NOT NULL, "
+        "took INTEGER NOT NULL, "
+        "status INTEGER, "
+        "reason TEXT, "
+        "answer BLOB, "
+        "PRIMARY KEY (delivery, n)) WITHOUT ROWID;"
+
+    /* for people with a shell */
+
+    "CREATE VIEW events AS SELECT number, "
+        "strftime('%Y-%m-%dT%H:%M:%fZ', received / 1000.0, 'unixepoch') "
+            "AS received, "
+        "id, type, namespace, workspace, created_at, route, "
+        "length(body) AS bytes, CAST(body AS TEXT) AS body "
+        "FROM event;"
+
+    "CREATE VIEW deliveries AS SELECT delivery.id, "
+        "delivery.id >> 16 AS event, event.id AS event_id, event.type, "
+        "event.namespace, target.route, target.name AS target, "
+        "CASE delivery.state WHEN 0 THEN 'new' WHEN 1 THEN 'retry' "
+            "WHEN 2 THEN 'leased' WHEN 3 THEN 'delivered' "
+            "WHEN 4 THEN 'failed' ELSE 'cancelled' END AS state, "
+        "strftime('%Y-%m-%dT%H:%M:%fZ', due / 1000.0, 'unixepoch') AS due, "
+        "strftime('%Y-%m-%dT%H:%M:%fZ', ended / 1000.0, 'unixepoch') "
+            "AS ended, "
+        "attempts, "
+        "CASE WHEN attempts > 0 THEN strftime('%Y-%m-%dT%H:%M:%fZ', "
+            "delivery.started / 1000.0, 'unixepoch') END AS last_started, "
+        "delivery.took AS last_took, delivery.status AS last_status, "
+        "attempt.reason AS last_reason "
+        "FROM delivery JOIN target ON target.id = delivery.target "
+        "LEFT JOIN event ON event.number = delivery.id >> 16 "
+        "LEFT JOIN attempt ON attempt.delivery = delivery.id "
+            "AND attempt.n = delivery.attempts;",
+
+    /* 2: a replay begins with the first delay again */
+
+    "ALTER TABLE delivery ADD COLUMN earlier INTEGER;"
+};
+
+
+ngx_int_t
+ngx_trove_spool_check(ngx_str_t *path, ngx_trove_spool_error_t *error)
+{
+    char       *name;
+    ngx_int_t   rc;
+
+    ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
+
+    name = malloc(path->len + 1);
+    if (name == NULL) {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, 0,
+                                    "out of memory");
+    }
+
+    ngx_memcpy(name, path->data, path->len);
+    name[path->len] = '\0';
+
+    rc = ngx_trove_spool_whose(name, error);
+
+    free(name);
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_trove_spool_whose(const char *path, ngx_trove_spool_error_t *error)
+{
+    int          len;
+    u_char       header[NGX_TROVE_SPOOL_HEADER_LEN], *p;
+    uint32_t     app, version;
+    ngx_int_t    rc;
+    struct stat  st;
+
+    if (lstat(path, &st) == -1) {
+
+        if (ngx_errno == NGX_ENOENT) {
+            return NGX_DECLINED;
+        }
+
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, ngx_errno,
+                                    "stat() failed");
+    }
+
+    if (S_ISLNK(st.st_mode)) {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
+                                    "it is a symbolic link, name the file "
+                                    "itself");
+    }
+
+    if (!S_ISREG(st.st_mode)) {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
+                                    "it is not a regular file");
+    }
+
+    len = 0;
+    ngx_memzero(header, sizeof(header));
+
+    rc = ngx_trove_spool_header(path, header, &len, error);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (len == 0) {
+        return NGX_AGAIN;
+    }
+
+    if (len != NGX_TROVE_SPOOL_HEADER_LEN
+        || ngx_memcmp(header, NGX_TROVE_SPOOL_HEADER_MAGIC,
+                      sizeof(NGX_TROVE_SPOOL_HEADER_MAGIC)) != 0)
+    {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
+                                    "it is not a database of SQLite, or its "
+                                    "first page is damaged");
+    }
+
+    p = header + NGX_TROVE_SPOOL_HEADER_APP;
+    app = (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
+
+    p = header + NGX_TROVE_SPOOL_HEADER_VERSION;
+    version = (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
+
+    if (app != NGX_TROVE_SPOOL_APPLICATION) {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
+                                    "it is a database of another program");
+    }
+
+    if (version > NGX_TROVE_SPOOL_VERSION) {
+        return ngx_trove_spool_newer(error, version);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * By SQLite's own means: a descriptor of ours, when it is closed, would take
+ * along the locks of all connections that this process has to the file.
+ */
+
+static ngx_int_t
+ngx_trove_spool_header(const char *path, u_char *header, int *len,
+    ngx_trove_spool_error_t *error)
+{
+    int              rc, flags;
+    char            *name;
+    ngx_int_t        result;
+    sqlite3_vfs     *vfs;
+    sqlite3_file    *file;
+    sqlite3_int64    size;
+
+    if (sqlite3_initialize() != SQLITE_OK) {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, 0,
+                                    "SQLite does not start");
+    }
+
+    vfs = sqlite3_vfs_find(NULL);
+
+    file = calloc(1, vfs->szOsFile);
+    name = (char *) sqlite3_create_filename(path, "", "", 0, NULL);
+
+    if (file == NULL || name == NULL) {
+        result = ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, 0,
+                                      "out of memory");
+        goto done;
+    }
+
+    ngx_set_errno(0);
+
+    rc = vfs->xOpen(vfs, name, file, SQLITE_OPEN_READONLY|SQLITE_OPEN_MAIN_DB,
+                    &flags);
+
+    if (rc != SQLITE_OK) {
+        result = ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, ngx_errno,
+                                      "open() failed");
+        goto done;
+    }
+
+    *len = NGX_TROVE_SPOOL_HEADER_LEN;
+    result = NGX_OK;
+
+    rc = file->pMethods->xFileSize(file, &size);
+
+    if (rc == SQLITE_OK) {
+        *len = (int) ngx_min(size, NGX_TROVE_SPOOL_HEADER_LEN);
+        rc = file->pMethods->xRead(file, header, *len, 0);
+    }
+
+    if (rc != SQLITE_OK) {
+        result = ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_IO, ngx_errno,
+                                      "read() failed");
+    }
+
+    file->pMethods->xClose(file);
+
+done:
+
+    sqlite3_free_filename(name);
+    free(file);
+
+    return result;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_newer(ngx_trove_spool_error_t *error, uint32_t version)
+{
+    return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_NEWER, 0,
+                                "it is of version %u, this program knows up "
+                                "to version %u", (unsigned) version,
+                                NGX_TROVE_SPOOL_VERSION);
+}
+
+
+/*
+ * A new file is made by a transaction with a journal, and goes over to WAL
+ * afterwards: so its header is there from the first moment, for
+ * ngx_trove_spool_whose(), and not in PATH-wal only.
+ */
+
+ngx_int_t
+ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
+{
+    char     sql[128];
+    int64_t  version, objects;
+
+    version = 0;
+    objects = 0;
+
+    if (ngx_trove_spool_pragma(db, "PRAGMA user_version", &version) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (version > NGX_TROVE_SPOOL_VERSION) {
+
+        /* its last process may have left that in PATH-wal only */
+
+        (void) sqlite3_db_config(db->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
+                                 NULL);
+
+        return ngx_trove_spool_newer(db->error, (uint32_t) version);
+    }
+
+    if (version == 0) {
+
+        if (ngx_trove_spool_pragma(db, "SELECT count(*) FROM sqlite_master",
+                                   &objects)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (objects != 0) {
+            return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_FOREIGN, 0,
+                                        "it is a database of another program");
+        }
+
+        snprintf(sql, sizeof(sql), "PRAGMA page_size = %d",
+                 NGX_TROVE_SPOOL_PAGE_SIZE);
+
+        if (ngx_trove_spool_exec(db, sql) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    while (version < NGX_TROVE_SPOOL_VERSION) {
+
+        /*
+         * "auto_vacuum" writes the first page, so it has to be in the
+         * transaction that says whose file this is; and before anything else
+         * has made that page, as BEGIN EXCLUSIVE does.
+         */
+
+        if (ngx_trove_spool_exec(db, version
+                                     ? "BEGIN EXCLUSIVE"
+                                     : "BEGIN;"
+                                       "PRAGMA auto_vacuum = INCREMENTAL")
+            != NGX_OK)
+        {
+            goto failed;
+        }
+
+        snprintf(sql, sizeof(sql), "PRAGMA application_id = %d",
+                 NGX_TROVE_SPOOL_APPLICATION);
+
+        if (ngx_trove_spool_exec(db, sql) != NGX_OK
+            || ngx_trove_spool_exec(db, ngx_trove_spool_migrations[version])
+               != NGX_OK)
+        {
+            goto failed;
+        }
+
+        snprintf(sql, sizeof(sql), "PRAGMA user_version = %d",
+                 (int) ++version);
+
+        if (ngx_trove_spool_exec(db, sql) != NGX_OK
+            || ngx_trove_spool_exec(db, "COMMIT") != NGX_OK)
+        {
+            goto failed;
+        }
+    }
+
+    return ngx_trove_spool_wal(db);
+
+failed:
+
+    (void) sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_pragma(ngx_trove_spool_db_t *db, const char *sql,
+    int64_t *value)
+{
+    int            rc;
+    sqlite3_stmt  *stmt;
+
+    rc = sqlite3_prepare_v2(db->db, sql, -1, &stmt, NULL);
+
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(stmt);
+
+        if (rc == SQLITE_ROW) {
+            *value = sqlite3_column_int64(stmt, 0);
+            sqlite3_finalize(stmt);
+            return NGX_OK;
+        }
+    }
+
+    sqlite3_finalize(stmt);
+
+    return ngx_trove_spool_db_fail(db, rc, "reading the version");
+}
+
+
+static ngx_int_t
+ngx_trove_spool_wal(ngx_trove_spool_db_t *db)
+{
+    int            rc;
+    ngx_uint_t     wal;
+    sqlite3_stmt  *stmt;
+
+    wal = 0;
+
+    rc = sqlite3_prepare_v2(db->db, "PRAGMA journal_mode = WAL", -1, &stmt,
+                            NULL);
+
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(stmt);
+
+        if (rc == SQLITE_ROW) {
+            wal = (ngx_strcmp(sqlite3_column_text(stmt, 0), "wal") == 0);
+            rc = SQLITE_OK;
+        }
+    }
+
+    sqlite3_finalize(stmt);
+
+    if (rc != SQLITE_OK) {
+        return ngx_trove_spool_db_fail(db, rc, "switching to WAL");
+    }
+
+    if (!wal) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_IO, 0,
+                                    "SQLite cannot use WAL here: is it a file "
+                                    "system of the network?");
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,555 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_sqlite_db.h"
+
+
+/*
+ * Batches.  Whoever writes has read what he needs before: nothing but the
+ * database is waited for while others wait for their turn.
+ */
+
+/* pages in PATH-wal at which it is written back by whoever is there */
+#define NGX_TROVE_SPOOL_WAL_MAX  (16 * NGX_TROVE_SPOOL_WAL_PAGES)
+
+
+/* the kinds of operations in a batch */
+typedef struct {
+    ngx_uint_t                   n;
+    ngx_uint_t                   accepts;
+    unsigned                     durable:1;
+    unsigned                     leases:1;       /* and nothing else */
+} ngx_trove_spool_batch_t;
+
+
+/* of a body read from a file */
+typedef struct ngx_trove_spool_body_s  ngx_trove_spool_body_t;
+
+struct ngx_trove_spool_body_s {
+    ngx_trove_spool_body_t      *next;
+};
+
+
+static void ngx_trove_spool_write_look(ngx_trove_spool_op_t *ops,
+    ngx_trove_spool_batch_t *batch);
+static void ngx_trove_spool_write_bodies(ngx_trove_spool_op_t *ops,
+    ngx_trove_spool_body_t **bodies, ngx_trove_spool_error_t *error);
+static ngx_int_t ngx_trove_spool_write_body(ngx_trove_spool_accept_t *accept,
+    ngx_trove_spool_body_t **bodies, ngx_trove_spool_error_t *error);
+static ngx_int_t ngx_trove_spool_write_idle(ngx_trove_spool_t *spool,
+    ngx_trove_spool_op_t *ops, ngx_trove_spool_batch_t *batch);
+static ngx_int_t ngx_trove_spool_write_all(ngx_trove_spool_t *spool,
+    ngx_trove_spool_op_t *ops, ngx_trove_spool_batch_t *batch,
+    ngx_uint_t accept, ngx_trove_spool_cost_t *cost);
+static ngx_int_t ngx_trove_spool_write_op(ngx_trove_spool_t *spool,
+    ngx_trove_spool_op_t *op, ngx_uint_t accept);
+static void ngx_trove_spool_write_undo(ngx_trove_spool_op_t *ops);
+static ngx_int_t ngx_trove_spool_write_room(ngx_trove_spool_t *spool);
+static ngx_int_t ngx_trove_spool_accept(ngx_trove_spool_t *spool,
+    ngx_trove_spool_op_t *op);
+static ngx_int_t ngx_trove_spool_accept_targets(ngx_trove_spool_t *spool,
+    ngx_trove_spool_accept_t *accept, int64_t now);
+
+
+ngx_int_t
+ngx_trove_spool_write(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
+    ngx_trove_spool_cost_t *cost, ngx_trove_spool_error_t *error)
+{
+    ngx_int_t                rc;
+    ngx_trove_spool_db_t    *db;
+    ngx_trove_spool_cost_t   unwanted;
+    ngx_trove_spool_body_t  *bodies, *next;
+    ngx_trove_spool_batch_t  batch;
+
+    if (cost == NULL) {
+        cost = &unwanted;
+    }
+
+    ngx_memzero(cost, sizeof(ngx_trove_spool_cost_t));
+    ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
+
+    db = &spool->writer;
+    bodies = NULL;
+
+    ngx_trove_spool_write_bodies(ops, &bodies, error);
+    ngx_trove_spool_write_look(ops, &batch);
+
+    cost->ops = batch.n;
+
+    rc = ngx_trove_spool_enter(spool, db, error);
+
+    if (rc == NGX_OK) {
+
+        rc = batch.leases ? ngx_trove_spool_write_idle(spool, ops, &batch)
+                          : NGX_AGAIN;
+
+        if (rc == NGX_AGAIN) {
+            rc = ngx_trove_spool_write_all(spool, ops, &batch, 1, cost);
+        }
+
+        if (rc == NGX_ERROR
+            && error->kind == NGX_TROVE_SPOOL_FULL
+            && batch.accepts != 0
+            && batch.accepts < batch.n)
+        {
+            /* outcomes take less: they may find the space */
+
+            if (ngx_trove_spool_write_all(spool, ops, &batch, 0, cost)
+                == NGX_OK)
+            {
+                rc = NGX_OK;
+            }
+        }
+
+        cost->wal_pages = db->wal_pages;
+
+        ngx_trove_spool_leave(spool, db, rc);
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_trove_spool_write_undo(ops);
+    }
+
+    for ( /* void */ ; bodies; bodies = next) {
+        next = bodies->next;
+        free(bodies);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_trove_spool_write_look(ngx_trove_spool_op_t *ops,
+    ngx_trove_spool_batch_t *batch)
+{
+    ngx_trove_spool_op_t  *op;
+
+    ngx_memzero(batch, sizeof(ngx_trove_spool_batch_t));
+
+    batch->leases = 1;
+
+    for (op = ops; op; op = op->next) {
+
+        batch->n++;
+
+        switch (op->type) {
+
+        case NGX_TROVE_SPOOL_OP_ACCEPT:
+            batch->accepts++;
+            batch->durable = 1;
+            batch->leases = 0;
+            break;
+
+        case NGX_TROVE_SPOOL_OP_OUTCOME:
+            batch->durable = 1;
+            batch->leases = 0;
+            break;
+
+        case NGX_TROVE_SPOOL_OP_RENEW:
+            batch->leases = 0;
+            break;
+
+        default:
+            op->u.lease.n = 0;
+            op->u.lease.next = -1;
+        }
+    }
+}
+
+
+static void
+ngx_trove_spool_write_bodies(ngx_trove_spool_op_t *ops,
+    ngx_trove_spool_body_t **bodies, ngx_trove_spool_error_t *error)
+{
+    ngx_trove_spool_op_t      *op;
+    ngx_trove_spool_accept_t  *accept;
+
+    for (op = ops; op; op = op->next) {
+
+        op->result = NGX_TROVE_SPOOL_DONE;
+
+        if (op->type != NGX_TROVE_SPOOL_OP_ACCEPT) {
+            continue;
+        }
+
+        accept = &op->u.accept;
+
+        if (accept->fd != NGX_INVALID_FILE
+            && ngx_trove_spool_write_body(accept, bodies, error) != NGX_OK)
+        {
+            op->result = NGX_TROVE_SPOOL_UNDONE;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_trove_spool_write_body(ngx_trove_spool_accept_t *accept,
+    ngx_trove_spool_body_t **bodies, ngx_trove_spool_error_t *error)
+{
+    off_t                    offset;
+    u_char                  *p;
+    size_t                   left;
+    ssize_t                  n;
+    ngx_trove_spool_body_t  *body;
+
+    left = accept->event.body.len;
+    offset = accept->offset;
+
+    body = malloc(sizeof(ngx_trove_spool_body_t) + left);
+    if (body == NULL) {
+        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, 0,
+                                    "out of memory");
+    }
+
+    body->next = *bodies;
+    *bodies = body;
+
+    p = (u_char *) (body + 1);
+    accept->event.body.data = p;
+
+    while (left) {
+
+        n = pread(accept->fd, p, left, offset);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_IO,
+                                        n ? ngx_errno : 0,
+                                        "a body cannot be read from its file");
+        }
+
+        p += n;
+        offset += n;
+        left -= n;
+    }
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK: there is nothing to be leased; NGX_AGAIN: there is */
+
+static ngx_int_t
+ngx_trove_spool_write_idle(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
+    ngx_trove_spool_batch_t *batch)
+{
+    ngx_int_t              rc;
+    ngx_trove_spool_db_t  *db;
+    ngx_trove_spool_op_t  *op;
+
+    db = &spool->writer;
+
+    if (ngx_trove_spool_moved(spool, db) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    db->txn++;
+
+    for (op = ops; op; op = op->next) {
+
+        rc = ngx_trove_spool_lease_peek(spool, db, op);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        return (rc == NGX_OK) ? NGX_AGAIN : NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_write_all(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
+    ngx_trove_spool_batch_t *batch, ngx_uint_t accept,
+    ngx_trove_spool_cost_t *cost)
+{
+    int64_t                start, end;
+    ngx_int_t              rc;
+    ngx_trove_spool_db_t  *db;
+    ngx_trove_spool_op_t  *op;
+
+    db = &spool->writer;
+
+    if (ngx_trove_spool_begin(spool, db, batch->durable, &cost->wait)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    start = ngx_trove_spool_elapsed();
+
+    if (accept && batch->accepts) {
+
+        rc = ngx_trove_spool_write_room(spool);
+
+        if (rc == NGX_ERROR) {
+            goto failed;
+        }
+
+        accept = (rc == NGX_OK);
+    }
+
+    for (op = ops; op; op = op->next) {
+
+        if (ngx_trove_spool_write_op(spool, op, accept) != NGX_OK) {
+            goto failed;
+        }
+    }
+
+    end = ngx_trove_spool_elapsed();
+    cost->work = end - start;
+
+    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+        goto undo;
+    }
+
+    cost->commit = ngx_trove_spool_elapsed() - end;
+
+    if (db->wal_pages > NGX_TROVE_SPOOL_WAL_MAX) {
+
+        /* nobody maintains it */
+
+        (void) sqlite3_wal_checkpoint_v2(db->db, NULL,
+                                         SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    }
+
+    return NGX_OK;
+
+failed:
+
+    ngx_trove_spool_rollback(spool, db);
+
+undo:
+
+    for (op = ops; op; op = op->next) {
+        if (op->type == NGX_TROVE_SPOOL_OP_LEASE) {
+            ngx_trove_spool_lease_undo(op);
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_write_op(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *op,
+    ngx_uint_t accept)
+{
+    ngx_trove_spool_db_t  *db;
+
+    db = &spool->writer;
+
+    switch (op->type) {
+
+    case NGX_TROVE_SPOOL_OP_ACCEPT:
+
+        if (op->result == NGX_TROVE_SPOOL_UNDONE) {
+            return NGX_OK;
+        }
+
+        if (!accept) {
+            op->result = NGX_TROVE_SPOOL_NO_SPACE;
+            return NGX_OK;
+        }
+
+        return ngx_trove_spool_accept(spool, op);
+
+    case NGX_TROVE_SPOOL_OP_OUTCOME:
+        return ngx_trove_spool_outcome(spool, db, op);
+
+    case NGX_TROVE_SPOOL_OP_LEASE:
+        return ngx_trove_spool_lease(spool, db, op);
+
+    default:
+        return ngx_trove_spool_renew(spool, db, op);
+    }
+}
+
+
+static void
+ngx_trove_spool_write_undo(ngx_trove_spool_op_t *ops)
+{
+    ngx_uint_t             i;
+    ngx_trove_spool_op_t  *op;
+
+    for (op = ops; op; op = op->next) {
+
+        op->result = NGX_TROVE_SPOOL_UNDONE;
+
+        if (op->type == NGX_TROVE_SPOOL_OP_RENEW) {
+            for (i = 0; i < op->u.renew.nrefs; i++) {
+                op->u.renew.results[i] = NGX_TROVE_SPOOL_UNDONE;
+            }
+        }
+    }
+}
+
+
+/* NGX_OK, NGX_DECLINED: max_size is reached, or NGX_ERROR */
+
+static ngx_int_t
+ngx_trove_spool_write_room(ngx_trove_spool_t *spool)
+{
+    int64_t                pages, free_pages;
+    ngx_trove_spool_db_t  *db;
+
+    if (spool->max_size == 0) {
+        return NGX_OK;
+    }
+
+    db = &spool->writer;
+
+    pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_PAGES);
+    free_pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_FREE_PAGES);
+
+    if (pages == -1 || free_pages == -1) {
+        return NGX_ERROR;
+    }
+
+    if ((uint64_t) (pages - free_pages) * NGX_TROVE_SPOOL_PAGE_SIZE
+        < spool->max_size)
+    {
+        return NGX_OK;
+    }
+
+    (void) ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_FULL, 0,
+                                "the limit of %llu bytes is reached",
+                                (unsigned long long) spool->max_size);
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_trove_spool_accept(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *op)
+{
+    int64_t                    number;
+    ngx_int_t                  rc;
+    ngx_trove_spool_db_t      *db;
+    ngx_trove_spool_accept_t  *accept;
+
+    db = &spool->writer;
+    accept = &op->u.accept;
+
+    if (accept->ntargets > NGX_TROVE_SPOOL_TARGETS
+        || ngx_trove_spool_event_size(&accept->event)
+           > (size_t) sqlite3_limit(db->db, SQLITE_LIMIT_LENGTH, -1)
+             - NGX_TROVE_SPOOL_PAGE_SIZE)
+    {
+        op->result = NGX_TROVE_SPOOL_TOO_LARGE;
+        return NGX_OK;
+    }
+
+    if (accept->key != NULL) {
+
+        rc = ngx_trove_spool_key_find(spool, db, accept->key, &number);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK) {
+            accept->event.number = number;
+            op->result = NGX_TROVE_SPOOL_DUPLICATE;
+            return NGX_OK;
+        }
+    }
+
+    accept->event.number = db->state.last + 1;
+
+    if (accept->event.received == 0) {
+        accept->event.received = ngx_trove_spool_wall(spool);
+    }
+
+    if (ngx_trove_spool_event_add(db, &accept->event, accept->key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    db->state.last++;
+    db->state.events++;
+    db->state.dirty = 1;
+
+    if (accept->key != NULL
+        && ngx_trove_spool_key_add(spool, db, accept->key,
+                                   accept->event.number)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    op->result = NGX_TROVE_SPOOL_DONE;
+
+    return ngx_trove_spool_accept_targets(spool, accept,
+                                          ngx_trove_spool_now(spool));
+}
+
+
+static ngx_int_t
+ngx_trove_spool_accept_targets(ngx_trove_spool_t *spool,
+    ngx_trove_spool_accept_t *accept, int64_t now)
+{
+    ngx_uint_t                 i;
+    ngx_trove_spool_db_t      *db;
+    ngx_trove_spool_row_t      row;
+    ngx_trove_spool_start_t   *start;
+    ngx_trove_spool_known_t   *known;
+    ngx_trove_spool_target_t   target;
+
+    db = &spool->writer;
+
+    ngx_memzero(&row, sizeof(ngx_trove_spool_row_t));
+
+    target.route = accept->event.route;
+
+    for (i = 0; i < accept->ntargets; i++) {
+
+        start = &accept->targets[i];
+        target.name = start->name;
+
+        if (ngx_trove_spool_known(db, &target, 1, &known) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        start->paused = known->paused ? 1 : 0;
+        start->leased = start->lease && !known->paused;
+
+        row.id = accept->event.number * 65536 + i;
+        row.target = known->id;
+        row.opened = now;
+
+        if (start->leased) {
+            row.state = NGX_TROVE_SPOOL_LEASED;
+            row.due = now + accept->lease;
+            row.owner = spool->owner;
+            row.started = accept->event.received;
+
+        } else {
+            row.state = NGX_TROVE_SPOOL_NEW;
+            row.due = now;
+            row.owner = 0;
+            row.started = 0;
+        }
+
+        if (ngx_trove_spool_row_add(db, known, &row) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        start->ref.id = row.id;
+        start->ref.file = spool->file;
+    }
+
+    return NGX_OK;
+}

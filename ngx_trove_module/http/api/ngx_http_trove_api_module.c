@@ -1,0 +1,542 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <openssl/crypto.h>
+
+#include "ngx_http_trove_api.h"
+#include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_conf.h"
+#include "ngx_http_trove_module.h"
+#include "ngx_http_trove_secret.h"
+#include "ngx_http_trove_spool.h"
+#include "ngx_http_trove_spool_dispatcher.h"
+#include "ngx_http_trove_spool_writer.h"
+
+
+/* how often an exiting worker looks whether a call is still under way, msec */
+#define NGX_HTTP_TROVE_API_WATCH  1000
+
+/* of the field; a token may be as long as a line of a file */
+#define NGX_HTTP_TROVE_API_TOKEN_MAX  (sizeof("Bearer ") - 1 + 1024)
+
+
+typedef struct {
+    ngx_http_trove_secrets_t  *tokens;         /* NULL: it is not the API */
+    ngx_http_trove_place_t     place;          /* of the directive */
+} ngx_http_trove_api_loc_conf_t;
+
+
+static ngx_int_t ngx_http_trove_api_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_api_authorize(ngx_http_request_t *r,
+    ngx_http_trove_secrets_t *tokens);
+static ngx_int_t ngx_http_trove_api_unauthorized(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_api_start(ngx_http_trove_api_t *api);
+static void ngx_http_trove_api_thread(void *data, ngx_log_t *log);
+static void ngx_http_trove_api_done(ngx_event_t *ev);
+static void ngx_http_trove_api_watch(ngx_event_t *ev);
+static void ngx_http_trove_api_wait(ngx_http_request_t *r);
+static void ngx_http_trove_api_cleanup(void *data);
+
+static void *ngx_http_trove_api_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_trove_api_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+static ngx_command_t  ngx_http_trove_api_commands[] = {
+
+    { ngx_string("trove_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_trove_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_trove_api_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_trove_api_create_loc_conf,    /* create location configuration */
+    ngx_http_trove_api_merge_loc_conf      /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_trove_api_module = {
+    NGX_MODULE_V1,
+    &ngx_http_trove_api_module_ctx,        /* module context */
+    ngx_http_trove_api_commands,           /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_trove_api_handler(ngx_http_request_t *r)
+{
+    u_char                         *p;
+    ngx_int_t                       rc;
+    ngx_str_t                       path;
+    ngx_pool_cleanup_t             *cln;
+    ngx_http_trove_api_t           *api;
+    ngx_http_trove_api_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_api_module);
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_trove_api_authorize(r, alcf->tokens);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_trove_api_unauthorized(r);
+    }
+
+    if (rc != NGX_OK || r != r->main) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_trove_api_t));
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    api = cln->data;
+    ngx_memzero(api, sizeof(ngx_http_trove_api_t));
+
+    cln->handler = ngx_http_trove_api_cleanup;
+
+    api->request = r;
+    api->spool = ngx_http_trove_writer_spool();
+
+    /* whatever the location is called */
+
+    p = ngx_strnstr(r->uri.data, "/v1/", r->uri.len);
+
+    if (p == NULL) {
+        return ngx_http_trove_api_error(r, NGX_HTTP_NOT_FOUND, "no such path");
+    }
+
+    path.data = p;
+    path.len = r->uri.data + r->uri.len - p;
+
+    api->wrong = ngx_http_trove_api_args(api);
+
+    if (api->wrong) {
+        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->wrong);
+    }
+
+    rc = ngx_http_trove_api_route(api, &path);
+
+    switch (rc) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        return ngx_http_trove_api_error(r, NGX_HTTP_NOT_FOUND, "no such path");
+
+    case NGX_HTTP_NOT_ALLOWED:
+        return ngx_http_trove_api_error(r, NGX_HTTP_NOT_ALLOWED,
+                                        "another method is needed");
+
+    case NGX_HTTP_BAD_REQUEST:
+        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->wrong);
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return api->work ? ngx_http_trove_api_start(api)
+                     : ngx_http_trove_api_test(api);
+}
+
+
+/*
+ * "Authorization: Bearer TOKEN" (RFC 6750).  What is compared, in constant
+ * time, is not the token but a MAC that it is the key of.
+ */
+
+static ngx_int_t
+ngx_http_trove_api_authorize(ngx_http_request_t *r,
+    ngx_http_trove_secrets_t *tokens)
+{
+    u_char                  given[NGX_TROVE_SIGNATURE_TEXT_MAX];
+    u_char                  wanted[NGX_TROVE_SIGNATURE_TEXT_MAX];
+    ngx_int_t               rc, good;
+    ngx_str_t              *value;
+    ngx_uint_t              i;
+    ngx_trove_key_t        *key;
+    ngx_http_trove_keys_t   keys;
+
+    if (r->headers_in.authorization == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = &r->headers_in.authorization->value;
+
+    if (value->len <= sizeof("Bearer ") - 1
+        || value->len > NGX_HTTP_TROVE_API_TOKEN_MAX
+        || ngx_strncasecmp(value->data, (u_char *) "Bearer ",
+                           sizeof("Bearer ") - 1)
+           != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    key = ngx_trove_key_create(value->data + sizeof("Bearer ") - 1,
+                               value->len - (sizeof("Bearer ") - 1));
+    if (key == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_trove_secret_mac(key, given);
+    ngx_trove_key_destroy(key);
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_trove_secret_keys(r, tokens, &keys);
+    good = 0;
+
+    if (rc == NGX_OK && keys.nkeys == 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: call refused, \"trove_api\" is empty or shorter "
+                      "than %d bytes for it", NGX_HTTP_TROVE_SECRET_TOKEN_MIN);
+    }
+
+    for (i = 0; rc == NGX_OK && i < keys.nkeys; i++) {
+        rc = ngx_http_trove_secret_mac(keys.keys[i], wanted);
+
+        if (rc == NGX_OK) {
+            good |= CRYPTO_memcmp(given, wanted, sizeof(given)) == 0;
+        }
+    }
+
+    ngx_http_trove_secret_free(&keys);
+    ngx_explicit_memzero(wanted, sizeof(wanted));
+    ngx_explicit_memzero(given, sizeof(given));
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return good ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_unauthorized(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "trove: no good token for \"trove_api\"");
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    h->hash = 1;
+    ngx_http_trove_header_end(h);
+    ngx_str_set(&h->key, "WWW-Authenticate");
+    ngx_str_set(&h->value, "Bearer realm=\"trove\"");
+
+    r->headers_out.www_authenticate = h;
+
+    return ngx_http_trove_api_error(r, NGX_HTTP_UNAUTHORIZED, "unauthorized");
+}
+
+
+ngx_int_t
+ngx_http_trove_api_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *detail)
+{
+    ngx_str_t              s;
+    ngx_http_trove_json_t  json;
+
+    s.len = ngx_strlen(detail);
+    s.data = (u_char *) detail;
+
+    ngx_http_trove_json_init(&json, r->pool);
+
+    ngx_http_trove_json_printf(&json, "{\"detail\":");
+    ngx_http_trove_json_string(&json, &s);
+    ngx_http_trove_json_printf(&json, "}");
+
+    return ngx_http_trove_json_send(&json, r, status);
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_start(ngx_http_trove_api_t *api)
+{
+    ngx_thread_pool_t   *pool;
+    ngx_thread_task_t   *task;
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  name = ngx_string("default");
+
+    r = api->request;
+
+    pool = ngx_thread_pool_get((ngx_cycle_t *) ngx_cycle, &name);
+
+    if (pool == NULL || api->spool == NULL) {
+        return ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                        "the spool is not open");
+    }
+
+    task = ngx_thread_task_alloc(r->pool, 0);
+    if (task == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    task->ctx = api;
+    task->handler = ngx_http_trove_api_thread;
+    task->event.handler = ngx_http_trove_api_done;
+    task->event.data = api;
+
+    if (ngx_thread_task_post(pool, task) != NGX_OK) {
+        return ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                        "too much is being done already");
+    }
+
+    ngx_http_set_ctx(r, api, ngx_http_trove_api_module);
+
+    r->main->count++;
+    r->main->blocked++;
+    r->aio = 1;
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_trove_api_wait;
+
+    api->watch.handler = ngx_http_trove_api_watch;
+    api->watch.data = r->connection;
+    api->watch.log = ngx_cycle->log;
+
+    ngx_add_timer(&api->watch, NGX_HTTP_TROVE_API_WATCH);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_trove_api_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_trove_api_t *api = data;
+
+    api->work(api);
+}
+
+
+static void
+ngx_http_trove_api_done(ngx_event_t *ev)
+{
+    ngx_connection_t      *c;
+    ngx_http_request_t    *r;
+    ngx_http_trove_api_t  *api;
+
+    api = ev->data;
+    r = api->request;
+    c = r->connection;
+
+    if (api->watch.timer_set) {
+        ngx_del_timer(&api->watch);
+    }
+
+    if (api->wake) {
+        ngx_http_trove_courier_wake();
+    }
+
+    ngx_http_set_log_request(c->log, r);
+
+    api->done = 1;
+
+    r->main->blocked--;
+    r->aio = 0;
+
+    r->write_event_handler(r);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* a request that waits for a thread keeps no worker from exiting */
+
+static void
+ngx_http_trove_api_watch(ngx_event_t *ev)
+{
+    ngx_add_timer(ev, NGX_HTTP_TROVE_API_WATCH);
+}
+
+
+static void
+ngx_http_trove_api_wait(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_http_trove_api_t  *api;
+
+    api = ngx_http_get_module_ctx(r, ngx_http_trove_api_module);
+
+    if (!api->done) {
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (api->rc == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, api->error.err,
+                      "trove: a call of \"trove_api\" failed: %s",
+                      api->error.text);
+
+        rc = ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                      (const char *) api->error.text);
+    } else {
+        rc = api->render(api);
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+static void
+ngx_http_trove_api_cleanup(void *data)
+{
+    ngx_http_trove_api_t *api = data;
+
+    ngx_trove_spool_free(api->result);
+    ngx_trove_spool_free(api->more);
+}
+
+
+static void *
+ngx_http_trove_api_create_loc_conf(ngx_conf_t *cf)
+{
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->tokens = NULL;
+     */
+
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_api_loc_conf_t));
+}
+
+
+static char *
+ngx_http_trove_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_trove_api_loc_conf_t *prev = parent;
+    ngx_http_trove_api_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname) {
+        conf->tokens = prev->tokens;
+        conf->place = prev->place;
+
+        if (clcf->handler == NULL && conf->tokens) {
+            clcf->handler = ngx_http_trove_api_handler;
+        }
+    }
+
+    if (conf->tokens == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    /* what a handler of a block gets would be exempt from "trove_verify" */
+
+    if (clcf->handler != ngx_http_trove_api_handler) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"trove_api\" in location \"%V\" has another "
+                      "handler beside it, give it a location of its own "
+                      "in %s:%ui",
+                      &clcf->name, conf->place.file, conf->place.line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (!ngx_http_trove_spool_configured(cf)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"trove_api\" in location \"%V\" manages a spool, "
+                      "add \"trove_spool PATH\" to http in %s:%ui",
+                      &clcf->name, conf->place.file, conf->place.line);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_api_loc_conf_t *alcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (alcf->tokens) {
+        return "is duplicate";
+    }
+
+    if (ngx_http_trove_spool_threads(cf, &cmd->name) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"trove_api\" in location \"%V\" has another "
+                           "handler beside it, give it a location of its own",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->handler = ngx_http_trove_api_handler;
+    ngx_http_trove_conf_place(cf, &alcf->place);
+
+    return ngx_http_trove_secret_add(cf, &alcf->tokens, &value[1],
+                                     NGX_HTTP_TROVE_SECRET_TOKEN);
+}
+
+
+ngx_uint_t
+ngx_http_trove_api_exempt(void **loc_conf)
+{
+    ngx_http_trove_api_loc_conf_t  *alcf;
+
+    alcf = loc_conf[ngx_http_trove_api_module.ctx_index];
+
+    return alcf->tokens != NULL;
+}

@@ -1,0 +1,345 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <openssl/rand.h>
+
+#include "ngx_http_trove_api.h"
+#include "ngx_http_trove_delivery.h"
+#include "ngx_http_trove_fake_request.h"
+#include "ngx_http_trove_module.h"
+#include "ngx_http_trove_spool.h"
+
+
+#define NGX_HTTP_TROVE_API_TEST_ID    16       /* random bytes */
+#define NGX_HTTP_TROVE_API_TEST_BODY  512
+
+
+/*
+ * A synthetic event on its way to its targets, not by way of the spool:
+ *
+ *   start --> deliveries under way --the last is OVER--> event --> answered
+ *
+ * The request is blocked meanwhile.  The API may be in another server than the
+ * targets: each delivery has a background request of its own.
+ */
+
+typedef struct {
+    ngx_http_trove_api_t       *api;
+    ngx_trove_spool_event_t     event;
+    ngx_http_trove_delivery_t  *deliveries;
+    ngx_uint_t                  n;
+    ngx_uint_t                  pending;
+    ngx_event_t                 over;
+} ngx_http_trove_api_test_t;
+
+
+static ngx_int_t ngx_http_trove_api_test_event(ngx_http_trove_api_test_t *test,
+    ngx_http_request_t *r);
+static void ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
+    ngx_http_trove_route_t *route, ngx_http_trove_target_t *target);
+static void ngx_http_trove_api_test_terminated(void *data);
+static void ngx_http_trove_api_test_over(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_api_test_done(ngx_event_t *ev);
+static void ngx_http_trove_api_test_wait(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_api_test_answer(
+    ngx_http_trove_api_test_t *test);
+
+
+ngx_int_t
+ngx_http_trove_api_test(ngx_http_trove_api_t *api)
+{
+    ngx_uint_t                  i, k, n;
+    ngx_array_t                *routes;
+    ngx_http_request_t         *r;
+    ngx_http_trove_route_t    **route;
+    ngx_http_trove_target_t    *target;
+    ngx_http_trove_api_test_t  *test;
+
+    r = api->request;
+
+    routes = ngx_http_trove_spool_routes(r);
+    route = routes->elts;
+
+    for (i = 0, n = 0; i < routes->nelts; i++) {
+        n += route[i]->targets->nelts;
+    }
+
+    test = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_api_test_t)
+                                + n * sizeof(ngx_http_trove_delivery_t));
+    if (test == NULL || ngx_http_trove_api_test_event(test, r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    test->api = api;
+    test->deliveries = (ngx_http_trove_delivery_t *) (test + 1);
+
+    test->over.handler = ngx_http_trove_api_test_done;
+    test->over.data = test;
+    test->over.log = r->connection->log;
+
+    api->result = NULL;
+    api->more = NULL;
+
+    ngx_http_set_ctx(r, test, ngx_http_trove_api_module);
+
+    r->main->count++;
+    r->main->blocked++;
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_trove_api_test_wait;
+
+    /* one more, as some may be over at once */
+
+    test->pending = 1;
+
+    for (i = 0; i < routes->nelts; i++) {
+        target = route[i]->targets->elts;
+
+        for (k = 0; k < route[i]->targets->nelts; k++) {
+
+            if ((api->filter.target.len
+                 && (api->filter.target.len != target[k].name.len
+                     || ngx_strncmp(api->filter.target.data,
+                                    target[k].name.data, target[k].name.len)
+                        != 0))
+                || (api->filter.route.len
+                    && (api->filter.route.len != route[i]->name.len
+                        || ngx_strncmp(api->filter.route.data,
+                                       route[i]->name.data,
+                                       route[i]->name.len)
+                           != 0)))
+            {
+                continue;
+            }
+
+            ngx_http_trove_api_test_start(test, route[i], &target[k]);
+        }
+    }
+
+    if (--test->pending == 0) {
+        ngx_post_event(&test->over, &ngx_posted_events);
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_test_event(ngx_http_trove_api_test_t *test,
+    ngx_http_request_t *r)
+{
+    u_char     *p, random[NGX_HTTP_TROVE_API_TEST_ID];
+    u_char      hex[2 * NGX_HTTP_TROVE_API_TEST_ID];
+    ngx_tm_t    tm;
+    ngx_str_t   id;
+
+    if (RAND_bytes(random, sizeof(random)) != 1) {
+        return NGX_ERROR;
+    }
+
+    id.data = hex;
+    id.len = ngx_hex_dump(hex, random, sizeof(random)) - hex;
+
+    p = ngx_pnalloc(r->pool, NGX_HTTP_TROVE_API_TEST_BODY);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_gmtime(ngx_time(), &tm);
+
+    test->event.body.data = p;
+    test->event.body.len = ngx_snprintf(p, NGX_HTTP_TROVE_API_TEST_BODY,
+                               "{\"id\":\"evt-test-%V\","
+                               "\"type\":\"webhook.test\","
+                               "\"api_version\":\"2026-04-30\","
+                               "\"workspace_id\":\"\",\"namespace\":null,"
+                               "\"created_at\":"
+                               "\"%4d-%02d-%02dT%02d:%02d:%02dZ\","
+                               "\"data\":{\"message\":\"a test, sent by the "
+                               "management API of the gateway\"}}",
+                               &id, tm.ngx_tm_year, tm.ngx_tm_mon,
+                               tm.ngx_tm_mday, tm.ngx_tm_hour, tm.ngx_tm_min,
+                               tm.ngx_tm_sec)
+                           - p;
+
+    test->event.id.data = p + sizeof("{\"id\":\"") - 1;
+    test->event.id.len = sizeof("evt-test-") - 1 + id.len;
+
+    ngx_str_set(&test->event.uri, "/");
+    ngx_str_set(&test->event.content_type, "application/json");
+    test->event.host = r->headers_in.server;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
+    ngx_http_trove_route_t *route, ngx_http_trove_target_t *target)
+{
+    ngx_http_request_t         *r;
+    ngx_http_trove_delivery_t  *d;
+
+    d = &test->deliveries[test->n++];
+
+    d->target = target;
+    d->attempt = 1;
+    d->handler = ngx_http_trove_api_test_over;
+    d->data = test;
+
+    r = ngx_http_trove_background_create(route->cscf, route->loc_conf,
+                                         &test->event, ngx_cycle->log);
+    if (r == NULL) {
+        goto failed;
+    }
+
+    if (ngx_http_trove_background_cleanup(r,
+                                          ngx_http_trove_api_test_terminated,
+                                          d)
+        != NGX_OK)
+    {
+        ngx_http_trove_background_free(r);
+        goto failed;
+    }
+
+    d->request = r;
+    test->pending++;
+
+    ngx_http_trove_delivery_start(d);
+    ngx_http_run_posted_requests(r->connection);
+
+    return;
+
+failed:
+
+    d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
+    d->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    d->error = "no_memory";
+}
+
+
+/*
+ * Called when the background request is freed, too.  The delivery is still
+ * there: the event that answers is posted after the one that frees.
+ */
+
+static void
+ngx_http_trove_api_test_terminated(void *data)
+{
+    ngx_http_trove_delivery_t *d = data;
+
+    if (d->state != NGX_HTTP_TROVE_DELIVERY_OVER) {
+        ngx_http_trove_delivery_abort(d);
+        ngx_http_trove_api_test_over(d);
+    }
+}
+
+
+static void
+ngx_http_trove_api_test_over(ngx_http_trove_delivery_t *d)
+{
+    ngx_http_trove_api_test_t  *test;
+
+    test = d->data;
+
+    ngx_http_trove_background_free(d->request);
+
+    if (--test->pending == 0) {
+        ngx_post_event(&test->over, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_trove_api_test_done(ngx_event_t *ev)
+{
+    ngx_connection_t           *c;
+    ngx_http_request_t         *r;
+    ngx_http_trove_api_test_t  *test;
+
+    test = ev->data;
+    r = test->api->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    test->api->done = 1;
+    r->main->blocked--;
+
+    r->write_event_handler(r);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_trove_api_test_wait(ngx_http_request_t *r)
+{
+    ngx_http_trove_api_test_t  *test;
+
+    test = ngx_http_get_module_ctx(r, ngx_http_trove_api_module);
+
+    if (!test->api->done) {
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(r, ngx_http_trove_api_test_answer(test));
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_test_answer(ngx_http_trove_api_test_t *test)
+{
+    ngx_str_t                   error;
+    ngx_uint_t                  i, ok;
+    ngx_http_trove_json_t       json;
+    ngx_http_trove_delivery_t  *d;
+
+    if (test->n == 0) {
+        return ngx_http_trove_api_error(test->api->request, NGX_HTTP_NOT_FOUND,
+                                        "no such target");
+    }
+
+    ok = 1;
+
+    for (i = 0; i < test->n; i++) {
+        ok &= ngx_http_trove_delivery_taken(&test->deliveries[i]);
+    }
+
+    ngx_http_trove_json_init(&json, test->api->request->pool);
+
+    ngx_http_trove_json_printf(&json, "{\"ok\":%s,\"event_id\":",
+                               ok ? "true" : "false");
+    ngx_http_trove_json_string(&json, &test->event.id);
+    ngx_http_trove_json_printf(&json, ",\"targets\":[");
+
+    for (i = 0; i < test->n; i++) {
+        d = &test->deliveries[i];
+
+        error.data = (u_char *) d->error;
+        error.len = d->error ? ngx_strlen(d->error) : 0;
+
+        ngx_http_trove_json_printf(&json, i ? ",{\"name\":" : "{\"name\":");
+        ngx_http_trove_json_string(&json, &d->target->name);
+        ngx_http_trove_json_printf(&json, ",\"ok\":%s,\"status\":%ui,"
+                                   "\"ms\":%M,\"error\":",
+                                   ngx_http_trove_delivery_taken(d) ? "true"
+                                                                    : "false",
+                                   d->status, d->duration);
+        ngx_http_trove_json_string(&json, &error);
+        ngx_http_trove_json_printf(&json, "}");
+    }
+
+    ngx_http_trove_json_printf(&json, "]}");
+
+    return ngx_http_trove_json_send(&json, test->api->request, NGX_HTTP_OK);
+}

@@ -1,0 +1,679 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_api.h"
+#include "ngx_http_trove_body.h"
+#include "ngx_http_trove_claim.h"
+#include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_dedup_zone.h"
+#include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_module.h"
+#include "ngx_http_trove_response.h"
+#include "ngx_http_trove_verify.h"
+#include "ngx_http_trove_verify_guard.h"
+
+
+#define NGX_HTTP_TROVE_DEDUP_TTL    86400
+#define NGX_HTTP_TROVE_DEDUP_LEASE  60
+
+/* numbers without a unit below these, in seconds, are looked at twice */
+#define NGX_HTTP_TROVE_DEDUP_TTL_BARE    3600
+#define NGX_HTTP_TROVE_DEDUP_LEASE_BARE  10
+
+/* when a sender should try again, seconds */
+#define NGX_HTTP_TROVE_DEDUP_RETRY_INFLIGHT  5
+#define NGX_HTTP_TROVE_DEDUP_RETRY_FULL      10
+
+
+typedef struct {
+    ngx_array_t   locs;              /* ngx_http_trove_dedup_loc_t */
+} ngx_http_trove_dedup_main_conf_t;
+
+
+static ngx_int_t ngx_http_trove_dedup_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_dedup_event(ngx_http_request_t *r,
+    ngx_http_trove_ctx_t *ctx);
+static ngx_int_t ngx_http_trove_dedup_answer(ngx_http_request_t *r,
+    ngx_http_trove_ctx_t *ctx, ngx_http_trove_dedup_loc_conf_t *dlcf,
+    ngx_trove_zone_claim_e result);
+static ngx_int_t ngx_http_trove_dedup_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_dedup_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+static ngx_int_t ngx_http_trove_dedup_add_variables(ngx_conf_t *cf);
+static void *ngx_http_trove_dedup_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_trove_dedup_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_trove_dedup(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_trove_dedup_time(ngx_conf_t *cf, ngx_str_t *param,
+    size_t prefix, time_t max, ngx_uint_t bare, time_t *time);
+static ngx_int_t ngx_http_trove_dedup_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_trove_dedup_init_process(ngx_cycle_t *cycle);
+static void ngx_http_trove_dedup_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_http_trove_dedup_commands[] = {
+
+    { ngx_string("trove_dedup_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_trove_dedup_zone,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("trove_dedup"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_trove_dedup,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_trove_dedup_module_ctx = {
+    ngx_http_trove_dedup_add_variables,    /* preconfiguration */
+    ngx_http_trove_dedup_init,             /* postconfiguration */
+
+    ngx_http_trove_dedup_create_main_conf, /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_trove_dedup_create_loc_conf,  /* create location configuration */
+    ngx_http_trove_dedup_merge_loc_conf    /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_trove_dedup_module = {
+    NGX_MODULE_V1,
+    &ngx_http_trove_dedup_module_ctx,      /* module context */
+    ngx_http_trove_dedup_commands,         /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_http_trove_dedup_zone_init_module, /* init module */
+    ngx_http_trove_dedup_init_process,     /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_trove_dedup_exit_process,     /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_str_t  ngx_http_trove_dedup_name = ngx_string("trove_dedup");
+
+static ngx_http_trove_dedup_e  ngx_http_trove_dedup_outcomes[] = {
+    NGX_HTTP_TROVE_DEDUP_NEW,                  /* NGX_TROVE_ZONE_NEW */
+    NGX_HTTP_TROVE_DEDUP_INFLIGHT,             /* NGX_TROVE_ZONE_INFLIGHT */
+    NGX_HTTP_TROVE_DEDUP_DUPLICATE,            /* NGX_TROVE_ZONE_DONE */
+    NGX_HTTP_TROVE_DEDUP_FULL                  /* NGX_TROVE_ZONE_FULL */
+};
+
+
+static ngx_str_t  ngx_http_trove_dedup_names[] = {
+    ngx_null_string,
+    ngx_string("new"),
+    ngx_string("duplicate"),
+    ngx_string("inflight"),
+    ngx_null_string                            /* full: nothing was found */
+};
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+static ngx_int_t
+ngx_http_trove_dedup_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                         rc;
+    ngx_http_trove_ctx_t             *ctx;
+    ngx_trove_zone_key_t              key;
+    ngx_trove_zone_claim_e            result;
+    ngx_http_trove_claim_conf_t      *conf;
+    ngx_http_trove_dedup_loc_conf_t  *dlcf;
+
+    dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
+
+    /* the answer of a post_action, which would complete a claim, is not sent */
+
+    if (r != r->main || r->post_action || !dlcf->enable) {
+        return NGX_DECLINED;
+    }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "trove dedup handler");
+
+    ctx = ngx_http_trove_ctx_make(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->dedup != NGX_HTTP_TROVE_DEDUP_NONE
+        && ctx->dedup != NGX_HTTP_TROVE_DEDUP_NEW)
+    {
+        /* an error_page for our own answer */
+
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_trove_dedup_event(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    conf = ngx_palloc(r->pool, sizeof(ngx_http_trove_claim_conf_t));
+    if (conf == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    conf->table = ngx_http_trove_dedup_zone_table(dlcf->shm_zone);
+    conf->lease = dlcf->lease;
+    conf->ttl = dlcf->ttl;
+
+    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, conf->table, &key);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
+    }
+
+    if (ngx_http_trove_claim_take(r, ctx, conf, &key, &result) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_trove_dedup_answer(r, ctx, dlcf, result);
+}
+
+
+/* NGX_OK: there may be a key; else what the phase handler is to return */
+
+static ngx_int_t
+ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_trove_verify_mode(r) != NGX_HTTP_TROVE_VERIFY_OFF) {
+
+        /*
+         * "log" lets an unverified event pass, but its id is anybody's: it
+         * must not make a duplicate of the genuine one
+         */
+
+        return ctx->verdict == NGX_HTTP_TROVE_VERDICT_OK ? NGX_OK
+                                                         : NGX_DECLINED;
+    }
+
+    /* the answer to a GET says nothing of the POST: it must not complete it */
+
+    if (!ngx_http_trove_verify_post(r)) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_trove_body_read(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_trove_body_parse(r, ctx);
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        ctx->published = 1;
+
+    } else {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "trove: the request body is no event: %s", ctx->reason);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_dedup_answer(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
+    ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_trove_zone_claim_e result)
+{
+    ngx_str_t         json;
+    static ngx_str_t  inflight = ngx_string("{\"error\":\"inflight\"}");
+    static ngx_str_t  full = ngx_string("{\"error\":\"zone_full\"}");
+
+    ctx->dedup = ngx_http_trove_dedup_outcomes[result];
+
+    ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_DEDUP + ctx->dedup, 1);
+
+    switch (result) {
+
+    case NGX_TROVE_ZONE_NEW:
+        return NGX_DECLINED;
+
+    case NGX_TROVE_ZONE_DONE:
+
+        if (ngx_http_trove_answer_json(r, &json,
+                                       "\"status\":\"duplicate\",\"id\":",
+                                       &ctx->event.id, "")
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_trove_answer(r, NGX_HTTP_OK, &json, 0);
+
+    case NGX_TROVE_ZONE_INFLIGHT:
+        return ngx_http_trove_answer(r, NGX_HTTP_CONFLICT, &inflight,
+                                     NGX_HTTP_TROVE_DEDUP_RETRY_INFLIGHT);
+
+    default: /* NGX_TROVE_ZONE_FULL */
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: no room in zone \"%V\": too many events are "
+                      "being processed at once; make it larger",
+                      &dlcf->shm_zone->shm.name);
+
+        return ngx_http_trove_answer(r, NGX_HTTP_SERVICE_UNAVAILABLE, &full,
+                                     NGX_HTTP_TROVE_DEDUP_RETRY_FULL);
+    }
+}
+
+
+/*
+ * Before the first byte leaves: whoever sees the answer and sends the event
+ * again, at once, must find what the answer said.
+ */
+
+static ngx_int_t
+ngx_http_trove_dedup_header_filter(ngx_http_request_t *r)
+{
+    ngx_uint_t             done;
+    ngx_http_trove_ctx_t  *ctx;
+
+    if (r == r->main) {
+        ctx = ngx_http_trove_ctx_find(r);
+
+        if (ctx && !ngx_queue_empty(&ctx->claims)) {
+            done = r->headers_out.status >= NGX_HTTP_OK
+                   && r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE;
+
+            ngx_http_trove_claim_settle(ctx, r->connection->log, done);
+        }
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_trove_dedup_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t             *name;
+    ngx_http_trove_ctx_t  *ctx;
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    if (ctx == NULL || ctx->dedup == NGX_HTTP_TROVE_DEDUP_NONE) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    name = &ngx_http_trove_dedup_names[ctx->dedup];
+
+    v->len = name->len;
+    v->data = name->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_trove_dedup_enabled(void **loc_conf)
+{
+    ngx_http_trove_dedup_loc_conf_t  *dlcf;
+
+    dlcf = loc_conf[ngx_http_trove_dedup_module.ctx_index];
+
+    return dlcf->enable == 1;
+}
+
+
+ngx_array_t *
+ngx_http_trove_dedup_locs(ngx_http_request_t *r)
+{
+    ngx_http_trove_dedup_main_conf_t  *dmcf;
+
+    dmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_dedup_module);
+
+    return &dmcf->locs;
+}
+
+
+static ngx_int_t
+ngx_http_trove_dedup_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var;
+
+    var = ngx_http_add_variable(cf, &ngx_http_trove_dedup_name,
+                                NGX_HTTP_VAR_NOCACHEABLE);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    var->get_handler = ngx_http_trove_dedup_variable;
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_trove_dedup_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_dedup_main_conf_t  *conf;
+
+    conf = ngx_palloc(cf->pool, sizeof(ngx_http_trove_dedup_main_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&conf->locs, cf->pool, 4,
+                       sizeof(ngx_http_trove_dedup_loc_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return conf;
+}
+
+
+static void *
+ngx_http_trove_dedup_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_dedup_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_dedup_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->enable = 0;
+     *     conf->shm_zone = NULL;
+     *     conf->ttl = 0;
+     *     conf->lease = 0;
+     *     conf->key = NULL;
+     *     conf->scope
+     *     conf->varies = 0;
+     *     conf->outer = NULL;
+     */
+
+    conf->said = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_trove_dedup_loc_conf_t  *prev = parent;
+    ngx_http_trove_dedup_loc_conf_t  *conf = child;
+
+    void                             **loc_conf;
+    ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_trove_dedup_loc_t        *loc;
+    ngx_http_trove_dedup_main_conf_t  *dmcf;
+
+    loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    conf->enable = conf->said == 1;
+
+    if (conf->said == NGX_CONF_UNSET) {
+
+        /* an exemption holds in one location, but not in those inside of it */
+
+        conf->said = prev->said;
+
+        conf->enable = clcf->noname
+                       ? prev->enable
+                       : prev->said == 1
+                         && !ngx_http_trove_metrics_exempt(loc_conf)
+                         && !ngx_http_trove_api_exempt(loc_conf);
+        conf->shm_zone = prev->shm_zone;
+        conf->ttl = prev->ttl;
+        conf->lease = prev->lease;
+        conf->key = prev->key;
+        conf->place = prev->place;
+    }
+
+    if (!conf->enable) {
+        return NGX_CONF_OK;
+    }
+
+    if (clcf->noname) {
+        conf->outer = prev;
+    }
+
+    dmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_dedup_module);
+
+    loc = ngx_array_push(&dmcf->locs);
+    if (loc == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    loc->conf = conf;
+    loc->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    loc->loc_conf = loc_conf;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_trove_dedup(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_dedup_loc_conf_t *dlcf = conf;
+
+    ngx_str_t                         *value, s;
+    ngx_uint_t                         i;
+    ngx_http_compile_complex_value_t   ccv;
+
+    if (dlcf->said != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        dlcf->said = 0;
+        return NGX_CONF_OK;
+    }
+
+    dlcf->said = 1;
+    ngx_http_trove_conf_place(cf, &dlcf->place);
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "zone=", 5) == 0
+            && value[i].len > 5 && dlcf->shm_zone == NULL)
+        {
+            s.data = value[i].data + 5;
+            s.len = value[i].len - 5;
+
+            dlcf->shm_zone = ngx_http_trove_dedup_zone_get(cf, &s);
+            if (dlcf->shm_zone == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "ttl=", 4) == 0 && dlcf->ttl == 0) {
+            if (ngx_http_trove_dedup_time(cf, &value[i], 4,
+                                          NGX_TROVE_ZONE_TTL_MAX,
+                                          NGX_HTTP_TROVE_DEDUP_TTL_BARE,
+                                          &dlcf->ttl)
+                != NGX_CONF_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "lease=", 6) == 0 && dlcf->lease == 0) {
+            if (ngx_http_trove_dedup_time(cf, &value[i], 6,
+                                          NGX_TROVE_ZONE_LEASE_MAX,
+                                          NGX_HTTP_TROVE_DEDUP_LEASE_BARE,
+                                          &dlcf->lease)
+                != NGX_CONF_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "key=", 4) == 0
+            && value[i].len > 4 && dlcf->key == NULL)
+        {
+            s.data = value[i].data + 4;
+            s.len = value[i].len - 4;
+
+            dlcf->key = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+            if (dlcf->key == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+            ccv.cf = cf;
+            ccv.value = &s;
+            ccv.complex_value = dlcf->key;
+
+            if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown, empty or repeated parameter \"%V\" in "
+                           "\"%V\", say \"zone=NAME [ttl=TIME] [lease=TIME] "
+                           "[key=VALUE]\" or \"off\"", &value[i], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (dlcf->shm_zone == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no \"zone=NAME\" in \"%V\", say \"zone=NAME "
+                           "[ttl=TIME] [lease=TIME] [key=VALUE]\" or \"off\"",
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (dlcf->ttl == 0) {
+        dlcf->ttl = NGX_HTTP_TROVE_DEDUP_TTL;
+    }
+
+    if (dlcf->lease == 0) {
+        dlcf->lease = NGX_HTTP_TROVE_DEDUP_LEASE;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_trove_dedup_time(ngx_conf_t *cf, ngx_str_t *param, size_t prefix,
+    time_t max, ngx_uint_t bare, time_t *time)
+{
+    time_t      sec;
+    ngx_str_t   s, *cmd;
+
+    s.data = param->data + prefix;
+    s.len = param->len - prefix;
+
+    sec = ngx_parse_time(&s, 1);
+
+    if (sec == (time_t) NGX_ERROR || sec < 1 || sec > max) {
+        cmd = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\" in \"%V\", "
+                           "it must be from 1s to %Td",
+                           param, &cmd[0], max / 86400);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_http_trove_conf_bare(cf, param, prefix, bare);
+
+    *time = sec;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_dedup_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt               *h;
+    ngx_http_core_main_conf_t         *cmcf;
+    ngx_http_trove_dedup_main_conf_t  *dmcf;
+
+    dmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_dedup_module);
+
+    if (ngx_http_trove_dedup_scopes(cf, &dmcf->locs) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_trove_dedup_handler;
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_trove_dedup_header_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_dedup_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_claim_init(cycle);
+    ngx_http_trove_dedup_zone_init_process(cycle);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_dedup_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_claim_exit();
+    ngx_http_trove_dedup_zone_exit_process(cycle);
+}

@@ -1,0 +1,411 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_body.h"
+#include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_fake_request.h"
+
+
+/* of headers: Host and Content-Type */
+#define NGX_HTTP_TROVE_BACKGROUND_HEADERS  2
+
+
+/*
+ * All that NGINX takes for a client.  Not one of the worker's connections: it
+ * needs no slot of them.
+ */
+
+typedef struct {
+    ngx_connection_t         connection;
+    ngx_event_t              read;
+    ngx_event_t              write;
+    ngx_event_t              end;              /* frees all this */
+    ngx_log_t                log;
+    ngx_http_log_ctx_t       log_ctx;
+    ngx_http_connection_t    http;
+    struct sockaddr          sockaddr;
+    ngx_http_request_t      *request;
+    ngx_http_cleanup_pt      cleanup;
+    void                    *data;
+} ngx_http_trove_background_t;
+
+
+static ngx_int_t ngx_http_trove_background_fill(ngx_http_request_t *r,
+    ngx_trove_spool_event_t *event);
+static ngx_table_elt_t *ngx_http_trove_background_header(
+    ngx_http_request_t *r, const char *key, const char *lowcase,
+    ngx_str_t *value);
+static void ngx_http_trove_background_terminated(void *data);
+static u_char *ngx_http_trove_background_log(ngx_log_t *log, u_char *buf,
+    size_t len);
+static void ngx_http_trove_background_write(ngx_http_request_t *r);
+static void ngx_http_trove_background_event(ngx_event_t *ev);
+static void ngx_http_trove_background_end(ngx_event_t *ev);
+static void ngx_http_trove_background_forget(ngx_event_t *ev);
+
+
+ngx_http_request_t *
+ngx_http_trove_background_create(ngx_http_core_srv_conf_t *cscf,
+    void **loc_conf, ngx_trove_spool_event_t *event, ngx_log_t *log)
+{
+    ngx_connection_t             *c;
+    ngx_http_request_t           *r;
+    ngx_http_trove_background_t  *bg;
+
+    bg = ngx_calloc(sizeof(ngx_http_trove_background_t), log);
+    if (bg == NULL) {
+        return NULL;
+    }
+
+    c = &bg->connection;
+
+    c->fd = (ngx_socket_t) -1;
+    c->data = &bg->http;
+    c->read = &bg->read;
+    c->write = &bg->write;
+    c->log = &bg->log;
+
+    /*
+     * Reading as if it was watched, writing as if it never had to wait: NGINX
+     * must neither add them anywhere nor set a timer for a slow client.  Where
+     * events are not edge-triggered, it would take out what is both.
+     */
+
+    bg->read.data = c;
+    bg->read.log = &bg->log;
+    bg->read.handler = ngx_http_trove_background_event;
+    bg->read.active = 1;
+
+    bg->write.data = c;
+    bg->write.log = &bg->log;
+    bg->write.handler = ngx_http_trove_background_event;
+    bg->write.write = 1;
+    bg->write.active = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? 1 : 0;
+    bg->write.ready = 1;
+
+    bg->end.data = c;
+    bg->end.log = &bg->log;
+    bg->end.handler = ngx_http_trove_background_end;
+
+    bg->log = *log;
+    bg->log.handler = ngx_http_trove_background_log;
+    bg->log.data = &bg->log_ctx;
+    bg->log.action = "delivering from the spool";
+
+    bg->log_ctx.connection = c;
+
+    /* whoever asks for the addresses finds those of a unix domain socket */
+
+    bg->sockaddr.sa_family = AF_UNIX;
+    c->sockaddr = &bg->sockaddr;
+    c->socklen = sizeof(sa_family_t);
+    c->local_sockaddr = &bg->sockaddr;
+    c->local_socklen = sizeof(sa_family_t);
+    ngx_str_set(&c->addr_text, "unix:");
+
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+
+    bg->http.conf_ctx = cscf->ctx;
+
+    r = ngx_http_create_request(c);
+    if (r == NULL) {
+        ngx_free(bg);
+        return NULL;
+    }
+
+    bg->request = r;
+    c->data = r;
+
+    /* it is nobody's request; NGINX has set this where it counts them */
+
+    if (r->stat_reading) {
+        (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
+        (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
+        r->stat_reading = 0;
+    }
+
+    r->loc_conf = loc_conf;
+    r->logged = 1;
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_trove_background_write;
+
+    if (ngx_http_trove_background_fill(r, event) != NGX_OK) {
+        ngx_http_free_request(r, 0);
+        ngx_free(bg);
+        return NULL;
+    }
+
+    return r;
+}
+
+
+static ngx_int_t
+ngx_http_trove_background_fill(ngx_http_request_t *r,
+    ngx_trove_spool_event_t *event)
+{
+    u_char                   *p;
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_trove_ctx_t     *ctx;
+    ngx_http_request_body_t  *rb;
+
+    static ngx_str_t  method = ngx_string("POST");
+    static ngx_str_t  protocol = ngx_string("HTTP/1.1");
+
+    r->method = NGX_HTTP_POST;
+    r->method_name = method;
+    r->http_version = NGX_HTTP_VERSION_11;
+    r->http_protocol = protocol;
+    r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
+    r->internal = 1;
+
+    r->unparsed_uri = event->uri;
+    r->uri = event->uri;
+
+    p = ngx_strlchr(event->uri.data, event->uri.data + event->uri.len, '?');
+
+    if (p) {
+        r->uri.len = p - event->uri.data;
+        r->args.data = p + 1;
+        r->args.len = event->uri.len - r->uri.len - 1;
+    }
+
+    r->request_line.len = method.len + 1 + event->uri.len + 1 + protocol.len;
+
+    r->request_line.data = ngx_pnalloc(r->pool, r->request_line.len);
+    if (r->request_line.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(r->request_line.data, "%V %V %V", &method, &event->uri,
+                       &protocol);
+
+    if (ngx_list_init(&r->headers_in.headers, r->pool,
+                      NGX_HTTP_TROVE_BACKGROUND_HEADERS,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* the list has room for both */
+
+    if (event->host.len) {
+        r->headers_in.host = ngx_http_trove_background_header(r, "Host",
+                                                     "host", &event->host);
+        r->headers_in.server = event->host;
+    }
+
+    if (event->content_type.len) {
+        r->headers_in.content_type = ngx_http_trove_background_header(r,
+                                                     "Content-Type",
+                                                     "content-type",
+                                                     &event->content_type);
+    }
+
+    r->headers_in.content_length_n = event->body.len;
+
+    rb = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
+    if (rb == NULL) {
+        return NGX_ERROR;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->start = event->body.data;
+    b->pos = event->body.data;
+    b->last = event->body.data + event->body.len;
+    b->end = b->last;
+    b->memory = 1;
+    b->last_buf = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    rb->bufs = cl;
+    rb->buf = b;
+
+    r->request_body = rb;
+    r->preserve_body = 1;
+
+    ctx = ngx_http_trove_ctx_make(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->body = NGX_HTTP_TROVE_BODY_READ;
+
+    if (ngx_http_trove_body_parse(r, ctx) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: event \"%V\" in the spool is no event%s%s",
+                      &event->id, ctx->reason ? ": " : "",
+                      ctx->reason ? ctx->reason : "");
+        return NGX_ERROR;
+    }
+
+    ctx->published = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_trove_background_header(ngx_http_request_t *r, const char *key,
+    const char *lowcase, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_in.headers);
+
+    h->key.len = ngx_strlen(key);
+    h->key.data = (u_char *) key;
+    h->lowcase_key = (u_char *) lowcase;
+    h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
+    h->value = *value;
+    ngx_http_trove_header_end(h);
+
+    return h;
+}
+
+
+ngx_int_t
+ngx_http_trove_background_cleanup(ngx_http_request_t *r,
+    ngx_http_cleanup_pt handler, void *data)
+{
+    ngx_http_cleanup_t           *cln;
+    ngx_http_trove_background_t  *bg;
+
+    bg = (ngx_http_trove_background_t *) r->connection;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_trove_background_terminated;
+    cln->data = bg;
+
+    bg->cleanup = handler;
+    bg->data = data;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_background_terminated(void *data)
+{
+    ngx_http_trove_background_t  *bg = data;
+
+    /*
+     * ngx_http_terminate_request() leaves a blocked request to whoever blocks
+     * it.  Otherwise it would close the connection, which is none.
+     */
+
+    bg->request->blocked = 1;
+
+    bg->cleanup(bg->data);
+}
+
+
+void
+ngx_http_trove_background_free(ngx_http_request_t *r)
+{
+    ngx_http_trove_background_t  *bg;
+
+    bg = (ngx_http_trove_background_t *) r->connection;
+
+    /* whoever calls us is going to look at the connection once more */
+
+    if (!bg->end.posted) {
+        ngx_post_event(&bg->end, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_trove_background_end(ngx_event_t *ev)
+{
+    ngx_http_trove_background_t  *bg;
+
+    bg = ev->data;
+
+    ngx_http_free_request(bg->request, 0);
+
+    ngx_http_trove_background_forget(&bg->read);
+    ngx_http_trove_background_forget(&bg->write);
+
+    ngx_free(bg);
+}
+
+
+/* whatever a module has made of an event of its client */
+
+static void
+ngx_http_trove_background_forget(ngx_event_t *ev)
+{
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
+}
+
+
+/* what NGINX adds to the lines of a request, but for the client */
+
+static u_char *
+ngx_http_trove_background_log(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char              *p;
+    ngx_http_request_t  *r;
+    ngx_http_log_ctx_t  *ctx;
+
+    p = buf;
+
+    if (log->action) {
+        p = ngx_snprintf(buf, len, " while %s", log->action);
+        len -= p - buf;
+    }
+
+    ctx = log->data;
+    r = ctx->request;
+
+    return r ? r->log_handler(r, ctx->current_request, p, len) : p;
+}
+
+
+/* nothing is written to nobody */
+
+static void
+ngx_http_trove_background_write(ngx_http_request_t *r)
+{
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "trove background write handler");
+}
+
+
+static void
+ngx_http_trove_background_event(ngx_event_t *ev)
+{
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
+                   "trove background event");
+}

@@ -1,0 +1,77 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_LIMIT_H_INCLUDED_
+#define _NGX_HTTP_TROVE_LIMIT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/*
+ * The deliveries to one target in this worker: so many at once, the others wait
+ * in order.  The limits are configuration; what is under way is the worker's.
+ *
+ *   ticket  OUT --enter--> IN ----------------------------leave--> OUT
+ *                 |                                           ^
+ *                 +------> WAITING --its turn--> CALLED --event--> IN
+ *                             |                     |
+ *                             +-- max_wait ---------+-- leave ---> OUT
+ */
+
+typedef struct ngx_http_trove_ticket_s  ngx_http_trove_ticket_t;
+
+typedef struct {
+    ngx_uint_t                max_inflight;    /* 0: no limit */
+    ngx_uint_t                max_queue;
+    ngx_msec_t                max_wait;
+
+    ngx_uint_t                inflight;        /* IN and CALLED */
+    ngx_uint_t                waiting;
+    ngx_queue_t               queue;           /* tickets that are WAITING */
+} ngx_http_trove_lane_t;
+
+
+/* gets the turn, or does not because max_wait has passed */
+typedef void (*ngx_http_trove_ticket_pt)(ngx_http_trove_ticket_t *ticket,
+    ngx_uint_t timedout);
+
+
+struct ngx_http_trove_ticket_s {
+    enum {
+        NGX_HTTP_TROVE_TICKET_OUT = 0,
+        NGX_HTTP_TROVE_TICKET_WAITING,
+        NGX_HTTP_TROVE_TICKET_CALLED,
+        NGX_HTTP_TROVE_TICKET_IN
+    } state;
+
+    ngx_http_trove_lane_t    *lane;
+    ngx_http_trove_ticket_pt  handler;
+    ngx_queue_t               queue;
+    ngx_event_t               event;
+};
+
+
+void ngx_http_trove_lane_init(ngx_http_trove_lane_t *lane);
+
+/*
+ * Enters a lane.  The ticket has been zeroed; the caller keeps it until it has
+ * left.  connection is what debug lines of its timer are about.
+ *
+ * NGX_OK        at once
+ * NGX_AGAIN     handler is called later, from an event
+ * NGX_DECLINED  the queue is full
+ */
+ngx_int_t ngx_http_trove_lane_enter(ngx_http_trove_lane_t *lane,
+    ngx_http_trove_ticket_t *ticket, ngx_http_trove_ticket_pt handler,
+    ngx_connection_t *connection);
+
+/* Leaves the lane, in whatever state, and calls the next. */
+void ngx_http_trove_lane_leave(ngx_http_trove_ticket_t *ticket);
+
+
+#endif /* _NGX_HTTP_TROVE_LIMIT_H_INCLUDED_ */

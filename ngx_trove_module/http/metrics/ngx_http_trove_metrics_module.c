@@ -1,0 +1,526 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_conf.h"
+#include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_fanout.h"
+#include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_metrics_label.h"
+#include "ngx_http_trove_metrics_zone.h"
+#include "ngx_http_trove_module.h"
+#include "ngx_http_trove_spool_metrics.h"
+#include "ngx_http_trove_verify.h"
+
+
+typedef struct {
+    ngx_array_t               locs;      /* ngx_http_trove_metrics_loc_t */
+    ngx_array_t               all;       /* ngx_http_trove_metrics_merged_t */
+    ngx_uint_t                ntargets;
+    ngx_shm_zone_t           *shm_zone;  /* NULL: nothing to count */
+    time_t                    loaded;    /* when it was read */
+} ngx_http_trove_metrics_main_conf_t;
+
+
+typedef struct ngx_http_trove_metrics_loc_conf_s
+    ngx_http_trove_metrics_loc_conf_t;
+
+struct ngx_http_trove_metrics_loc_conf_s {
+    ngx_flag_t                          enable;
+    ngx_http_trove_place_t              place;     /* of the directive */
+    ngx_uint_t                          index;     /* in locs; -1: none */
+
+    /* an "if" or "limit_except" block belongs to its location */
+    ngx_http_trove_metrics_loc_conf_t  *outer;
+};
+
+
+typedef struct {
+    ngx_http_trove_metrics_loc_conf_t  *conf;
+    ngx_http_core_srv_conf_t           *cscf;
+    void                              **loc_conf;
+} ngx_http_trove_metrics_merged_t;
+
+
+static ngx_int_t ngx_http_trove_metrics_handler(ngx_http_request_t *r);
+
+static void *ngx_http_trove_metrics_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_trove_metrics_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static char *ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_trove_metrics_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_trove_metrics_locs(ngx_conf_t *cf,
+    ngx_http_trove_metrics_main_conf_t *mmcf);
+static ngx_trove_metrics_set_t *ngx_http_trove_metrics_spool_set(void);
+static ngx_int_t ngx_http_trove_metrics_init_process(ngx_cycle_t *cycle);
+static void ngx_http_trove_metrics_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_http_trove_metrics_commands[] = {
+
+    { ngx_string("trove_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_trove_metrics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_trove_metrics_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_trove_metrics_init,           /* postconfiguration */
+
+    ngx_http_trove_metrics_create_main_conf, /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_trove_metrics_create_loc_conf, /* create location configuration */
+    ngx_http_trove_metrics_merge_loc_conf  /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_trove_metrics_module = {
+    NGX_MODULE_V1,
+    &ngx_http_trove_metrics_module_ctx,    /* module context */
+    ngx_http_trove_metrics_commands,       /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_trove_metrics_init_process,   /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_trove_metrics_exit_process,   /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+void
+ngx_http_trove_metrics_add(ngx_http_request_t *r, ngx_uint_t counter,
+    uint64_t n)
+{
+    ngx_http_trove_metrics_loc_add(ngx_http_trove_metrics_loc(r), counter, n);
+}
+
+
+ngx_http_trove_metrics_loc_t *
+ngx_http_trove_metrics_loc(ngx_http_request_t *r)
+{
+    ngx_http_trove_metrics_loc_t        *locs;
+    ngx_http_trove_metrics_loc_conf_t   *mlcf;
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_metrics_module);
+
+    if (mlcf->index == NGX_CONF_UNSET_UINT) {
+        return NULL;
+    }
+
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_metrics_module);
+    locs = mmcf->locs.elts;
+
+    return locs[mlcf->index].sets[0] ? &locs[mlcf->index] : NULL;
+}
+
+
+void
+ngx_http_trove_metrics_loc_add(ngx_http_trove_metrics_loc_t *loc,
+    ngx_uint_t counter, uint64_t n)
+{
+    if (loc) {
+        ngx_trove_metrics_add(loc->sets[counter / NGX_TROVE_METRICS_COUNTERS],
+                              ngx_worker,
+                              counter % NGX_TROVE_METRICS_COUNTERS, n);
+    }
+}
+
+
+uint64_t
+ngx_http_trove_metrics_loc_sum(ngx_http_trove_metrics_loc_t *loc,
+    ngx_uint_t counter)
+{
+    return ngx_trove_metrics_sum(
+                          loc->sets[counter / NGX_TROVE_METRICS_COUNTERS],
+                          counter % NGX_TROVE_METRICS_COUNTERS);
+}
+
+
+uint64_t
+ngx_http_trove_metrics_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+
+ngx_uint_t
+ngx_http_trove_metrics_exempt(void **loc_conf)
+{
+    ngx_http_trove_metrics_loc_conf_t  *mlcf;
+
+    mlcf = loc_conf[ngx_http_trove_metrics_module.ctx_index];
+
+    return mlcf->enable;
+}
+
+
+static ngx_int_t
+ngx_http_trove_metrics_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                            rc;
+    ngx_buf_t                           *b;
+    ngx_chain_t                          out;
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_metrics_module);
+
+    b = ngx_http_trove_metrics_text(r, mmcf->locs.elts, mmcf->locs.nelts,
+                                    mmcf->loaded);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_str_set(&r->headers_out.content_type, "text/plain; version=0.0.4");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = b->last - b->pos;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static void *
+ngx_http_trove_metrics_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_metrics_main_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_metrics_main_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->ntargets = 0;
+     *     conf->shm_zone = NULL;
+     */
+
+    conf->loaded = ngx_time();
+
+    if (ngx_array_init(&conf->locs, cf->pool, 4,
+                       sizeof(ngx_http_trove_metrics_loc_t))
+        != NGX_OK
+        || ngx_array_init(&conf->all, cf->pool, 16,
+                          sizeof(ngx_http_trove_metrics_merged_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return conf;
+}
+
+
+static void *
+ngx_http_trove_metrics_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_metrics_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_metrics_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->enable = 0;
+     *     conf->outer = NULL;
+     */
+
+    conf->index = NGX_CONF_UNSET_UINT;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_trove_metrics_loc_conf_t *prev = parent;
+    ngx_http_trove_metrics_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t            *clcf;
+    ngx_http_trove_metrics_merged_t     *merged;
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname) {
+        conf->outer = prev;
+        conf->enable = prev->enable;
+        conf->place = prev->place;
+
+        if (clcf->handler == NULL && conf->enable) {
+            clcf->handler = ngx_http_trove_metrics_handler;
+        }
+    }
+
+    /* what a handler of a block gets would be exempt from "trove_verify" */
+
+    if (conf->enable && clcf->handler != ngx_http_trove_metrics_handler) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"trove_metrics\" in location \"%V\" has another "
+                      "handler beside it, give it a location of its own "
+                      "in %s:%ui",
+                      &clcf->name, conf->place.file, conf->place.line);
+        return NGX_CONF_ERROR;
+    }
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_trove_metrics_module);
+
+    merged = ngx_array_push(&mmcf->all);
+    if (merged == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    merged->conf = conf;
+    merged->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    merged->loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_trove_metrics_loc_conf_t *mlcf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (mlcf->enable) {
+        return "is duplicate";
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"trove_metrics\" in location \"%V\" has another "
+                           "handler beside it, give it a location of its own",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->handler = ngx_http_trove_metrics_handler;
+    mlcf->enable = 1;
+    ngx_http_trove_conf_place(cf, &mlcf->place);
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_metrics_init(ngx_conf_t *cf)
+{
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_trove_metrics_module);
+
+    if (ngx_http_trove_metrics_locs(cf, mmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (mmcf->locs.nelts == 0) {
+        return NGX_OK;
+    }
+
+    mmcf->shm_zone = ngx_http_trove_metrics_zone_add(cf, &mmcf->locs,
+                                                     mmcf->ntargets);
+
+    return mmcf->shm_zone ? NGX_OK : NGX_ERROR;
+}
+
+
+/* the locations in which there is anything to count */
+
+static ngx_int_t
+ngx_http_trove_metrics_locs(ngx_conf_t *cf,
+    ngx_http_trove_metrics_main_conf_t *mmcf)
+{
+    ngx_uint_t                        i;
+    ngx_array_t                      *targets;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_trove_verify_info_t      info;
+    ngx_http_trove_metrics_loc_t     *loc;
+    ngx_http_trove_metrics_merged_t  *merged;
+
+    merged = mmcf->all.elts;
+
+    for (i = 0; i < mmcf->all.nelts; i++) {
+
+        if (merged[i].conf->outer) {
+
+            /* outer ones come first */
+
+            merged[i].conf->index = merged[i].conf->outer->index;
+            continue;
+        }
+
+        ngx_http_trove_verify_info(merged[i].loc_conf, &info);
+
+        targets = ngx_http_trove_fanout_targets(merged[i].loc_conf);
+
+        if (info.mode == NGX_HTTP_TROVE_VERIFY_OFF
+            && targets == NULL
+            && !ngx_http_trove_dedup_enabled(merged[i].loc_conf))
+        {
+            continue;
+        }
+
+        loc = ngx_array_push(&mmcf->locs);
+        if (loc == NULL) {
+            return NGX_ERROR;
+        }
+
+        clcf = merged[i].loc_conf[ngx_http_core_module.ctx_index];
+
+        ngx_memzero(loc, sizeof(ngx_http_trove_metrics_loc_t));
+
+        if (ngx_http_trove_metrics_label(cf, merged[i].cscf, clcf,
+                                         NGX_HTTP_TROVE_METRICS_SETS - 1,
+                                         &loc->labels)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        loc->name = clcf->name;
+        loc->loc_conf = merged[i].loc_conf;
+        loc->mode = info.mode;
+        loc->nsecrets = info.nsecrets;
+
+        if (targets) {
+            loc->targets = ngx_http_trove_metrics_target_make(cf, &loc->labels,
+                                                              targets);
+            if (loc->targets == NULL) {
+                return NGX_ERROR;
+            }
+
+            loc->ntargets = targets->nelts;
+            mmcf->ntargets += targets->nelts;
+        }
+
+        merged[i].conf->index = mmcf->locs.nelts - 1;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_trove_metrics_spool_add(ngx_uint_t counter, uint64_t n)
+{
+    ngx_trove_metrics_set_t  *set;
+
+    set = ngx_http_trove_metrics_spool_set();
+
+    if (set) {
+        ngx_trove_metrics_add(set, ngx_worker, counter, n);
+    }
+}
+
+
+uint64_t
+ngx_http_trove_metrics_spool_sum(ngx_uint_t counter)
+{
+    ngx_trove_metrics_set_t  *set;
+
+    set = ngx_http_trove_metrics_spool_set();
+
+    return set ? ngx_trove_metrics_sum(set, counter) : 0;
+}
+
+
+static ngx_trove_metrics_set_t *
+ngx_http_trove_metrics_spool_set(void)
+{
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_trove_metrics_module);
+
+    return (mmcf && mmcf->shm_zone)
+           ? ngx_http_trove_metrics_zone_spool(mmcf->shm_zone) : NULL;
+}
+
+
+/*
+ * A process that comes must not have what one of the same id has left behind,
+ * and one that goes gives back its gauges.
+ */
+
+static ngx_int_t
+ngx_http_trove_metrics_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_metrics_exit_process(cycle);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_metrics_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_trove_metrics_module);
+
+    if (mmcf && mmcf->shm_zone) {
+        ngx_http_trove_metrics_zone_release(mmcf->shm_zone);
+    }
+}

@@ -1,0 +1,44 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_RESPONSE_H_INCLUDED_
+#define _NGX_HTTP_TROVE_RESPONSE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+/*
+ * Answers r, from a phase handler, with a status and a body of JSON, which must
+ * live as long as the request.  retry_after is in seconds, 0 = no such header.
+ * Where the user has set an error_page for the status, that is the answer.
+ *
+ * What the phase handler is to return.
+ */
+ngx_int_t ngx_http_trove_answer(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *json, time_t retry_after);
+
+/*
+ * The same for a content handler: sends the answer, and returns what the
+ * request is to be finalized with.
+ */
+ngx_int_t ngx_http_trove_answer_content(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *json, time_t retry_after);
+
+/*
+ * Puts together "{<before>"<value>"<after>}" in the pool of r, with the value
+ * escaped for JSON.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
+ */
+ngx_int_t ngx_http_trove_answer_json(ngx_http_request_t *r, ngx_str_t *json,
+    const char *before, ngx_str_t *value, const char *after);
+
+
+#endif /* _NGX_HTTP_TROVE_RESPONSE_H_INCLUDED_ */

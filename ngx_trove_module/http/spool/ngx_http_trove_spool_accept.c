@@ -1,0 +1,403 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_body.h"
+#include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_fanout.h"
+#include "ngx_http_trove_health.h"
+#include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_response.h"
+#include "ngx_http_trove_spool.h"
+#include "ngx_http_trove_spool_metrics.h"
+#include "ngx_http_trove_spool_writer.h"
+
+
+/* when a sender should try again, seconds */
+#define NGX_HTTP_TROVE_SPOOL_RETRY  10
+
+
+/*
+ * An event on its way into the file.  The request is blocked until then, so
+ * that it and its pool live on even if the client goes away:
+ *
+ *   accept --> being written --written--> deliveries start, then the answer
+ */
+
+typedef struct {
+    ngx_http_trove_write_t     write;
+    ngx_http_request_t        *request;
+    ngx_http_trove_ctx_t      *ctx;
+    ngx_http_trove_route_t    *route;
+    ngx_trove_spool_start_t   *starts;
+    ngx_uint_t                *indices;        /* of the targets in the route */
+    ngx_uint_t                 n;
+    u_char                     key[NGX_TROVE_SPOOL_KEY_LEN];
+} ngx_http_trove_accept_t;
+
+
+static ngx_int_t ngx_http_trove_spool_match(ngx_http_trove_accept_t *accept);
+static ngx_int_t ngx_http_trove_spool_event(ngx_http_trove_accept_t *accept,
+    ngx_trove_spool_accept_t *op);
+static ngx_int_t ngx_http_trove_spool_body(ngx_http_request_t *r,
+    ngx_trove_spool_accept_t *op);
+static ngx_int_t ngx_http_trove_spool_gather(void *data, u_char *p,
+    size_t len);
+static void ngx_http_trove_spool_written(ngx_http_trove_write_t *write);
+static void ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept);
+static void ngx_http_trove_spool_wait(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_spool_answer(ngx_http_trove_accept_t *accept);
+
+
+ngx_int_t
+ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
+    ngx_http_trove_route_t *route)
+{
+    ngx_uint_t                 i;
+    ngx_trove_spool_accept_t  *op;
+    ngx_http_trove_accept_t   *accept;
+
+    accept = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_accept_t));
+    if (accept == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    accept->request = r;
+    accept->ctx = ctx;
+    accept->route = route;
+
+    accept->write.handler = ngx_http_trove_spool_written;
+    accept->write.data = accept;
+    accept->write.op.type = NGX_TROVE_SPOOL_OP_ACCEPT;
+
+    op = &accept->write.op.u.accept;
+
+    if (ngx_http_trove_spool_match(accept) != NGX_OK
+        || ngx_http_trove_spool_event(accept, op) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* what is in a file would have to be read here: the courier does it */
+
+    for (i = 0; i < accept->n; i++) {
+        accept->starts[i].lease = op->fd == NGX_INVALID_FILE
+                                  && ngx_http_trove_courier_reserve(route,
+                                                         accept->indices[i],
+                                                         op->event.body.len);
+    }
+
+    ctx->spooling = accept;
+
+    r->main->count++;
+    r->main->blocked++;
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_trove_spool_wait;
+
+    ngx_http_trove_writer_post(&accept->write);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_trove_spool_match(ngx_http_trove_accept_t *accept)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                i, n;
+    ngx_array_t              *targets;
+    ngx_http_request_t       *r;
+    ngx_http_trove_target_t  *target;
+
+    r = accept->request;
+    targets = accept->route->targets;
+    target = targets->elts;
+
+    accept->starts = ngx_pcalloc(r->pool, (targets->nelts + 1)
+                                          * sizeof(ngx_trove_spool_start_t));
+    accept->indices = ngx_palloc(r->pool, (targets->nelts + 1)
+                                          * sizeof(ngx_uint_t));
+
+    if (accept->starts == NULL || accept->indices == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = 0;
+
+    for (i = 0; i < targets->nelts; i++) {
+        rc = ngx_http_trove_target_match(r, &target[i], &accept->ctx->event);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK) {
+            accept->starts[n].name = target[i].name;
+            accept->indices[n++] = i;
+        }
+    }
+
+    if (n == 0) {
+        ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNMATCHED, 1);
+
+        ngx_http_trove_health_unmatched(r, ngx_http_trove_fanout_health(r),
+                                        &accept->ctx->event.id);
+    }
+
+    accept->n = n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_spool_event(ngx_http_trove_accept_t *accept,
+    ngx_trove_spool_accept_t *op)
+{
+    ngx_int_t             rc;
+    ngx_http_request_t   *r;
+    ngx_trove_event_t    *event;
+
+    r = accept->request;
+    event = &accept->ctx->event;
+
+    op->event.id = event->id;
+    op->event.type = event->type;
+    op->event.namespace = event->namespace;
+    op->event.workspace = event->workspace_id;
+    op->event.created_at = event->created_at;
+    op->event.route = accept->route->name;
+    op->event.host = r->headers_in.server;
+    op->event.uri = r->unparsed_uri;
+
+    if (r->headers_in.content_type) {
+        op->event.content_type = r->headers_in.content_type->value;
+    }
+
+    op->targets = accept->starts;
+    op->ntargets = accept->n;
+    op->lease = NGX_HTTP_TROVE_COURIER_LEASE;
+
+    rc = ngx_http_trove_dedup_digest(r, accept->ctx, accept->key);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        op->key = accept->key;
+    }
+
+    return ngx_http_trove_spool_body(r, op);
+}
+
+
+/* one piece of memory, as most bodies are anyway; or what is in a file */
+
+static ngx_int_t
+ngx_http_trove_spool_body(ngx_http_request_t *r, ngx_trove_spool_accept_t *op)
+{
+    u_char       *p;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    op->fd = NGX_INVALID_FILE;
+    op->event.body.len = ngx_http_trove_body_length(r);
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+    b = cl->buf;
+
+    if (cl->next == NULL && ngx_buf_in_memory(b)) {
+        op->event.body.data = b->pos;
+        return NGX_OK;
+    }
+
+    if (cl->next == NULL && b->in_file) {
+        op->fd = b->file->fd;
+        op->offset = b->file_pos;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, op->event.body.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    op->event.body.data = p;
+
+    return ngx_http_trove_body_walk(r, ngx_http_trove_spool_gather, &p);
+}
+
+
+static ngx_int_t
+ngx_http_trove_spool_gather(void *data, u_char *p, size_t len)
+{
+    u_char **to = data;
+
+    *to = ngx_cpymem(*to, p, len);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_spool_written(ngx_http_trove_write_t *write)
+{
+    ngx_connection_t         *c;
+    ngx_http_request_t       *r;
+    ngx_http_trove_accept_t  *accept;
+
+    accept = write->data;
+    r = accept->request;
+    c = r->connection;
+
+    ngx_http_trove_spool_start(accept);
+
+    ngx_http_set_log_request(c->log, r);
+
+    accept->ctx->spooling = NULL;
+    accept->ctx->spooled = accept;
+
+    /* if the client is gone, NGINX has put its own handler there */
+
+    r->main->blocked--;
+    r->write_event_handler(r);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept)
+{
+    ngx_uint_t                 i, n, waiting;
+    ngx_trove_spool_accept_t  *op;
+
+    op = &accept->write.op.u.accept;
+
+    n = 0;
+    waiting = 0;
+
+    for (i = 0; i < accept->n; i++) {
+
+        if (accept->write.op.result == NGX_TROVE_SPOOL_DONE
+            && accept->starts[i].leased)
+        {
+            accept->starts[n] = accept->starts[i];
+            accept->indices[n++] = accept->indices[i];
+            continue;
+        }
+
+        waiting |= !accept->starts[i].paused;
+
+        if (accept->starts[i].lease) {
+            ngx_http_trove_courier_unreserve(accept->route,
+                                             accept->indices[i], 0);
+        }
+    }
+
+    if (accept->write.op.result != NGX_TROVE_SPOOL_DONE) {
+        return;
+    }
+
+    ngx_http_trove_courier_take(accept->route, &op->event, accept->starts,
+                                accept->indices, n);
+
+    if (waiting) {
+        ngx_http_trove_courier_wake();
+    }
+}
+
+
+/* an event of the connection may call it before the event is written */
+
+static void
+ngx_http_trove_spool_wait(ngx_http_request_t *r)
+{
+    ngx_http_trove_ctx_t  *ctx;
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    if (ctx->spooling) {
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(r, ngx_http_trove_spool_answer(ctx->spooled));
+}
+
+
+static ngx_int_t
+ngx_http_trove_spool_answer(ngx_http_trove_accept_t *accept)
+{
+    u_char                    after[sizeof(",\"deliveries\":") + NGX_INT_T_LEN];
+    ngx_str_t                 json;
+    ngx_uint_t                status;
+    const char               *before;
+    ngx_http_request_t       *r;
+    ngx_trove_spool_error_e   error;
+
+    static ngx_str_t  full = ngx_string("{\"error\":\"spool_full\"}");
+    static ngx_str_t  large = ngx_string("{\"error\":\"too_large\"}");
+    static ngx_str_t  down = ngx_string("{\"error\":\"spool_unavailable\"}");
+
+    r = accept->request;
+    after[0] = '\0';
+
+    switch (accept->write.op.result) {
+
+    case NGX_TROVE_SPOOL_DONE:
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_ACCEPTED, 1);
+        status = NGX_HTTP_ACCEPTED;
+        before = "\"status\":\"accepted\",\"id\":";
+        (void) ngx_sprintf(after, ",\"deliveries\":%ui%Z",
+                           accept->write.op.u.accept.ntargets);
+        break;
+
+    case NGX_TROVE_SPOOL_DUPLICATE:
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_DUPLICATE, 1);
+        status = NGX_HTTP_OK;
+        before = "\"status\":\"duplicate\",\"id\":";
+        break;
+
+    case NGX_TROVE_SPOOL_TOO_LARGE:
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
+        return ngx_http_trove_answer_content(r,
+                              NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, &large, 0);
+
+    case NGX_TROVE_SPOOL_NO_SPACE:
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
+        return ngx_http_trove_answer_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                          &full, NGX_HTTP_TROVE_SPOOL_RETRY);
+
+    default:
+        error = ngx_http_trove_writer_state()->error;
+
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
+        return ngx_http_trove_answer_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                          error == NGX_TROVE_SPOOL_FULL
+                                          ? &full : &down,
+                                          NGX_HTTP_TROVE_SPOOL_RETRY);
+    }
+
+    if (ngx_http_trove_answer_json(r, &json, before, &accept->ctx->event.id,
+                                   (const char *) after)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_trove_answer_content(r, status, &json, 0);
+}

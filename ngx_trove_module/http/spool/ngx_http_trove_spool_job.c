@@ -1,0 +1,640 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_delivery.h"
+#include "ngx_http_trove_fake_request.h"
+#include "ngx_http_trove_health.h"
+#include "ngx_http_trove_spool_dispatcher.h"
+#include "ngx_http_trove_spool_job.h"
+#include "ngx_http_trove_spool_writer.h"
+
+
+/* when a lease is renewed, milliseconds */
+#define NGX_HTTP_TROVE_PARCEL_RENEW  10000
+
+/* how long to wait before what could not be written is written again, msec */
+#define NGX_HTTP_TROVE_PARCEL_AGAIN  1000
+
+/* outcomes to be written, beyond which nothing else is begun instead */
+#define NGX_HTTP_TROVE_PARCEL_UNWRITTEN  4096
+
+/* "gone": the target wants no more of it */
+#define NGX_HTTP_TROVE_PARCEL_GONE   410
+
+
+/* a delivery of a parcel */
+typedef struct {
+    ngx_http_trove_delivery_t      delivery;
+    ngx_http_trove_parcel_t       *parcel;
+    ngx_uint_t                     index;      /* of the target */
+    ngx_trove_spool_ref_t          ref;
+    ngx_uint_t                     nth;        /* attempt of its window */
+    int64_t                        age;        /* when it was leased */
+    int64_t                        started;    /* wall clock, milliseconds */
+
+    ngx_queue_t                    ready;      /* of the courier */
+    ngx_queue_t                    worker;     /* all that the worker has */
+    ngx_msec_t                     leased;     /* or renewed */
+
+    ngx_http_trove_write_t         outcome;
+    ngx_event_t                    again;
+    unsigned                       begun:1;
+    unsigned                       released:1;
+    unsigned                       ended:1;    /* its outcome is known */
+} ngx_http_trove_item_t;
+
+
+/* an event, and its deliveries that are under way together */
+struct ngx_http_trove_parcel_s {
+    ngx_http_request_t            *request;
+    ngx_http_trove_route_t        *route;
+    ngx_trove_spool_event_t       *event;      /* out of the file, or NULL */
+    ngx_trove_spool_event_t       *copy;       /* the other one */
+    size_t                         bytes;
+    ngx_uint_t                     nitems;
+    ngx_uint_t                     pending;    /* outcome not written */
+    ngx_http_trove_item_t          items[1];
+};
+
+
+/* leases that are being renewed */
+typedef struct {
+    ngx_http_trove_write_t            write;
+    ngx_trove_spool_ref_t            *refs;
+    ngx_trove_spool_result_e         *results;
+} ngx_http_trove_renewal_t;
+
+
+static void ngx_http_trove_parcel_cleanup(void *data);
+static void ngx_http_trove_parcel_terminated(void *data);
+static void ngx_http_trove_parcel_run(ngx_http_trove_item_t *item);
+static void ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
+    ngx_trove_spool_outcome_t *outcome);
+static void ngx_http_trove_parcel_written(ngx_http_trove_write_t *write);
+static void ngx_http_trove_parcel_again(ngx_event_t *ev);
+static void ngx_http_trove_parcel_refused(ngx_http_trove_write_t *write);
+static void ngx_http_trove_parcel_renew(ngx_event_t *ev);
+static ngx_uint_t ngx_http_trove_parcel_expires(ngx_http_trove_item_t *item);
+static void ngx_http_trove_parcel_renewed(ngx_http_trove_write_t *write);
+
+
+/* of this process */
+static ngx_queue_t       ngx_http_trove_parcels;     /* items */
+static ngx_uint_t        ngx_http_trove_parcel_unwritten;
+static size_t            ngx_http_trove_parcel_total;
+static ngx_event_t       ngx_http_trove_parcel_timer;
+static ngx_connection_t  ngx_http_trove_parcel_dummy;    /* for the log */
+
+
+void
+ngx_http_trove_parcel_init(ngx_cycle_t *cycle)
+{
+    ngx_queue_init(&ngx_http_trove_parcels);
+    ngx_http_trove_parcel_total = 0;
+    ngx_http_trove_parcel_unwritten = 0;
+
+    ngx_memzero(&ngx_http_trove_parcel_timer, sizeof(ngx_event_t));
+    ngx_http_trove_parcel_dummy.fd = (ngx_socket_t) -1;
+
+    ngx_http_trove_parcel_timer.handler = ngx_http_trove_parcel_renew;
+    ngx_http_trove_parcel_timer.data = &ngx_http_trove_parcel_dummy;
+    ngx_http_trove_parcel_timer.log = cycle->log;
+    ngx_http_trove_parcel_timer.cancelable = 1;
+
+    ngx_add_timer(&ngx_http_trove_parcel_timer,
+                  NGX_HTTP_TROVE_PARCEL_RENEW / 2);
+}
+
+
+size_t
+ngx_http_trove_parcel_bytes(void)
+{
+    return ngx_http_trove_parcel_total;
+}
+
+
+ngx_http_trove_parcel_t *
+ngx_http_trove_parcel_create(ngx_http_trove_route_t *route,
+    ngx_trove_spool_event_t *event, ngx_uint_t n)
+{
+    ngx_http_request_t       *r;
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_trove_parcel_t  *parcel;
+
+    r = ngx_http_trove_background_create(route->cscf, route->loc_conf, event,
+                                         ngx_cycle->log);
+    if (r == NULL) {
+        return NULL;
+    }
+
+    parcel = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_parcel_t)
+                                  + n * sizeof(ngx_http_trove_item_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (parcel == NULL || cln == NULL
+        || ngx_http_trove_background_cleanup(r,
+                                             ngx_http_trove_parcel_terminated,
+                                             parcel)
+           != NGX_OK)
+    {
+        ngx_http_trove_background_free(r);
+        return NULL;
+    }
+
+    cln->handler = ngx_http_trove_parcel_cleanup;
+    cln->data = parcel;
+
+    parcel->request = r;
+    parcel->route = route;
+    parcel->bytes = event->body.len;
+
+    ngx_http_trove_parcel_total += parcel->bytes;
+
+    return parcel;
+}
+
+void
+ngx_http_trove_parcel_own(ngx_http_trove_parcel_t *parcel,
+    ngx_trove_spool_event_t *event, ngx_trove_spool_event_t *copy)
+{
+    parcel->event = event;
+    parcel->copy = copy;
+}
+
+
+/* nobody needs the event any more, which is older than the request */
+
+static void
+ngx_http_trove_parcel_cleanup(void *data)
+{
+    ngx_http_trove_parcel_t *parcel = data;
+
+    ngx_uint_t  i;
+
+    ngx_http_trove_parcel_total -= parcel->bytes;
+
+    if (parcel->event) {
+        for (i = 0; i < parcel->nitems; i++) {
+            ngx_trove_spool_event_free(parcel->event);
+        }
+    }
+
+    if (parcel->copy) {
+        ngx_free(parcel->copy);
+    }
+}
+
+
+/* ends what is under way, and hands back what has not begun */
+
+static void
+ngx_http_trove_parcel_terminated(void *data)
+{
+    ngx_http_trove_parcel_t *parcel = data;
+
+    ngx_uint_t              i;
+    ngx_http_trove_item_t  *item;
+
+    for (i = 0; i < parcel->nitems; i++) {
+        item = &parcel->items[i];
+
+        if (item->ended) {
+            continue;
+        }
+
+        if (item->begun) {
+            ngx_http_trove_delivery_abort(&item->delivery);
+
+        } else {
+            ngx_queue_remove(&item->ready);
+        }
+
+        ngx_http_trove_parcel_over(&item->delivery);
+    }
+}
+
+
+void
+ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel, ngx_uint_t index,
+    ngx_trove_spool_ref_t *ref, ngx_uint_t attempt, ngx_uint_t nth,
+    int64_t age)
+{
+    ngx_http_trove_item_t    *item;
+    ngx_http_trove_target_t  *target;
+
+    target = parcel->route->targets->elts;
+
+    item = &parcel->items[parcel->nitems++];
+
+    item->parcel = parcel;
+    item->index = index;
+    item->ref = *ref;
+    item->nth = nth;
+    item->age = age;
+    item->leased = ngx_current_msec;
+
+    item->delivery.request = parcel->request;
+    item->delivery.target = &target[index];
+    item->delivery.attempt = attempt;
+    item->delivery.handler = ngx_http_trove_parcel_over;
+    item->delivery.data = item;
+    item->delivery.keep = parcel->route->retries[index]->answer;
+
+    ngx_queue_insert_tail(&ngx_http_trove_parcels, &item->worker);
+}
+
+
+void
+ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel)
+{
+    ngx_uint_t              i;
+    ngx_http_trove_item_t  *item;
+
+    parcel->pending = parcel->nitems;
+
+    for (i = 0; i < parcel->nitems; i++) {
+        item = &parcel->items[i];
+
+        if (ngx_http_trove_courier_enter(parcel->route, item->index,
+                                         item->delivery.attempt > 1,
+                                         &item->ready))
+        {
+            ngx_http_trove_parcel_run(item);
+        }
+    }
+
+    ngx_http_run_posted_requests(parcel->request->connection);
+}
+
+
+void
+ngx_http_trove_parcel_begin(ngx_queue_t *ready)
+{
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_http_trove_item_t  *item;
+
+    item = ngx_queue_data(ready, ngx_http_trove_item_t, ready);
+
+    r = item->parcel->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_http_trove_parcel_run(item);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_trove_parcel_run(ngx_http_trove_item_t *item)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    item->begun = 1;
+    item->started = (int64_t) tp->sec * 1000 + tp->msec;
+
+    ngx_http_trove_delivery_start(&item->delivery);
+}
+
+
+/* as if it could not be sent */
+
+void
+ngx_http_trove_parcel_hand_back(ngx_queue_t *ready)
+{
+    ngx_http_trove_item_t  *item;
+
+    item = ngx_queue_data(ready, ngx_http_trove_item_t, ready);
+
+    ngx_http_trove_parcel_over(&item->delivery);
+}
+
+
+static void
+ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
+{
+    ngx_http_trove_item_t      *item;
+    ngx_trove_spool_outcome_t  *outcome;
+
+    item = d->data;
+    outcome = &item->outcome.op.u.outcome;
+
+    item->outcome.handler = ngx_http_trove_parcel_written;
+    item->outcome.data = item;
+    item->outcome.op.type = NGX_TROVE_SPOOL_OP_OUTCOME;
+
+    outcome->ref = item->ref;
+    outcome->started = item->started;
+    outcome->took = d->duration;
+    outcome->status = d->status;
+
+    if (d->error) {
+        outcome->reason.len = ngx_strlen(d->error);
+        outcome->reason.data = (u_char *) d->error;
+    }
+
+    outcome->answer = d->answer;
+
+    ngx_http_trove_parcel_verdict(item, outcome);
+
+    if (item->begun) {
+        ngx_http_trove_courier_leave(item->parcel->route, item->index);
+    }
+
+    item->ended = 1;
+
+    /* the target need not wait for the disk, unless that does not work */
+
+    if (ngx_http_trove_parcel_unwritten++ < NGX_HTTP_TROVE_PARCEL_UNWRITTEN) {
+        item->released = 1;
+        ngx_http_trove_courier_unreserve(item->parcel->route, item->index,
+                                         d->attempt > 1);
+    }
+
+    ngx_http_trove_writer_post(&item->outcome);
+}
+
+
+static void
+ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
+    ngx_trove_spool_outcome_t *outcome)
+{
+    char                       *action;
+    ngx_log_t                  *log;
+    ngx_http_trove_ctx_t       *ctx;
+    ngx_http_trove_retry_t     *retry;
+    ngx_http_trove_delivery_t  *d;
+
+    d = &item->delivery;
+    ctx = ngx_http_trove_ctx_find(d->request);
+
+    if (d->sent) {
+        ngx_http_trove_health_target(d, &ctx->event.id);
+    }
+
+    if (ngx_http_trove_delivery_taken(d)) {
+        outcome->verdict = NGX_TROVE_SPOOL_TO_DELIVERED;
+        return;
+    }
+
+    if (!d->sent) {
+        outcome->verdict = NGX_TROVE_SPOOL_TO_WAIT;
+        outcome->delay = NGX_HTTP_TROVE_PARCEL_AGAIN;
+        return;
+    }
+
+    log = d->request->connection->log;
+    retry = item->parcel->route->retries[item->index];
+
+    /*
+     * However long a target, or we, have been down: what was not tried after
+     * the window is not given up.
+     */
+
+    if ((d->status == NGX_HTTP_TROVE_PARCEL_GONE && d->error == NULL)
+        || item->age > retry->window)
+    {
+        outcome->verdict = NGX_TROVE_SPOOL_TO_FAILED;
+
+        action = ngx_http_trove_health_action(log);
+
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "trove: event \"%V\" was not taken by target \"%V\": "
+                      "%ui%s%s, it failed for good with attempt %ui; it can be "
+                      "replayed",
+                      &ctx->event.id, &d->target->name, d->status,
+                      d->error ? " " : "", d->error ? d->error : "",
+                      d->attempt);
+
+        log->action = action;
+        return;
+    }
+
+    outcome->verdict = NGX_TROVE_SPOOL_TO_RETRY;
+    outcome->delay = ngx_http_trove_retry_delay(retry, item->nth,
+                                                &d->retry_after);
+
+    action = ngx_http_trove_health_action(log);
+
+    ngx_log_error(NGX_LOG_WARN, log, 0,
+                  "trove: event \"%V\" was not taken by target \"%V\": "
+                  "%ui%s%s, attempt %ui, to be tried again in %L ms",
+                  &ctx->event.id, &d->target->name, d->status,
+                  d->error ? " " : "", d->error ? d->error : "",
+                  d->attempt, outcome->delay);
+
+    log->action = action;
+}
+
+
+static void
+ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
+{
+    ngx_http_trove_item_t    *item;
+    ngx_http_trove_parcel_t  *parcel;
+
+    item = write->data;
+    parcel = item->parcel;
+
+    if (write->op.result == NGX_TROVE_SPOOL_UNDONE) {
+
+        /*
+         * the spool does not work now: a worker that exits meanwhile leaves it
+         * to whoever finds the lease run out, and the event is delivered twice
+         */
+
+        item->again.handler = ngx_http_trove_parcel_again;
+        item->again.data = parcel->request->connection;
+        item->again.log = ngx_cycle->log;
+        item->again.cancelable = 1;
+
+        ngx_add_timer(&item->again, NGX_HTTP_TROVE_PARCEL_AGAIN);
+        return;
+    }
+
+    if (write->op.u.outcome.verdict == NGX_TROVE_SPOOL_TO_RETRY) {
+        ngx_http_trove_courier_due(write->op.u.outcome.delay);
+    }
+
+    if (write->op.u.outcome.verdict == NGX_TROVE_SPOOL_TO_FAILED
+        && write->op.result == NGX_TROVE_SPOOL_DONE)
+    {
+        ngx_http_trove_metrics_target_fail(item->delivery.target->metrics);
+    }
+
+    ngx_queue_remove(&item->worker);
+    ngx_http_trove_parcel_unwritten--;
+
+    if (!item->released) {
+        ngx_http_trove_courier_unreserve(parcel->route, item->index,
+                                         item->delivery.attempt > 1);
+    }
+
+    if (--parcel->pending == 0) {
+        ngx_http_trove_background_free(parcel->request);
+    }
+}
+
+
+static void
+ngx_http_trove_parcel_again(ngx_event_t *ev)
+{
+    ngx_http_trove_item_t  *item;
+
+    item = (ngx_http_trove_item_t *)
+               ((u_char *) ev - offsetof(ngx_http_trove_item_t, again));
+
+    ngx_http_trove_writer_post(&item->outcome);
+}
+
+
+/* hands back a delivery that could not be started, for want of memory */
+
+void
+ngx_http_trove_parcel_refuse(ngx_http_trove_route_t *route,
+    ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry)
+{
+    ngx_http_trove_write_t  *write;
+
+    ngx_http_trove_courier_unreserve(route, index, retry);
+
+    write = ngx_calloc(sizeof(ngx_http_trove_write_t), ngx_cycle->log);
+
+    if (write == NULL) {
+
+        /* its lease runs out */
+
+        return;
+    }
+
+    write->handler = ngx_http_trove_parcel_refused;
+    write->op.type = NGX_TROVE_SPOOL_OP_OUTCOME;
+    write->op.u.outcome.ref = *ref;
+    write->op.u.outcome.verdict = NGX_TROVE_SPOOL_TO_WAIT;
+    write->op.u.outcome.delay = NGX_HTTP_TROVE_PARCEL_AGAIN;
+
+    ngx_http_trove_writer_post(write);
+}
+
+
+static void
+ngx_http_trove_parcel_refused(ngx_http_trove_write_t *write)
+{
+    ngx_free(write);
+}
+
+
+static void
+ngx_http_trove_parcel_renew(ngx_event_t *ev)
+{
+    ngx_uint_t                 n;
+    ngx_queue_t               *q;
+    ngx_http_trove_item_t     *item;
+    ngx_http_trove_renewal_t  *renewal;
+
+    /* an exiting worker, too, finishes what is under way */
+
+    ngx_add_timer(ev, NGX_HTTP_TROVE_PARCEL_RENEW / 2);
+
+    n = 0;
+
+    for (q = ngx_queue_head(&ngx_http_trove_parcels);
+         q != ngx_queue_sentinel(&ngx_http_trove_parcels);
+         q = ngx_queue_next(q))
+    {
+        item = ngx_queue_data(q, ngx_http_trove_item_t, worker);
+
+        n += ngx_http_trove_parcel_expires(item);
+    }
+
+    if (n == 0) {
+        return;
+    }
+
+    renewal = ngx_calloc(sizeof(ngx_http_trove_renewal_t)
+                         + n * (sizeof(ngx_trove_spool_ref_t)
+                                + sizeof(ngx_trove_spool_result_e)),
+                         ev->log);
+    if (renewal == NULL) {
+        return;
+    }
+
+    renewal->refs = (ngx_trove_spool_ref_t *) (renewal + 1);
+    renewal->results = (ngx_trove_spool_result_e *) (renewal->refs + n);
+
+    n = 0;
+
+    for (q = ngx_queue_head(&ngx_http_trove_parcels);
+         q != ngx_queue_sentinel(&ngx_http_trove_parcels);
+         q = ngx_queue_next(q))
+    {
+        item = ngx_queue_data(q, ngx_http_trove_item_t, worker);
+
+        if (ngx_http_trove_parcel_expires(item)) {
+            renewal->refs[n++] = item->ref;
+            item->leased = ngx_current_msec;
+        }
+    }
+
+    renewal->write.handler = ngx_http_trove_parcel_renewed;
+    renewal->write.op.type = NGX_TROVE_SPOOL_OP_RENEW;
+    renewal->write.op.u.renew.refs = renewal->refs;
+    renewal->write.op.u.renew.nrefs = n;
+    renewal->write.op.u.renew.lease = NGX_HTTP_TROVE_COURIER_LEASE;
+    renewal->write.op.u.renew.results = renewal->results;
+
+    ngx_http_trove_writer_post(&renewal->write);
+}
+
+
+/* an outcome ends the lease, so that it would be found lost after that */
+
+static ngx_uint_t
+ngx_http_trove_parcel_expires(ngx_http_trove_item_t *item)
+{
+    if (item->ended && !item->again.timer_set) {
+        return 0;
+    }
+
+    return ngx_current_msec - item->leased >= NGX_HTTP_TROVE_PARCEL_RENEW;
+}
+
+
+/* one that is lost may be delivered twice; its outcome is recorded anyhow */
+
+static void
+ngx_http_trove_parcel_renewed(ngx_http_trove_write_t *write)
+{
+    ngx_uint_t                i, lost;
+    ngx_trove_spool_renew_t  *renew;
+
+    renew = &write->op.u.renew;
+
+    if (write->op.result == NGX_TROVE_SPOOL_DONE) {
+
+        for (i = 0, lost = 0; i < renew->nrefs; i++) {
+            lost += (renew->results[i] == NGX_TROVE_SPOOL_LOST);
+        }
+
+        if (lost) {
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "trove: the leases of %ui deliveries ran out while "
+                          "they were under way, they may be made twice; was "
+                          "the worker or the disk blocked?", lost);
+        }
+    }
+
+    ngx_free(write);
+}

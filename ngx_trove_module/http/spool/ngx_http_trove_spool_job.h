@@ -1,0 +1,81 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_SPOOL_JOB_H_INCLUDED_
+#define _NGX_HTTP_TROVE_SPOOL_JOB_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_spool_dispatcher.h"
+#include "ngx_trove_spool.h"
+
+
+/*
+ * An event out of the spool, on its way to one or more targets:
+ *
+ *   create --add, add, ..--> start --each one is OVER--> its outcome is written
+ *                                           |                     |
+ *                                           +--- not written -----+ tried again
+ *
+ * It is freed when all outcomes are written.  While a delivery takes long, its
+ * lease is renewed.
+ */
+
+typedef struct ngx_http_trove_parcel_s  ngx_http_trove_parcel_t;
+
+
+/* For a worker that comes. */
+void ngx_http_trove_parcel_init(ngx_cycle_t *cycle);
+
+/* The bytes of the events that are under way in this worker. */
+size_t ngx_http_trove_parcel_bytes(void);
+
+/*
+ * Makes a parcel of an event with n deliveries to targets of a route.
+ *
+ * NULL  out of memory, or it is no event
+ */
+ngx_http_trove_parcel_t *ngx_http_trove_parcel_create(
+    ngx_http_trove_route_t *route, ngx_trove_spool_event_t *event,
+    ngx_uint_t n);
+
+/*
+ * Has the parcel free its event in the end: one that was leased, once for each
+ * delivery, or a copy, by ngx_free().  One of them is NULL.
+ */
+void ngx_http_trove_parcel_own(ngx_http_trove_parcel_t *parcel,
+    ngx_trove_spool_event_t *event, ngx_trove_spool_event_t *copy);
+
+/*
+ * Adds attempt number attempt of a delivery that is leased to us, to the target
+ * number index.  It is the nth (1 ..) of the present window, which had begun
+ * age milliseconds before the lease.  Room has been reserved for it, and is
+ * given back in the end.
+ */
+void ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel,
+    ngx_uint_t index, ngx_trove_spool_ref_t *ref, ngx_uint_t attempt,
+    ngx_uint_t nth, int64_t age);
+
+void ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel);
+
+/*
+ * For ngx_http_trove_courier_enter(): begins a delivery that was put into the
+ * queue, and has been taken out of it; or hands it back.
+ */
+void ngx_http_trove_parcel_begin(ngx_queue_t *ready);
+void ngx_http_trove_parcel_hand_back(ngx_queue_t *ready);
+
+/*
+ * Hands back a delivery of which no parcel could be made, and its room.
+ */
+void ngx_http_trove_parcel_refuse(ngx_http_trove_route_t *route,
+    ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry);
+
+
+#endif /* _NGX_HTTP_TROVE_SPOOL_JOB_H_INCLUDED_ */

@@ -1,0 +1,425 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_metrics_label.h"
+#include "ngx_http_trove_spool_dispatcher.h"
+#include "ngx_http_trove_spool_metrics.h"
+#include "ngx_http_trove_spool_writer.h"
+
+
+#define NGX_HTTP_TROVE_METRICS_SPOOL_HEADS  8192
+#define NGX_HTTP_TROVE_METRICS_SPOOL_LINE   160
+#define NGX_HTTP_TROVE_METRICS_SPOOL_LINES  8      /* of a target */
+
+
+static ngx_int_t ngx_http_trove_metrics_spool_labels(
+    ngx_http_trove_metrics_text_t *text, ngx_pool_t *pool,
+    ngx_trove_spool_target_t *target,
+    ngx_http_trove_metrics_spooled_t *spooled);
+static ngx_http_trove_metrics_loc_t *ngx_http_trove_metrics_spool_loc(
+    ngx_http_trove_metrics_text_t *text, ngx_str_t *route);
+static void ngx_http_trove_metrics_spool_each(
+    ngx_http_trove_metrics_text_t *text);
+static void ngx_http_trove_metrics_spool_failed(
+    ngx_http_trove_metrics_text_t *text);
+static void ngx_http_trove_metrics_spool_bytes(
+    ngx_http_trove_metrics_text_t *text, const char *name, const char *help,
+    uint64_t bytes);
+
+
+ngx_int_t
+ngx_http_trove_metrics_spool_targets(ngx_http_trove_metrics_text_t *text,
+    ngx_pool_t *pool)
+{
+    ngx_uint_t               i;
+    ngx_trove_spool_stat_t  *stat;
+
+    stat = ngx_http_trove_writer_ready()
+           ? ngx_http_trove_writer_state()->stat : NULL;
+
+    text->stat = stat;
+
+    if (stat == NULL) {
+        return NGX_OK;
+    }
+
+    text->spooled = ngx_pcalloc(pool, (stat->ntargets + 1)
+                                  * sizeof(ngx_http_trove_metrics_spooled_t));
+    if (text->spooled == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < stat->ntargets; i++) {
+
+        if (ngx_http_trove_metrics_spool_labels(text, pool,
+                                                &stat->targets[i].target,
+                                                &text->spooled[i])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The spool has "SERVER LOCATION", as the configuration had it when the event
+ * was accepted; what the present one does not have is taken apart.
+ */
+
+static ngx_int_t
+ngx_http_trove_metrics_spool_labels(ngx_http_trove_metrics_text_t *text,
+    ngx_pool_t *pool, ngx_trove_spool_target_t *target,
+    ngx_http_trove_metrics_spooled_t *spooled)
+{
+    u_char                           *p;
+    ngx_str_t                         server, location;
+    ngx_uint_t                        i;
+    ngx_http_trove_metrics_loc_t     *loc;
+    ngx_http_trove_metrics_target_t  *t;
+
+    loc = ngx_http_trove_metrics_spool_loc(text, &target->route);
+
+    for (i = 0; loc && i < loc->ntargets; i++) {
+        t = &loc->targets[i];
+
+        if (t->name.len == target->name.len
+            && ngx_strncmp(t->name.data, target->name.data, t->name.len) == 0)
+        {
+            spooled->labels = t->labels;
+            spooled->configured = 1;
+
+            return NGX_OK;
+        }
+    }
+
+    p = ngx_pnalloc(pool, sizeof("server=\"\",location=\"\",target=\"\"") - 1
+                          + 2 * (target->route.len + target->name.len)
+                          + (loc ? loc->labels.len : 0));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    spooled->labels.data = p;
+
+    if (loc) {
+        p = ngx_cpymem(p, loc->labels.data, loc->labels.len);
+
+    } else {
+        server = target->route;
+        ngx_str_null(&location);
+
+        for (i = 0; i < server.len; i++) {
+
+            if (server.data[i] == ' ') {
+                location.data = server.data + i + 1;
+                location.len = server.len - i - 1;
+                server.len = i;
+                break;
+            }
+        }
+
+        p = ngx_http_trove_metrics_label_add(p, "server", &server, 0);
+        p = ngx_http_trove_metrics_label_add(p, "location", &location, 1);
+    }
+
+    p = ngx_http_trove_metrics_label_add(p, "target", &target->name, 1);
+
+    spooled->labels.len = p - spooled->labels.data;
+
+    return NGX_OK;
+}
+
+
+static ngx_http_trove_metrics_loc_t *
+ngx_http_trove_metrics_spool_loc(ngx_http_trove_metrics_text_t *text,
+    ngx_str_t *name)
+{
+    ngx_uint_t                i, n;
+    ngx_http_trove_route_t  **route;
+
+    route = text->routes->elts;
+
+    for (i = 0; i < text->routes->nelts; i++) {
+
+        if (route[i]->name.len != name->len
+            || ngx_strncmp(route[i]->name.data, name->data, name->len) != 0)
+        {
+            continue;
+        }
+
+        for (n = 0; n < text->nlocs; n++) {
+            if (text->locs[n].loc_conf == route[i]->loc_conf) {
+                return &text->locs[n];
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_uint_t
+ngx_http_trove_metrics_spool_route(ngx_http_trove_metrics_text_t *text,
+    ngx_http_trove_metrics_loc_t *loc)
+{
+    ngx_uint_t                i;
+    ngx_http_trove_route_t  **route;
+
+    route = text->routes->elts;
+
+    for (i = 0; i < text->routes->nelts; i++) {
+        if (route[i]->loc_conf == loc->loc_conf) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+size_t
+ngx_http_trove_metrics_spool_size(ngx_http_trove_metrics_text_t *text)
+{
+    size_t      size;
+    ngx_uint_t  i;
+
+    if (!ngx_http_trove_writer_ready()) {
+        return 0;
+    }
+
+    size = NGX_HTTP_TROVE_METRICS_SPOOL_HEADS;
+
+    for (i = 0; text->stat && i < text->stat->ntargets; i++) {
+        size += NGX_HTTP_TROVE_METRICS_SPOOL_LINES
+                * (NGX_HTTP_TROVE_METRICS_SPOOL_LINE
+                   + text->spooled[i].labels.len);
+    }
+
+    return size;
+}
+
+
+void
+ngx_http_trove_metrics_spool_left(ngx_http_trove_metrics_text_t *text,
+    const char *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; text->stat && i < text->stat->ntargets; i++) {
+
+        if (!text->spooled[i].configured) {
+            text->p = ngx_slprintf(text->p, text->last, "%s{%V} 0\n", name,
+                                   &text->spooled[i].labels);
+        }
+    }
+}
+
+
+void
+ngx_http_trove_metrics_spool(ngx_http_trove_metrics_text_t *text)
+{
+    ngx_uint_t               i, n;
+    ngx_trove_spool_stat_t  *stat;
+
+    static struct {
+        const char  *name;
+        const char  *help;
+        ngx_uint_t   counter;
+    } counters[] = {
+        { "trove_spool_commits_total", "Transactions written to the spool.",
+          NGX_HTTP_TROVE_SPOOL_COMMITS },
+        { "trove_spool_operations_total", "Operations in all transactions.",
+          NGX_HTTP_TROVE_SPOOL_OPS },
+        { "trove_spool_accepted_total", "Events accepted.",
+          NGX_HTTP_TROVE_SPOOL_ACCEPTED },
+        { "trove_spool_duplicates_total", "Events that it had already.",
+          NGX_HTTP_TROVE_SPOOL_DUPLICATE },
+        { "trove_spool_refused_total", "Events refused with 503 or 413.",
+          NGX_HTTP_TROVE_SPOOL_REFUSED },
+        { "trove_spool_errors_total", "Transactions that failed.",
+          NGX_HTTP_TROVE_SPOOL_ERRORS },
+        { NULL, NULL, 0 }
+    };
+
+    if (!ngx_http_trove_writer_ready()) {
+        return;
+    }
+
+    ngx_http_trove_metrics_head(text, "trove_spool_up", "gauge",
+                                "Whether the spool can be written.");
+    text->p = ngx_slprintf(text->p, text->last, "trove_spool_up %ui\n",
+                           ngx_http_trove_writer_up());
+
+    for (i = 0; counters[i].name; i++) {
+        ngx_http_trove_metrics_head(text, counters[i].name, "counter",
+                                    counters[i].help);
+        text->p = ngx_slprintf(text->p, text->last, "%s %uL\n",
+                       counters[i].name,
+                       ngx_http_trove_metrics_spool_sum(counters[i].counter));
+    }
+
+    n = ngx_http_trove_metrics_spool_sum(NGX_HTTP_TROVE_SPOOL_COMMIT_US);
+
+    ngx_http_trove_metrics_head(text, "trove_spool_commit_seconds_total",
+                                "counter",
+                                "Time that commits took, mostly the disk.");
+    text->p = ngx_slprintf(text->p, text->last,
+                           "trove_spool_commit_seconds_total %ui.%06ui\n",
+                           n / 1000000, n % 1000000);
+
+    ngx_http_trove_metrics_spool_failed(text);
+
+    stat = text->stat;
+
+    if (stat == NULL) {
+        return;
+    }
+
+    ngx_http_trove_metrics_head(text, "trove_spool_events", "gauge",
+                                "Events in the spool.");
+    text->p = ngx_slprintf(text->p, text->last, "trove_spool_events %uL\n",
+                           stat->events);
+
+    ngx_http_trove_metrics_head(text, "trove_spool_max_bytes", "gauge",
+                                "The max_size of the spool, +Inf without one.");
+
+    if (stat->max_size) {
+        text->p = ngx_slprintf(text->p, text->last,
+                               "trove_spool_max_bytes %uL\n", stat->max_size);
+
+    } else {
+        text->p = ngx_slprintf(text->p, text->last,
+                               "trove_spool_max_bytes +Inf\n");
+    }
+
+    ngx_http_trove_metrics_spool_bytes(text, "trove_spool_used_bytes",
+                                       "Bytes in use, of max_size.",
+                                       stat->used);
+    ngx_http_trove_metrics_spool_bytes(text, "trove_spool_history_bytes",
+                                       "Bytes in use, estimated, of events "
+                                       "whose deliveries have all ended.",
+                                       stat->history);
+    ngx_http_trove_metrics_spool_bytes(text, "trove_spool_size_bytes",
+                                       "Bytes of the files on the disk.",
+                                       stat->size);
+
+    ngx_http_trove_metrics_spool_each(text);
+}
+
+
+static void
+ngx_http_trove_metrics_spool_bytes(ngx_http_trove_metrics_text_t *text,
+    const char *name, const char *help, uint64_t bytes)
+{
+    ngx_http_trove_metrics_head(text, name, "gauge", help);
+
+    text->p = ngx_slprintf(text->p, text->last, "%s %uL\n", name, bytes);
+}
+
+
+static void
+ngx_http_trove_metrics_spool_failed(ngx_http_trove_metrics_text_t *text)
+{
+    ngx_uint_t                        i, n;
+    ngx_http_trove_metrics_loc_t     *loc;
+    ngx_http_trove_metrics_target_t  *t;
+
+    ngx_http_trove_metrics_head(text, "trove_spool_failed_total", "counter",
+                                "Deliveries that failed for good.");
+
+    for (i = 0; i < text->nlocs; i++) {
+        loc = &text->locs[i];
+
+        if (!ngx_http_trove_metrics_spool_route(text, loc)) {
+            continue;
+        }
+
+        for (n = 0; n < loc->ntargets; n++) {
+            t = &loc->targets[n];
+
+            if (t->set && !t->repeated) {
+                text->p = ngx_slprintf(text->p, text->last,
+                                "trove_spool_failed_total{%V} %uL\n",
+                                &t->labels, ngx_trove_metrics_sum(t->set,
+                                        NGX_HTTP_TROVE_TARGET_METRIC_FAILED));
+            }
+        }
+    }
+}
+
+
+static void
+ngx_http_trove_metrics_spool_each(ngx_http_trove_metrics_text_t *text)
+{
+    ngx_uint_t                i, n;
+    const char               *name;
+    ngx_trove_spool_stat_t   *stat;
+    ngx_trove_spool_gauge_t  *t;
+
+    static struct {
+        const char  *name;
+        ngx_uint_t   first;
+        ngx_uint_t   last;
+    } states[] = {
+        { "pending", NGX_TROVE_SPOOL_NEW, NGX_TROVE_SPOOL_RETRY },
+        { "inflight", NGX_TROVE_SPOOL_LEASED, NGX_TROVE_SPOOL_LEASED },
+        { "delivered", NGX_TROVE_SPOOL_DELIVERED, NGX_TROVE_SPOOL_DELIVERED },
+        { "failed", NGX_TROVE_SPOOL_FAILED, NGX_TROVE_SPOOL_FAILED },
+        { "cancelled", NGX_TROVE_SPOOL_CANCELLED, NGX_TROVE_SPOOL_CANCELLED },
+        { NULL, 0, 0 }
+    };
+
+    stat = text->stat;
+    name = "trove_spool_deliveries";
+
+    ngx_http_trove_metrics_head(text, name, "gauge",
+                                "Deliveries in the spool, by state.");
+
+    for (i = 0; i < stat->ntargets; i++) {
+        t = &stat->targets[i];
+
+        for (n = 0; states[n].name; n++) {
+            text->p = ngx_slprintf(text->p, text->last,
+                           "%s{%V,state=\"%s\"} %uL\n", name,
+                           &text->spooled[i].labels, states[n].name,
+                           (states[n].first == states[n].last)
+                           ? t->states[states[n].first]
+                           : t->states[states[n].first]
+                             + t->states[states[n].last]);
+        }
+    }
+
+    name = "trove_spool_oldest_pending_seconds";
+
+    ngx_http_trove_metrics_head(text, name, "gauge",
+                                "Age of the oldest delivery that is pending.");
+
+    for (i = 0; i < stat->ntargets; i++) {
+        t = &stat->targets[i];
+
+        text->p = ngx_slprintf(text->p, text->last, "%s{%V} %L.%03L\n", name,
+                               &text->spooled[i].labels, t->oldest / 1000,
+                               t->oldest % 1000);
+    }
+
+    name = "trove_spool_paused";
+
+    ngx_http_trove_metrics_head(text, name, "gauge",
+                                "Whether the target is paused.");
+
+    for (i = 0; i < stat->ntargets; i++) {
+        text->p = ngx_slprintf(text->p, text->last, "%s{%V} %d\n", name,
+                               &text->spooled[i].labels,
+                               stat->targets[i].paused);
+    }
+}

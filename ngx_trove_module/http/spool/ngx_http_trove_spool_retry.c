@@ -1,0 +1,238 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_conf.h"
+#include "ngx_http_trove_spool_retry.h"
+#include "ngx_trove_spool.h"
+
+
+#define NGX_HTTP_TROVE_RETRY_BASE    5000
+#define NGX_HTTP_TROVE_RETRY_FACTOR  2
+#define NGX_HTTP_TROVE_RETRY_MAX     (3600 * 1000)
+#define NGX_HTTP_TROVE_RETRY_WINDOW  ((int64_t) 86400 * 1000)
+
+/* the limits of what can be configured */
+#define NGX_HTTP_TROVE_RETRY_FACTOR_MAX  10
+#define NGX_HTTP_TROVE_RETRY_MAX_MAX     ((ngx_msec_t) 7 * 86400 * 1000)
+#define NGX_HTTP_TROVE_RETRY_WINDOW_MAX  ((int64_t) 366 * 86400 * 1000)
+
+/* numbers without a unit below these, in seconds, are looked at twice */
+#define NGX_HTTP_TROVE_RETRY_MAX_BARE     30
+#define NGX_HTTP_TROVE_RETRY_WINDOW_BARE  3600
+
+
+static ngx_int_t ngx_http_trove_retry_time(ngx_conf_t *cf, ngx_str_t *param,
+    size_t prefix, int64_t max, ngx_uint_t bare, int64_t *msec);
+static ngx_msec_t ngx_http_trove_retry_asked(ngx_str_t *value,
+    ngx_msec_t max);
+
+
+void
+ngx_http_trove_retry_default(ngx_http_trove_retry_t *retry)
+{
+    retry->base = NGX_HTTP_TROVE_RETRY_BASE;
+    retry->factor = NGX_HTTP_TROVE_RETRY_FACTOR;
+    retry->max = NGX_HTTP_TROVE_RETRY_MAX;
+    retry->window = NGX_HTTP_TROVE_RETRY_WINDOW;
+    retry->answer = 0;
+}
+
+
+char *
+ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
+{
+    int64_t      base, max, window;
+    ngx_int_t    rc, factor;
+    ssize_t      answer;
+    ngx_str_t   *value, s;
+    ngx_uint_t   i;
+
+    base = 0;
+    max = 0;
+    window = 0;
+    factor = 0;
+    answer = NGX_CONF_UNSET;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "base=", 5) == 0 && base == 0) {
+            rc = ngx_http_trove_retry_time(cf, &value[i], 5,
+                                           NGX_HTTP_TROVE_RETRY_MAX_MAX, 0,
+                                           &base);
+
+        } else if (ngx_strncmp(value[i].data, "max=", 4) == 0 && max == 0) {
+            rc = ngx_http_trove_retry_time(cf, &value[i], 4,
+                                           NGX_HTTP_TROVE_RETRY_MAX_MAX,
+                                           NGX_HTTP_TROVE_RETRY_MAX_BARE,
+                                           &max);
+
+        } else if (ngx_strncmp(value[i].data, "window=", 7) == 0
+                   && window == 0)
+        {
+            rc = ngx_http_trove_retry_time(cf, &value[i], 7,
+                                           NGX_HTTP_TROVE_RETRY_WINDOW_MAX,
+                                           NGX_HTTP_TROVE_RETRY_WINDOW_BARE,
+                                           &window);
+
+        } else if (ngx_strncmp(value[i].data, "factor=", 7) == 0
+                   && factor == 0)
+        {
+            rc = NGX_OK;
+            factor = ngx_atoi(value[i].data + 7, value[i].len - 7);
+
+            if (factor < 1 || factor > NGX_HTTP_TROVE_RETRY_FACTOR_MAX) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid factor \"%V\" in \"%V\", "
+                                   "it must be from 1 to %d", &value[i],
+                                   &value[0], NGX_HTTP_TROVE_RETRY_FACTOR_MAX);
+                rc = NGX_ERROR;
+            }
+
+        } else if (ngx_strncmp(value[i].data, "answer=", 7) == 0
+                   && answer == NGX_CONF_UNSET)
+        {
+            rc = NGX_OK;
+
+            s.data = value[i].data + 7;
+            s.len = value[i].len - 7;
+
+            answer = ngx_parse_size(&s);
+
+            if (answer == NGX_ERROR || answer > NGX_TROVE_SPOOL_ANSWER_LEN) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid size \"%V\" in \"%V\", "
+                                   "it must be from 0 to %dk", &value[i],
+                                   &value[0],
+                                   NGX_TROVE_SPOOL_ANSWER_LEN / 1024);
+                rc = NGX_ERROR;
+            }
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown or repeated parameter \"%V\" in "
+                               "\"%V\", say \"[base=TIME] [factor=N] "
+                               "[max=TIME] [window=TIME] [answer=SIZE]\"",
+                               &value[i], &value[0]);
+            rc = NGX_ERROR;
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    retry->base = base ? (ngx_msec_t) base : NGX_HTTP_TROVE_RETRY_BASE;
+    retry->max = max ? (ngx_msec_t) max : NGX_HTTP_TROVE_RETRY_MAX;
+    retry->window = window ? window : NGX_HTTP_TROVE_RETRY_WINDOW;
+    retry->factor = factor ? factor : NGX_HTTP_TROVE_RETRY_FACTOR;
+    retry->answer = (answer == NGX_CONF_UNSET) ? 0 : (size_t) answer;
+
+    if (retry->base > retry->max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"base\" in \"%V\" is more than \"max\", which is "
+                           "%M ms", &value[0], retry->max);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_retry_time(ngx_conf_t *cf, ngx_str_t *param, size_t prefix,
+    int64_t max, ngx_uint_t bare, int64_t *msec)
+{
+    ngx_str_t   s, *cmd;
+
+    s.data = param->data + prefix;
+    s.len = param->len - prefix;
+
+    *msec = ngx_parse_time(&s, 0);
+
+    if (s.len == 0 || *msec < 1 || *msec > max) {
+        cmd = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\" in \"%V\", "
+                           "it must be from 1ms to %Ld",
+                           param, &cmd[0], max / 86400000);
+        return NGX_ERROR;
+    }
+
+    ngx_http_trove_conf_bare(cf, param, prefix, bare);
+
+    return NGX_OK;
+}
+
+
+ngx_msec_t
+ngx_http_trove_retry_delay(ngx_http_trove_retry_t *retry, ngx_uint_t n,
+    ngx_str_t *retry_after)
+{
+    uint64_t  delay, asked, jitter;
+
+    /* days times the factor are more than 32 bits */
+
+    delay = retry->base;
+
+    while (--n && delay < retry->max && retry->factor > 1) {
+        delay *= retry->factor;
+    }
+
+    /* those that failed together need not come back together */
+
+    jitter = delay / 10;
+
+    if (jitter) {
+        delay = delay - jitter + (uint64_t) ngx_random() % (2 * jitter + 1);
+    }
+
+    asked = ngx_http_trove_retry_asked(retry_after, retry->max);
+
+    delay = ngx_max(delay, asked);
+
+    return ngx_min(delay, retry->max);
+}
+
+
+static ngx_msec_t
+ngx_http_trove_retry_asked(ngx_str_t *value, ngx_msec_t max)
+{
+    time_t      date;
+    ngx_int_t   sec;
+
+    if (value->len == 0) {
+        return 0;
+    }
+
+    sec = ngx_atoi(value->data, value->len);
+
+    if (sec == NGX_ERROR) {
+
+        if (value->data[0] >= '0' && value->data[0] <= '9') {
+
+            /* a number beyond all bounds, or nonsense: either way, wait */
+
+            return max;
+        }
+
+        date = ngx_parse_http_time(value->data, value->len);
+
+        if (date == NGX_ERROR || date <= ngx_time()) {
+            return 0;
+        }
+
+        sec = date - ngx_time();
+    }
+
+    return (sec > (ngx_int_t) (max / 1000)) ? max : (ngx_msec_t) sec * 1000;
+}

@@ -1,0 +1,553 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_spool_metrics.h"
+#include "ngx_http_trove_spool_writer.h"
+
+
+/* operations of one transaction: they hold up other workers together */
+#define NGX_HTTP_TROVE_WRITER_BATCH     1024
+
+/* how often a worker that is to exit looks whether all is written, msec */
+#define NGX_HTTP_TROVE_WRITER_WATCH     1000
+
+/* how often housekeeping is done, and how often counters are read, msec */
+#define NGX_HTTP_TROVE_WRITER_MAINTAIN  1000
+#define NGX_HTTP_TROVE_WRITER_STAT      3000
+
+/* how often one and the same error is logged, msec */
+#define NGX_HTTP_TROVE_WRITER_LOG       10000
+
+/* a spool that was full counts as down for so long if nobody tries, msec */
+#define NGX_HTTP_TROVE_WRITER_DOWN      60000
+
+
+/* a task of a thread; the thread touches nothing else of the worker's */
+typedef struct {
+    ngx_trove_spool_t             *spool;
+    ngx_trove_spool_op_t          *ops;        /* NULL: only open it */
+    ngx_trove_spool_cost_t         cost;
+    ngx_trove_spool_error_t        error;
+    ngx_int_t                      rc;
+    unsigned                       open:1;
+} ngx_http_trove_writer_task_t;
+
+
+typedef struct {
+    ngx_trove_spool_t             *spool;
+    ngx_trove_spool_maintained_t   maintained;
+    ngx_trove_spool_stat_t        *stat;       /* NULL: not wanted, or failed */
+    ngx_trove_spool_error_t        error;
+    ngx_int_t                      rc;
+    unsigned                       want:1;
+} ngx_http_trove_writer_care_t;
+
+
+typedef struct {
+    ngx_trove_spool_t             *spool;
+    ngx_thread_pool_t             *pool;
+    ngx_cycle_t                   *cycle;
+    ngx_str_t                      path;
+
+    ngx_trove_spool_op_t          *head;       /* queued, in order */
+    ngx_trove_spool_op_t         **tail;
+
+    ngx_thread_task_t             *task;
+    ngx_thread_task_t             *care;
+    ngx_event_t                    watch;      /* keeps an exiting worker */
+    ngx_event_t                    timer;      /* of the housekeeping */
+    ngx_connection_t               dummy;      /* for the log */
+
+    ngx_msec_t                     stated;
+    ngx_msec_t                     logged;
+    ngx_uint_t                     repeated;   /* errors not logged since */
+    ngx_http_trove_writer_state_t  state;
+} ngx_http_trove_writer_t;
+
+
+static void ngx_http_trove_writer_run(void);
+static void ngx_http_trove_writer_thread(void *data, ngx_log_t *log);
+static void ngx_http_trove_writer_done(ngx_event_t *ev);
+static ngx_uint_t ngx_http_trove_writer_proof(ngx_trove_spool_op_t *op);
+static void ngx_http_trove_writer_watch(ngx_event_t *ev);
+static void ngx_http_trove_writer_care(ngx_event_t *ev);
+static void ngx_http_trove_writer_care_thread(void *data, ngx_log_t *log);
+static void ngx_http_trove_writer_cared(ngx_event_t *ev);
+static void ngx_http_trove_writer_log(ngx_trove_spool_error_t *error);
+static const char *ngx_http_trove_writer_remedy(ngx_trove_spool_error_e kind);
+
+
+/* of this process; spool == NULL: there is none */
+static ngx_http_trove_writer_t  ngx_http_trove_writer;
+
+
+ngx_int_t
+ngx_http_trove_writer_init(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf)
+{
+    ngx_http_trove_writer_t  *w;
+
+    static ngx_str_t  pool = ngx_string("default");
+
+    w = &ngx_http_trove_writer;
+
+    ngx_memzero(w, sizeof(ngx_http_trove_writer_t));
+
+    w->pool = ngx_thread_pool_get(cycle, &pool);
+    if (w->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    w->task = ngx_thread_task_alloc(cycle->pool,
+                                    sizeof(ngx_http_trove_writer_task_t));
+    w->care = ngx_thread_task_alloc(cycle->pool,
+                                    sizeof(ngx_http_trove_writer_care_t));
+
+    if (w->task == NULL || w->care == NULL) {
+        return NGX_ERROR;
+    }
+
+    w->spool = ngx_trove_spool_create(conf);
+    if (w->spool == NULL) {
+        return NGX_ERROR;
+    }
+
+    w->cycle = cycle;
+    w->path = conf->path;
+    w->tail = &w->head;
+    w->dummy.fd = (ngx_socket_t) -1;
+
+    ngx_memzero(w->task->ctx, sizeof(ngx_http_trove_writer_task_t));
+    w->task->handler = ngx_http_trove_writer_thread;
+    w->task->event.handler = ngx_http_trove_writer_done;
+    w->task->event.data = &w->dummy;
+    w->task->event.log = cycle->log;
+
+    ngx_memzero(w->care->ctx, sizeof(ngx_http_trove_writer_care_t));
+    w->care->handler = ngx_http_trove_writer_care_thread;
+    w->care->event.handler = ngx_http_trove_writer_cared;
+    w->care->event.data = &w->dummy;
+    w->care->event.log = cycle->log;
+
+    w->watch.handler = ngx_http_trove_writer_watch;
+    w->watch.data = &w->dummy;
+    w->watch.log = cycle->log;
+
+    w->timer.handler = ngx_http_trove_writer_care;
+    w->timer.data = &w->dummy;
+    w->timer.log = cycle->log;
+    w->timer.cancelable = 1;
+
+    ngx_add_timer(&w->timer, NGX_HTTP_TROVE_WRITER_MAINTAIN);
+
+    /* with nothing to write it is opened only */
+
+    ngx_http_trove_writer_run();
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_trove_writer_ready(void)
+{
+    return ngx_http_trove_writer.spool != NULL;
+}
+
+
+/*
+ * Each second something is written, which tells that an error is over, but for
+ * a full spool: that ends with an event that is accepted, and none may come.
+ */
+
+ngx_uint_t
+ngx_http_trove_writer_up(void)
+{
+    ngx_http_trove_writer_t  *w;
+
+    w = &ngx_http_trove_writer;
+
+    return w->state.error == 0
+           || (w->state.error == NGX_TROVE_SPOOL_FULL
+               && ngx_current_msec - w->logged > NGX_HTTP_TROVE_WRITER_DOWN);
+}
+
+
+ngx_trove_spool_t *
+ngx_http_trove_writer_spool(void)
+{
+    return ngx_http_trove_writer.spool;
+}
+
+
+ngx_http_trove_writer_state_t *
+ngx_http_trove_writer_state(void)
+{
+    return &ngx_http_trove_writer.state;
+}
+
+
+void
+ngx_http_trove_writer_post(ngx_http_trove_write_t *write)
+{
+    ngx_http_trove_writer_t  *w;
+
+    w = &ngx_http_trove_writer;
+
+    write->op.next = NULL;
+    *w->tail = &write->op;
+    w->tail = &write->op.next;
+
+    if (!w->task->event.active) {
+        ngx_http_trove_writer_run();
+    }
+}
+
+
+static void
+ngx_http_trove_writer_run(void)
+{
+    ngx_uint_t                     n;
+    ngx_trove_spool_op_t          *op, **last;
+    ngx_http_trove_writer_t       *w;
+    ngx_http_trove_writer_task_t  *task;
+
+    w = &ngx_http_trove_writer;
+    task = w->task->ctx;
+
+    task->spool = w->spool;
+    task->ops = w->head;
+    last = &w->head;
+
+    for (n = 0, op = w->head; op && n < NGX_HTTP_TROVE_WRITER_BATCH; n++) {
+        last = &op->next;
+        op = op->next;
+    }
+
+    if (n) {
+        *last = NULL;
+
+        w->head = op;
+
+        if (op == NULL) {
+            w->tail = &w->head;
+        }
+    }
+
+    if (ngx_thread_task_post(w->pool, w->task) != NGX_OK) {
+
+        /* the queue of the thread pool is full: nothing was written */
+
+        ngx_memzero(&task->error, sizeof(ngx_trove_spool_error_t));
+        task->error.kind = NGX_TROVE_SPOOL_BUSY;
+        (void) ngx_cpystrn(task->error.text,
+                           (u_char *) "the thread pool \"default\" is full",
+                           NGX_TROVE_SPOOL_TEXT_LEN);
+        task->rc = NGX_ERROR;
+
+        for (op = task->ops; op; op = op->next) {
+            op->result = NGX_TROVE_SPOOL_UNDONE;
+        }
+
+        w->task->event.complete = 1;
+        w->task->event.active = 1;
+        ngx_post_event(&w->task->event, &ngx_posted_events);
+    }
+
+    /*
+     * A request that waits for a thread has no timer of its own: a worker that
+     * is to exit would leave without it.
+     */
+
+    if (!w->watch.timer_set) {
+        ngx_add_timer(&w->watch, NGX_HTTP_TROVE_WRITER_WATCH);
+    }
+}
+
+
+static void
+ngx_http_trove_writer_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_trove_writer_task_t *task = data;
+
+    ngx_trove_spool_op_t  *op;
+
+    ngx_memzero(&task->error, sizeof(ngx_trove_spool_error_t));
+    ngx_memzero(&task->cost, sizeof(ngx_trove_spool_cost_t));
+
+    if (!task->open) {
+
+        if (ngx_trove_spool_open(task->spool, &task->error) != NGX_OK) {
+
+            for (op = task->ops; op; op = op->next) {
+                op->result = NGX_TROVE_SPOOL_UNDONE;
+            }
+
+            task->rc = NGX_ERROR;
+            return;
+        }
+
+        task->open = 1;
+    }
+
+    task->rc = task->ops ? ngx_trove_spool_write(task->spool, task->ops,
+                                                 &task->cost, &task->error)
+                         : NGX_OK;
+}
+
+
+static void
+ngx_http_trove_writer_done(ngx_event_t *ev)
+{
+    ngx_uint_t                     wal_pages;
+    ngx_trove_spool_op_t          *op, *next;
+    ngx_http_trove_write_t        *write;
+    ngx_http_trove_writer_t       *w;
+    ngx_http_trove_writer_task_t  *task;
+
+    w = &ngx_http_trove_writer;
+    task = w->task->ctx;
+
+    ev->complete = 0;
+    ev->active = 0;
+
+    if (task->error.kind) {
+        ngx_http_trove_writer_log(&task->error);
+
+    } else if (w->state.error && task->rc == NGX_OK
+               && ngx_http_trove_writer_proof(task->ops))
+    {
+        ngx_log_error(NGX_LOG_ERR, w->cycle->log, 0,
+                      "trove: spool \"%V\" works again", &w->path);
+        w->state.error = 0;
+        w->logged = 0;
+    }
+
+    if (task->rc == NGX_OK && task->ops) {
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_COMMITS, 1);
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_OPS,
+                                         task->cost.ops);
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_COMMIT_US,
+                                         task->cost.commit);
+
+    } else if (task->rc != NGX_OK) {
+        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_ERRORS, 1);
+    }
+
+    op = task->ops;
+    wal_pages = task->cost.wal_pages;
+    task->ops = NULL;
+
+    /* the disk does not wait for what comes of it; the task is the thread's */
+
+    if (w->head) {
+        ngx_http_trove_writer_run();
+    }
+
+    for ( /* void */ ; op; op = next) {
+        next = op->next;
+
+        write = (ngx_http_trove_write_t *) op;
+        write->handler(write);
+    }
+
+    if (wal_pages > NGX_TROVE_SPOOL_WAL_PAGES
+        && !w->care->event.active)
+    {
+        ngx_http_trove_writer_care(&w->timer);
+    }
+}
+
+
+/*
+ * Whether a batch that was written shows that the spool works again: where it
+ * is full, outcomes may find room, but that events do not says nothing new.
+ */
+
+static ngx_uint_t
+ngx_http_trove_writer_proof(ngx_trove_spool_op_t *op)
+{
+    if (ngx_http_trove_writer.state.error != NGX_TROVE_SPOOL_FULL) {
+        return op != NULL;
+    }
+
+    for ( /* void */ ; op; op = op->next) {
+
+        if (op->type == NGX_TROVE_SPOOL_OP_ACCEPT
+            && op->result == NGX_TROVE_SPOOL_DONE)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_trove_writer_watch(ngx_event_t *ev)
+{
+    if (ngx_http_trove_writer.head
+        || ngx_http_trove_writer.task->event.active)
+    {
+        ngx_add_timer(ev, NGX_HTTP_TROVE_WRITER_WATCH);
+    }
+}
+
+
+static void
+ngx_http_trove_writer_care(ngx_event_t *ev)
+{
+    ngx_http_trove_writer_t       *w;
+    ngx_http_trove_writer_care_t  *care;
+    ngx_http_trove_writer_task_t  *task;
+
+    w = &ngx_http_trove_writer;
+    care = w->care->ctx;
+    task = w->task->ctx;
+
+    if (!ngx_exiting && !ev->timer_set) {
+        ngx_add_timer(ev, NGX_HTTP_TROVE_WRITER_MAINTAIN);
+    }
+
+    if (w->task->event.active) {
+
+        /* whether it is open is known to the thread; busy it is anyway */
+
+    } else if (!task->open) {
+        ngx_http_trove_writer_run();
+        return;
+    }
+
+    if (w->care->event.active || ngx_exiting) {
+        return;
+    }
+
+    care->spool = w->spool;
+    care->stat = NULL;
+    care->want = w->state.stat == NULL
+                 || ngx_current_msec - w->stated >= NGX_HTTP_TROVE_WRITER_STAT;
+
+    (void) ngx_thread_task_post(w->pool, w->care);
+}
+
+
+static void
+ngx_http_trove_writer_care_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_trove_writer_care_t *care = data;
+
+    ngx_memzero(&care->error, sizeof(ngx_trove_spool_error_t));
+    ngx_memzero(&care->maintained, sizeof(ngx_trove_spool_maintained_t));
+
+    care->rc = ngx_trove_spool_maintain(care->spool, &care->maintained,
+                                        &care->error);
+
+    if (care->rc == NGX_OK && care->want) {
+        care->stat = ngx_trove_spool_stat(care->spool, &care->error);
+    }
+}
+
+
+static void
+ngx_http_trove_writer_cared(ngx_event_t *ev)
+{
+    ngx_http_trove_writer_t       *w;
+    ngx_http_trove_writer_care_t  *care;
+
+    w = &ngx_http_trove_writer;
+    care = w->care->ctx;
+
+    ev->complete = 0;
+    ev->active = 0;
+
+    if (care->error.kind) {
+        ngx_http_trove_writer_log(&care->error);
+    }
+
+    if (care->stat) {
+        ngx_trove_spool_free(w->state.stat);
+        w->state.stat = care->stat;
+        w->stated = ngx_current_msec;
+    }
+
+    if (care->maintained.more && !ngx_exiting) {
+        ngx_http_trove_writer_care(&w->timer);
+    }
+}
+
+
+/* an error that stays is no reason to fill the log */
+
+static void
+ngx_http_trove_writer_log(ngx_trove_spool_error_t *error)
+{
+    ngx_http_trove_writer_t  *w;
+
+    w = &ngx_http_trove_writer;
+
+    if (w->state.error == error->kind && w->logged
+        && ngx_current_msec - w->logged < NGX_HTTP_TROVE_WRITER_LOG)
+    {
+        w->repeated++;
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_CRIT, w->cycle->log, error->err,
+                  "trove: spool \"%V\": %s; %s", &w->path, error->text,
+                  ngx_http_trove_writer_remedy(error->kind));
+
+    if (w->repeated) {
+        ngx_log_error(NGX_LOG_CRIT, w->cycle->log, 0,
+                      "trove: the spool failed %ui times more since it was "
+                      "logged last", w->repeated);
+    }
+
+    w->state.error = error->kind;
+    w->logged = ngx_current_msec ? ngx_current_msec : 1;
+    w->repeated = 0;
+}
+
+
+static const char *
+ngx_http_trove_writer_remedy(ngx_trove_spool_error_e kind)
+{
+    switch (kind) {
+
+    case NGX_TROVE_SPOOL_BUSY:
+        return "end the program that keeps the spool locked";
+
+    case NGX_TROVE_SPOOL_FULL:
+        return "make room on the disk, or raise \"max_size\" or shorten "
+               "\"retention\" of \"trove_spool\"; new events are refused with "
+               "503 meanwhile";
+
+    case NGX_TROVE_SPOOL_READONLY:
+    case NGX_TROVE_SPOOL_ACCESS:
+        return "let the user of the workers write the spool and its directory";
+
+    case NGX_TROVE_SPOOL_GONE:
+        return "put the file back, or reload nginx to begin with an empty one";
+
+    case NGX_TROVE_SPOOL_CORRUPT:
+        return "move the spool away, or restore it, and save what can be read "
+               "by \"sqlite3 .recover\"";
+
+    case NGX_TROVE_SPOOL_FOREIGN:
+    case NGX_TROVE_SPOOL_NEWER:
+        return "name another file in \"trove_spool\"";
+
+    case NGX_TROVE_SPOOL_MEMORY:
+        return "the machine is out of memory";
+
+    default:
+        return "look at the disk";
+    }
+}
