@@ -77,9 +77,9 @@ opens(void)
 
     tap_is(stat(spool_path, &st), 0, "open makes the file");
     tap_is(st.st_mode & 07777, 0600, "for nobody else to read");
-    tap_is(sql_int("PRAGMA application_id"), NGX_TROVE_SPOOL_APPLICATION,
+    tap_is(sql_int("PRAGMA application_id"), NGX_TROVE_SQLITE_APPLICATION,
            "its application id");
-    tap_is(sql_int("PRAGMA user_version"), NGX_TROVE_SPOOL_VERSION,
+    tap_is(sql_int("PRAGMA user_version"), NGX_TROVE_SQLITE_VERSION,
            "its version");
     tap_is(sql_int("PRAGMA auto_vacuum"), 2, "it can give pages back");
     tap_is(sql_int("SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1,
@@ -88,8 +88,10 @@ opens(void)
     tap_is(ngx_trove_spool_open(spool, &error), NGX_OK, "open once more");
 
     other = spool_open();
-    tap_ok(other->owner != spool->owner, "another handle is another owner");
-    tap_ok(llabs(ngx_trove_spool_now(other) - ngx_trove_spool_now(spool)) < 100,
+    tap_ok(sqlite(other)->owner != sqlite(spool)->owner,
+           "another handle is another owner");
+    tap_ok(llabs(ngx_trove_sqlite_now(sqlite(other))
+                 - ngx_trove_sqlite_now(sqlite(spool))) < 100,
            "and has the same clock");
 
     ngx_trove_spool_destroy(other);
@@ -315,7 +317,7 @@ leases(void)
     tap_is(spool_lease(spool, "b c", 10, 10), 0, "others have nothing");
     tap_is(lease_next, -1, "and get nothing");
 
-    spool->skew_mono += 5000;
+    sqlite(spool)->skew_mono += 5000;
 
     n = spool_lease(spool, "a", 10, 10);
     tap_is(n, 1, "when the time has come");
@@ -465,7 +467,7 @@ lost(void)
 
     /* the lease runs out, for the other one sees it so */
 
-    other->skew_mono += 61000;
+    sqlite(other)->skew_mono += 61000;
     n = spool_lease(other, "a b c", 10, 10);
     tap_is(n, 3, "leases that ran out are taken over");
     tap_is(leased[0].attempt, 1, "with the same attempt");
@@ -544,8 +546,8 @@ renews(void)
     tap_is(results[1], NGX_TROVE_SPOOL_DONE, "another one, too");
     tap_is(results[2], NGX_TROVE_SPOOL_LOST, "what is done has none");
 
-    spool->skew_mono += 61000;
-    other->skew_mono += 61000;
+    sqlite(spool)->skew_mono += 61000;
+    sqlite(other)->skew_mono += 61000;
     tap_is(spool_lease(other, "a b c", 10, 10), 0, "it did not run out");
 
     spool_write(other, &op);
@@ -569,10 +571,10 @@ clocks(void)
     spool_accept(spool, 2, "a", 1, &refs[1]);
     spool_outcome(spool, refs[1], NGX_TROVE_SPOOL_TO_RETRY, 500, 10000);
 
-    spool->skew_wall += 10 * DAY;
+    sqlite(spool)->skew_wall += 10 * DAY;
     tap_is(spool_lease(spool, "a", 10, 10), 0, "a step forward does nothing");
-    spool->skew_wall -= 20 * DAY;
-    spool->skew_mono += 10000;
+    sqlite(spool)->skew_wall -= 20 * DAY;
+    sqlite(spool)->skew_mono += 10000;
     tap_is(spool_lease(spool, "a", 10, 10), 1, "nor does a step backward");
     spool_outcome(spool, leased[0].ref, NGX_TROVE_SPOOL_TO_RETRY, 500, 60000);
     spool_leased_free(1);
@@ -582,7 +584,7 @@ clocks(void)
     /* a machine whose clock begins in the past, by days */
 
     spool = spool_new(0, WAIT);
-    spool->skew_wall -= 30 * DAY;
+    sqlite(spool)->skew_wall -= 30 * DAY;
 
     if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
         die("open");
@@ -604,7 +606,7 @@ clocks(void)
     ngx_trove_spool_destroy(spool);
 
     spool = spool_new(0, WAIT);
-    spool->skew_wall -= 30 * DAY + 50 * 60 * 1000;
+    sqlite(spool)->skew_wall -= 30 * DAY + 50 * 60 * 1000;
 
     if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
         die("open");

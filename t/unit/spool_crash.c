@@ -85,7 +85,7 @@ race(void)
         if (fork() == 0) {
             alarm(300);
             spool = spool_open();
-            spool->keys = 1000;
+            sqlite(spool)->keys = 1000;
 
             for (n = 0; n + BATCH <= RACES; n += BATCH) {
                 ops = NULL;
@@ -228,8 +228,8 @@ work(ngx_uint_t n, ngx_uint_t life)
     w = &workers[n];
 
     spool = spool_open();
-    spool->keys = 2000;
-    spool->skew_mono = life * 10000;         /* leases run out sooner */
+    sqlite(spool)->keys = 2000;
+    sqlite(spool)->skew_mono = life * 10000;         /* leases run out sooner */
 
     if (n == 0) {
         pthread_create(&thread, NULL, keep, spool);

@@ -162,7 +162,7 @@ main(void)
                    "it becomes a spool"))
         {
             tap_is(sql_int("PRAGMA application_id"),
-                   NGX_TROVE_SPOOL_APPLICATION, "with its application id");
+                   NGX_TROVE_SQLITE_APPLICATION, "with its application id");
             tap_is(sql_int("PRAGMA auto_vacuum"), 2, "that gives pages back");
 
         } else {

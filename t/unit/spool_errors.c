@@ -90,11 +90,11 @@ try(uint64_t n, accept_t *a, int64_t *ms)
     int64_t    start;
     ngx_int_t  rc;
 
-    start = ngx_trove_spool_elapsed();
+    start = ngx_trove_sqlite_elapsed();
     rc = ngx_trove_spool_write(spool, accept_op(a, n, "a", 1), NULL, &error);
 
     if (ms != NULL) {
-        *ms = (ngx_trove_spool_elapsed() - start) / 1000;
+        *ms = (ngx_trove_sqlite_elapsed() - start) / 1000;
     }
 
     return rc;
@@ -112,7 +112,7 @@ locked(void)
     ngx_trove_spool_stat_t  *stat;
 
     fresh();
-    spool->wait = 300;
+    sqlite(spool)->wait = 300;
     spool_accept(spool, 1, "a", 0, NULL);
 
     if (sqlite3_open(spool_path, &db) != SQLITE_OK
@@ -154,13 +154,13 @@ hung(void)
     accept_t   a;
 
     fresh();
-    spool->wait = 300;
+    sqlite(spool)->wait = 300;
     fflush(stdout);
 
     pid = fork();
 
     if (pid == 0) {
-        pthread_mutex_lock(&spool->shared->write);
+        pthread_mutex_lock(&sqlite(spool)->shared->write);
         raise(SIGSTOP);
         _exit(0);
     }
@@ -177,7 +177,7 @@ hung(void)
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
 
-    spool->wait = WAIT;
+    sqlite(spool)->wait = WAIT;
 
     tap_is(try(1, &a, &ms), NGX_OK, "it is killed");
     tap_ok(ms < WAIT / 2, "and nobody waits for it");
@@ -245,7 +245,7 @@ foreign(void)
                "it is not opened");
         tap_is(error.kind, NGX_TROVE_SPOOL_FOREIGN, "for the same reason");
         tap_is(checksum(spool_path), sum, "it stays as it is");
-        tap_is(stat(spool->path_lock, &st), -1, "and gets no company");
+        tap_is(stat(sqlite(spool)->path_lock, &st), -1, "and gets no company");
 
         shell("rm -rf '%s'", spool_path);
         tap_is(ngx_trove_spool_open(spool, &error), NGX_OK,
@@ -304,7 +304,7 @@ newer(void)
 
     spool = spool_new(0, 300);
     sums[0] = checksum(spool_path);
-    sums[1] = checksum(spool->path_wal);
+    sums[1] = checksum(sqlite(spool)->path_wal);
 
     tap_is(status, 0, "a file of a later version");
     tap_is(ngx_trove_spool_open(spool, &error), NGX_ERROR, "is not opened");
@@ -313,7 +313,7 @@ newer(void)
                "it is of version 99, this program knows up to version 2",
                "as is said");
     tap_is(checksum(spool_path), sums[0], "it stays as it is");
-    tap_is(checksum(spool->path_wal), sums[1], "and so does PATH-wal");
+    tap_is(checksum(sqlite(spool)->path_wal), sums[1], "and so does PATH-wal");
 
     (void) sql_int("SELECT count(*) FROM spool");
     tap_is(ngx_trove_spool_check(&path, &error), NGX_ERROR, "the check");

@@ -122,7 +122,7 @@ static void
 keys(void)
 {
     restart(1);
-    spool->keys = 4096;
+    sqlite(spool)->keys = 4096;
 
     tap_is(accept_many(0, 3000, "", 0), 3000, "some events");
     maintain();
@@ -131,11 +131,11 @@ keys(void)
     tap_is(accept_many(0, 3000, "", 0), 0, "where they are found");
 
     tap_is(accept_many(3000, 4500, "", 0), 1500, "some more");
-    tap_ok(spool->shared->sealed != 0, "fill a half");
+    tap_ok(sqlite(spool)->shared->sealed != 0, "fill a half");
     tap_is(accept_many(0, 4500, "", 0), 0, "where they are found");
 
     maintain();
-    tap_is(spool->shared->sealed, 0, "which is emptied");
+    tap_is(sqlite(spool)->shared->sealed, 0, "which is emptied");
     tap_ok(sql_int("SELECT count(*) FROM key") >= 3500, "into the file");
     tap_is(sql_int("SELECT indexed FROM spool"),
            sql_int("SELECT max(event) FROM key"), "up to this event");
@@ -144,13 +144,13 @@ keys(void)
     /* both halves full, and more */
 
     tap_is(accept_many(4500, 20000, "", 0), 15500, "too many at once");
-    tap_ok(spool->shared->sealed != 0
-           && spool->shared->used[spool->shared->current] >= 4096,
+    tap_ok(sqlite(spool)->shared->sealed != 0
+           && sqlite(spool)->shared->used[sqlite(spool)->shared->current] >= 4096,
            "fill both");
     tap_is(accept_many(0, 20000, "", 0), 0, "and all are found");
 
     restart(0);
-    spool->keys = 4096;
+    sqlite(spool)->keys = 4096;
     tap_is(accept_many(0, 20000, "", 0), 0, "after a restart as well");
 
     maintain();
@@ -166,15 +166,15 @@ stale_keys(void)
     int64_t  before;
 
     restart(1);
-    spool->keys = 2048;
+    sqlite(spool)->keys = 2048;
 
     accept_many(0, 12000, "", 0);
     maintain();
     before = sql_int("SELECT count(*) FROM key");
     tap_ok(before > 9000, "%d keys in the file", (int) before);
 
-    spool->skew_wall += 8 * DAY;
-    spool->skew_mono += 8 * DAY;
+    sqlite(spool)->skew_wall += 8 * DAY;
+    sqlite(spool)->skew_mono += 8 * DAY;
 
     tap_is(maintain(), 12000, "their events are pruned");
     tap_ok(sql_int("SELECT stale FROM spool") < 10000, "most are swept away");
@@ -223,8 +223,8 @@ prunes(void)
 
     tap_is(maintain(), 0, "nothing is pruned at once");
 
-    spool->skew_wall += 7 * DAY - 60000;
-    spool->skew_mono += 7 * DAY - 60000;
+    sqlite(spool)->skew_wall += 7 * DAY - 60000;
+    sqlite(spool)->skew_mono += 7 * DAY - 60000;
     tap_is(maintain(), 0, "nor before the retention is over");
 
     /* one is looked at again */
@@ -233,8 +233,8 @@ prunes(void)
                                &error),
            NGX_OK, "a replay");
 
-    spool->skew_wall += 120000;
-    spool->skew_mono += 120000;
+    sqlite(spool)->skew_wall += 120000;
+    sqlite(spool)->skew_mono += 120000;
     tap_is(maintain(), 7, "then, what is final for so long");
     tap_is(maintained.deliveries, 14, "with its deliveries");
     tap_is(sql_int("SELECT count(*) FROM event WHERE number IN (1, 5)"), 2,
@@ -248,8 +248,8 @@ prunes(void)
     spool_leased_free(2);
 
     tap_is(maintain(), 0, "have their own time");
-    spool->skew_wall += 7 * DAY + 1000;
-    spool->skew_mono += 7 * DAY + 1000;
+    sqlite(spool)->skew_wall += 7 * DAY + 1000;
+    sqlite(spool)->skew_mono += 7 * DAY + 1000;
     tap_is(maintain(), 2, "which comes");
     tap_is(sql_int("SELECT count(*) FROM event"), 0, "nothing is left");
     tap_is(sql_int("SELECT events FROM spool"), 0, "nor counted");
@@ -273,11 +273,11 @@ prunes_by_clock(void)
 
     /* a clock that was wrong by years, for a while */
 
-    spool->skew_wall = 1000 * DAY;
+    sqlite(spool)->skew_wall = 1000 * DAY;
     restart(0);
     ngx_trove_spool_destroy(spool);
     spool = spool_new(0, WAIT);
-    spool->skew_wall = 1000 * DAY;
+    sqlite(spool)->skew_wall = 1000 * DAY;
 
     if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
         die("open");
@@ -290,8 +290,8 @@ prunes_by_clock(void)
     accept_many(10, 20, "", 0);
 
     tap_is(maintain(), 0, "what is of the future is not old");
-    spool->skew_wall += 8 * DAY;
-    spool->skew_mono += 8 * DAY;
+    sqlite(spool)->skew_wall += 8 * DAY;
+    sqlite(spool)->skew_mono += 8 * DAY;
     tap_is(maintain(), 11, "but does not stay for ever, nor what follows it");
 }
 
@@ -317,7 +317,7 @@ shrinks(void)
     before = sql_int("PRAGMA page_count");
     tap_ok(before > 7000, "%d pages", (int) before);
 
-    spool->skew_wall += 8 * DAY;
+    sqlite(spool)->skew_wall += 8 * DAY;
     tap_is(maintain(), 300, "pruned");
 
     /* as far as pages are worth it */
@@ -340,7 +340,7 @@ limits(void)
     static u_char  body[10000];
 
     restart(1);
-    spool->max_size = 2 * 1024 * 1024;
+    sqlite(spool)->max_size = 2 * 1024 * 1024;
 
     memset(&ref, 0, sizeof(ref));
     n = 0;
@@ -383,8 +383,8 @@ limits(void)
     tap_is(b.op.result, NGX_TROVE_SPOOL_NO_SPACE, "and no other event");
     tap_is(spool_state(spool, ref.id), NGX_TROVE_SPOOL_RETRY, "is there");
 
-    spool->skew_wall += 8 * DAY;
-    spool->skew_mono += 8 * DAY;
+    sqlite(spool)->skew_wall += 8 * DAY;
+    sqlite(spool)->skew_mono += 8 * DAY;
     n = spool_lease(spool, "a", 400, 400);
 
     for (i = 0; i < n; i++) {
@@ -394,8 +394,8 @@ limits(void)
 
     spool_leased_free(n);
 
-    spool->skew_wall += 8 * DAY;
-    spool->skew_mono += 8 * DAY;
+    sqlite(spool)->skew_wall += 8 * DAY;
+    sqlite(spool)->skew_mono += 8 * DAY;
     maintain();
 
     spool_write(spool, accept_op(&a, 1002, "a", 1));
@@ -440,8 +440,8 @@ checkpoints(void)
 
         /* it began anew */
 
-        if (maintained.wal_pages < 100 && spool->writer.wal_pages < 200) {
-            n += (i > 0 && spool->keeper.wal_pages == 0);
+        if (maintained.wal_pages < 100 && sqlite(spool)->writer.wal_pages < 200) {
+            n += (i > 0 && sqlite(spool)->keeper.wal_pages == 0);
         }
     }
 

@@ -38,7 +38,7 @@ main(void)
 
     spool = spool_open();
 
-    tap_is(sql_int("PRAGMA user_version"), NGX_TROVE_SPOOL_VERSION,
+    tap_is(sql_int("PRAGMA user_version"), NGX_TROVE_SQLITE_VERSION,
            "a file of version 1 is brought up to date");
     tap_is(spool_lease(spool, "a", 10, 10), 1, "what waits in it");
     tap_is(leased[0].attempt, 2, "goes on");

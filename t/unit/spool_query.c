@@ -77,16 +77,16 @@ plans(void)
 
     bad = 0;
 
-    for (i = 0; i < NGX_TROVE_SPOOL_SQL_MAX; i++) {
+    for (i = 0; i < NGX_TROVE_SQLITE_SQL_MAX; i++) {
 
-        tap_ok(ngx_trove_spool_sqls[i] != NULL, "statement %d is there",
+        tap_ok(ngx_trove_sqlite_sqls[i] != NULL, "statement %d is there",
                (int) i);
 
         snprintf(text, sizeof(text), "EXPLAIN QUERY PLAN %s",
-                 ngx_trove_spool_sqls[i]);
+                 ngx_trove_sqlite_sqls[i]);
 
         if (sqlite3_prepare_v2(db, text, -1, &stmt, NULL) != SQLITE_OK) {
-            tap_diag("  %s: %s", ngx_trove_spool_sqls[i], sqlite3_errmsg(db));
+            tap_diag("  %s: %s", ngx_trove_sqlite_sqls[i], sqlite3_errmsg(db));
             bad++;
             continue;
         }
@@ -103,8 +103,8 @@ plans(void)
 
             /* what is pending is counted, and listed, as a whole */
 
-            if ((i == NGX_TROVE_SPOOL_SQL_DELIVERY_OLDEST
-                 || i == NGX_TROVE_SPOOL_SQL_DELIVERY_PENDING)
+            if ((i == NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST
+                 || i == NGX_TROVE_SQLITE_SQL_DELIVERY_PENDING)
                 && (strstr(step, "COVERING INDEX delivery_pending")
                     || strstr(step, "TEMP B-TREE")))
             {
@@ -115,7 +115,7 @@ plans(void)
                 || (strstr(step, "delivery_pending")
                     && !strstr(step, "(target=? AND state=?")))
             {
-                tap_diag("  %s: %s", ngx_trove_spool_sqls[i], step);
+                tap_diag("  %s: %s", ngx_trove_sqlite_sqls[i], step);
                 bad++;
             }
         }
@@ -506,7 +506,7 @@ deliveries(void)
     tap_is_mem(page->deliveries[0].history[0].reason.data,
                page->deliveries[0].history[0].reason.len, "gone", 4,
                "and why");
-    tap_ok(llabs(page->deliveries[0].due - ngx_trove_spool_wall(spool))
+    tap_ok(llabs(page->deliveries[0].due - ngx_trove_sqlite_wall(sqlite(spool)))
            < 600000, "and since when");
     ngx_trove_spool_free(page);
 
@@ -536,7 +536,8 @@ counters(void)
     target.name = str("b");
     (void) ngx_trove_spool_pause(spool, &target, 1, &error);
 
-    spool->skew_wall = BEGIN + 100 * 60000 - ngx_trove_spool_wall(spool);
+    sqlite(spool)->skew_wall = BEGIN + 100 * 60000
+                               - ngx_trove_sqlite_wall(sqlite(spool));
 
     stat = ngx_trove_spool_stat(spool, &error);
 
@@ -559,11 +560,11 @@ counters(void)
     tap_ok(stat->used > 8192 && stat->size >= stat->used, "and the size");
     tap_is(stat->history, stat->used / 40 * 10,
            "of which events without a pending delivery have their part");
-    tap_is(stat->max_size, spool->max_size, "and its limit");
+    tap_is(stat->max_size, sqlite(spool)->max_size, "and its limit");
 
     ngx_trove_spool_free(stat);
 
-    spool->skew_wall = 0;
+    sqlite(spool)->skew_wall = 0;
     (void) ngx_trove_spool_pause(spool, &target, 0, &error);
 }
 
@@ -605,9 +606,9 @@ replays(void)
     outcome_op(&op, refs[4][0], NGX_TROVE_SPOOL_TO_DELIVERED, 200, 0);
     op.u.outcome.started -= 60000;
     op.u.outcome.ref.file = refs[4][0].file;
-    spool->owner++;
+    sqlite(spool)->owner++;
     spool_write(spool, &op);
-    spool->owner--;
+    sqlite(spool)->owner--;
     tap_is(op.result, NGX_TROVE_SPOOL_LOST, "an attempt of before it");
     tap_is(spool_state(spool, refs[4][0].id), NGX_TROVE_SPOOL_LEASED,
            "does not end it");

@@ -77,7 +77,7 @@ main(void)
         } while (asked == __atomic_load_n(&turns->got, __ATOMIC_ACQUIRE)
                  || !asleep(pid));
 
-        ngx_trove_spool_unlock(spool);
+        ngx_trove_sqlite_unlock(sqlite(spool));
         rc = lock(spool);
 
         overtaken += __atomic_load_n(&turns->got, __ATOMIC_ACQUIRE) < asked;
@@ -89,9 +89,9 @@ main(void)
     tap_is(rc, NGX_OK, "both get it again and again");
     tap_is(overtaken, 0, "and who waits is not overtaken");
 
-    ngx_trove_spool_unlock(spool);
+    ngx_trove_sqlite_unlock(sqlite(spool));
     tap_is(lock(spool), NGX_OK, "one dies");
-    ngx_trove_spool_unlock(spool);
+    ngx_trove_sqlite_unlock(sqlite(spool));
 
     ngx_trove_spool_destroy(spool);
 
@@ -102,7 +102,8 @@ main(void)
 static ngx_int_t
 lock(ngx_trove_spool_t *s)
 {
-    return ngx_trove_spool_lock(s, ngx_trove_spool_elapsed() + WAIT * 1000);
+    return ngx_trove_sqlite_lock(sqlite(s), ngx_trove_sqlite_elapsed()
+                                    + WAIT * 1000);
 }
 
 
@@ -116,11 +117,11 @@ other(void)
 
     own = spool_new(0, WAIT);
 
-    if (ngx_trove_spool_attach(own, &first, &error) != NGX_OK) {
+    if (ngx_trove_sqlite_attach(sqlite(own), &first, &error) != NGX_OK) {
         die("attach");
     }
 
-    ngx_trove_spool_attached(own);
+    ngx_trove_sqlite_attached(sqlite(own));
 
     for ( ;; ) {
         __atomic_add_fetch(&turns->asked, 1, __ATOMIC_RELEASE);
@@ -131,7 +132,7 @@ other(void)
 
         __atomic_add_fetch(&turns->got, 1, __ATOMIC_RELEASE);
 
-        ngx_trove_spool_unlock(own);
+        ngx_trove_sqlite_unlock(sqlite(own));
     }
 }
 

@@ -11,41 +11,41 @@
 
 
 /* deliveries of one transaction */
-#define NGX_TROVE_SPOOL_ACTS  1000
+#define NGX_TROVE_SQLITE_ACTS  1000
 
 
-static ngx_int_t ngx_trove_spool_enter_txn(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_leave_txn(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool,
     ngx_int_t rc);
-static ngx_uint_t ngx_trove_spool_can(ngx_trove_spool_action_e action,
-    ngx_trove_spool_row_t *row);
-static ngx_int_t ngx_trove_spool_do(ngx_trove_spool_t *spool,
-    ngx_trove_spool_action_e action, ngx_trove_spool_row_t *row);
-static ngx_int_t ngx_trove_spool_act_count(ngx_trove_spool_t *spool,
+static ngx_uint_t ngx_trove_sqlite_can(ngx_trove_spool_action_e action,
+    ngx_trove_sqlite_row_t *row);
+static ngx_int_t ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_action_e action, ngx_trove_sqlite_row_t *row);
+static ngx_int_t ngx_trove_sqlite_act_count(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_act_some(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_act_some(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count);
 
 
 static ngx_int_t
-ngx_trove_spool_enter_txn(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error)
 {
-    ngx_trove_spool_db_t  *db;
+    ngx_trove_sqlite_db_t  *db;
 
     ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
 
     db = &spool->writer;
 
-    if (ngx_trove_spool_enter(spool, db, error) != NGX_OK) {
+    if (ngx_trove_sqlite_enter(spool, db, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_trove_spool_begin(spool, db, 1, NULL) != NGX_OK) {
-        ngx_trove_spool_leave(spool, db, NGX_ERROR);
+    if (ngx_trove_sqlite_begin(spool, db, 1, NULL) != NGX_OK) {
+        ngx_trove_sqlite_leave(spool, db, NGX_ERROR);
         return NGX_ERROR;
     }
 
@@ -54,50 +54,52 @@ ngx_trove_spool_enter_txn(ngx_trove_spool_t *spool,
 
 
 static ngx_int_t
-ngx_trove_spool_leave_txn(ngx_trove_spool_t *spool, ngx_int_t rc)
+ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool, ngx_int_t rc)
 {
-    ngx_trove_spool_db_t  *db;
+    ngx_trove_sqlite_db_t  *db;
 
     db = &spool->writer;
 
     if (rc != NGX_OK) {
-        ngx_trove_spool_rollback(spool, db);
+        ngx_trove_sqlite_rollback(spool, db);
 
-    } else if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+    } else if (ngx_trove_sqlite_commit(spool, db) != NGX_OK) {
         rc = NGX_ERROR;
     }
 
-    ngx_trove_spool_leave(spool, db, rc);
+    ngx_trove_sqlite_leave(spool, db, rc);
 
     return rc;
 }
 
 
 ngx_int_t
-ngx_trove_spool_act(ngx_trove_spool_t *spool, ngx_trove_spool_action_e action,
+ngx_trove_sqlite_act(ngx_trove_spool_t *base, ngx_trove_spool_action_e action,
     int64_t id, ngx_trove_spool_error_t *error)
 {
-    ngx_int_t              rc;
-    ngx_trove_spool_row_t  row;
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
-    if (ngx_trove_spool_enter_txn(spool, error) != NGX_OK) {
+    ngx_int_t               rc;
+    ngx_trove_sqlite_row_t  row;
+
+    if (ngx_trove_sqlite_enter_txn(spool, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    rc = ngx_trove_spool_row_get(&spool->writer, id, &row);
+    rc = ngx_trove_sqlite_row_get(&spool->writer, id, &row);
 
     if (rc == NGX_OK) {
-        rc = ngx_trove_spool_can(action, &row)
-             ? ngx_trove_spool_do(spool, action, &row) : NGX_BUSY;
+        rc = ngx_trove_sqlite_can(action, &row)
+             ? ngx_trove_sqlite_do(spool, action, &row) : NGX_BUSY;
     }
 
-    return ngx_trove_spool_leave_txn(spool, rc);
+    return ngx_trove_sqlite_leave_txn(spool, rc);
 }
 
 
 static ngx_uint_t
-ngx_trove_spool_can(ngx_trove_spool_action_e action,
-    ngx_trove_spool_row_t *row)
+ngx_trove_sqlite_can(ngx_trove_spool_action_e action,
+    ngx_trove_sqlite_row_t *row)
 {
     switch (action) {
 
@@ -106,21 +108,21 @@ ngx_trove_spool_can(ngx_trove_spool_action_e action,
         return row->state != NGX_TROVE_SPOOL_LEASED;
 
     default:
-        return ngx_trove_spool_pending(row->state);
+        return ngx_trove_sqlite_pending(row->state);
     }
 }
 
 
 static ngx_int_t
-ngx_trove_spool_do(ngx_trove_spool_t *spool, ngx_trove_spool_action_e action,
-    ngx_trove_spool_row_t *row)
+ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool, ngx_trove_spool_action_e action,
+    ngx_trove_sqlite_row_t *row)
 {
     int64_t                   now;
-    ngx_trove_spool_db_t     *db;
+    ngx_trove_sqlite_db_t    *db;
     ngx_trove_spool_state_e   from;
 
     db = &spool->writer;
-    now = ngx_trove_spool_now(spool);
+    now = ngx_trove_sqlite_now(spool);
     from = row->state;
 
     switch (action) {
@@ -129,7 +131,7 @@ ngx_trove_spool_do(ngx_trove_spool_t *spool, ngx_trove_spool_action_e action,
 
         /* the next attempt will take its place in the row */
 
-        if (ngx_trove_spool_attempt_keep(db, row) != NGX_OK) {
+        if (ngx_trove_sqlite_attempt_keep(db, row) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -150,101 +152,103 @@ ngx_trove_spool_do(ngx_trove_spool_t *spool, ngx_trove_spool_action_e action,
 
     row->owner = 0;
 
-    return ngx_trove_spool_row_set(db, row, from);
+    return ngx_trove_sqlite_row_set(db, row, from);
 }
 
 
 ngx_int_t
-ngx_trove_spool_act_all(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_act_all(ngx_trove_spool_t *base,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error)
 {
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
+
     ngx_int_t  rc;
 
     if (action == NGX_TROVE_SPOOL_REPLAY_COUNT
         || action == NGX_TROVE_SPOOL_CANCEL_COUNT)
     {
-        return ngx_trove_spool_act_count(spool, action, filter, cursor, count,
-                                         error);
+        return ngx_trove_sqlite_act_count(spool, action, filter, cursor, count,
+                                          error);
     }
 
-    if (ngx_trove_spool_enter_txn(spool, error) != NGX_OK) {
+    if (ngx_trove_sqlite_enter_txn(spool, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    rc = ngx_trove_spool_act_some(spool, action, filter, cursor, count);
+    rc = ngx_trove_sqlite_act_some(spool, action, filter, cursor, count);
 
-    return ngx_trove_spool_leave_txn(spool, rc);
+    return ngx_trove_sqlite_leave_txn(spool, rc);
 }
 
 
 static ngx_int_t
-ngx_trove_spool_act_count(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_act_count(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error)
 {
-    ngx_int_t               rc;
-    ngx_trove_spool_walk_t  walk;
+    ngx_int_t                rc;
+    ngx_trove_sqlite_walk_t  walk;
 
-    if (ngx_trove_spool_read(spool, error) != NGX_OK) {
+    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    rc = ngx_trove_spool_walk(&spool->reader, filter, *cursor, &walk);
+    rc = ngx_trove_sqlite_walk(&spool->reader, filter, *cursor, &walk);
 
     while (rc == NGX_OK) {
 
-        rc = ngx_trove_spool_walk_next(&walk);
+        rc = ngx_trove_sqlite_walk_next(&walk);
 
-        if (rc == NGX_OK && ngx_trove_spool_can(action, &walk.row)) {
+        if (rc == NGX_OK && ngx_trove_sqlite_can(action, &walk.row)) {
             (*count)++;
         }
     }
 
     *cursor = walk.cursor;
 
-    ngx_trove_spool_walk_end(&walk);
-    ngx_trove_spool_read_end(spool, rc);
+    ngx_trove_sqlite_walk_end(&walk);
+    ngx_trove_sqlite_read_end(spool, rc);
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_trove_spool_act_some(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_act_some(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count)
 {
-    ngx_int_t               rc;
-    ngx_uint_t              i, n;
-    ngx_trove_spool_row_t  *rows;
-    ngx_trove_spool_walk_t  walk;
+    ngx_int_t                rc;
+    ngx_uint_t               i, n;
+    ngx_trove_sqlite_row_t  *rows;
+    ngx_trove_sqlite_walk_t  walk;
 
-    rows = malloc(NGX_TROVE_SPOOL_ACTS * sizeof(ngx_trove_spool_row_t));
+    rows = malloc(NGX_TROVE_SQLITE_ACTS * sizeof(ngx_trove_sqlite_row_t));
     if (rows == NULL) {
         return ngx_trove_spool_fail(spool->writer.error,
                                     NGX_TROVE_SPOOL_MEMORY, 0,
                                     "out of memory");
     }
 
-    rc = ngx_trove_spool_walk(&spool->writer, filter, *cursor, &walk);
+    rc = ngx_trove_sqlite_walk(&spool->writer, filter, *cursor, &walk);
     n = 0;
 
-    while (rc == NGX_OK && n < NGX_TROVE_SPOOL_ACTS) {
+    while (rc == NGX_OK && n < NGX_TROVE_SQLITE_ACTS) {
 
-        rc = ngx_trove_spool_walk_next(&walk);
+        rc = ngx_trove_sqlite_walk_next(&walk);
 
-        if (rc == NGX_OK && ngx_trove_spool_can(action, &walk.row)) {
+        if (rc == NGX_OK && ngx_trove_sqlite_can(action, &walk.row)) {
             rows[n++] = walk.row;
         }
     }
 
-    ngx_trove_spool_walk_end(&walk);
+    ngx_trove_sqlite_walk_end(&walk);
 
     /* not while the walk goes on: they would move under its feet */
 
     for (i = 0; i < n && rc != NGX_ERROR; i++) {
-        rc = ngx_trove_spool_do(spool, action, &rows[i]);
+        rc = ngx_trove_sqlite_do(spool, action, &rows[i]);
     }
 
     free(rows);
@@ -261,16 +265,18 @@ ngx_trove_spool_act_some(ngx_trove_spool_t *spool,
 
 
 ngx_int_t
-ngx_trove_spool_pause(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_pause(ngx_trove_spool_t *base,
     ngx_trove_spool_target_t *target, ngx_uint_t paused,
     ngx_trove_spool_error_t *error)
 {
-    ngx_int_t                 rc;
-    sqlite3_stmt             *stmt;
-    ngx_trove_spool_db_t     *db;
-    ngx_trove_spool_known_t  *known;
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
-    if (ngx_trove_spool_enter_txn(spool, error) != NGX_OK) {
+    ngx_int_t                  rc;
+    sqlite3_stmt              *stmt;
+    ngx_trove_sqlite_db_t     *db;
+    ngx_trove_sqlite_known_t  *known;
+
+    if (ngx_trove_sqlite_enter_txn(spool, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -278,22 +284,22 @@ ngx_trove_spool_pause(ngx_trove_spool_t *spool,
     rc = NGX_ERROR;
 
     if (target->route.data != NULL
-        && ngx_trove_spool_known(db, target, 1, &known) != NGX_OK)
+        && ngx_trove_sqlite_known(db, target, 1, &known) != NGX_OK)
     {
         goto done;
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET_PAUSE);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGET_PAUSE);
     if (stmt == NULL) {
         goto done;
     }
 
     (void) sqlite3_bind_int(stmt, 1, paused ? 1 : 0);
 
-    ngx_trove_spool_bind(stmt, 2, &target->name);
-    ngx_trove_spool_bind(stmt, 3, &target->route);
+    ngx_trove_sqlite_bind(stmt, 2, &target->name);
+    ngx_trove_sqlite_bind(stmt, 3, &target->route);
 
-    rc = ngx_trove_spool_run(db, stmt);
+    rc = ngx_trove_sqlite_run(db, stmt);
 
     if (rc == NGX_OK && sqlite3_changes(db->db) == 0) {
         rc = NGX_DECLINED;
@@ -301,42 +307,44 @@ ngx_trove_spool_pause(ngx_trove_spool_t *spool,
 
 done:
 
-    return ngx_trove_spool_leave_txn(spool, rc);
+    return ngx_trove_sqlite_leave_txn(spool, rc);
 }
 
 
 ngx_int_t
-ngx_trove_spool_forget(ngx_trove_spool_t *spool, u_char *key,
+ngx_trove_sqlite_forget(ngx_trove_spool_t *base, u_char *key,
     ngx_trove_spool_error_t *error)
 {
-    int64_t                number;
-    ngx_int_t              rc;
-    sqlite3_stmt          *stmt;
-    ngx_trove_spool_db_t  *db;
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
-    if (ngx_trove_spool_enter_txn(spool, error) != NGX_OK) {
+    int64_t                 number;
+    ngx_int_t               rc;
+    sqlite3_stmt           *stmt;
+    ngx_trove_sqlite_db_t  *db;
+
+    if (ngx_trove_sqlite_enter_txn(spool, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
     db = &spool->writer;
 
-    rc = ngx_trove_spool_key_find(spool, db, key, &number);
+    rc = ngx_trove_sqlite_key_find(spool, db, key, &number);
 
     if (rc == NGX_OK) {
 
-        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_FORGET);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT_FORGET);
 
         if (stmt == NULL) {
             rc = NGX_ERROR;
 
         } else {
             (void) sqlite3_bind_int64(stmt, 1, number);
-            rc = ngx_trove_spool_run(db, stmt);
+            rc = ngx_trove_sqlite_run(db, stmt);
         }
 
         db->state.stale++;
         db->state.dirty = 1;
     }
 
-    return ngx_trove_spool_leave_txn(spool, rc);
+    return ngx_trove_sqlite_leave_txn(spool, rc);
 }

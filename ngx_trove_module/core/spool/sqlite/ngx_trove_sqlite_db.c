@@ -12,9 +12,9 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-static ngx_trove_spool_error_e ngx_trove_spool_db_kind(int rc, ngx_err_t err);
-static ngx_int_t ngx_trove_spool_state_get(ngx_trove_spool_db_t *db);
-static ngx_int_t ngx_trove_spool_state_flush(ngx_trove_spool_db_t *db);
+static ngx_trove_spool_error_e ngx_trove_sqlite_db_kind(int rc, ngx_err_t err);
+static ngx_int_t ngx_trove_sqlite_state_get(ngx_trove_sqlite_db_t *db);
+static ngx_int_t ngx_trove_sqlite_state_flush(ngx_trove_sqlite_db_t *db);
 
 
 ngx_int_t
@@ -67,7 +67,7 @@ ngx_trove_spool_kind(ngx_err_t err)
 
 
 static ngx_trove_spool_error_e
-ngx_trove_spool_db_kind(int rc, ngx_err_t err)
+ngx_trove_sqlite_db_kind(int rc, ngx_err_t err)
 {
     if (rc == SQLITE_READONLY_DBMOVED) {
         return NGX_TROVE_SPOOL_GONE;
@@ -124,7 +124,7 @@ ngx_trove_spool_db_kind(int rc, ngx_err_t err)
 
 
 ngx_int_t
-ngx_trove_spool_db_fail(ngx_trove_spool_db_t *db, int rc, const char *what)
+ngx_trove_sqlite_db_fail(ngx_trove_sqlite_db_t *db, int rc, const char *what)
 {
     ngx_err_t                 err;
     ngx_trove_spool_error_e   kind;
@@ -151,7 +151,7 @@ ngx_trove_spool_db_fail(ngx_trove_spool_db_t *db, int rc, const char *what)
         err = 0;
     }
 
-    kind = ngx_trove_spool_db_kind(rc, err);
+    kind = ngx_trove_sqlite_db_kind(rc, err);
 
     (void) ngx_trove_spool_fail(db->error, kind, err, "%s: %s [%d]", what,
                                 sqlite3_errstr(rc), rc);
@@ -163,17 +163,17 @@ ngx_trove_spool_db_fail(ngx_trove_spool_db_t *db, int rc, const char *what)
 
 
 sqlite3_stmt *
-ngx_trove_spool_sql(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n)
+ngx_trove_sqlite_sql(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_sql_e n)
 {
     int  rc;
 
     if (db->stmts[n] == NULL) {
 
-        rc = sqlite3_prepare_v3(db->db, ngx_trove_spool_sqls[n], -1,
+        rc = sqlite3_prepare_v3(db->db, ngx_trove_sqlite_sqls[n], -1,
                                 SQLITE_PREPARE_PERSISTENT, &db->stmts[n], NULL);
 
         if (rc != SQLITE_OK) {
-            (void) ngx_trove_spool_db_fail(db, rc, "preparing a statement");
+            (void) ngx_trove_sqlite_db_fail(db, rc, "preparing a statement");
             return NULL;
         }
     }
@@ -183,7 +183,7 @@ ngx_trove_spool_sql(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n)
 
 
 void
-ngx_trove_spool_bind(sqlite3_stmt *stmt, int n, ngx_str_t *s)
+ngx_trove_sqlite_bind(sqlite3_stmt *stmt, int n, ngx_str_t *s)
 {
     if (s->data == NULL) {
         (void) sqlite3_bind_null(stmt, n);
@@ -196,7 +196,7 @@ ngx_trove_spool_bind(sqlite3_stmt *stmt, int n, ngx_str_t *s)
 
 
 void
-ngx_trove_spool_bind_int(sqlite3_stmt *stmt, int n, int64_t value)
+ngx_trove_sqlite_bind_int(sqlite3_stmt *stmt, int n, int64_t value)
 {
     if (value == 0) {
         (void) sqlite3_bind_null(stmt, n);
@@ -208,7 +208,7 @@ ngx_trove_spool_bind_int(sqlite3_stmt *stmt, int n, int64_t value)
 
 
 void
-ngx_trove_spool_column(sqlite3_stmt *stmt, int n, ngx_str_t *s)
+ngx_trove_sqlite_column(sqlite3_stmt *stmt, int n, ngx_str_t *s)
 {
     if (sqlite3_column_type(stmt, n) == SQLITE_NULL) {
         ngx_str_null(s);
@@ -227,7 +227,7 @@ ngx_trove_spool_column(sqlite3_stmt *stmt, int n, ngx_str_t *s)
 
 
 ngx_int_t
-ngx_trove_spool_step(ngx_trove_spool_db_t *db, sqlite3_stmt *stmt)
+ngx_trove_sqlite_step(ngx_trove_sqlite_db_t *db, sqlite3_stmt *stmt)
 {
     int  rc;
 
@@ -244,7 +244,7 @@ ngx_trove_spool_step(ngx_trove_spool_db_t *db, sqlite3_stmt *stmt)
         return NGX_DONE;
     }
 
-    (void) ngx_trove_spool_db_fail(db, rc, sqlite3_column_count(stmt)
+    (void) ngx_trove_sqlite_db_fail(db, rc, sqlite3_column_count(stmt)
                                            ? "reading" : "writing");
     (void) sqlite3_reset(stmt);
 
@@ -253,12 +253,12 @@ ngx_trove_spool_step(ngx_trove_spool_db_t *db, sqlite3_stmt *stmt)
 
 
 ngx_int_t
-ngx_trove_spool_run(ngx_trove_spool_db_t *db, sqlite3_stmt *stmt)
+ngx_trove_sqlite_run(ngx_trove_sqlite_db_t *db, sqlite3_stmt *stmt)
 {
     ngx_int_t  rc;
 
     do {
-        rc = ngx_trove_spool_step(db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
     } while (rc == NGX_OK);
 
     return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
@@ -266,7 +266,7 @@ ngx_trove_spool_run(ngx_trove_spool_db_t *db, sqlite3_stmt *stmt)
 
 
 ngx_int_t
-ngx_trove_spool_exec(ngx_trove_spool_db_t *db, const char *sql)
+ngx_trove_sqlite_exec(ngx_trove_sqlite_db_t *db, const char *sql)
 {
     int  rc;
 
@@ -275,7 +275,7 @@ ngx_trove_spool_exec(ngx_trove_spool_db_t *db, const char *sql)
     rc = sqlite3_exec(db->db, sql, NULL, NULL, NULL);
 
     if (rc != SQLITE_OK) {
-        return ngx_trove_spool_db_fail(db, rc, "preparing the file");
+        return ngx_trove_sqlite_db_fail(db, rc, "preparing the file");
     }
 
     return NGX_OK;
@@ -283,18 +283,18 @@ ngx_trove_spool_exec(ngx_trove_spool_db_t *db, const char *sql)
 
 
 int64_t
-ngx_trove_spool_get(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n)
+ngx_trove_sqlite_get(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_sql_e n)
 {
     int64_t        value;
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_spool_sql(db, n);
+    stmt = ngx_trove_sqlite_sql(db, n);
     if (stmt == NULL) {
         return -1;
     }
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
     if (rc == NGX_ERROR) {
         return -1;
     }
@@ -308,7 +308,7 @@ ngx_trove_spool_get(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n)
 
 
 ngx_int_t
-ngx_trove_spool_moved(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_moved(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
     int  moved;
 
@@ -321,7 +321,7 @@ ngx_trove_spool_moved(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
                                     "removed or replaced while in use");
     }
 
-    if (ngx_trove_spool_lock_moved(spool)) {
+    if (ngx_trove_sqlite_lock_moved(spool)) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_GONE, 0,
                                     "\"-lock\" file: removed or replaced while "
                                     "in use");
@@ -337,17 +337,17 @@ ngx_trove_spool_moved(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
  */
 
 ngx_int_t
-ngx_trove_spool_begin(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_uint_t durable, uint64_t *wait)
 {
-    int64_t        start, deadline;
+    int64_t        start, deadline, left;
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    start = ngx_trove_spool_elapsed();
+    start = ngx_trove_sqlite_elapsed();
     deadline = start + spool->wait * 1000;
 
-    rc = ngx_trove_spool_lock(spool, deadline);
+    rc = ngx_trove_sqlite_lock(spool, deadline);
 
     if (rc == NGX_BUSY) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
@@ -360,7 +360,7 @@ ngx_trove_spool_begin(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
                                     "\"-lock\" file: the mutex is damaged");
     }
 
-    if (ngx_trove_spool_moved(spool, db) != NGX_OK) {
+    if (ngx_trove_sqlite_moved(spool, db) != NGX_OK) {
         goto failed;
     }
 
@@ -368,7 +368,7 @@ ngx_trove_spool_begin(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
         /* acts when it is prepared, not when it is stepped */
 
-        if (ngx_trove_spool_exec(db, durable ? "PRAGMA synchronous = FULL"
+        if (ngx_trove_sqlite_exec(db, durable ? "PRAGMA synchronous = FULL"
                                              : "PRAGMA synchronous = NORMAL")
             != NGX_OK)
         {
@@ -378,17 +378,18 @@ ngx_trove_spool_begin(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         db->sync = durable;
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_BEGIN);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_BEGIN);
     if (stmt == NULL) {
         goto failed;
     }
 
     /* less than nothing would be: for ever */
 
-    (void) sqlite3_busy_timeout(db->db, (int) ngx_max(1,
-                                (deadline - ngx_trove_spool_elapsed()) / 1000));
+    left = (deadline - ngx_trove_sqlite_elapsed()) / 1000;
 
-    if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+    (void) sqlite3_busy_timeout(db->db, (int) ngx_max(1, left));
+
+    if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
 
         if (db->error->kind == NGX_TROVE_SPOOL_BUSY) {
             (void) ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
@@ -402,13 +403,13 @@ ngx_trove_spool_begin(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     db->txn++;
 
     if (wait != NULL) {
-        *wait = ngx_trove_spool_elapsed() - start;
+        *wait = ngx_trove_sqlite_elapsed() - start;
     }
 
-    if (ngx_trove_spool_state_get(db) != NGX_OK
-        || ngx_trove_spool_key_sync(spool, db) != NGX_OK)
+    if (ngx_trove_sqlite_state_get(db) != NGX_OK
+        || ngx_trove_sqlite_key_sync(spool, db) != NGX_OK)
     {
-        ngx_trove_spool_rollback(spool, db);
+        ngx_trove_sqlite_rollback(spool, db);
         return NGX_ERROR;
     }
 
@@ -416,26 +417,26 @@ ngx_trove_spool_begin(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
 failed:
 
-    ngx_trove_spool_unlock(spool);
+    ngx_trove_sqlite_unlock(spool);
 
     return NGX_ERROR;
 }
 
 
 ngx_int_t
-ngx_trove_spool_commit(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
     sqlite3_stmt  *stmt;
 
-    if (ngx_trove_spool_known_flush(db) != NGX_OK
-        || ngx_trove_spool_state_flush(db) != NGX_OK)
+    if (ngx_trove_sqlite_known_flush(db) != NGX_OK
+        || ngx_trove_sqlite_state_flush(db) != NGX_OK)
     {
         goto failed;
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_COMMIT);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_COMMIT);
 
-    if (stmt == NULL || ngx_trove_spool_run(db, stmt) != NGX_OK) {
+    if (stmt == NULL || ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
         goto failed;
     }
 
@@ -447,25 +448,25 @@ ngx_trove_spool_commit(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
      * taken away meanwhile.
      */
 
-    if (ngx_trove_spool_moved(spool, db) != NGX_OK) {
-        ngx_trove_spool_unlock(spool);
+    if (ngx_trove_sqlite_moved(spool, db) != NGX_OK) {
+        ngx_trove_sqlite_unlock(spool);
         return NGX_ERROR;
     }
 
-    ngx_trove_spool_unlock(spool);
+    ngx_trove_sqlite_unlock(spool);
 
     return NGX_OK;
 
 failed:
 
-    ngx_trove_spool_rollback(spool, db);
+    ngx_trove_sqlite_rollback(spool, db);
 
     return NGX_ERROR;
 }
 
 
 void
-ngx_trove_spool_rollback(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_rollback(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
     sqlite3_stmt             *stmt;
     ngx_trove_spool_error_t  *error, ignored;
@@ -477,35 +478,35 @@ ngx_trove_spool_rollback(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
         error = db->error;
         db->error = &ignored;
 
-        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_ROLLBACK);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_ROLLBACK);
 
         if (stmt != NULL) {
-            (void) ngx_trove_spool_run(db, stmt);
+            (void) ngx_trove_sqlite_run(db, stmt);
         }
 
         db->error = error;
     }
 
-    ngx_trove_spool_key_undo(spool, db);
-    ngx_trove_spool_known_clear(db);
+    ngx_trove_sqlite_key_undo(spool, db);
+    ngx_trove_sqlite_known_clear(db);
 
-    ngx_trove_spool_unlock(spool);
+    ngx_trove_sqlite_unlock(spool);
 }
 
 
 static ngx_int_t
-ngx_trove_spool_state_get(ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_state_get(ngx_trove_sqlite_db_t *db)
 {
-    ngx_int_t                     rc;
-    sqlite3_stmt                 *stmt;
-    ngx_trove_spool_row_state_t  *state;
+    ngx_int_t                      rc;
+    sqlite3_stmt                  *stmt;
+    ngx_trove_sqlite_row_state_t  *state;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_STATE);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_STATE);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
 
     if (rc == NGX_DONE) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
@@ -532,7 +533,7 @@ ngx_trove_spool_state_get(ngx_trove_spool_db_t *db)
 
 
 static ngx_int_t
-ngx_trove_spool_state_flush(ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_state_flush(ngx_trove_sqlite_db_t *db)
 {
     sqlite3_stmt  *stmt;
 
@@ -540,7 +541,7 @@ ngx_trove_spool_state_flush(ngx_trove_spool_db_t *db)
         return NGX_OK;
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_STATE_SET);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_STATE_SET);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -550,5 +551,5 @@ ngx_trove_spool_state_flush(ngx_trove_spool_db_t *db)
     (void) sqlite3_bind_int64(stmt, 3, db->state.indexed);
     (void) sqlite3_bind_int64(stmt, 4, db->state.stale);
 
-    return ngx_trove_spool_run(db, stmt);
+    return ngx_trove_sqlite_run(db, stmt);
 }

@@ -17,40 +17,41 @@
  */
 
 /* pieces of ..._ROWS that a call repairs of a target */
-#define NGX_TROVE_SPOOL_REPAIRS    4
+#define NGX_TROVE_SQLITE_REPAIRS   4
 
 /* milliseconds between looks for what is due too late */
-#define NGX_TROVE_SPOOL_CLAMP      1000
+#define NGX_TROVE_SQLITE_CLAMP     1000
 
 /* rows of a transaction that makes leases void */
-#define NGX_TROVE_SPOOL_VOID       4096
+#define NGX_TROVE_SQLITE_VOID      4096
 
 
-static sqlite3_stmt *ngx_trove_spool_lease_late(
-    ngx_trove_spool_taking_t *taking, ngx_uint_t want,
-    ngx_trove_spool_known_t *known, ngx_trove_spool_state_e state);
-static ngx_int_t ngx_trove_spool_lease_is_late(
-    ngx_trove_spool_taking_t *taking, ngx_uint_t want,
-    ngx_trove_spool_known_t *known);
-static ngx_int_t ngx_trove_spool_lease_wait(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_row_t *rows, ngx_uint_t n, int64_t now);
-static ngx_int_t ngx_trove_spool_lease_void_target(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, int64_t target);
+static sqlite3_stmt *ngx_trove_sqlite_lease_late(
+    ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
+    ngx_trove_sqlite_known_t *known, ngx_trove_spool_state_e state);
+static ngx_int_t ngx_trove_sqlite_lease_is_late(
+    ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
+    ngx_trove_sqlite_known_t *known);
+static ngx_int_t ngx_trove_sqlite_lease_wait(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_row_t *rows, ngx_uint_t n, int64_t now);
+static ngx_int_t ngx_trove_sqlite_lease_void_target(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, int64_t target);
 
 
 void
-ngx_trove_spool_lease_init(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
-    ngx_trove_spool_op_t *op, ngx_trove_spool_taking_t *taking)
+ngx_trove_sqlite_lease_init(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
+    ngx_trove_sqlite_taking_t *taking)
 {
-    ngx_memzero(taking, sizeof(ngx_trove_spool_taking_t));
+    ngx_memzero(taking, sizeof(ngx_trove_sqlite_taking_t));
 
     taking->spool = spool;
     taking->db = db;
     taking->lease = &op->u.lease;
-    taking->now = ngx_trove_spool_now(spool);
+    taking->now = ngx_trove_sqlite_now(spool);
 
-    taking->clamp = (ngx_trove_spool_mono(spool) - spool->clamped
-                     >= NGX_TROVE_SPOOL_CLAMP);
+    taking->clamp = (ngx_trove_sqlite_mono(spool) - spool->clamped
+                     >= NGX_TROVE_SQLITE_CLAMP);
 
     taking->lease->n = 0;
     taking->lease->next = -1;
@@ -58,26 +59,26 @@ ngx_trove_spool_lease_init(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
 
 ngx_int_t
-ngx_trove_spool_lease_peek(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
-    ngx_trove_spool_op_t *op)
+ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op)
 {
     ngx_int_t                  rc;
     ngx_uint_t                 i;
-    ngx_trove_spool_known_t   *known;
-    ngx_trove_spool_taking_t   taking;
+    ngx_trove_sqlite_known_t  *known;
+    ngx_trove_sqlite_taking_t  taking;
 
-    ngx_trove_spool_lease_init(spool, db, op, &taking);
+    ngx_trove_sqlite_lease_init(spool, db, op, &taking);
 
     for (i = 0; i < op->u.lease.nwants; i++) {
 
-        rc = ngx_trove_spool_lease_known(&taking, i, &known);
+        rc = ngx_trove_sqlite_lease_known(&taking, i, &known);
 
         if (rc == NGX_DECLINED) {
             continue;
         }
 
         if (rc != NGX_OK
-            || ngx_trove_spool_lease_next(&taking, known) != NGX_OK)
+            || ngx_trove_sqlite_lease_next(&taking, known) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -87,7 +88,7 @@ ngx_trove_spool_lease_peek(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         }
 
         if (taking.clamp) {
-            rc = ngx_trove_spool_lease_is_late(&taking, i, known);
+            rc = ngx_trove_sqlite_lease_is_late(&taking, i, known);
 
             if (rc != NGX_DECLINED) {
                 return rc;
@@ -96,7 +97,7 @@ ngx_trove_spool_lease_peek(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     }
 
     if (taking.clamp) {
-        spool->clamped = ngx_trove_spool_mono(spool);
+        spool->clamped = ngx_trove_sqlite_mono(spool);
     }
 
     return NGX_DECLINED;
@@ -106,8 +107,8 @@ ngx_trove_spool_lease_peek(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 /* NGX_DECLINED: there is nothing to look for */
 
 ngx_int_t
-ngx_trove_spool_lease_known(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
-    ngx_trove_spool_known_t **known)
+ngx_trove_sqlite_lease_known(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
+    ngx_trove_sqlite_known_t **known)
 {
     ngx_int_t               rc;
     ngx_trove_spool_want_t *w;
@@ -118,7 +119,7 @@ ngx_trove_spool_lease_known(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
         return NGX_DECLINED;
     }
 
-    rc = ngx_trove_spool_known(taking->db, &w->target, 0, known);
+    rc = ngx_trove_sqlite_known(taking->db, &w->target, 0, known);
 
     if (rc != NGX_OK) {
         return rc;
@@ -131,8 +132,8 @@ ngx_trove_spool_lease_known(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
 /* puts into next when something of this target is due, if that is sooner */
 
 ngx_int_t
-ngx_trove_spool_lease_next(ngx_trove_spool_taking_t *taking,
-    ngx_trove_spool_known_t *known)
+ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
+    ngx_trove_sqlite_known_t *known)
 {
     int64_t        next;
     ngx_int_t      rc;
@@ -143,8 +144,8 @@ ngx_trove_spool_lease_next(ngx_trove_spool_taking_t *taking,
          state <= NGX_TROVE_SPOOL_LEASED;
          state++)
     {
-        stmt = ngx_trove_spool_sql(taking->db,
-                                   NGX_TROVE_SPOOL_SQL_DELIVERY_NEXT);
+        stmt = ngx_trove_sqlite_sql(taking->db,
+                                    NGX_TROVE_SQLITE_SQL_DELIVERY_NEXT);
         if (stmt == NULL) {
             return NGX_ERROR;
         }
@@ -152,7 +153,7 @@ ngx_trove_spool_lease_next(ngx_trove_spool_taking_t *taking,
         (void) sqlite3_bind_int64(stmt, 1, known->id);
         (void) sqlite3_bind_int(stmt, 2, state);
 
-        rc = ngx_trove_spool_step(taking->db, stmt);
+        rc = ngx_trove_sqlite_step(taking->db, stmt);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -178,13 +179,13 @@ ngx_trove_spool_lease_next(ngx_trove_spool_taking_t *taking,
 /* what is due later than is possible: the clock was set back meanwhile */
 
 static sqlite3_stmt *
-ngx_trove_spool_lease_late(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
-    ngx_trove_spool_known_t *known, ngx_trove_spool_state_e state)
+ngx_trove_sqlite_lease_late(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
+    ngx_trove_sqlite_known_t *known, ngx_trove_spool_state_e state)
 {
     int64_t        max;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_spool_sql(taking->db, NGX_TROVE_SPOOL_SQL_DELIVERY_LATE);
+    stmt = ngx_trove_sqlite_sql(taking->db, NGX_TROVE_SQLITE_SQL_DELIVERY_LATE);
     if (stmt == NULL) {
         return NULL;
     }
@@ -203,7 +204,7 @@ ngx_trove_spool_lease_late(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
     (void) sqlite3_bind_int64(stmt, 1, known->id);
     (void) sqlite3_bind_int(stmt, 2, state);
     (void) sqlite3_bind_int64(stmt, 3, taking->now + max);
-    (void) sqlite3_bind_int(stmt, 4, NGX_TROVE_SPOOL_ROWS);
+    (void) sqlite3_bind_int(stmt, 4, NGX_TROVE_SQLITE_ROWS);
 
     return stmt;
 }
@@ -212,8 +213,8 @@ ngx_trove_spool_lease_late(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
 /* NGX_OK: something is; NGX_DECLINED: nothing */
 
 static ngx_int_t
-ngx_trove_spool_lease_is_late(ngx_trove_spool_taking_t *taking,
-    ngx_uint_t want, ngx_trove_spool_known_t *known)
+ngx_trove_sqlite_lease_is_late(ngx_trove_sqlite_taking_t *taking,
+    ngx_uint_t want, ngx_trove_sqlite_known_t *known)
 {
     ngx_int_t      rc;
     ngx_uint_t     state;
@@ -223,12 +224,12 @@ ngx_trove_spool_lease_is_late(ngx_trove_spool_taking_t *taking,
          state <= NGX_TROVE_SPOOL_LEASED;
          state++)
     {
-        stmt = ngx_trove_spool_lease_late(taking, want, known, state);
+        stmt = ngx_trove_sqlite_lease_late(taking, want, known, state);
         if (stmt == NULL) {
             return NGX_ERROR;
         }
 
-        rc = ngx_trove_spool_step(taking->db, stmt);
+        rc = ngx_trove_sqlite_step(taking->db, stmt);
 
         if (rc != NGX_DONE) {
             (void) sqlite3_reset(stmt);
@@ -241,12 +242,12 @@ ngx_trove_spool_lease_is_late(ngx_trove_spool_taking_t *taking,
 
 
 sqlite3_stmt *
-ngx_trove_spool_lease_due(ngx_trove_spool_db_t *db, int64_t target,
+ngx_trove_sqlite_lease_due(ngx_trove_sqlite_db_t *db, int64_t target,
     ngx_trove_spool_state_e state, int64_t due, ngx_uint_t n)
 {
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_DELIVERY_DUE);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_DUE);
     if (stmt == NULL) {
         return NULL;
     }
@@ -260,11 +261,11 @@ ngx_trove_spool_lease_due(ngx_trove_spool_db_t *db, int64_t target,
 }
 
 
-/* at most NGX_TROVE_SPOOL_ROWS of them, by the statement's limit */
+/* at most NGX_TROVE_SQLITE_ROWS of them, by the statement's limit */
 
 ngx_int_t
-ngx_trove_spool_lease_rows(ngx_trove_spool_db_t *db, sqlite3_stmt *stmt,
-    ngx_trove_spool_row_t *rows, ngx_uint_t *n)
+ngx_trove_sqlite_lease_rows(ngx_trove_sqlite_db_t *db, sqlite3_stmt *stmt,
+    ngx_trove_sqlite_row_t *rows, ngx_uint_t *n)
 {
     ngx_int_t  rc;
 
@@ -275,20 +276,20 @@ ngx_trove_spool_lease_rows(ngx_trove_spool_db_t *db, sqlite3_stmt *stmt,
     }
 
     for ( ;; ) {
-        rc = ngx_trove_spool_step(db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc != NGX_OK) {
             return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
         }
 
-        ngx_trove_spool_row_read(stmt, &rows[(*n)++]);
+        ngx_trove_sqlite_row_read(stmt, &rows[(*n)++]);
     }
 }
 
 
 static ngx_int_t
-ngx_trove_spool_lease_wait(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_row_t *rows, ngx_uint_t n, int64_t now)
+ngx_trove_sqlite_lease_wait(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_row_t *rows, ngx_uint_t n, int64_t now)
 {
     ngx_uint_t               i;
     ngx_trove_spool_state_e  from;
@@ -296,9 +297,9 @@ ngx_trove_spool_lease_wait(ngx_trove_spool_db_t *db,
     for (i = 0; i < n; i++) {
         from = rows[i].state;
 
-        ngx_trove_spool_row_wait(&rows[i], now);
+        ngx_trove_sqlite_row_wait(&rows[i], now);
 
-        if (ngx_trove_spool_row_set(db, &rows[i], from) != NGX_OK) {
+        if (ngx_trove_sqlite_row_set(db, &rows[i], from) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -310,30 +311,30 @@ ngx_trove_spool_lease_wait(ngx_trove_spool_db_t *db,
 /* leases that ran out become waiting, and so do impossible times */
 
 ngx_int_t
-ngx_trove_spool_lease_repair(ngx_trove_spool_taking_t *taking,
-    ngx_uint_t want, ngx_trove_spool_known_t *known)
+ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
+    ngx_uint_t want, ngx_trove_sqlite_known_t *known)
 {
     ngx_uint_t              i, n, state;
     sqlite3_stmt           *stmt;
-    ngx_trove_spool_db_t   *db;
-    ngx_trove_spool_row_t   rows[NGX_TROVE_SPOOL_ROWS];
+    ngx_trove_sqlite_db_t  *db;
+    ngx_trove_sqlite_row_t  rows[NGX_TROVE_SQLITE_ROWS];
 
     n = 0;
 
     db = taking->db;
 
-    for (i = 0; i < NGX_TROVE_SPOOL_REPAIRS; i++) {
+    for (i = 0; i < NGX_TROVE_SQLITE_REPAIRS; i++) {
 
-        stmt = ngx_trove_spool_lease_due(db, known->id, NGX_TROVE_SPOOL_LEASED,
-                                         taking->now, NGX_TROVE_SPOOL_ROWS);
+        stmt = ngx_trove_sqlite_lease_due(db, known->id, NGX_TROVE_SPOOL_LEASED,
+                                          taking->now, NGX_TROVE_SQLITE_ROWS);
 
-        if (ngx_trove_spool_lease_rows(db, stmt, rows, &n) != NGX_OK
-            || ngx_trove_spool_lease_wait(db, rows, n, taking->now) != NGX_OK)
+        if (ngx_trove_sqlite_lease_rows(db, stmt, rows, &n) != NGX_OK
+            || ngx_trove_sqlite_lease_wait(db, rows, n, taking->now) != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        if (n < NGX_TROVE_SPOOL_ROWS) {
+        if (n < NGX_TROVE_SQLITE_ROWS) {
             break;
         }
     }
@@ -346,23 +347,23 @@ ngx_trove_spool_lease_repair(ngx_trove_spool_taking_t *taking,
          state <= NGX_TROVE_SPOOL_LEASED;
          state++)
     {
-        for (i = 0; i < NGX_TROVE_SPOOL_REPAIRS; i++) {
+        for (i = 0; i < NGX_TROVE_SQLITE_REPAIRS; i++) {
 
-            stmt = ngx_trove_spool_lease_late(taking, want, known, state);
+            stmt = ngx_trove_sqlite_lease_late(taking, want, known, state);
 
-            if (ngx_trove_spool_lease_rows(db, stmt, rows, &n) != NGX_OK
-                || ngx_trove_spool_lease_wait(db, rows, n, taking->now)
+            if (ngx_trove_sqlite_lease_rows(db, stmt, rows, &n) != NGX_OK
+                || ngx_trove_sqlite_lease_wait(db, rows, n, taking->now)
                    != NGX_OK)
             {
                 return NGX_ERROR;
             }
 
-            if (n < NGX_TROVE_SPOOL_ROWS) {
+            if (n < NGX_TROVE_SQLITE_ROWS) {
                 break;
             }
         }
 
-        if (n == NGX_TROVE_SPOOL_ROWS) {
+        if (n == NGX_TROVE_SQLITE_ROWS) {
 
             /* there may be more: the next call goes on at once */
 
@@ -376,14 +377,15 @@ ngx_trove_spool_lease_repair(ngx_trove_spool_taking_t *taking,
 
 
 ngx_int_t
-ngx_trove_spool_lease_void(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_lease_void(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db)
 {
     int64_t        *ids, *more;
     ngx_int_t       rc;
     ngx_uint_t      i, n;
     sqlite3_stmt   *stmt;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGETS);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGETS);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -392,7 +394,7 @@ ngx_trove_spool_lease_void(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
     n = 0;
 
     for ( ;; ) {
-        rc = ngx_trove_spool_step(db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc != NGX_OK) {
             break;
@@ -412,7 +414,7 @@ ngx_trove_spool_lease_void(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
     }
 
     for (i = 0; i < n && rc != NGX_ERROR; i++) {
-        rc = ngx_trove_spool_lease_void_target(spool, db, ids[i]);
+        rc = ngx_trove_sqlite_lease_void_target(spool, db, ids[i]);
     }
 
     free(ids);
@@ -422,44 +424,44 @@ ngx_trove_spool_lease_void(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
 
 
 static ngx_int_t
-ngx_trove_spool_lease_void_target(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, int64_t target)
+ngx_trove_sqlite_lease_void_target(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, int64_t target)
 {
-    int64_t                now;
-    ngx_uint_t             n, total;
-    sqlite3_stmt          *stmt;
-    ngx_trove_spool_row_t  rows[NGX_TROVE_SPOOL_ROWS];
+    int64_t                 now;
+    ngx_uint_t              n, total;
+    sqlite3_stmt           *stmt;
+    ngx_trove_sqlite_row_t  rows[NGX_TROVE_SQLITE_ROWS];
 
-    now = ngx_trove_spool_now(spool);
+    now = ngx_trove_sqlite_now(spool);
 
     do {
-        if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+        if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
             return NGX_ERROR;
         }
 
         total = 0;
 
         do {
-            stmt = ngx_trove_spool_lease_due(db, target,
-                                             NGX_TROVE_SPOOL_LEASED, INT64_MAX,
-                                             NGX_TROVE_SPOOL_ROWS);
+            stmt = ngx_trove_sqlite_lease_due(db, target,
+                                              NGX_TROVE_SPOOL_LEASED, INT64_MAX,
+                                              NGX_TROVE_SQLITE_ROWS);
 
-            if (ngx_trove_spool_lease_rows(db, stmt, rows, &n) != NGX_OK
-                || ngx_trove_spool_lease_wait(db, rows, n, now) != NGX_OK)
+            if (ngx_trove_sqlite_lease_rows(db, stmt, rows, &n) != NGX_OK
+                || ngx_trove_sqlite_lease_wait(db, rows, n, now) != NGX_OK)
             {
-                ngx_trove_spool_rollback(spool, db);
+                ngx_trove_sqlite_rollback(spool, db);
                 return NGX_ERROR;
             }
 
             total += n;
 
-        } while (n == NGX_TROVE_SPOOL_ROWS && total < NGX_TROVE_SPOOL_VOID);
+        } while (n == NGX_TROVE_SQLITE_ROWS && total < NGX_TROVE_SQLITE_VOID);
 
-        if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+        if (ngx_trove_sqlite_commit(spool, db) != NGX_OK) {
             return NGX_ERROR;
         }
 
-    } while (n == NGX_TROVE_SPOOL_ROWS);
+    } while (n == NGX_TROVE_SQLITE_ROWS);
 
     return NGX_OK;
 }

@@ -11,8 +11,8 @@
 
 
 /* columns of a row of an event, from this one on strings */
-#define NGX_TROVE_SPOOL_EVENT_STRINGS  2
-#define NGX_TROVE_SPOOL_EVENT_BODY     11
+#define NGX_TROVE_SQLITE_EVENT_STRINGS  2
+#define NGX_TROVE_SQLITE_EVENT_BODY    11
 
 #define NGX_TROVE_SPOOL_BLOCK_SIZE     16384
 
@@ -34,14 +34,14 @@ struct ngx_trove_spool_block_s {
 };
 
 
-static ngx_str_t *ngx_trove_spool_event_string(
+static ngx_str_t *ngx_trove_sqlite_event_string(
     ngx_trove_spool_event_t *event, ngx_uint_t n);
 
 
 /* in the order of the columns; NULL after the last one */
 
 static ngx_str_t *
-ngx_trove_spool_event_string(ngx_trove_spool_event_t *event, ngx_uint_t n)
+ngx_trove_sqlite_event_string(ngx_trove_spool_event_t *event, ngx_uint_t n)
 {
     switch (n) {
 
@@ -72,7 +72,7 @@ ngx_trove_spool_event_string(ngx_trove_spool_event_t *event, ngx_uint_t n)
 
 
 void
-ngx_trove_spool_event_row(sqlite3_stmt *stmt, ngx_uint_t body,
+ngx_trove_sqlite_event_row(sqlite3_stmt *stmt, ngx_uint_t body,
     ngx_trove_spool_event_t *event)
 {
     ngx_str_t   *s;
@@ -85,27 +85,27 @@ ngx_trove_spool_event_row(sqlite3_stmt *stmt, ngx_uint_t body,
 
     for (i = 0; /* void */ ; i++) {
 
-        s = ngx_trove_spool_event_string(event, i);
+        s = ngx_trove_sqlite_event_string(event, i);
 
         if (s == NULL || (s == &event->body && !body)) {
             return;
         }
 
-        ngx_trove_spool_column(stmt, NGX_TROVE_SPOOL_EVENT_STRINGS + (int) i,
-                               s);
+        ngx_trove_sqlite_column(stmt, NGX_TROVE_SQLITE_EVENT_STRINGS + (int) i,
+                                s);
     }
 }
 
 
 ngx_int_t
-ngx_trove_spool_event_add(ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_event_add(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_event_t *event, u_char *key)
 {
     ngx_str_t     *s;
     ngx_uint_t     i;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_ADD);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT_ADD);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -115,33 +115,33 @@ ngx_trove_spool_event_add(ngx_trove_spool_db_t *db,
 
     for (i = 0; /* void */ ; i++) {
 
-        s = ngx_trove_spool_event_string(event, i);
+        s = ngx_trove_sqlite_event_string(event, i);
 
         if (s == &event->body) {
             break;
         }
 
-        ngx_trove_spool_bind(stmt, NGX_TROVE_SPOOL_EVENT_STRINGS + 1 + i, s);
+        ngx_trove_sqlite_bind(stmt, NGX_TROVE_SQLITE_EVENT_STRINGS + 1 + i, s);
     }
 
-    (void) sqlite3_bind_blob64(stmt, NGX_TROVE_SPOOL_EVENT_BODY + 1,
+    (void) sqlite3_bind_blob64(stmt, NGX_TROVE_SQLITE_EVENT_BODY + 1,
                                s->len ? (void *) s->data : "", s->len,
                                SQLITE_STATIC);
 
     if (key != NULL) {
-        (void) sqlite3_bind_blob(stmt, NGX_TROVE_SPOOL_EVENT_BODY + 2, key,
+        (void) sqlite3_bind_blob(stmt, NGX_TROVE_SQLITE_EVENT_BODY + 2, key,
                                  NGX_TROVE_SPOOL_KEY_LEN, SQLITE_STATIC);
 
     } else {
-        (void) sqlite3_bind_null(stmt, NGX_TROVE_SPOOL_EVENT_BODY + 2);
+        (void) sqlite3_bind_null(stmt, NGX_TROVE_SQLITE_EVENT_BODY + 2);
     }
 
-    return ngx_trove_spool_run(db, stmt);
+    return ngx_trove_sqlite_run(db, stmt);
 }
 
 
 size_t
-ngx_trove_spool_event_size(ngx_trove_spool_event_t *event)
+ngx_trove_sqlite_event_size(ngx_trove_spool_event_t *event)
 {
     size_t       size;
     ngx_str_t   *s;
@@ -149,7 +149,7 @@ ngx_trove_spool_event_size(ngx_trove_spool_event_t *event)
 
     size = 0;
 
-    for (i = 0; (s = ngx_trove_spool_event_string(event, i)) != NULL; i++) {
+    for (i = 0; (s = ngx_trove_sqlite_event_string(event, i)) != NULL; i++) {
         size += s->len;
     }
 
@@ -158,13 +158,13 @@ ngx_trove_spool_event_size(ngx_trove_spool_event_t *event)
 
 
 u_char *
-ngx_trove_spool_event_copy(ngx_trove_spool_event_t *event, u_char *p)
+ngx_trove_sqlite_event_copy(ngx_trove_spool_event_t *event, u_char *p)
 {
     u_char      *last;
     ngx_str_t   *s;
     ngx_uint_t   i;
 
-    for (i = 0; (s = ngx_trove_spool_event_string(event, i)) != NULL; i++) {
+    for (i = 0; (s = ngx_trove_sqlite_event_string(event, i)) != NULL; i++) {
 
         if (s->data == NULL) {
             continue;
@@ -180,7 +180,7 @@ ngx_trove_spool_event_copy(ngx_trove_spool_event_t *event, u_char *p)
 
 
 ngx_int_t
-ngx_trove_spool_event_load(ngx_trove_spool_db_t *db, int64_t number,
+ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
     ngx_trove_spool_event_t **event)
 {
     ngx_int_t                        rc;
@@ -188,14 +188,14 @@ ngx_trove_spool_event_load(ngx_trove_spool_db_t *db, int64_t number,
     ngx_trove_spool_event_t          row;
     ngx_trove_spool_shared_event_t  *shared;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, number);
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
 
     if (rc == NGX_DONE) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
@@ -206,10 +206,10 @@ ngx_trove_spool_event_load(ngx_trove_spool_db_t *db, int64_t number,
         return NGX_ERROR;
     }
 
-    ngx_trove_spool_event_row(stmt, 1, &row);
+    ngx_trove_sqlite_event_row(stmt, 1, &row);
 
     shared = malloc(sizeof(ngx_trove_spool_shared_event_t)
-                    + ngx_trove_spool_event_size(&row));
+                    + ngx_trove_sqlite_event_size(&row));
 
     if (shared == NULL) {
         (void) sqlite3_reset(stmt);
@@ -220,7 +220,7 @@ ngx_trove_spool_event_load(ngx_trove_spool_db_t *db, int64_t number,
     shared->refs = 1;
     shared->event = row;
 
-    (void) ngx_trove_spool_event_copy(&shared->event, (u_char *) (shared + 1));
+    (void) ngx_trove_sqlite_event_copy(&shared->event, (u_char *) (shared + 1));
 
     (void) sqlite3_reset(stmt);
 

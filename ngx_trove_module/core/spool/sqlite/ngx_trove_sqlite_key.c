@@ -22,7 +22,7 @@
  *     share, in two halves.  One is being filled.  When it is full, and the
  *     other one is empty, they change places.
  *   - The keys of the full half are written to the table "key", sorted, some
- *     at a time: see ngx_trove_sqlite_key_merge.c.  Then spool.indexed is the last
+ *     at a time: see ..._key_merge.c.  Then spool.indexed is the last
  *     event whose key is there, and the half is emptied.
  *   - If both are full, a key goes straight into the table.
  *
@@ -39,31 +39,31 @@
  */
 
 /* keys in a half that make it full: a transaction is to find room, too */
-#define ngx_trove_spool_keys_full(spool)                                      \
+#define ngx_trove_sqlite_keys_full(spool)                                     \
     ((spool)->keys - (spool)->keys / 8)
 
 
-static ngx_int_t ngx_trove_spool_key_catch_up(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db);
-static void ngx_trove_spool_key_reset(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db);
-static void ngx_trove_spool_key_seal(ngx_trove_spool_shared_t *shared,
+static ngx_int_t ngx_trove_sqlite_key_catch_up(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db);
+static void ngx_trove_sqlite_key_reset(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db);
+static void ngx_trove_sqlite_key_seal(ngx_trove_sqlite_shared_t *shared,
     int64_t last);
-static ngx_trove_spool_slot_t *ngx_trove_spool_key_slot(
-    ngx_trove_spool_shared_t *shared, ngx_uint_t half, uint64_t hash);
-static ngx_trove_spool_slot_t *ngx_trove_spool_key_next(
-    ngx_trove_spool_shared_t *shared, ngx_uint_t half,
-    ngx_trove_spool_slot_t *slot);
-static ngx_trove_spool_slot_t *ngx_trove_spool_key_put(
-    ngx_trove_spool_shared_t *shared, uint64_t hash, int64_t event);
-static ngx_int_t ngx_trove_spool_key_of(ngx_trove_spool_db_t *db,
+static ngx_trove_sqlite_slot_t *ngx_trove_sqlite_key_slot(
+    ngx_trove_sqlite_shared_t *shared, ngx_uint_t half, uint64_t hash);
+static ngx_trove_sqlite_slot_t *ngx_trove_sqlite_key_next(
+    ngx_trove_sqlite_shared_t *shared, ngx_uint_t half,
+    ngx_trove_sqlite_slot_t *slot);
+static ngx_trove_sqlite_slot_t *ngx_trove_sqlite_key_put(
+    ngx_trove_sqlite_shared_t *shared, uint64_t hash, int64_t event);
+static ngx_int_t ngx_trove_sqlite_key_of(ngx_trove_sqlite_db_t *db,
     int64_t event, u_char *key);
 
 
 /* of a digest, so any bits are as good as any others */
 
 uint64_t
-ngx_trove_spool_hash(u_char *key)
+ngx_trove_sqlite_hash(u_char *key)
 {
     uint64_t  hash;
 
@@ -74,9 +74,9 @@ ngx_trove_spool_hash(u_char *key)
 
 
 ngx_int_t
-ngx_trove_spool_key_sync(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_key_sync(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
-    ngx_trove_spool_shared_t  *shared;
+    ngx_trove_sqlite_shared_t  *shared;
 
     shared = spool->shared;
 
@@ -84,21 +84,21 @@ ngx_trove_spool_key_sync(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
         || shared->identity != db->state.identity
         || shared->last > db->state.last)
     {
-        ngx_trove_spool_key_reset(spool, db);
+        ngx_trove_sqlite_key_reset(spool, db);
     }
 
     if (shared->last < db->state.last
-        && ngx_trove_spool_key_catch_up(spool, db) != NGX_OK)
+        && ngx_trove_sqlite_key_catch_up(spool, db) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     /* not within a transaction, whose events may come to nothing */
 
-    if (shared->used[shared->current] >= ngx_trove_spool_keys_full(spool)
+    if (shared->used[shared->current] >= ngx_trove_sqlite_keys_full(spool)
         && shared->sealed == 0)
     {
-        ngx_trove_spool_key_seal(shared, db->state.last);
+        ngx_trove_sqlite_key_seal(shared, db->state.last);
     }
 
     return NGX_OK;
@@ -106,9 +106,9 @@ ngx_trove_spool_key_sync(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
 
 
 static void
-ngx_trove_spool_key_reset(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_key_reset(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
-    ngx_trove_spool_shared_t  *shared;
+    ngx_trove_sqlite_shared_t  *shared;
 
     shared = spool->shared;
 
@@ -132,18 +132,18 @@ ngx_trove_spool_key_reset(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
 
 
 static ngx_int_t
-ngx_trove_spool_key_catch_up(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_key_catch_up(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db)
 {
-    int64_t                    event;
-    uint64_t                   hash;
-    ngx_int_t                  rc;
-    sqlite3_stmt              *stmt;
-    ngx_trove_spool_shared_t  *shared;
+    int64_t                     event;
+    uint64_t                    hash;
+    ngx_int_t                   rc;
+    sqlite3_stmt               *stmt;
+    ngx_trove_sqlite_shared_t  *shared;
 
     shared = spool->shared;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_KEYS);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT_KEYS);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -151,7 +151,7 @@ ngx_trove_spool_key_catch_up(ngx_trove_spool_t *spool,
     (void) sqlite3_bind_int64(stmt, 1, shared->last);
 
     for ( ;; ) {
-        rc = ngx_trove_spool_step(db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc != NGX_OK) {
             break;
@@ -162,15 +162,15 @@ ngx_trove_spool_key_catch_up(ngx_trove_spool_t *spool,
         }
 
         event = sqlite3_column_int64(stmt, 0);
-        hash = ngx_trove_spool_hash((u_char *) sqlite3_column_blob(stmt, 1));
+        hash = ngx_trove_sqlite_hash((u_char *) sqlite3_column_blob(stmt, 1));
 
         if (shared->used[shared->current] >= spool->keys) {
 
             if (shared->sealed == 0) {
-                ngx_trove_spool_key_seal(shared, event - 1);
+                ngx_trove_sqlite_key_seal(shared, event - 1);
 
             } else {
-                if (ngx_trove_spool_key_write(db, hash, event) != NGX_OK) {
+                if (ngx_trove_sqlite_key_write(db, hash, event) != NGX_OK) {
                     (void) sqlite3_reset(stmt);
                     return NGX_ERROR;
                 }
@@ -179,7 +179,7 @@ ngx_trove_spool_key_catch_up(ngx_trove_spool_t *spool,
             }
         }
 
-        (void) ngx_trove_spool_key_put(shared, hash, event);
+        (void) ngx_trove_sqlite_key_put(shared, hash, event);
     }
 
     if (rc == NGX_ERROR) {
@@ -193,7 +193,7 @@ ngx_trove_spool_key_catch_up(ngx_trove_spool_t *spool,
 
 
 static void
-ngx_trove_spool_key_seal(ngx_trove_spool_shared_t *shared, int64_t last)
+ngx_trove_sqlite_key_seal(ngx_trove_sqlite_shared_t *shared, int64_t last)
 {
     shared->sealed = last;
     shared->current ^= 1;
@@ -202,40 +202,40 @@ ngx_trove_spool_key_seal(ngx_trove_spool_shared_t *shared, int64_t last)
 
 /* the salt, because who chooses the keys must not choose the slots as well */
 
-static ngx_trove_spool_slot_t *
-ngx_trove_spool_key_slot(ngx_trove_spool_shared_t *shared, ngx_uint_t half,
+static ngx_trove_sqlite_slot_t *
+ngx_trove_sqlite_key_slot(ngx_trove_sqlite_shared_t *shared, ngx_uint_t half,
     uint64_t hash)
 {
     uint64_t  n;
 
     n = (hash * shared->salt) >> 32;
 
-    return &shared->slots[half][n % NGX_TROVE_SPOOL_SLOTS];
+    return &shared->slots[half][n % NGX_TROVE_SQLITE_SLOTS];
 }
 
 
-static ngx_trove_spool_slot_t *
-ngx_trove_spool_key_next(ngx_trove_spool_shared_t *shared, ngx_uint_t half,
-    ngx_trove_spool_slot_t *slot)
+static ngx_trove_sqlite_slot_t *
+ngx_trove_sqlite_key_next(ngx_trove_sqlite_shared_t *shared, ngx_uint_t half,
+    ngx_trove_sqlite_slot_t *slot)
 {
     slot++;
 
-    return (slot == &shared->slots[half][NGX_TROVE_SPOOL_SLOTS])
+    return (slot == &shared->slots[half][NGX_TROVE_SQLITE_SLOTS])
            ? shared->slots[half] : slot;
 }
 
 
 /* NULL if it was there */
 
-static ngx_trove_spool_slot_t *
-ngx_trove_spool_key_put(ngx_trove_spool_shared_t *shared, uint64_t hash,
+static ngx_trove_sqlite_slot_t *
+ngx_trove_sqlite_key_put(ngx_trove_sqlite_shared_t *shared, uint64_t hash,
     int64_t event)
 {
-    ngx_uint_t               half;
-    ngx_trove_spool_slot_t  *slot;
+    ngx_uint_t                half;
+    ngx_trove_sqlite_slot_t  *slot;
 
     half = shared->current;
-    slot = ngx_trove_spool_key_slot(shared, half, hash);
+    slot = ngx_trove_sqlite_key_slot(shared, half, hash);
 
     while (slot->event != 0) {
 
@@ -243,7 +243,7 @@ ngx_trove_spool_key_put(ngx_trove_spool_shared_t *shared, uint64_t hash,
             return NULL;
         }
 
-        slot = ngx_trove_spool_key_next(shared, half, slot);
+        slot = ngx_trove_sqlite_key_next(shared, half, slot);
     }
 
     /* a process killed here leaves an empty slot */
@@ -258,16 +258,16 @@ ngx_trove_spool_key_put(ngx_trove_spool_shared_t *shared, uint64_t hash,
 
 
 ngx_int_t
-ngx_trove_spool_key_find(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_key_find(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     u_char *key, int64_t *event)
 {
-    int64_t                    n;
-    uint64_t                   hash;
-    ngx_int_t                  rc;
-    ngx_uint_t                 half, i;
-    sqlite3_stmt              *stmt;
-    ngx_trove_spool_slot_t    *slot;
-    ngx_trove_spool_shared_t  *shared;
+    int64_t                     n;
+    uint64_t                    hash;
+    ngx_int_t                   rc;
+    ngx_uint_t                  half, i;
+    sqlite3_stmt               *stmt;
+    ngx_trove_sqlite_slot_t    *slot;
+    ngx_trove_sqlite_shared_t  *shared;
 
     /*
      * The memory before the table: one who does not have the lock may find a
@@ -275,7 +275,7 @@ ngx_trove_spool_key_find(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
      */
 
     shared = spool->shared;
-    hash = ngx_trove_spool_hash(key);
+    hash = ngx_trove_sqlite_hash(key);
 
     for (half = 0; half < 2; half++) {
 
@@ -283,9 +283,9 @@ ngx_trove_spool_key_find(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
             continue;
         }
 
-        slot = ngx_trove_spool_key_slot(shared, half, hash);
+        slot = ngx_trove_sqlite_key_slot(shared, half, hash);
 
-        for (i = 0; i < NGX_TROVE_SPOOL_SLOTS; i++) {
+        for (i = 0; i < NGX_TROVE_SQLITE_SLOTS; i++) {
 
             n = __atomic_load_n(&slot->event, __ATOMIC_ACQUIRE);
 
@@ -294,7 +294,7 @@ ngx_trove_spool_key_find(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
             }
 
             if (slot->hash == hash) {
-                rc = ngx_trove_spool_key_of(db, n, key);
+                rc = ngx_trove_sqlite_key_of(db, n, key);
 
                 if (rc != NGX_DECLINED) {
                     *event = n;
@@ -302,18 +302,18 @@ ngx_trove_spool_key_find(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
                 }
             }
 
-            slot = ngx_trove_spool_key_next(shared, half, slot);
+            slot = ngx_trove_sqlite_key_next(shared, half, slot);
         }
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_KEY);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_KEY);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, (int64_t) hash);
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
 
     if (rc == NGX_DONE) {
         return NGX_DECLINED;
@@ -328,26 +328,26 @@ ngx_trove_spool_key_find(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
     *event = n;
 
-    return ngx_trove_spool_key_of(db, n, key);
+    return ngx_trove_sqlite_key_of(db, n, key);
 }
 
 
 /* NGX_OK if the event is there and has the key, NGX_DECLINED if not */
 
 static ngx_int_t
-ngx_trove_spool_key_of(ngx_trove_spool_db_t *db, int64_t event, u_char *key)
+ngx_trove_sqlite_key_of(ngx_trove_sqlite_db_t *db, int64_t event, u_char *key)
 {
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_KEY);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT_KEY);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, event);
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
 
     if (rc == NGX_DONE) {
         return NGX_DECLINED;
@@ -370,25 +370,25 @@ ngx_trove_spool_key_of(ngx_trove_spool_db_t *db, int64_t event, u_char *key)
 
 
 ngx_int_t
-ngx_trove_spool_key_add(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_key_add(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     u_char *key, int64_t event)
 {
-    uint64_t                   hash;
-    ngx_uint_t                 n;
-    ngx_trove_spool_slot_t    *slot, **taken;
-    ngx_trove_spool_shared_t  *shared;
+    uint64_t                    hash;
+    ngx_uint_t                  n;
+    ngx_trove_sqlite_slot_t    *slot, **taken;
+    ngx_trove_sqlite_shared_t  *shared;
 
     shared = spool->shared;
-    hash = ngx_trove_spool_hash(key);
+    hash = ngx_trove_sqlite_hash(key);
 
     if (shared->used[shared->current] >= spool->keys) {
-        return ngx_trove_spool_key_write(db, hash, event);
+        return ngx_trove_sqlite_key_write(db, hash, event);
     }
 
     if (db->ntaken == db->ataken) {
         n = ngx_max(64, 2 * db->ataken);
 
-        taken = realloc(db->taken, n * sizeof(ngx_trove_spool_slot_t *));
+        taken = realloc(db->taken, n * sizeof(ngx_trove_sqlite_slot_t *));
         if (taken == NULL) {
             return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
                                         "out of memory");
@@ -398,7 +398,7 @@ ngx_trove_spool_key_add(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         db->ataken = n;
     }
 
-    slot = ngx_trove_spool_key_put(shared, hash, event);
+    slot = ngx_trove_sqlite_key_put(shared, hash, event);
 
     if (slot != NULL) {
         db->taken[db->ntaken++] = slot;
@@ -414,9 +414,9 @@ ngx_trove_spool_key_add(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
  */
 
 void
-ngx_trove_spool_key_undo(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_key_undo(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
-    ngx_trove_spool_shared_t  *shared;
+    ngx_trove_sqlite_shared_t  *shared;
 
     shared = spool->shared;
 
@@ -428,12 +428,12 @@ ngx_trove_spool_key_undo(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
 
 
 ngx_int_t
-ngx_trove_spool_key_write(ngx_trove_spool_db_t *db, uint64_t hash,
+ngx_trove_sqlite_key_write(ngx_trove_sqlite_db_t *db, uint64_t hash,
     int64_t event)
 {
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_KEY_SET);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_KEY_SET);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -441,5 +441,5 @@ ngx_trove_spool_key_write(ngx_trove_spool_db_t *db, uint64_t hash,
     (void) sqlite3_bind_int64(stmt, 1, (int64_t) hash);
     (void) sqlite3_bind_int64(stmt, 2, event);
 
-    return ngx_trove_spool_run(db, stmt);
+    return ngx_trove_sqlite_run(db, stmt);
 }

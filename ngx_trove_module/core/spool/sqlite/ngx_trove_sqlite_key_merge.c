@@ -16,86 +16,87 @@
  */
 
 /* keys written, or rows looked at, in one transaction */
-#define NGX_TROVE_SPOOL_KEY_PIECE  500
-#define NGX_TROVE_SPOOL_KEY_SWEEP  2000
+#define NGX_TROVE_SQLITE_KEY_PIECE  500
+#define NGX_TROVE_SQLITE_KEY_SWEEP  2000
 
 /* stale rows that are worth a sweep: so many, and a part of the events */
-#define NGX_TROVE_SPOOL_KEY_STALE  10000
-#define NGX_TROVE_SPOOL_KEY_PART   4
+#define NGX_TROVE_SQLITE_KEY_STALE  10000
+#define NGX_TROVE_SQLITE_KEY_PART  4
 
 
-static ngx_int_t ngx_trove_spool_key_collect(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db);
-static int ngx_libc_cdecl ngx_trove_spool_key_compare(const void *one,
+static ngx_int_t ngx_trove_sqlite_key_collect(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db);
+static int ngx_libc_cdecl ngx_trove_sqlite_key_compare(const void *one,
     const void *two);
-static ngx_int_t ngx_trove_spool_key_merge(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db);
-static ngx_uint_t ngx_trove_spool_key_same(ngx_trove_spool_t *spool);
-static ngx_int_t ngx_trove_spool_key_merged(ngx_trove_spool_t *spool);
-static ngx_int_t ngx_trove_spool_key_sweep(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db);
+static ngx_int_t ngx_trove_sqlite_key_merge(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db);
+static ngx_uint_t ngx_trove_sqlite_key_same(ngx_trove_sqlite_t *spool);
+static ngx_int_t ngx_trove_sqlite_key_merged(ngx_trove_sqlite_t *spool);
+static ngx_int_t ngx_trove_sqlite_key_sweep(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db);
 
 
 ngx_int_t
-ngx_trove_spool_key_maintain(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_key_maintain(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db)
 {
     ngx_int_t  rc;
 
     if (spool->work.keys == NULL
         && __atomic_load_n(&spool->shared->sealed, __ATOMIC_RELAXED) != 0
-        && ngx_trove_spool_key_collect(spool, db) != NGX_OK)
+        && ngx_trove_sqlite_key_collect(spool, db) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (spool->work.keys != NULL) {
-        rc = ngx_trove_spool_key_merge(spool, db);
+        rc = ngx_trove_sqlite_key_merge(spool, db);
 
         if (rc == NGX_ERROR) {
-            ngx_trove_spool_key_drop(&spool->work);
+            ngx_trove_sqlite_key_drop(&spool->work);
         }
 
         return rc;
     }
 
-    return ngx_trove_spool_key_sweep(spool, db);
+    return ngx_trove_sqlite_key_sweep(spool, db);
 }
 
 
 static ngx_int_t
-ngx_trove_spool_key_collect(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_key_collect(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db)
 {
-    ngx_uint_t                 i, n;
-    ngx_trove_spool_slot_t    *slots;
-    ngx_trove_spool_work_t    *work;
-    ngx_trove_spool_shared_t  *shared;
+    ngx_uint_t                  i, n;
+    ngx_trove_sqlite_slot_t    *slots;
+    ngx_trove_sqlite_work_t    *work;
+    ngx_trove_sqlite_shared_t  *shared;
 
     shared = spool->shared;
     work = &spool->work;
 
-    if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+    if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
 
     if (shared->sealed == 0) {
-        ngx_trove_spool_rollback(spool, db);
+        ngx_trove_sqlite_rollback(spool, db);
         return NGX_OK;
     }
 
     slots = shared->slots[shared->current ^ 1];
     n = 0;
 
-    work->keys = malloc(NGX_TROVE_SPOOL_SLOTS
-                        * sizeof(ngx_trove_spool_slot_t));
+    work->keys = malloc(NGX_TROVE_SQLITE_SLOTS
+                        * sizeof(ngx_trove_sqlite_slot_t));
     if (work->keys == NULL) {
         (void) ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
                                     "out of memory");
-        ngx_trove_spool_rollback(spool, db);
+        ngx_trove_sqlite_rollback(spool, db);
         return NGX_ERROR;
     }
 
-    for (i = 0; i < NGX_TROVE_SPOOL_SLOTS; i++) {
+    for (i = 0; i < NGX_TROVE_SQLITE_SLOTS; i++) {
         if (slots[i].event != 0) {
             work->keys[n++] = slots[i];
         }
@@ -106,10 +107,10 @@ ngx_trove_spool_key_collect(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
     work->sealed = shared->sealed;
     work->identity = shared->identity;
 
-    ngx_trove_spool_rollback(spool, db);
+    ngx_trove_sqlite_rollback(spool, db);
 
-    qsort(work->keys, n, sizeof(ngx_trove_spool_slot_t),
-          ngx_trove_spool_key_compare);
+    qsort(work->keys, n, sizeof(ngx_trove_sqlite_slot_t),
+          ngx_trove_sqlite_key_compare);
 
     return NGX_OK;
 }
@@ -118,10 +119,10 @@ ngx_trove_spool_key_collect(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
 /* of the same hash, the later event comes last, and stays */
 
 static int ngx_libc_cdecl
-ngx_trove_spool_key_compare(const void *one, const void *two)
+ngx_trove_sqlite_key_compare(const void *one, const void *two)
 {
-    const ngx_trove_spool_slot_t  *a = one;
-    const ngx_trove_spool_slot_t  *b = two;
+    const ngx_trove_sqlite_slot_t  *a = one;
+    const ngx_trove_sqlite_slot_t  *b = two;
 
     if (a->hash != b->hash) {
         return (a->hash < b->hash) ? -1 : 1;
@@ -132,36 +133,36 @@ ngx_trove_spool_key_compare(const void *one, const void *two)
 
 
 static ngx_int_t
-ngx_trove_spool_key_merge(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_key_merge(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
-    ngx_uint_t               n, last;
-    ngx_trove_spool_work_t  *work;
+    ngx_uint_t                n, last;
+    ngx_trove_sqlite_work_t  *work;
 
     work = &spool->work;
 
-    if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+    if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (!ngx_trove_spool_key_same(spool)) {
+    if (!ngx_trove_sqlite_key_same(spool)) {
 
         /* another file has come in between */
 
-        ngx_trove_spool_rollback(spool, db);
-        ngx_trove_spool_key_drop(work);
+        ngx_trove_sqlite_rollback(spool, db);
+        ngx_trove_sqlite_key_drop(work);
 
         return NGX_OK;
     }
 
-    last = ngx_min(work->done + NGX_TROVE_SPOOL_KEY_PIECE, work->nkeys);
+    last = ngx_min(work->done + NGX_TROVE_SQLITE_KEY_PIECE, work->nkeys);
 
     for (n = work->done; n < last; n++) {
 
-        if (ngx_trove_spool_key_write(db, work->keys[n].hash,
-                                      work->keys[n].event)
+        if (ngx_trove_sqlite_key_write(db, work->keys[n].hash,
+                                       work->keys[n].event)
             != NGX_OK)
         {
-            ngx_trove_spool_rollback(spool, db);
+            ngx_trove_sqlite_rollback(spool, db);
             return NGX_ERROR;
         }
     }
@@ -171,7 +172,7 @@ ngx_trove_spool_key_merge(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
         db->state.dirty = 1;
     }
 
-    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+    if (ngx_trove_sqlite_commit(spool, db) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -181,12 +182,12 @@ ngx_trove_spool_key_merge(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
         return NGX_AGAIN;
     }
 
-    return ngx_trove_spool_key_merged(spool);
+    return ngx_trove_sqlite_key_merged(spool);
 }
 
 
 static ngx_uint_t
-ngx_trove_spool_key_same(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_key_same(ngx_trove_sqlite_t *spool)
 {
     return spool->shared->sealed == spool->work.sealed
            && spool->shared->identity == spool->work.identity;
@@ -196,20 +197,20 @@ ngx_trove_spool_key_same(ngx_trove_spool_t *spool)
 /* if this is not done, it is done all over: nothing is lost */
 
 static ngx_int_t
-ngx_trove_spool_key_merged(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_key_merged(ngx_trove_sqlite_t *spool)
 {
-    int64_t                    deadline;
-    ngx_uint_t                 half;
-    ngx_trove_spool_work_t    *work;
-    ngx_trove_spool_shared_t  *shared;
+    int64_t                     deadline;
+    ngx_uint_t                  half;
+    ngx_trove_sqlite_work_t    *work;
+    ngx_trove_sqlite_shared_t  *shared;
 
     work = &spool->work;
     shared = spool->shared;
-    deadline = ngx_trove_spool_elapsed() + spool->wait * 1000;
+    deadline = ngx_trove_sqlite_elapsed() + spool->wait * 1000;
 
-    if (ngx_trove_spool_lock(spool, deadline) == NGX_OK) {
+    if (ngx_trove_sqlite_lock(spool, deadline) == NGX_OK) {
 
-        if (ngx_trove_spool_key_same(spool)) {
+        if (ngx_trove_sqlite_key_same(spool)) {
             half = shared->current ^ 1;
 
             ngx_memzero(shared->slots[half], sizeof(shared->slots[half]));
@@ -218,17 +219,17 @@ ngx_trove_spool_key_merged(ngx_trove_spool_t *spool)
             __atomic_store_n(&shared->sealed, 0, __ATOMIC_RELEASE);
         }
 
-        ngx_trove_spool_unlock(spool);
+        ngx_trove_sqlite_unlock(spool);
     }
 
-    ngx_trove_spool_key_drop(work);
+    ngx_trove_sqlite_key_drop(work);
 
     return NGX_OK;
 }
 
 
 void
-ngx_trove_spool_key_drop(ngx_trove_spool_work_t *work)
+ngx_trove_sqlite_key_drop(ngx_trove_sqlite_work_t *work)
 {
     free(work->keys);
     work->keys = NULL;
@@ -238,21 +239,21 @@ ngx_trove_spool_key_drop(ngx_trove_spool_work_t *work)
 /* removes from the table what is of events that are not there any more */
 
 static ngx_int_t
-ngx_trove_spool_key_sweep(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_key_sweep(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
-    int64_t                  stale[NGX_TROVE_SPOOL_KEY_SWEEP];
-    ngx_int_t                rc;
-    ngx_uint_t               n, i, rows;
-    sqlite3_stmt            *stmt;
-    ngx_trove_spool_work_t  *work;
+    int64_t                   stale[NGX_TROVE_SQLITE_KEY_SWEEP];
+    ngx_int_t                 rc;
+    ngx_uint_t                n, i, rows;
+    sqlite3_stmt             *stmt;
+    ngx_trove_sqlite_work_t  *work;
 
     work = &spool->work;
 
     if (!work->sweeping) {
 
-        if (db->state.stale < NGX_TROVE_SPOOL_KEY_STALE
+        if (db->state.stale < NGX_TROVE_SQLITE_KEY_STALE
             || db->state.stale
-               < db->state.events / NGX_TROVE_SPOOL_KEY_PART)
+               < db->state.events / NGX_TROVE_SQLITE_KEY_PART)
         {
             return NGX_OK;
         }
@@ -261,23 +262,23 @@ ngx_trove_spool_key_sweep(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
         work->swept = 0;
     }
 
-    if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+    if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_KEY_WALK);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_KEY_WALK);
     if (stmt == NULL) {
         goto failed;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, (int64_t) work->swept);
-    (void) sqlite3_bind_int(stmt, 2, NGX_TROVE_SPOOL_KEY_SWEEP);
+    (void) sqlite3_bind_int(stmt, 2, NGX_TROVE_SQLITE_KEY_SWEEP);
 
     n = 0;
     rows = 0;
 
     for ( ;; ) {
-        rc = ngx_trove_spool_step(db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc == NGX_ERROR) {
             goto failed;
@@ -297,26 +298,26 @@ ngx_trove_spool_key_sweep(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
 
     for (i = 0; i < n; i++) {
 
-        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_KEY_DELETE);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_KEY_DELETE);
         if (stmt == NULL) {
             goto failed;
         }
 
         (void) sqlite3_bind_int64(stmt, 1, stale[i]);
 
-        if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+        if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
             goto failed;
         }
     }
 
-    if (rows < NGX_TROVE_SPOOL_KEY_SWEEP) {
+    if (rows < NGX_TROVE_SQLITE_KEY_SWEEP) {
         work->sweeping = 0;
 
         db->state.stale = 0;
         db->state.dirty = 1;
     }
 
-    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+    if (ngx_trove_sqlite_commit(spool, db) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -324,7 +325,7 @@ ngx_trove_spool_key_sweep(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db)
 
 failed:
 
-    ngx_trove_spool_rollback(spool, db);
+    ngx_trove_sqlite_rollback(spool, db);
 
     return NGX_ERROR;
 }

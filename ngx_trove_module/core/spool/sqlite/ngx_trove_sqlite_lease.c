@@ -10,28 +10,28 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-static ngx_int_t ngx_trove_spool_lease_target(
-    ngx_trove_spool_taking_t *taking, ngx_uint_t want,
-    ngx_trove_spool_known_t *known, ngx_uint_t n, ngx_uint_t *got,
+static ngx_int_t ngx_trove_sqlite_lease_target(
+    ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
+    ngx_trove_sqlite_known_t *known, ngx_uint_t n, ngx_uint_t *got,
     ngx_uint_t *retries);
-static ngx_int_t ngx_trove_spool_lease_state(ngx_trove_spool_taking_t *taking,
-    ngx_uint_t want, ngx_trove_spool_known_t *known,
+static ngx_int_t ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking,
+    ngx_uint_t want, ngx_trove_sqlite_known_t *known,
     ngx_trove_spool_state_e state, ngx_uint_t n, ngx_uint_t *got);
-static ngx_int_t ngx_trove_spool_lease_row(ngx_trove_spool_taking_t *taking,
-    ngx_uint_t want, ngx_trove_spool_row_t *row);
+static ngx_int_t ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking,
+    ngx_uint_t want, ngx_trove_sqlite_row_t *row);
 
 
 ngx_int_t
-ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_op_t *op)
 {
-    ngx_int_t                  rc;
-    ngx_uint_t                 i, n, w, active, share, pass, *got, *retries;
-    ngx_trove_spool_lease_t   *lease;
-    ngx_trove_spool_known_t  **known;
-    ngx_trove_spool_taking_t   taking;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i, n, w, active, share, pass, *got, *retries;
+    ngx_trove_spool_lease_t    *lease;
+    ngx_trove_sqlite_known_t  **known;
+    ngx_trove_sqlite_taking_t   taking;
 
-    ngx_trove_spool_lease_init(spool, db, op, &taking);
+    ngx_trove_sqlite_lease_init(spool, db, op, &taking);
 
     lease = taking.lease;
     op->result = NGX_TROVE_SPOOL_DONE;
@@ -40,7 +40,7 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         return NGX_OK;
     }
 
-    known = calloc(lease->nwants, sizeof(ngx_trove_spool_known_t *));
+    known = calloc(lease->nwants, sizeof(ngx_trove_sqlite_known_t *));
     got = calloc(2 * lease->nwants, sizeof(ngx_uint_t));
 
     if (known == NULL || got == NULL) {
@@ -54,7 +54,7 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
     for (i = 0; i < lease->nwants; i++) {
 
-        rc = ngx_trove_spool_lease_known(&taking, i, &known[i]);
+        rc = ngx_trove_sqlite_lease_known(&taking, i, &known[i]);
 
         if (rc == NGX_DECLINED) {
             known[i] = NULL;
@@ -62,7 +62,7 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         }
 
         if (rc != NGX_OK
-            || ngx_trove_spool_lease_repair(&taking, i, known[i]) != NGX_OK)
+            || ngx_trove_sqlite_lease_repair(&taking, i, known[i]) != NGX_OK)
         {
             rc = NGX_ERROR;
             goto done;
@@ -72,7 +72,7 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     }
 
     if (taking.clamp) {
-        spool->clamped = ngx_trove_spool_mono(spool);
+        spool->clamped = ngx_trove_sqlite_mono(spool);
     }
 
     /* a share for each, then the rest for who has more */
@@ -95,8 +95,8 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
                 n = ngx_min(n, share);
             }
 
-            if (ngx_trove_spool_lease_target(&taking, w, known[w], n, &got[w],
-                                             &retries[w])
+            if (ngx_trove_sqlite_lease_target(&taking, w, known[w], n, &got[w],
+                                              &retries[w])
                 != NGX_OK)
             {
                 rc = NGX_ERROR;
@@ -114,7 +114,7 @@ ngx_trove_spool_lease(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
         if (known[i] != NULL
             && !lease->wants[i].more
-            && ngx_trove_spool_lease_next(&taking, known[i]) != NGX_OK)
+            && ngx_trove_sqlite_lease_next(&taking, known[i]) != NGX_OK)
         {
             rc = NGX_ERROR;
             goto done;
@@ -133,8 +133,8 @@ done:
 
 
 static ngx_int_t
-ngx_trove_spool_lease_target(ngx_trove_spool_taking_t *taking,
-    ngx_uint_t want, ngx_trove_spool_known_t *known, ngx_uint_t n,
+ngx_trove_sqlite_lease_target(ngx_trove_sqlite_taking_t *taking,
+    ngx_uint_t want, ngx_trove_sqlite_known_t *known, ngx_uint_t n,
     ngx_uint_t *got, ngx_uint_t *retries)
 {
     ngx_uint_t  before, tried, max;
@@ -146,17 +146,17 @@ ngx_trove_spool_lease_target(ngx_trove_spool_taking_t *taking,
 
     /* half of it, the other half, and what one of them has left over */
 
-    if (ngx_trove_spool_lease_state(taking, want, known, NGX_TROVE_SPOOL_NEW,
-                                    (n + 1) / 2, got)
+    if (ngx_trove_sqlite_lease_state(taking, want, known, NGX_TROVE_SPOOL_NEW,
+                                     (n + 1) / 2, got)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (ngx_trove_spool_lease_state(taking, want, known,
-                                    NGX_TROVE_SPOOL_RETRY,
-                                    ngx_min(n - (*got - before), max),
-                                    retries)
+    if (ngx_trove_sqlite_lease_state(taking, want, known,
+                                     NGX_TROVE_SPOOL_RETRY,
+                                     ngx_min(n - (*got - before), max),
+                                     retries)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -164,29 +164,29 @@ ngx_trove_spool_lease_target(ngx_trove_spool_taking_t *taking,
 
     *got += *retries - tried;
 
-    return ngx_trove_spool_lease_state(taking, want, known,
-                                       NGX_TROVE_SPOOL_NEW,
-                                       n - (*got - before), got);
+    return ngx_trove_sqlite_lease_state(taking, want, known,
+                                        NGX_TROVE_SPOOL_NEW,
+                                        n - (*got - before), got);
 }
 
 
 static ngx_int_t
-ngx_trove_spool_lease_state(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
-    ngx_trove_spool_known_t *known, ngx_trove_spool_state_e state,
+ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
+    ngx_trove_sqlite_known_t *known, ngx_trove_spool_state_e state,
     ngx_uint_t n, ngx_uint_t *got)
 {
     ngx_int_t               rc;
     ngx_uint_t              i, rows_n;
     sqlite3_stmt           *stmt;
-    ngx_trove_spool_row_t   rows[NGX_TROVE_SPOOL_ROWS];
+    ngx_trove_sqlite_row_t  rows[NGX_TROVE_SQLITE_ROWS];
 
     while (n && !taking->full) {
 
-        stmt = ngx_trove_spool_lease_due(taking->db, known->id, state,
-                                         taking->now,
-                                         ngx_min(n, NGX_TROVE_SPOOL_ROWS));
+        stmt = ngx_trove_sqlite_lease_due(taking->db, known->id, state,
+                                          taking->now,
+                                          ngx_min(n, NGX_TROVE_SQLITE_ROWS));
 
-        if (ngx_trove_spool_lease_rows(taking->db, stmt, rows, &rows_n)
+        if (ngx_trove_sqlite_lease_rows(taking->db, stmt, rows, &rows_n)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -194,7 +194,7 @@ ngx_trove_spool_lease_state(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
 
         for (i = 0; i < rows_n; i++) {
 
-            rc = ngx_trove_spool_lease_row(taking, want, &rows[i]);
+            rc = ngx_trove_sqlite_lease_row(taking, want, &rows[i]);
 
             if (rc == NGX_DECLINED) {
                 return NGX_OK;
@@ -208,7 +208,7 @@ ngx_trove_spool_lease_state(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
             (*got)++;
         }
 
-        if (rows_n < NGX_TROVE_SPOOL_ROWS) {
+        if (rows_n < NGX_TROVE_SQLITE_ROWS) {
             break;
         }
     }
@@ -220,12 +220,12 @@ ngx_trove_spool_lease_state(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
 /* NGX_DECLINED: there is no room for it */
 
 static ngx_int_t
-ngx_trove_spool_lease_row(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
-    ngx_trove_spool_row_t *row)
+ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
+    ngx_trove_sqlite_row_t *row)
 {
     int64_t                    number;
     ngx_uint_t                 i;
-    ngx_trove_spool_t         *spool;
+    ngx_trove_sqlite_t        *spool;
     ngx_trove_spool_lease_t   *lease;
     ngx_trove_spool_event_t   *event;
     ngx_trove_spool_state_e    from;
@@ -247,7 +247,7 @@ ngx_trove_spool_lease_row(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
 
     if (event == NULL) {
 
-        if (ngx_trove_spool_event_load(taking->db, number, &event) != NGX_OK) {
+        if (ngx_trove_sqlite_event_load(taking->db, number, &event) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -282,12 +282,12 @@ ngx_trove_spool_lease_row(ngx_trove_spool_taking_t *taking, ngx_uint_t want,
     row->due = taking->now + lease->lease;
     row->owner = spool->owner;
 
-    return ngx_trove_spool_row_set(taking->db, row, from);
+    return ngx_trove_sqlite_row_set(taking->db, row, from);
 }
 
 
 void
-ngx_trove_spool_lease_undo(ngx_trove_spool_op_t *op)
+ngx_trove_sqlite_lease_undo(ngx_trove_spool_op_t *op)
 {
     ngx_uint_t                i;
     ngx_trove_spool_lease_t  *lease;
@@ -304,7 +304,7 @@ ngx_trove_spool_lease_undo(ngx_trove_spool_op_t *op)
 
 
 ngx_int_t
-ngx_trove_spool_renew(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_renew(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_op_t *op)
 {
     int64_t                   due;
@@ -313,7 +313,7 @@ ngx_trove_spool_renew(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     ngx_trove_spool_renew_t  *renew;
 
     renew = &op->u.renew;
-    due = ngx_trove_spool_now(spool) + renew->lease;
+    due = ngx_trove_sqlite_now(spool) + renew->lease;
 
     op->result = NGX_TROVE_SPOOL_DONE;
 
@@ -325,7 +325,7 @@ ngx_trove_spool_renew(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
             continue;
         }
 
-        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_DELIVERY_RENEW);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_RENEW);
         if (stmt == NULL) {
             return NGX_ERROR;
         }
@@ -334,7 +334,7 @@ ngx_trove_spool_renew(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         (void) sqlite3_bind_int64(stmt, 2, renew->refs[i].id);
         (void) sqlite3_bind_int64(stmt, 3, spool->owner);
 
-        if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+        if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
             return NGX_ERROR;
         }
 

@@ -12,69 +12,71 @@
 
 /* a list that is being made */
 typedef struct {
-    ngx_trove_spool_db_t          *db;
+    ngx_trove_sqlite_db_t         *db;
     ngx_trove_spool_deliveries_t  *list;
     ngx_uint_t                     alloc;
     ngx_uint_t                     all;          /* attempts */
     int64_t                        ahead;        /* wall of spool clock */
     ngx_trove_spool_event_t       *event;        /* the last one */
-} ngx_trove_spool_list_t;
+} ngx_trove_sqlite_list_t;
 
 
-static ngx_int_t ngx_trove_spool_list_init(ngx_trove_spool_t *spool,
-    ngx_trove_spool_list_t *list, ngx_uint_t n, ngx_uint_t all);
-static ngx_trove_spool_deliveries_t *ngx_trove_spool_list_by(
-    ngx_trove_spool_t *spool, ngx_trove_spool_sql_e sql, int64_t key,
+static ngx_int_t ngx_trove_sqlite_list_init(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_list_t *list, ngx_uint_t n, ngx_uint_t all);
+static ngx_trove_spool_deliveries_t *ngx_trove_sqlite_list_by(
+    ngx_trove_sqlite_t *spool, ngx_trove_sqlite_sql_e sql, int64_t key,
     ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_list_rows(ngx_trove_spool_list_t *list,
+static ngx_int_t ngx_trove_sqlite_list_rows(ngx_trove_sqlite_list_t *list,
     sqlite3_stmt *stmt);
-static ngx_int_t ngx_trove_spool_list_add(ngx_trove_spool_list_t *list,
-    ngx_trove_spool_walk_t *walk);
-static ngx_int_t ngx_trove_spool_list_history(ngx_trove_spool_list_t *list,
-    ngx_trove_spool_row_t *row, ngx_trove_spool_delivery_t *delivery);
-static ngx_int_t ngx_trove_spool_list_attempt(ngx_trove_spool_list_t *list,
+static ngx_int_t ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
+    ngx_trove_sqlite_walk_t *walk);
+static ngx_int_t ngx_trove_sqlite_list_history(ngx_trove_sqlite_list_t *list,
+    ngx_trove_sqlite_row_t *row, ngx_trove_spool_delivery_t *delivery);
+static ngx_int_t ngx_trove_sqlite_list_attempt(ngx_trove_sqlite_list_t *list,
     sqlite3_stmt *stmt, ngx_trove_spool_attempt_t *attempt);
 
 
 ngx_trove_spool_deliveries_t *
-ngx_trove_spool_deliveries(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_deliveries(ngx_trove_spool_t *base,
     ngx_trove_spool_filter_t *filter, int64_t cursor, ngx_uint_t limit,
     ngx_trove_spool_error_t *error)
 {
-    ngx_int_t               rc;
-    ngx_trove_spool_list_t  list;
-    ngx_trove_spool_walk_t  walk;
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
-    if (ngx_trove_spool_read(spool, error) != NGX_OK) {
+    ngx_int_t                rc;
+    ngx_trove_sqlite_list_t  list;
+    ngx_trove_sqlite_walk_t  walk;
+
+    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
         return NULL;
     }
 
     limit = ngx_max(1, ngx_min(limit, NGX_TROVE_SPOOL_SCAN));
 
-    rc = ngx_trove_spool_list_init(spool, &list, limit, 0);
+    rc = ngx_trove_sqlite_list_init(spool, &list, limit, 0);
 
     if (rc != NGX_OK) {
         goto done;
     }
 
-    rc = ngx_trove_spool_walk(list.db, filter, cursor, &walk);
+    rc = ngx_trove_sqlite_walk(list.db, filter, cursor, &walk);
 
     while (rc == NGX_OK && list.list->n < limit) {
 
-        rc = ngx_trove_spool_walk_next(&walk);
+        rc = ngx_trove_sqlite_walk_next(&walk);
 
         if (rc == NGX_OK) {
-            rc = ngx_trove_spool_list_add(&list, &walk);
+            rc = ngx_trove_sqlite_list_add(&list, &walk);
         }
     }
 
     list.list->next = walk.cursor;
 
-    ngx_trove_spool_walk_end(&walk);
+    ngx_trove_sqlite_walk_end(&walk);
 
 done:
 
-    ngx_trove_spool_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, rc);
 
     if (rc == NGX_ERROR) {
         ngx_trove_spool_free(list.list);
@@ -86,50 +88,54 @@ done:
 
 
 ngx_trove_spool_deliveries_t *
-ngx_trove_spool_delivery(ngx_trove_spool_t *spool, int64_t id,
+ngx_trove_sqlite_delivery(ngx_trove_spool_t *base, int64_t id,
     ngx_trove_spool_error_t *error)
 {
-    return ngx_trove_spool_list_by(spool, NGX_TROVE_SPOOL_SQL_DELIVERY, id,
-                                   error);
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
+
+    return ngx_trove_sqlite_list_by(spool, NGX_TROVE_SQLITE_SQL_DELIVERY, id,
+                                    error);
 }
 
 
 ngx_trove_spool_deliveries_t *
-ngx_trove_spool_event_deliveries(ngx_trove_spool_t *spool, int64_t number,
+ngx_trove_sqlite_event_deliveries(ngx_trove_spool_t *base, int64_t number,
     ngx_trove_spool_error_t *error)
 {
-    return ngx_trove_spool_list_by(spool, NGX_TROVE_SPOOL_SQL_DELIVERY_OF,
-                                   number, error);
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
+
+    return ngx_trove_sqlite_list_by(spool, NGX_TROVE_SQLITE_SQL_DELIVERY_OF,
+                                    number, error);
 }
 
 
 static ngx_trove_spool_deliveries_t *
-ngx_trove_spool_list_by(ngx_trove_spool_t *spool, ngx_trove_spool_sql_e sql,
+ngx_trove_sqlite_list_by(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_sql_e sql,
     int64_t key, ngx_trove_spool_error_t *error)
 {
     ngx_int_t                rc;
     sqlite3_stmt            *stmt;
-    ngx_trove_spool_list_t   list;
+    ngx_trove_sqlite_list_t  list;
 
-    if (ngx_trove_spool_read(spool, error) != NGX_OK) {
+    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
         return NULL;
     }
 
-    rc = ngx_trove_spool_list_init(spool, &list, 1, 1);
+    rc = ngx_trove_sqlite_list_init(spool, &list, 1, 1);
 
     if (rc == NGX_OK) {
-        stmt = ngx_trove_spool_sql(list.db, sql);
+        stmt = ngx_trove_sqlite_sql(list.db, sql);
 
         if (stmt == NULL) {
             rc = NGX_ERROR;
 
         } else {
             (void) sqlite3_bind_int64(stmt, 1, key);
-            rc = ngx_trove_spool_list_rows(&list, stmt);
+            rc = ngx_trove_sqlite_list_rows(&list, stmt);
         }
     }
 
-    ngx_trove_spool_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, rc);
 
     if (rc == NGX_ERROR) {
         ngx_trove_spool_free(list.list);
@@ -141,28 +147,28 @@ ngx_trove_spool_list_by(ngx_trove_spool_t *spool, ngx_trove_spool_sql_e sql,
 
 
 static ngx_int_t
-ngx_trove_spool_list_rows(ngx_trove_spool_list_t *list, sqlite3_stmt *stmt)
+ngx_trove_sqlite_list_rows(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt)
 {
-    ngx_int_t               rc;
-    ngx_trove_spool_walk_t  walk;
+    ngx_int_t                rc;
+    ngx_trove_sqlite_walk_t  walk;
 
-    ngx_memzero(&walk, sizeof(ngx_trove_spool_walk_t));
+    ngx_memzero(&walk, sizeof(ngx_trove_sqlite_walk_t));
 
     walk.db = list->db;
 
     for ( ;; ) {
-        rc = ngx_trove_spool_step(list->db, stmt);
+        rc = ngx_trove_sqlite_step(list->db, stmt);
 
         if (rc != NGX_OK) {
             break;
         }
 
-        ngx_trove_spool_row_read(stmt, &walk.row);
+        ngx_trove_sqlite_row_read(stmt, &walk.row);
 
-        if (ngx_trove_spool_known_id(walk.db, walk.row.target, &walk.known)
+        if (ngx_trove_sqlite_known_id(walk.db, walk.row.target, &walk.known)
             != NGX_OK
-            || ngx_trove_spool_walk_head(&walk) != NGX_OK
-            || ngx_trove_spool_list_add(list, &walk) != NGX_OK)
+            || ngx_trove_sqlite_walk_head(&walk) != NGX_OK
+            || ngx_trove_sqlite_list_add(list, &walk) != NGX_OK)
         {
             (void) sqlite3_reset(stmt);
             rc = NGX_ERROR;
@@ -170,30 +176,30 @@ ngx_trove_spool_list_rows(ngx_trove_spool_list_t *list, sqlite3_stmt *stmt)
         }
     }
 
-    ngx_trove_spool_walk_end(&walk);
+    ngx_trove_sqlite_walk_end(&walk);
 
     return rc;
 }
 
 
 static ngx_int_t
-ngx_trove_spool_list_init(ngx_trove_spool_t *spool,
-    ngx_trove_spool_list_t *list, ngx_uint_t n, ngx_uint_t all)
+ngx_trove_sqlite_list_init(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_list_t *list, ngx_uint_t n, ngx_uint_t all)
 {
-    ngx_memzero(list, sizeof(ngx_trove_spool_list_t));
+    ngx_memzero(list, sizeof(ngx_trove_sqlite_list_t));
 
     list->db = &spool->reader;
     list->alloc = n;
     list->all = all;
-    list->ahead = ngx_trove_spool_wall(spool) - ngx_trove_spool_now(spool);
+    list->ahead = ngx_trove_sqlite_wall(spool) - ngx_trove_sqlite_now(spool);
 
-    list->list = ngx_trove_spool_read_alloc(list->db, NULL,
+    list->list = ngx_trove_sqlite_read_alloc(list->db, NULL,
                                          sizeof(ngx_trove_spool_deliveries_t));
     if (list->list == NULL) {
         return NGX_ERROR;
     }
 
-    list->list->deliveries = ngx_trove_spool_read_alloc(list->db, list->list,
+    list->list->deliveries = ngx_trove_sqlite_read_alloc(list->db, list->list,
                                        n * sizeof(ngx_trove_spool_delivery_t));
 
     return (list->list->deliveries == NULL) ? NGX_ERROR : NGX_OK;
@@ -201,10 +207,10 @@ ngx_trove_spool_list_init(ngx_trove_spool_t *spool,
 
 
 static ngx_int_t
-ngx_trove_spool_list_add(ngx_trove_spool_list_t *list,
-    ngx_trove_spool_walk_t *walk)
+ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
+    ngx_trove_sqlite_walk_t *walk)
 {
-    ngx_trove_spool_row_t       *row;
+    ngx_trove_sqlite_row_t      *row;
     ngx_trove_spool_delivery_t  *delivery;
 
     row = &walk->row;
@@ -223,7 +229,7 @@ ngx_trove_spool_list_add(ngx_trove_spool_list_t *list,
 
         list->alloc *= 2;
 
-        delivery = ngx_trove_spool_read_alloc(list->db, list->list,
+        delivery = ngx_trove_sqlite_read_alloc(list->db, list->list,
                              list->alloc * sizeof(ngx_trove_spool_delivery_t));
         if (delivery == NULL) {
             return NGX_ERROR;
@@ -237,12 +243,12 @@ ngx_trove_spool_list_add(ngx_trove_spool_list_t *list,
 
     if (list->event == NULL || list->event->number != walk->event.number) {
 
-        list->event = ngx_trove_spool_read_alloc(list->db, list->list,
+        list->event = ngx_trove_sqlite_read_alloc(list->db, list->list,
                                               sizeof(ngx_trove_spool_event_t));
 
         if (list->event == NULL
-            || ngx_trove_spool_read_event(list->db, list->list, list->event,
-                                          &walk->event)
+            || ngx_trove_sqlite_read_event(list->db, list->list, list->event,
+                                           &walk->event)
                != NGX_OK)
         {
             return NGX_ERROR;
@@ -254,33 +260,33 @@ ngx_trove_spool_list_add(ngx_trove_spool_list_t *list,
     delivery->id = row->id;
     delivery->state = row->state;
     delivery->attempts = row->attempts;
-    delivery->due = list->ahead + (ngx_trove_spool_pending(row->state)
+    delivery->due = list->ahead + (ngx_trove_sqlite_pending(row->state)
                                    ? row->due : row->ended);
     delivery->opened = row->opened + list->ahead;
     delivery->paused = walk->known->paused ? 1 : 0;
     delivery->event = list->event;
 
-    if (ngx_trove_spool_read_string(list->db, list->list,
-                                    &delivery->target.route,
-                                    &walk->known->target.route)
+    if (ngx_trove_sqlite_read_string(list->db, list->list,
+                                     &delivery->target.route,
+                                     &walk->known->target.route)
         != NGX_OK
-        || ngx_trove_spool_read_string(list->db, list->list,
-                                       &delivery->target.name,
-                                       &walk->known->target.name)
+        || ngx_trove_sqlite_read_string(list->db, list->list,
+                                        &delivery->target.name,
+                                        &walk->known->target.name)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_trove_spool_list_history(list, row, delivery);
+    return ngx_trove_sqlite_list_history(list, row, delivery);
 }
 
 
 /* the last attempt is in the row, and may be nowhere else */
 
 static ngx_int_t
-ngx_trove_spool_list_history(ngx_trove_spool_list_t *list,
-    ngx_trove_spool_row_t *row, ngx_trove_spool_delivery_t *delivery)
+ngx_trove_sqlite_list_history(ngx_trove_sqlite_list_t *list,
+    ngx_trove_sqlite_row_t *row, ngx_trove_spool_delivery_t *delivery)
 {
     ngx_int_t                   rc;
     ngx_uint_t                  n, last;
@@ -293,15 +299,15 @@ ngx_trove_spool_list_history(ngx_trove_spool_list_t *list,
 
     n = list->all ? ngx_min(row->attempts, NGX_TROVE_SPOOL_ATTEMPTS) + 1 : 1;
 
-    delivery->history = ngx_trove_spool_read_alloc(list->db, list->list,
+    delivery->history = ngx_trove_sqlite_read_alloc(list->db, list->list,
                                         n * sizeof(ngx_trove_spool_attempt_t));
     if (delivery->history == NULL) {
         return NGX_ERROR;
     }
 
-    stmt = ngx_trove_spool_sql(list->db, list->all
-                                         ? NGX_TROVE_SPOOL_SQL_ATTEMPTS
-                                         : NGX_TROVE_SPOOL_SQL_ATTEMPT);
+    stmt = ngx_trove_sqlite_sql(list->db, list->all
+                                         ? NGX_TROVE_SQLITE_SQL_ATTEMPTS
+                                         : NGX_TROVE_SQLITE_SQL_ATTEMPT);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -315,7 +321,7 @@ ngx_trove_spool_list_history(ngx_trove_spool_list_t *list,
     last = 0;
 
     for ( ;; ) {
-        rc = ngx_trove_spool_step(list->db, stmt);
+        rc = ngx_trove_sqlite_step(list->db, stmt);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -332,7 +338,7 @@ ngx_trove_spool_list_history(ngx_trove_spool_list_t *list,
 
         attempt = &delivery->history[delivery->nhistory++];
 
-        if (ngx_trove_spool_list_attempt(list, stmt, attempt) != NGX_OK) {
+        if (ngx_trove_sqlite_list_attempt(list, stmt, attempt) != NGX_OK) {
             (void) sqlite3_reset(stmt);
             return NGX_ERROR;
         }
@@ -355,7 +361,7 @@ ngx_trove_spool_list_history(ngx_trove_spool_list_t *list,
 
 
 static ngx_int_t
-ngx_trove_spool_list_attempt(ngx_trove_spool_list_t *list, sqlite3_stmt *stmt,
+ngx_trove_sqlite_list_attempt(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt,
     ngx_trove_spool_attempt_t *attempt)
 {
     ngx_str_t  reason, answer;
@@ -365,16 +371,16 @@ ngx_trove_spool_list_attempt(ngx_trove_spool_list_t *list, sqlite3_stmt *stmt,
     attempt->took = sqlite3_column_int64(stmt, 2);
     attempt->status = sqlite3_column_int64(stmt, 3);
 
-    ngx_trove_spool_column(stmt, 4, &reason);
-    ngx_trove_spool_column(stmt, 5, &answer);
+    ngx_trove_sqlite_column(stmt, 4, &reason);
+    ngx_trove_sqlite_column(stmt, 5, &answer);
 
-    if (ngx_trove_spool_read_string(list->db, list->list, &attempt->reason,
-                                    &reason)
+    if (ngx_trove_sqlite_read_string(list->db, list->list, &attempt->reason,
+                                     &reason)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_trove_spool_read_string(list->db, list->list, &attempt->answer,
-                                       &answer);
+    return ngx_trove_sqlite_read_string(list->db, list->list, &attempt->answer,
+                                        &answer);
 }

@@ -15,26 +15,26 @@
 /* locks of bytes of the file, held through a descriptor, not a process */
 
 #ifdef F_OFD_SETLK
-#define NGX_TROVE_SPOOL_SETLK     F_OFD_SETLK
+#define NGX_TROVE_SQLITE_SETLK    F_OFD_SETLK
 #else
-#define NGX_TROVE_SPOOL_SETLK     F_SETLK
+#define NGX_TROVE_SQLITE_SETLK    F_SETLK
 #endif
 
-#define NGX_TROVE_SPOOL_ATTACHING 0      /* exclusive: to attach */
-#define NGX_TROVE_SPOOL_USING     1      /* shared, while it is mapped */
+#define NGX_TROVE_SQLITE_ATTACHING 0     /* exclusive: to attach */
+#define NGX_TROVE_SQLITE_USING    1      /* shared, while it is mapped */
 
 /* milliseconds between two tries to attach */
-#define NGX_TROVE_SPOOL_PAUSE     2
+#define NGX_TROVE_SQLITE_PAUSE    2
 
 
-static ngx_int_t ngx_trove_spool_lock_open(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_lock_open(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_lock_byte(int fd, int type, off_t byte);
-static ngx_int_t ngx_trove_spool_lock_map(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_lock_byte(int fd, int type, off_t byte);
+static ngx_int_t ngx_trove_sqlite_lock_map(ngx_trove_sqlite_t *spool,
     ngx_uint_t first, ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_lock_make(ngx_trove_spool_t *spool);
-static ngx_int_t ngx_trove_spool_lock_mutex(pthread_mutex_t *mutex);
-static ngx_int_t ngx_trove_spool_lock_wait(pthread_mutex_t *mutex,
+static ngx_int_t ngx_trove_sqlite_lock_make(ngx_trove_sqlite_t *spool);
+static ngx_int_t ngx_trove_sqlite_lock_mutex(pthread_mutex_t *mutex);
+static ngx_int_t ngx_trove_sqlite_lock_wait(pthread_mutex_t *mutex,
     int64_t deadline);
 
 
@@ -46,19 +46,20 @@ static ngx_int_t ngx_trove_spool_lock_wait(pthread_mutex_t *mutex,
  */
 
 ngx_int_t
-ngx_trove_spool_attach(ngx_trove_spool_t *spool, ngx_uint_t *first,
+ngx_trove_sqlite_attach(ngx_trove_sqlite_t *spool, ngx_uint_t *first,
     ngx_trove_spool_error_t *error)
 {
-    if (ngx_trove_spool_lock_open(spool, error) != NGX_OK) {
+    if (ngx_trove_sqlite_lock_open(spool, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    *first = (ngx_trove_spool_lock_byte(spool->fd, F_WRLCK,
-                                        NGX_TROVE_SPOOL_USING)
+    *first = (ngx_trove_sqlite_lock_byte(spool->fd, F_WRLCK,
+                                         NGX_TROVE_SQLITE_USING)
               == NGX_OK);
 
     if (!*first
-        && ngx_trove_spool_lock_byte(spool->fd, F_RDLCK, NGX_TROVE_SPOOL_USING)
+        && ngx_trove_sqlite_lock_byte(spool->fd, F_RDLCK,
+                                      NGX_TROVE_SQLITE_USING)
            != NGX_OK)
     {
         /* a process that knows only of F_SETLK, at most */
@@ -68,27 +69,27 @@ ngx_trove_spool_attach(ngx_trove_spool_t *spool, ngx_uint_t *first,
         goto failed;
     }
 
-    if (ngx_trove_spool_lock_map(spool, *first, error) == NGX_OK) {
+    if (ngx_trove_sqlite_lock_map(spool, *first, error) == NGX_OK) {
         return NGX_OK;
     }
 
 failed:
 
-    ngx_trove_spool_detach(spool);
+    ngx_trove_sqlite_detach(spool);
 
     return NGX_ERROR;
 }
 
 
 static ngx_int_t
-ngx_trove_spool_lock_open(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_lock_open(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error)
 {
     int        fd;
     int64_t    deadline;
     ngx_err_t  err;
 
-    deadline = ngx_trove_spool_elapsed() + spool->wait * 1000;
+    deadline = ngx_trove_sqlite_elapsed() + spool->wait * 1000;
 
     for ( ;; ) {
         fd = open(spool->path_lock, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
@@ -102,35 +103,35 @@ ngx_trove_spool_lock_open(ngx_trove_spool_t *spool,
 
         spool->fd = fd;
 
-        if (ngx_trove_spool_lock_byte(fd, F_WRLCK, NGX_TROVE_SPOOL_ATTACHING)
+        if (ngx_trove_sqlite_lock_byte(fd, F_WRLCK, NGX_TROVE_SQLITE_ATTACHING)
             == NGX_OK)
         {
-            if (!ngx_trove_spool_lock_moved(spool)) {
+            if (!ngx_trove_sqlite_lock_moved(spool)) {
                 return NGX_OK;
             }
 
         } else if (ngx_errno != EAGAIN && ngx_errno != EACCES) {
             ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_IO, ngx_errno,
                                  "\"-lock\" file: fcntl() failed");
-            ngx_trove_spool_detach(spool);
+            ngx_trove_sqlite_detach(spool);
 
             return NGX_ERROR;
         }
 
-        ngx_trove_spool_detach(spool);
+        ngx_trove_sqlite_detach(spool);
 
-        if (ngx_trove_spool_elapsed() >= deadline) {
+        if (ngx_trove_sqlite_elapsed() >= deadline) {
             return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, 0,
                                         "another process is opening it");
         }
 
-        ngx_msleep(NGX_TROVE_SPOOL_PAUSE);
+        ngx_msleep(NGX_TROVE_SQLITE_PAUSE);
     }
 }
 
 
 static ngx_int_t
-ngx_trove_spool_lock_byte(int fd, int type, off_t byte)
+ngx_trove_sqlite_lock_byte(int fd, int type, off_t byte)
 {
     struct flock  fl;
 
@@ -141,21 +142,21 @@ ngx_trove_spool_lock_byte(int fd, int type, off_t byte)
     fl.l_start = byte;
     fl.l_len = 1;
 
-    return (fcntl(fd, NGX_TROVE_SPOOL_SETLK, &fl) == -1) ? NGX_ERROR : NGX_OK;
+    return (fcntl(fd, NGX_TROVE_SQLITE_SETLK, &fl) == -1) ? NGX_ERROR : NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_trove_spool_lock_map(ngx_trove_spool_t *spool, ngx_uint_t first,
+ngx_trove_sqlite_lock_map(ngx_trove_sqlite_t *spool, ngx_uint_t first,
     ngx_trove_spool_error_t *error)
 {
-    int                        err;
-    void                      *addr;
-    size_t                     size;
-    struct stat                st;
-    ngx_trove_spool_shared_t  *shared;
+    int                         err;
+    void                       *addr;
+    size_t                      size;
+    struct stat                 st;
+    ngx_trove_sqlite_shared_t  *shared;
 
-    size = sizeof(ngx_trove_spool_shared_t);
+    size = sizeof(ngx_trove_sqlite_shared_t);
 
     if (first) {
 
@@ -187,7 +188,7 @@ ngx_trove_spool_lock_map(ngx_trove_spool_t *spool, ngx_uint_t first,
 
     if (first) {
 
-        if (ngx_trove_spool_lock_make(spool) != NGX_OK) {
+        if (ngx_trove_sqlite_lock_make(spool) != NGX_OK) {
             return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_IO, 0,
                                         "\"-lock\" file: no mutex can be made");
         }
@@ -195,8 +196,8 @@ ngx_trove_spool_lock_map(ngx_trove_spool_t *spool, ngx_uint_t first,
         return NGX_OK;
     }
 
-    if (shared->magic != NGX_TROVE_SPOOL_SHARED_MAGIC
-        || shared->version != NGX_TROVE_SPOOL_SHARED_VERSION
+    if (shared->magic != NGX_TROVE_SQLITE_SHARED_MAGIC
+        || shared->version != NGX_TROVE_SQLITE_SHARED_VERSION
         || shared->mutex != sizeof(pthread_mutex_t))
     {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, 0,
@@ -208,32 +209,32 @@ ngx_trove_spool_lock_map(ngx_trove_spool_t *spool, ngx_uint_t first,
 
 
 static ngx_int_t
-ngx_trove_spool_lock_make(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_lock_make(ngx_trove_sqlite_t *spool)
 {
-    ngx_trove_spool_shared_t  *shared;
+    ngx_trove_sqlite_shared_t  *shared;
 
     shared = spool->shared;
 
-    shared->magic = NGX_TROVE_SPOOL_SHARED_MAGIC;
-    shared->version = NGX_TROVE_SPOOL_SHARED_VERSION;
+    shared->magic = NGX_TROVE_SQLITE_SHARED_MAGIC;
+    shared->version = NGX_TROVE_SQLITE_SHARED_VERSION;
     shared->mutex = sizeof(pthread_mutex_t);
 
     /* all else is zero, so it is about no file, and made to fit when used */
 
-    shared->clock = ngx_trove_spool_wall(spool) - ngx_trove_spool_mono(spool);
+    shared->clock = ngx_trove_sqlite_wall(spool) - ngx_trove_sqlite_mono(spool);
 
-    if (ngx_trove_spool_lock_mutex(&shared->turn) != NGX_OK
-        || ngx_trove_spool_lock_mutex(&shared->write) != NGX_OK)
+    if (ngx_trove_sqlite_lock_mutex(&shared->turn) != NGX_OK
+        || ngx_trove_sqlite_lock_mutex(&shared->write) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_trove_spool_lock_mutex(&shared->maintain);
+    return ngx_trove_sqlite_lock_mutex(&shared->maintain);
 }
 
 
 static ngx_int_t
-ngx_trove_spool_lock_mutex(pthread_mutex_t *mutex)
+ngx_trove_sqlite_lock_mutex(pthread_mutex_t *mutex)
 {
     int                  rc;
     pthread_mutexattr_t  attr;
@@ -259,20 +260,20 @@ ngx_trove_spool_lock_mutex(pthread_mutex_t *mutex)
 
 
 void
-ngx_trove_spool_attached(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_attached(ngx_trove_sqlite_t *spool)
 {
-    (void) ngx_trove_spool_lock_byte(spool->fd, F_RDLCK,
-                                     NGX_TROVE_SPOOL_USING);
-    (void) ngx_trove_spool_lock_byte(spool->fd, F_UNLCK,
-                                     NGX_TROVE_SPOOL_ATTACHING);
+    (void) ngx_trove_sqlite_lock_byte(spool->fd, F_RDLCK,
+                                      NGX_TROVE_SQLITE_USING);
+    (void) ngx_trove_sqlite_lock_byte(spool->fd, F_UNLCK,
+                                      NGX_TROVE_SQLITE_ATTACHING);
 }
 
 
 void
-ngx_trove_spool_detach(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_detach(ngx_trove_sqlite_t *spool)
 {
     if (spool->shared != NULL) {
-        (void) munmap(spool->shared, sizeof(ngx_trove_spool_shared_t));
+        (void) munmap(spool->shared, sizeof(ngx_trove_sqlite_shared_t));
         spool->shared = NULL;
     }
 
@@ -284,7 +285,7 @@ ngx_trove_spool_detach(ngx_trove_spool_t *spool)
 
 
 ngx_uint_t
-ngx_trove_spool_lock_moved(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_lock_moved(ngx_trove_sqlite_t *spool)
 {
     struct stat  st, now;
 
@@ -305,20 +306,20 @@ ngx_trove_spool_lock_moved(ngx_trove_spool_t *spool)
  */
 
 ngx_int_t
-ngx_trove_spool_lock(ngx_trove_spool_t *spool, int64_t deadline)
+ngx_trove_sqlite_lock(ngx_trove_sqlite_t *spool, int64_t deadline)
 {
-    ngx_int_t                  rc;
-    ngx_trove_spool_shared_t  *shared;
+    ngx_int_t                   rc;
+    ngx_trove_sqlite_shared_t  *shared;
 
     shared = spool->shared;
 
-    rc = ngx_trove_spool_lock_wait(&shared->turn, deadline);
+    rc = ngx_trove_sqlite_lock_wait(&shared->turn, deadline);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_trove_spool_lock_wait(&shared->write, deadline);
+    rc = ngx_trove_sqlite_lock_wait(&shared->write, deadline);
 
     (void) pthread_mutex_unlock(&shared->turn);
 
@@ -327,7 +328,7 @@ ngx_trove_spool_lock(ngx_trove_spool_t *spool, int64_t deadline)
 
 
 void
-ngx_trove_spool_unlock(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_unlock(ngx_trove_sqlite_t *spool)
 {
     (void) pthread_mutex_unlock(&spool->shared->write);
 }
@@ -339,7 +340,7 @@ ngx_trove_spool_unlock(ngx_trove_spool_t *spool)
  */
 
 static ngx_int_t
-ngx_trove_spool_lock_wait(pthread_mutex_t *mutex, int64_t deadline)
+ngx_trove_sqlite_lock_wait(pthread_mutex_t *mutex, int64_t deadline)
 {
     int              rc;
     int64_t          left;
@@ -349,7 +350,7 @@ ngx_trove_spool_lock_wait(pthread_mutex_t *mutex, int64_t deadline)
 
     while (rc == EBUSY || rc == ETIMEDOUT) {
 
-        left = deadline - ngx_trove_spool_elapsed();
+        left = deadline - ngx_trove_sqlite_elapsed();
 
         if (left <= 0) {
             return NGX_BUSY;
@@ -370,7 +371,7 @@ ngx_trove_spool_lock_wait(pthread_mutex_t *mutex, int64_t deadline)
 
     if (rc == EOWNERDEAD) {
 
-        /* its transaction is none, and see ngx_trove_spool_key_sync() */
+        /* its transaction is none, and see ngx_trove_sqlite_key_sync() */
 
         rc = pthread_mutex_consistent(mutex);
     }
@@ -380,7 +381,7 @@ ngx_trove_spool_lock_wait(pthread_mutex_t *mutex, int64_t deadline)
 
 
 int64_t
-ngx_trove_spool_elapsed(void)
+ngx_trove_sqlite_elapsed(void)
 {
     struct timespec  ts;
 
@@ -391,7 +392,7 @@ ngx_trove_spool_elapsed(void)
 
 
 int64_t
-ngx_trove_spool_wall(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_wall(ngx_trove_sqlite_t *spool)
 {
     struct timespec  ts;
 
@@ -403,14 +404,14 @@ ngx_trove_spool_wall(ngx_trove_spool_t *spool)
 
 
 int64_t
-ngx_trove_spool_mono(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_mono(ngx_trove_sqlite_t *spool)
 {
-    return ngx_trove_spool_elapsed() / 1000 + spool->skew_mono;
+    return ngx_trove_sqlite_elapsed() / 1000 + spool->skew_mono;
 }
 
 
 int64_t
-ngx_trove_spool_now(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_now(ngx_trove_sqlite_t *spool)
 {
-    return ngx_trove_spool_mono(spool) + spool->shared->clock;
+    return ngx_trove_sqlite_mono(spool) + spool->shared->clock;
 }

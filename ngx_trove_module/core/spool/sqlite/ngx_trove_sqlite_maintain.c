@@ -11,71 +11,73 @@
 
 
 /* microseconds that a call goes on for, and milliseconds between its pieces */
-#define NGX_TROVE_SPOOL_BUDGET        60000
-#define NGX_TROVE_SPOOL_BREAK         1
+#define NGX_TROVE_SQLITE_BUDGET       60000
+#define NGX_TROVE_SQLITE_BREAK        1
 
 /* pages that may be left to be written back while others wait, and tries */
-#define NGX_TROVE_SPOOL_WAL_LEFT      200
-#define NGX_TROVE_SPOOL_WAL_TRIES     3
+#define NGX_TROVE_SQLITE_WAL_LEFT     200
+#define NGX_TROVE_SQLITE_WAL_TRIES    3
 
 /* events of a transaction that prunes */
-#define NGX_TROVE_SPOOL_PRUNE         200
+#define NGX_TROVE_SQLITE_PRUNE        200
 
 /* free pages that are worth giving back: so many, and a part; and at a time */
-#define NGX_TROVE_SPOOL_FREE          2048
-#define NGX_TROVE_SPOOL_FREE_PART     4
-#define NGX_TROVE_SPOOL_FREE_PIECE    256
+#define NGX_TROVE_SQLITE_FREE         2048
+#define NGX_TROVE_SQLITE_FREE_PART    4
+#define NGX_TROVE_SQLITE_FREE_PIECE   256
 
 
 typedef struct {
     int64_t                           number;
     int64_t                           received;
     ngx_uint_t                        key;
-} ngx_trove_spool_old_t;
+} ngx_trove_sqlite_old_t;
 
 
 typedef struct {
-    ngx_trove_spool_row_t            *rows;
+    ngx_trove_sqlite_row_t           *rows;
     ngx_uint_t                        n;
     ngx_uint_t                        alloc;
-} ngx_trove_spool_rows_t;
+} ngx_trove_sqlite_rows_t;
 
 
-static ngx_int_t ngx_trove_spool_checkpoint(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, ngx_trove_spool_maintained_t *maintained);
-static ngx_int_t ngx_trove_spool_checkpoint_do(ngx_trove_spool_db_t *db,
+static ngx_int_t ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
+static ngx_int_t ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db,
     int *left);
-static ngx_int_t ngx_trove_spool_piece(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, ngx_trove_spool_maintained_t *maintained);
-static ngx_int_t ngx_trove_spool_prune(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, ngx_trove_spool_maintained_t *maintained);
-static ngx_int_t ngx_trove_spool_prune_old(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, ngx_trove_spool_old_t *old, ngx_uint_t *n,
+static ngx_int_t ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
+static ngx_int_t ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
+static ngx_int_t ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old, ngx_uint_t *n,
     ngx_uint_t max);
-static ngx_int_t ngx_trove_spool_prune_event(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, ngx_trove_spool_old_t *old,
-    ngx_trove_spool_rows_t *rows);
-static ngx_int_t ngx_trove_spool_prune_rows(ngx_trove_spool_db_t *db,
-    int64_t event, ngx_trove_spool_rows_t *rows);
-static ngx_int_t ngx_trove_spool_vacuum(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, ngx_trove_spool_maintained_t *maintained);
+static ngx_int_t ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old,
+    ngx_trove_sqlite_rows_t *rows);
+static ngx_int_t ngx_trove_sqlite_prune_rows(ngx_trove_sqlite_db_t *db,
+    int64_t event, ngx_trove_sqlite_rows_t *rows);
+static ngx_int_t ngx_trove_sqlite_vacuum(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
 
 
 ngx_int_t
-ngx_trove_spool_maintain(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_maintain(ngx_trove_spool_t *base,
     ngx_trove_spool_maintained_t *maintained, ngx_trove_spool_error_t *error)
 {
-    int                    err;
-    int64_t                start;
-    ngx_int_t              rc;
-    ngx_trove_spool_db_t  *db;
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
+
+    int                     err;
+    int64_t                 start;
+    ngx_int_t               rc;
+    ngx_trove_sqlite_db_t  *db;
 
     ngx_memzero(maintained, sizeof(ngx_trove_spool_maintained_t));
     ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
 
     db = &spool->keeper;
 
-    if (ngx_trove_spool_enter(spool, db, error) != NGX_OK) {
+    if (ngx_trove_sqlite_enter(spool, db, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -86,35 +88,35 @@ ngx_trove_spool_maintain(ngx_trove_spool_t *spool,
     }
 
     if (err != 0) {
-        ngx_trove_spool_leave(spool, db, NGX_OK);
+        ngx_trove_sqlite_leave(spool, db, NGX_OK);
         return NGX_OK;
     }
 
-    start = ngx_trove_spool_elapsed();
+    start = ngx_trove_sqlite_elapsed();
 
-    rc = ngx_trove_spool_checkpoint(spool, db, maintained);
+    rc = ngx_trove_sqlite_checkpoint(spool, db, maintained);
 
     while (rc != NGX_ERROR) {
 
-        rc = ngx_trove_spool_piece(spool, db, maintained);
+        rc = ngx_trove_sqlite_piece(spool, db, maintained);
 
         if (rc != NGX_AGAIN) {
             break;
         }
 
-        if (ngx_trove_spool_elapsed() - start > NGX_TROVE_SPOOL_BUDGET) {
+        if (ngx_trove_sqlite_elapsed() - start > NGX_TROVE_SQLITE_BUDGET) {
             maintained->more = 1;
             break;
         }
 
         /* a mutex is not fair: let those who wait for it have their turn */
 
-        ngx_msleep(NGX_TROVE_SPOOL_BREAK);
+        ngx_msleep(NGX_TROVE_SQLITE_BREAK);
     }
 
     (void) pthread_mutex_unlock(&spool->shared->maintain);
 
-    ngx_trove_spool_leave(spool, db, rc);
+    ngx_trove_sqlite_leave(spool, db, rc);
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
@@ -127,8 +129,8 @@ ngx_trove_spool_maintain(ngx_trove_spool_t *spool,
  */
 
 static ngx_int_t
-ngx_trove_spool_checkpoint(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
-    ngx_trove_spool_maintained_t *maintained)
+ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained)
 {
     int         left;
     int64_t     deadline;
@@ -144,26 +146,26 @@ ngx_trove_spool_checkpoint(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         return NGX_OK;
     }
 
-    for (i = 0; i < NGX_TROVE_SPOOL_WAL_TRIES; i++) {
+    for (i = 0; i < NGX_TROVE_SQLITE_WAL_TRIES; i++) {
 
-        rc = ngx_trove_spool_checkpoint_do(db, &left);
+        rc = ngx_trove_sqlite_checkpoint_do(db, &left);
 
         if (rc != NGX_OK) {
             return rc;
         }
 
-        if (left <= NGX_TROVE_SPOOL_WAL_LEFT) {
+        if (left <= NGX_TROVE_SQLITE_WAL_LEFT) {
             break;
         }
     }
 
-    deadline = ngx_trove_spool_elapsed() + spool->wait * 1000;
+    deadline = ngx_trove_sqlite_elapsed() + spool->wait * 1000;
 
-    if (ngx_trove_spool_lock(spool, deadline) == NGX_OK) {
+    if (ngx_trove_sqlite_lock(spool, deadline) == NGX_OK) {
 
-        rc = ngx_trove_spool_checkpoint_do(db, &left);
+        rc = ngx_trove_sqlite_checkpoint_do(db, &left);
 
-        ngx_trove_spool_unlock(spool);
+        ngx_trove_sqlite_unlock(spool);
 
         if (rc != NGX_OK) {
             return rc;
@@ -180,7 +182,7 @@ ngx_trove_spool_checkpoint(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
 
 static ngx_int_t
-ngx_trove_spool_checkpoint_do(ngx_trove_spool_db_t *db, int *left)
+ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db, int *left)
 {
     int  rc, frames, done;
 
@@ -193,7 +195,7 @@ ngx_trove_spool_checkpoint_do(ngx_trove_spool_db_t *db, int *left)
     /* busy: somebody else does it */
 
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
-        return ngx_trove_spool_db_fail(db, rc, "writing \"-wal\" back");
+        return ngx_trove_sqlite_db_fail(db, rc, "writing \"-wal\" back");
     }
 
     *left = ngx_max(frames - done, 0);
@@ -205,14 +207,14 @@ ngx_trove_spool_checkpoint_do(ngx_trove_spool_db_t *db, int *left)
 /* NGX_OK: all is done; NGX_AGAIN: there is more; NGX_ERROR */
 
 static ngx_int_t
-ngx_trove_spool_piece(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_maintained_t *maintained)
 {
     ngx_int_t  rc, more;
 
     more = NGX_OK;
 
-    rc = ngx_trove_spool_key_maintain(spool, db);
+    rc = ngx_trove_sqlite_key_maintain(spool, db);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -222,7 +224,7 @@ ngx_trove_spool_piece(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         more = NGX_AGAIN;
     }
 
-    rc = ngx_trove_spool_prune(spool, db, maintained);
+    rc = ngx_trove_sqlite_prune(spool, db, maintained);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -232,7 +234,7 @@ ngx_trove_spool_piece(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         more = NGX_AGAIN;
     }
 
-    rc = ngx_trove_spool_vacuum(spool, db, maintained);
+    rc = ngx_trove_sqlite_vacuum(spool, db, maintained);
 
     return (rc == NGX_OK) ? more : rc;
 }
@@ -245,17 +247,17 @@ ngx_trove_spool_piece(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
  */
 
 static ngx_int_t
-ngx_trove_spool_prune(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_maintained_t *maintained)
 {
     ngx_int_t                rc;
     ngx_uint_t               i, n, deliveries, events;
-    ngx_trove_spool_old_t    old[NGX_TROVE_SPOOL_PRUNE];
-    ngx_trove_spool_rows_t   rows;
+    ngx_trove_sqlite_old_t   old[NGX_TROVE_SQLITE_PRUNE];
+    ngx_trove_sqlite_rows_t  rows;
 
     /* without the lock, which is not needed if there is none */
 
-    if (ngx_trove_spool_prune_old(spool, db, old, &n, 1) != NGX_OK) {
+    if (ngx_trove_sqlite_prune_old(spool, db, old, &n, 1) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -264,19 +266,19 @@ ngx_trove_spool_prune(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         return NGX_OK;
     }
 
-    if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+    if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_memzero(&rows, sizeof(ngx_trove_spool_rows_t));
+    ngx_memzero(&rows, sizeof(ngx_trove_sqlite_rows_t));
     deliveries = 0;
     events = 0;
 
-    rc = ngx_trove_spool_prune_old(spool, db, old, &n, NGX_TROVE_SPOOL_PRUNE);
+    rc = ngx_trove_sqlite_prune_old(spool, db, old, &n, NGX_TROVE_SQLITE_PRUNE);
 
     for (i = 0; i < n && rc == NGX_OK; i++) {
 
-        rc = ngx_trove_spool_prune_event(spool, db, &old[i], &rows);
+        rc = ngx_trove_sqlite_prune_event(spool, db, &old[i], &rows);
 
         if (rc == NGX_OK) {
             events++;
@@ -290,18 +292,18 @@ ngx_trove_spool_prune(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     free(rows.rows);
 
     if (rc != NGX_OK) {
-        ngx_trove_spool_rollback(spool, db);
+        ngx_trove_sqlite_rollback(spool, db);
         return NGX_ERROR;
     }
 
-    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+    if (ngx_trove_sqlite_commit(spool, db) != NGX_OK) {
         return NGX_ERROR;
     }
 
     maintained->events += events;
     maintained->deliveries += deliveries;
 
-    if (n < NGX_TROVE_SPOOL_PRUNE) {
+    if (n < NGX_TROVE_SQLITE_PRUNE) {
         spool->work.pruned = 0;
         return NGX_OK;
     }
@@ -313,8 +315,8 @@ ngx_trove_spool_prune(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
 
 static ngx_int_t
-ngx_trove_spool_prune_old(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
-    ngx_trove_spool_old_t *old, ngx_uint_t *n, ngx_uint_t max)
+ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_old_t *old, ngx_uint_t *n, ngx_uint_t max)
 {
     int64_t        wall, received;
     ngx_int_t      rc;
@@ -322,18 +324,18 @@ ngx_trove_spool_prune_old(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
     *n = 0;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_FROM);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT_FROM);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
-    wall = ngx_trove_spool_wall(spool);
+    wall = ngx_trove_sqlite_wall(spool);
 
     (void) sqlite3_bind_int64(stmt, 1, spool->work.pruned + 1);
     (void) sqlite3_bind_int(stmt, 2, (int) max);
 
     for ( ;; ) {
-        rc = ngx_trove_spool_step(db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc != NGX_OK) {
             return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
@@ -360,30 +362,32 @@ ngx_trove_spool_prune_old(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 /* NGX_OK: it is pruned, with rows; NGX_DECLINED: it is not the time for it */
 
 static ngx_int_t
-ngx_trove_spool_prune_event(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
-    ngx_trove_spool_old_t *old, ngx_trove_spool_rows_t *rows)
+ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old,
+    ngx_trove_sqlite_rows_t *rows)
 {
-    int64_t                 now;
-    ngx_uint_t              i, young;
-    sqlite3_stmt           *stmt;
-    ngx_trove_spool_row_t  *row;
+    int64_t                  now;
+    ngx_uint_t               i, young;
+    sqlite3_stmt            *stmt;
+    ngx_trove_sqlite_row_t  *row;
 
-    if (ngx_trove_spool_prune_rows(db, old->number, rows) != NGX_OK) {
+    if (ngx_trove_sqlite_prune_rows(db, old->number, rows) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    now = ngx_trove_spool_now(spool);
+    now = ngx_trove_sqlite_now(spool);
 
     /* without deliveries its own time is all there is */
 
     young = (rows->n == 0
-             && old->received > ngx_trove_spool_wall(spool) - spool->retention);
+             && old->received > ngx_trove_sqlite_wall(spool)
+                                - spool->retention);
 
     for (i = 0; i < rows->n; i++) {
 
         row = &rows->rows[i];
 
-        if (ngx_trove_spool_pending(row->state)) {
+        if (ngx_trove_sqlite_pending(row->state)) {
             return NGX_DECLINED;
         }
 
@@ -393,7 +397,7 @@ ngx_trove_spool_prune_event(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
             row->ended = now;
 
-            if (ngx_trove_spool_row_set(db, row, row->state) != NGX_OK) {
+            if (ngx_trove_sqlite_row_set(db, row, row->state) != NGX_OK) {
                 return NGX_ERROR;
             }
         }
@@ -408,19 +412,19 @@ ngx_trove_spool_prune_event(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     }
 
     for (i = 0; i < rows->n; i++) {
-        if (ngx_trove_spool_row_delete(db, &rows->rows[i]) != NGX_OK) {
+        if (ngx_trove_sqlite_row_delete(db, &rows->rows[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_DELETE);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT_DELETE);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, old->number);
 
-    if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+    if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -436,17 +440,17 @@ ngx_trove_spool_prune_event(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
 
 static ngx_int_t
-ngx_trove_spool_prune_rows(ngx_trove_spool_db_t *db, int64_t event,
-    ngx_trove_spool_rows_t *rows)
+ngx_trove_sqlite_prune_rows(ngx_trove_sqlite_db_t *db, int64_t event,
+    ngx_trove_sqlite_rows_t *rows)
 {
-    ngx_int_t               rc;
-    ngx_uint_t              n;
-    sqlite3_stmt           *stmt;
-    ngx_trove_spool_row_t  *more;
+    ngx_int_t                rc;
+    ngx_uint_t               n;
+    sqlite3_stmt            *stmt;
+    ngx_trove_sqlite_row_t  *more;
 
     rows->n = 0;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_DELIVERY_OF);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_OF);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -454,7 +458,7 @@ ngx_trove_spool_prune_rows(ngx_trove_spool_db_t *db, int64_t event,
     (void) sqlite3_bind_int64(stmt, 1, event);
 
     for ( ;; ) {
-        rc = ngx_trove_spool_step(db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc != NGX_OK) {
             return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
@@ -463,7 +467,7 @@ ngx_trove_spool_prune_rows(ngx_trove_spool_db_t *db, int64_t event,
         if (rows->n == rows->alloc) {
             n = ngx_max(16, 2 * rows->alloc);
 
-            more = realloc(rows->rows, n * sizeof(ngx_trove_spool_row_t));
+            more = realloc(rows->rows, n * sizeof(ngx_trove_sqlite_row_t));
 
             if (more == NULL) {
                 (void) sqlite3_reset(stmt);
@@ -475,46 +479,46 @@ ngx_trove_spool_prune_rows(ngx_trove_spool_db_t *db, int64_t event,
             rows->alloc = n;
         }
 
-        ngx_trove_spool_row_read(stmt, &rows->rows[rows->n++]);
+        ngx_trove_sqlite_row_read(stmt, &rows->rows[rows->n++]);
     }
 }
 
 
 static ngx_int_t
-ngx_trove_spool_vacuum(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_vacuum(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_maintained_t *maintained)
 {
     char     sql[64];
     int64_t  pages, free_pages, left;
 
-    pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_PAGES);
-    free_pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_FREE_PAGES);
+    pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_PAGES);
+    free_pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_FREE_PAGES);
 
     if (pages == -1 || free_pages == -1) {
         return NGX_ERROR;
     }
 
-    if (free_pages < NGX_TROVE_SPOOL_FREE
-        || free_pages < pages / NGX_TROVE_SPOOL_FREE_PART)
+    if (free_pages < NGX_TROVE_SQLITE_FREE
+        || free_pages < pages / NGX_TROVE_SQLITE_FREE_PART)
     {
         return NGX_OK;
     }
 
-    if (ngx_trove_spool_begin(spool, db, 0, NULL) != NGX_OK) {
+    if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
 
     snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%d)",
-             NGX_TROVE_SPOOL_FREE_PIECE);
+             NGX_TROVE_SQLITE_FREE_PIECE);
 
-    if (ngx_trove_spool_exec(db, sql) != NGX_OK) {
-        ngx_trove_spool_rollback(spool, db);
+    if (ngx_trove_sqlite_exec(db, sql) != NGX_OK) {
+        ngx_trove_sqlite_rollback(spool, db);
         return NGX_ERROR;
     }
 
-    left = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_PAGES);
+    left = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_PAGES);
 
-    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+    if (ngx_trove_sqlite_commit(spool, db) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -10,20 +10,20 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-static ngx_int_t ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, ngx_trove_spool_op_t *op,
-    ngx_trove_spool_row_t *row, int64_t now);
-static ngx_int_t ngx_trove_spool_attempt_add(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_row_t *row, ngx_str_t *reason, ngx_str_t *answer);
+static ngx_int_t ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
+    ngx_trove_sqlite_row_t *row, int64_t now);
+static ngx_int_t ngx_trove_sqlite_attempt_add(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_row_t *row, ngx_str_t *reason, ngx_str_t *answer);
 
 
 ngx_int_t
-ngx_trove_spool_outcome(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_op_t *op)
 {
     int64_t                     now;
     ngx_int_t                   rc;
-    ngx_trove_spool_row_t       row;
+    ngx_trove_sqlite_row_t      row;
     ngx_trove_spool_outcome_t  *outcome;
 
     outcome = &op->u.outcome;
@@ -33,7 +33,7 @@ ngx_trove_spool_outcome(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
         return NGX_OK;
     }
 
-    rc = ngx_trove_spool_row_get(db, outcome->ref.id, &row);
+    rc = ngx_trove_sqlite_row_get(db, outcome->ref.id, &row);
 
     if (rc == NGX_DECLINED) {
         op->result = NGX_TROVE_SPOOL_UNKNOWN;
@@ -48,19 +48,19 @@ ngx_trove_spool_outcome(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
                   && row.owner == spool->owner)
                  ? NGX_TROVE_SPOOL_DONE : NGX_TROVE_SPOOL_LOST;
 
-    now = ngx_trove_spool_now(spool);
+    now = ngx_trove_sqlite_now(spool);
 
     if (outcome->verdict != NGX_TROVE_SPOOL_TO_WAIT) {
-        return ngx_trove_spool_outcome_attempt(spool, db, op, &row, now);
+        return ngx_trove_sqlite_outcome_attempt(spool, db, op, &row, now);
     }
 
     if (op->result == NGX_TROVE_SPOOL_LOST) {
         return NGX_OK;
     }
 
-    ngx_trove_spool_row_wait(&row, now);
+    ngx_trove_sqlite_row_wait(&row, now);
 
-    return ngx_trove_spool_row_set(db, &row, NGX_TROVE_SPOOL_LEASED);
+    return ngx_trove_sqlite_row_set(db, &row, NGX_TROVE_SPOOL_LEASED);
 }
 
 
@@ -71,9 +71,9 @@ ngx_trove_spool_outcome(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
  */
 
 static ngx_int_t
-ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, ngx_trove_spool_op_t *op,
-    ngx_trove_spool_row_t *row, int64_t now)
+ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
+    ngx_trove_sqlite_row_t *row, int64_t now)
 {
     int64_t                     started;
     ngx_uint_t                  delivered;
@@ -83,7 +83,7 @@ ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
     outcome = &op->u.outcome;
     from = row->state;
 
-    if (ngx_trove_spool_attempt_keep(db, row) != NGX_OK) {
+    if (ngx_trove_sqlite_attempt_keep(db, row) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -116,7 +116,7 @@ ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
         }
 
     } else {
-        started = outcome->started - ngx_trove_spool_wall(spool) + now;
+        started = outcome->started - ngx_trove_sqlite_wall(spool) + now;
 
         if (started < row->opened) {
 
@@ -137,20 +137,20 @@ ngx_trove_spool_outcome_attempt(ngx_trove_spool_t *spool,
     }
 
     if (!delivered
-        && ngx_trove_spool_attempt_add(db, row, &outcome->reason,
-                                       &outcome->answer)
+        && ngx_trove_sqlite_attempt_add(db, row, &outcome->reason,
+                                        &outcome->answer)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_trove_spool_row_set(db, row, from);
+    return ngx_trove_sqlite_row_set(db, row, from);
 }
 
 
 ngx_int_t
-ngx_trove_spool_attempt_keep(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_row_t *row)
+ngx_trove_sqlite_attempt_keep(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_row_t *row)
 {
     ngx_str_t  none;
 
@@ -160,18 +160,18 @@ ngx_trove_spool_attempt_keep(ngx_trove_spool_db_t *db,
 
     ngx_str_null(&none);
 
-    return ngx_trove_spool_attempt_add(db, row, &none, &none);
+    return ngx_trove_sqlite_attempt_add(db, row, &none, &none);
 }
 
 
 static ngx_int_t
-ngx_trove_spool_attempt_add(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_row_t *row, ngx_str_t *reason, ngx_str_t *answer)
+ngx_trove_sqlite_attempt_add(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_row_t *row, ngx_str_t *reason, ngx_str_t *answer)
 {
     ngx_str_t      s;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_ATTEMPT_ADD);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_ATTEMPT_ADD);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -181,12 +181,12 @@ ngx_trove_spool_attempt_add(ngx_trove_spool_db_t *db,
     (void) sqlite3_bind_int64(stmt, 3, row->started);
     (void) sqlite3_bind_int64(stmt, 4, row->took);
 
-    ngx_trove_spool_bind_int(stmt, 5, row->status);
+    ngx_trove_sqlite_bind_int(stmt, 5, row->status);
 
     s.data = reason->data;
     s.len = ngx_min(reason->len, NGX_TROVE_SPOOL_REASON_LEN);
 
-    ngx_trove_spool_bind(stmt, 6, &s);
+    ngx_trove_sqlite_bind(stmt, 6, &s);
 
     if (answer->data != NULL) {
         (void) sqlite3_bind_blob(stmt, 7, answer->data,
@@ -198,7 +198,7 @@ ngx_trove_spool_attempt_add(ngx_trove_spool_db_t *db,
         (void) sqlite3_bind_null(stmt, 7);
     }
 
-    if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+    if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -206,7 +206,7 @@ ngx_trove_spool_attempt_add(ngx_trove_spool_db_t *db,
         return NGX_OK;
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_ATTEMPT_TRIM);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_ATTEMPT_TRIM);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -215,5 +215,5 @@ ngx_trove_spool_attempt_add(ngx_trove_spool_db_t *db,
     (void) sqlite3_bind_int64(stmt, 2,
                               row->attempts - NGX_TROVE_SPOOL_ATTEMPTS);
 
-    return ngx_trove_spool_run(db, stmt);
+    return ngx_trove_sqlite_run(db, stmt);
 }

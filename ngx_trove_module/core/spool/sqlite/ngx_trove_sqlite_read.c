@@ -11,31 +11,31 @@
 
 
 ngx_int_t
-ngx_trove_spool_read(ngx_trove_spool_t *spool, ngx_trove_spool_error_t *error)
+ngx_trove_sqlite_read(ngx_trove_sqlite_t *spool, ngx_trove_spool_error_t *error)
 {
-    ngx_int_t              rc;
-    sqlite3_stmt          *stmt;
-    ngx_trove_spool_db_t  *db;
+    ngx_int_t               rc;
+    sqlite3_stmt           *stmt;
+    ngx_trove_sqlite_db_t  *db;
 
     ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
 
     db = &spool->reader;
 
-    if (ngx_trove_spool_enter(spool, db, error) != NGX_OK) {
+    if (ngx_trove_sqlite_enter(spool, db, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
     db->txn++;
 
-    rc = ngx_trove_spool_moved(spool, db);
+    rc = ngx_trove_sqlite_moved(spool, db);
 
     if (rc == NGX_OK) {
-        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_SNAPSHOT);
-        rc = (stmt == NULL) ? NGX_ERROR : ngx_trove_spool_run(db, stmt);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_SNAPSHOT);
+        rc = (stmt == NULL) ? NGX_ERROR : ngx_trove_sqlite_run(db, stmt);
     }
 
     if (rc != NGX_OK) {
-        ngx_trove_spool_leave(spool, db, NGX_ERROR);
+        ngx_trove_sqlite_leave(spool, db, NGX_ERROR);
         return NGX_ERROR;
     }
 
@@ -44,16 +44,16 @@ ngx_trove_spool_read(ngx_trove_spool_t *spool, ngx_trove_spool_error_t *error)
 
 
 void
-ngx_trove_spool_read_end(ngx_trove_spool_t *spool, ngx_int_t rc)
+ngx_trove_sqlite_read_end(ngx_trove_sqlite_t *spool, ngx_int_t rc)
 {
-    sqlite3_stmt          *stmt;
-    ngx_trove_spool_db_t  *db;
+    sqlite3_stmt           *stmt;
+    ngx_trove_sqlite_db_t  *db;
 
     db = &spool->reader;
 
     if (!sqlite3_get_autocommit(db->db)) {
 
-        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_ROLLBACK);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_ROLLBACK);
 
         if (stmt != NULL) {
             (void) sqlite3_step(stmt);
@@ -61,12 +61,13 @@ ngx_trove_spool_read_end(ngx_trove_spool_t *spool, ngx_int_t rc)
         }
     }
 
-    ngx_trove_spool_leave(spool, db, rc);
+    ngx_trove_sqlite_leave(spool, db, rc);
 }
 
 
 void *
-ngx_trove_spool_read_alloc(ngx_trove_spool_db_t *db, void *result, size_t size)
+ngx_trove_sqlite_read_alloc(ngx_trove_sqlite_db_t *db,
+    void *result, size_t size)
 {
     void  *p;
 
@@ -83,7 +84,7 @@ ngx_trove_spool_read_alloc(ngx_trove_spool_db_t *db, void *result, size_t size)
 
 
 ngx_int_t
-ngx_trove_spool_read_string(ngx_trove_spool_db_t *db, void *result,
+ngx_trove_sqlite_read_string(ngx_trove_sqlite_db_t *db, void *result,
     ngx_str_t *to, ngx_str_t *from)
 {
     ngx_str_null(to);
@@ -92,7 +93,7 @@ ngx_trove_spool_read_string(ngx_trove_spool_db_t *db, void *result,
         return NGX_OK;
     }
 
-    to->data = ngx_trove_spool_read_alloc(db, result, from->len + 1);
+    to->data = ngx_trove_sqlite_read_alloc(db, result, from->len + 1);
     if (to->data == NULL) {
         return NGX_ERROR;
     }
@@ -105,38 +106,40 @@ ngx_trove_spool_read_string(ngx_trove_spool_db_t *db, void *result,
 
 
 ngx_int_t
-ngx_trove_spool_read_event(ngx_trove_spool_db_t *db, void *result,
+ngx_trove_sqlite_read_event(ngx_trove_sqlite_db_t *db, void *result,
     ngx_trove_spool_event_t *to, ngx_trove_spool_event_t *from)
 {
     u_char  *p;
 
-    p = ngx_trove_spool_read_alloc(db, result,
-                                   ngx_trove_spool_event_size(from) + 1);
+    p = ngx_trove_sqlite_read_alloc(db, result,
+                                    ngx_trove_sqlite_event_size(from) + 1);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     *to = *from;
 
-    (void) ngx_trove_spool_event_copy(to, p);
+    (void) ngx_trove_sqlite_event_copy(to, p);
 
     return NGX_OK;
 }
 
 
 ngx_trove_spool_events_t *
-ngx_trove_spool_events(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_events(ngx_trove_spool_t *base,
     ngx_trove_spool_filter_t *filter, int64_t cursor, ngx_uint_t limit,
     size_t max_bytes, ngx_trove_spool_error_t *error)
 {
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
+
     size_t                     bytes;
     int64_t                    last;
     ngx_int_t                  rc;
-    ngx_trove_spool_db_t      *db;
-    ngx_trove_spool_walk_t     walk;
+    ngx_trove_sqlite_db_t     *db;
+    ngx_trove_sqlite_walk_t    walk;
     ngx_trove_spool_events_t  *page;
 
-    if (ngx_trove_spool_read(spool, error) != NGX_OK) {
+    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
         return NULL;
     }
 
@@ -145,18 +148,18 @@ ngx_trove_spool_events(ngx_trove_spool_t *spool,
     bytes = 0;
     rc = NGX_ERROR;
 
-    page = ngx_trove_spool_read_alloc(db, NULL,
-                                      sizeof(ngx_trove_spool_events_t));
+    page = ngx_trove_sqlite_read_alloc(db, NULL,
+                                       sizeof(ngx_trove_spool_events_t));
 
     if (page == NULL) {
         goto done;
     }
 
-    page->events = ngx_trove_spool_read_alloc(db, page,
+    page->events = ngx_trove_sqlite_read_alloc(db, page,
                                     limit * sizeof(ngx_trove_spool_event_t));
 
     if (page->events == NULL
-        || ngx_trove_spool_walk_events(db, filter, cursor, &walk) != NGX_OK)
+        || ngx_trove_sqlite_walk_events(db, filter, cursor, &walk) != NGX_OK)
     {
         goto done;
     }
@@ -164,7 +167,7 @@ ngx_trove_spool_events(ngx_trove_spool_t *spool,
     do {
         last = walk.cursor;
 
-        rc = ngx_trove_spool_walk_next_event(&walk);
+        rc = ngx_trove_sqlite_walk_next_event(&walk);
 
         if (rc != NGX_OK) {
             break;
@@ -177,18 +180,18 @@ ngx_trove_spool_events(ngx_trove_spool_t *spool,
             break;
         }
 
-        rc = ngx_trove_spool_read_event(db, page, &page->events[page->n++],
-                                        &walk.event);
+        rc = ngx_trove_sqlite_read_event(db, page, &page->events[page->n++],
+                                         &walk.event);
 
     } while (rc == NGX_OK && page->n < limit);
 
     page->next = walk.cursor;
 
-    ngx_trove_spool_walk_end(&walk);
+    ngx_trove_sqlite_walk_end(&walk);
 
 done:
 
-    ngx_trove_spool_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, rc);
 
     if (rc == NGX_ERROR) {
         ngx_trove_spool_free(page);
@@ -200,32 +203,34 @@ done:
 
 
 ngx_trove_spool_events_t *
-ngx_trove_spool_event(ngx_trove_spool_t *spool, int64_t number, u_char *key,
+ngx_trove_sqlite_event(ngx_trove_spool_t *base, int64_t number, u_char *key,
     ngx_trove_spool_error_t *error)
 {
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
+
     ngx_int_t                  rc;
     sqlite3_stmt              *stmt;
-    ngx_trove_spool_db_t      *db;
+    ngx_trove_sqlite_db_t     *db;
     ngx_trove_spool_event_t    row;
     ngx_trove_spool_events_t  *page;
 
-    if (ngx_trove_spool_read(spool, error) != NGX_OK) {
+    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
         return NULL;
     }
 
     db = &spool->reader;
     rc = NGX_OK;
 
-    page = ngx_trove_spool_read_alloc(db, NULL,
-                                      sizeof(ngx_trove_spool_events_t));
+    page = ngx_trove_sqlite_read_alloc(db, NULL,
+                                       sizeof(ngx_trove_spool_events_t));
 
     if (page == NULL) {
         rc = NGX_ERROR;
         goto done;
     }
 
-    page->events = ngx_trove_spool_read_alloc(db, page,
-                                              sizeof(ngx_trove_spool_event_t));
+    page->events = ngx_trove_sqlite_read_alloc(db, page,
+                                               sizeof(ngx_trove_spool_event_t));
 
     if (page->events == NULL) {
         rc = NGX_ERROR;
@@ -233,14 +238,14 @@ ngx_trove_spool_event(ngx_trove_spool_t *spool, int64_t number, u_char *key,
     }
 
     if (key != NULL) {
-        rc = ngx_trove_spool_key_find(spool, db, key, &number);
+        rc = ngx_trove_sqlite_key_find(spool, db, key, &number);
 
         if (rc != NGX_OK) {
             goto done;
         }
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT);
     if (stmt == NULL) {
         rc = NGX_ERROR;
         goto done;
@@ -248,12 +253,12 @@ ngx_trove_spool_event(ngx_trove_spool_t *spool, int64_t number, u_char *key,
 
     (void) sqlite3_bind_int64(stmt, 1, number);
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
 
     if (rc == NGX_OK) {
-        ngx_trove_spool_event_row(stmt, 1, &row);
+        ngx_trove_sqlite_event_row(stmt, 1, &row);
 
-        rc = ngx_trove_spool_read_event(db, page, &page->events[0], &row);
+        rc = ngx_trove_sqlite_read_event(db, page, &page->events[0], &row);
         page->n = 1;
 
         (void) sqlite3_reset(stmt);
@@ -261,7 +266,7 @@ ngx_trove_spool_event(ngx_trove_spool_t *spool, int64_t number, u_char *key,
 
 done:
 
-    ngx_trove_spool_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, rc);
 
     if (rc == NGX_ERROR) {
         ngx_trove_spool_free(page);

@@ -17,22 +17,22 @@
  */
 
 /* targets that a connection remembers */
-#define NGX_TROVE_SPOOL_KNOWN_MAX  20000
+#define NGX_TROVE_SQLITE_KNOWN_MAX  20000
 
 
-static ngx_uint_t ngx_trove_spool_known_hash(ngx_trove_spool_target_t *target);
-static ngx_trove_spool_known_t *ngx_trove_spool_known_add(
-    ngx_trove_spool_db_t *db, int64_t id, ngx_trove_spool_target_t *target);
-static ngx_int_t ngx_trove_spool_known_refresh(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_known_t *known);
-static ngx_int_t ngx_trove_spool_row_count(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_known_t *known, ngx_trove_spool_state_e state, int by);
-static sqlite3_stmt *ngx_trove_spool_row_bind(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_sql_e n, ngx_trove_spool_row_t *row);
+static ngx_uint_t ngx_trove_sqlite_known_hash(ngx_trove_spool_target_t *target);
+static ngx_trove_sqlite_known_t *ngx_trove_sqlite_known_add(
+    ngx_trove_sqlite_db_t *db, int64_t id, ngx_trove_spool_target_t *target);
+static ngx_int_t ngx_trove_sqlite_known_refresh(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_known_t *known);
+static ngx_int_t ngx_trove_sqlite_row_count(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_known_t *known, ngx_trove_spool_state_e state, int by);
+static sqlite3_stmt *ngx_trove_sqlite_row_bind(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_sql_e n, ngx_trove_sqlite_row_t *row);
 
 
 static ngx_uint_t
-ngx_trove_spool_known_hash(ngx_trove_spool_target_t *target)
+ngx_trove_sqlite_known_hash(ngx_trove_spool_target_t *target)
 {
     size_t      i;
     ngx_uint_t  hash;
@@ -47,21 +47,21 @@ ngx_trove_spool_known_hash(ngx_trove_spool_target_t *target)
         hash = ngx_hash(hash, target->route.data[i]);
     }
 
-    return hash % NGX_TROVE_SPOOL_BUCKETS;
+    return hash % NGX_TROVE_SQLITE_BUCKETS;
 }
 
 
 ngx_int_t
-ngx_trove_spool_known(ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_known(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_target_t *target, ngx_uint_t add,
-    ngx_trove_spool_known_t **known)
+    ngx_trove_sqlite_known_t **known)
 {
-    int64_t                   id;
-    ngx_int_t                 rc;
-    sqlite3_stmt             *stmt;
-    ngx_trove_spool_known_t  *k;
+    int64_t                    id;
+    ngx_int_t                  rc;
+    sqlite3_stmt              *stmt;
+    ngx_trove_sqlite_known_t  *k;
 
-    for (k = db->by_name[ngx_trove_spool_known_hash(target)];
+    for (k = db->by_name[ngx_trove_sqlite_known_hash(target)];
          k != NULL;
          k = k->by_name)
     {
@@ -73,19 +73,19 @@ ngx_trove_spool_known(ngx_trove_spool_db_t *db,
                           target->route.len) == 0)
         {
             *known = k;
-            return ngx_trove_spool_known_refresh(db, k);
+            return ngx_trove_sqlite_known_refresh(db, k);
         }
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET_FIND);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGET_FIND);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_trove_spool_bind(stmt, 1, &target->route);
-    ngx_trove_spool_bind(stmt, 2, &target->name);
+    ngx_trove_sqlite_bind(stmt, 1, &target->route);
+    ngx_trove_sqlite_bind(stmt, 2, &target->name);
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -101,57 +101,57 @@ ngx_trove_spool_known(ngx_trove_spool_db_t *db,
             return NGX_DECLINED;
         }
 
-        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET_ADD);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGET_ADD);
         if (stmt == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_trove_spool_bind(stmt, 1, &target->route);
-        ngx_trove_spool_bind(stmt, 2, &target->name);
+        ngx_trove_sqlite_bind(stmt, 1, &target->route);
+        ngx_trove_sqlite_bind(stmt, 2, &target->name);
 
-        if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+        if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
             return NGX_ERROR;
         }
 
         id = sqlite3_last_insert_rowid(db->db);
     }
 
-    k = ngx_trove_spool_known_add(db, id, target);
+    k = ngx_trove_sqlite_known_add(db, id, target);
     if (k == NULL) {
         return NGX_ERROR;
     }
 
     *known = k;
 
-    return ngx_trove_spool_known_refresh(db, k);
+    return ngx_trove_sqlite_known_refresh(db, k);
 }
 
 
 ngx_int_t
-ngx_trove_spool_known_id(ngx_trove_spool_db_t *db, int64_t id,
-    ngx_trove_spool_known_t **known)
+ngx_trove_sqlite_known_id(ngx_trove_sqlite_db_t *db, int64_t id,
+    ngx_trove_sqlite_known_t **known)
 {
     ngx_int_t                  rc;
     sqlite3_stmt              *stmt;
-    ngx_trove_spool_known_t   *k;
+    ngx_trove_sqlite_known_t  *k;
     ngx_trove_spool_target_t   target;
 
-    for (k = db->by_id[id % NGX_TROVE_SPOOL_BUCKETS]; k; k = k->by_id) {
+    for (k = db->by_id[id % NGX_TROVE_SQLITE_BUCKETS]; k; k = k->by_id) {
 
         if (k->id == id) {
             *known = k;
-            return ngx_trove_spool_known_refresh(db, k);
+            return ngx_trove_sqlite_known_refresh(db, k);
         }
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGET);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, id);
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -162,10 +162,10 @@ ngx_trove_spool_known_id(ngx_trove_spool_db_t *db, int64_t id,
                                     "a delivery has no row in \"target\"");
     }
 
-    ngx_trove_spool_column(stmt, 0, &target.route);
-    ngx_trove_spool_column(stmt, 1, &target.name);
+    ngx_trove_sqlite_column(stmt, 0, &target.route);
+    ngx_trove_sqlite_column(stmt, 1, &target.name);
 
-    k = ngx_trove_spool_known_add(db, id, &target);
+    k = ngx_trove_sqlite_known_add(db, id, &target);
 
     (void) sqlite3_reset(stmt);
 
@@ -175,19 +175,19 @@ ngx_trove_spool_known_id(ngx_trove_spool_db_t *db, int64_t id,
 
     *known = k;
 
-    return ngx_trove_spool_known_refresh(db, k);
+    return ngx_trove_sqlite_known_refresh(db, k);
 }
 
 
-static ngx_trove_spool_known_t *
-ngx_trove_spool_known_add(ngx_trove_spool_db_t *db, int64_t id,
+static ngx_trove_sqlite_known_t *
+ngx_trove_sqlite_known_add(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_spool_target_t *target)
 {
     u_char                    *p;
     ngx_uint_t                 n;
-    ngx_trove_spool_known_t   *k;
+    ngx_trove_sqlite_known_t  *k;
 
-    k = malloc(sizeof(ngx_trove_spool_known_t) + target->route.len
+    k = malloc(sizeof(ngx_trove_sqlite_known_t) + target->route.len
                + target->name.len);
 
     if (k == NULL) {
@@ -196,7 +196,7 @@ ngx_trove_spool_known_add(ngx_trove_spool_db_t *db, int64_t id,
         return NULL;
     }
 
-    ngx_memzero(k, sizeof(ngx_trove_spool_known_t));
+    ngx_memzero(k, sizeof(ngx_trove_sqlite_known_t));
 
     p = (u_char *) (k + 1);
 
@@ -211,11 +211,11 @@ ngx_trove_spool_known_add(ngx_trove_spool_db_t *db, int64_t id,
 
     ngx_memcpy(p, target->name.data, target->name.len);
 
-    n = ngx_trove_spool_known_hash(&k->target);
+    n = ngx_trove_sqlite_known_hash(&k->target);
     k->by_name = db->by_name[n];
     db->by_name[n] = k;
 
-    n = id % NGX_TROVE_SPOOL_BUCKETS;
+    n = id % NGX_TROVE_SQLITE_BUCKETS;
     k->by_id = db->by_id[n];
     db->by_id[n] = k;
 
@@ -228,8 +228,8 @@ ngx_trove_spool_known_add(ngx_trove_spool_db_t *db, int64_t id,
 /* others may have changed the row since the last transaction */
 
 static ngx_int_t
-ngx_trove_spool_known_refresh(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_known_t *known)
+ngx_trove_sqlite_known_refresh(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_known_t *known)
 {
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
@@ -238,14 +238,14 @@ ngx_trove_spool_known_refresh(ngx_trove_spool_db_t *db,
         return NGX_OK;
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGET);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, known->id);
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -267,15 +267,15 @@ ngx_trove_spool_known_refresh(ngx_trove_spool_db_t *db,
 
 
 ngx_int_t
-ngx_trove_spool_known_flush(ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_known_flush(ngx_trove_sqlite_db_t *db)
 {
-    ngx_uint_t                i;
-    sqlite3_stmt             *stmt;
-    ngx_trove_spool_known_t  *k;
+    ngx_uint_t                 i;
+    sqlite3_stmt              *stmt;
+    ngx_trove_sqlite_known_t  *k;
 
     for (k = db->changed; k; k = k->changed) {
 
-        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGET_COUNT);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGET_COUNT);
         if (stmt == NULL) {
             return NGX_ERROR;
         }
@@ -286,7 +286,7 @@ ngx_trove_spool_known_flush(ngx_trove_spool_db_t *db)
             (void) sqlite3_bind_int64(stmt, i + 2, k->delta[i]);
         }
 
-        if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+        if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -296,8 +296,8 @@ ngx_trove_spool_known_flush(ngx_trove_spool_db_t *db)
 
     db->changed = NULL;
 
-    if (db->nknown > NGX_TROVE_SPOOL_KNOWN_MAX) {
-        ngx_trove_spool_known_clear(db);
+    if (db->nknown > NGX_TROVE_SQLITE_KNOWN_MAX) {
+        ngx_trove_sqlite_known_clear(db);
     }
 
     return NGX_OK;
@@ -305,12 +305,12 @@ ngx_trove_spool_known_flush(ngx_trove_spool_db_t *db)
 
 
 void
-ngx_trove_spool_known_clear(ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_known_clear(ngx_trove_sqlite_db_t *db)
 {
-    ngx_uint_t                i;
-    ngx_trove_spool_known_t  *k, *next;
+    ngx_uint_t                 i;
+    ngx_trove_sqlite_known_t  *k, *next;
 
-    for (i = 0; i < NGX_TROVE_SPOOL_BUCKETS; i++) {
+    for (i = 0; i < NGX_TROVE_SQLITE_BUCKETS; i++) {
 
         for (k = db->by_id[i]; k; k = next) {
             next = k->by_id;
@@ -327,8 +327,8 @@ ngx_trove_spool_known_clear(ngx_trove_spool_db_t *db)
 
 
 static ngx_int_t
-ngx_trove_spool_row_count(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_known_t *known, ngx_trove_spool_state_e state, int by)
+ngx_trove_sqlite_row_count(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_known_t *known, ngx_trove_spool_state_e state, int by)
 {
     if (known == NULL || (ngx_uint_t) state >= NGX_TROVE_SPOOL_STATES) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
@@ -338,7 +338,7 @@ ngx_trove_spool_row_count(ngx_trove_spool_db_t *db,
 
     known->delta[state] += by;
 
-    if (ngx_trove_spool_pending(state)) {
+    if (ngx_trove_sqlite_pending(state)) {
         known->pending += by;
     }
 
@@ -353,7 +353,7 @@ ngx_trove_spool_row_count(ngx_trove_spool_db_t *db,
 
 
 void
-ngx_trove_spool_row_read(sqlite3_stmt *stmt, ngx_trove_spool_row_t *row)
+ngx_trove_sqlite_row_read(sqlite3_stmt *stmt, ngx_trove_sqlite_row_t *row)
 {
     row->id = sqlite3_column_int64(stmt, 0);
     row->target = sqlite3_column_int64(stmt, 1);
@@ -371,27 +371,27 @@ ngx_trove_spool_row_read(sqlite3_stmt *stmt, ngx_trove_spool_row_t *row)
 
 
 ngx_int_t
-ngx_trove_spool_row_get(ngx_trove_spool_db_t *db, int64_t id,
-    ngx_trove_spool_row_t *row)
+ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
+    ngx_trove_sqlite_row_t *row)
 {
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_DELIVERY);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, id);
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
 
     if (rc == NGX_DONE) {
         return NGX_DECLINED;
     }
 
     if (rc == NGX_OK) {
-        ngx_trove_spool_row_read(stmt, row);
+        ngx_trove_sqlite_row_read(stmt, row);
         (void) sqlite3_reset(stmt);
     }
 
@@ -408,106 +408,108 @@ ngx_trove_spool_row_get(ngx_trove_spool_db_t *db, int64_t id,
  */
 
 ngx_int_t
-ngx_trove_spool_row_add(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_known_t *known, ngx_trove_spool_row_t *row)
+ngx_trove_sqlite_row_add(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_known_t *known, ngx_trove_sqlite_row_t *row)
 {
     sqlite3_stmt  *stmt;
 
-    if (ngx_trove_spool_row_count(db, known, row->state, 1) != NGX_OK) {
+    if (ngx_trove_sqlite_row_count(db, known, row->state, 1) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    stmt = ngx_trove_spool_row_bind(db, NGX_TROVE_SPOOL_SQL_DELIVERY_ADD, row);
+    stmt = ngx_trove_sqlite_row_bind(db, NGX_TROVE_SQLITE_SQL_DELIVERY_ADD,
+                                     row);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_trove_spool_run(db, stmt);
+    return ngx_trove_sqlite_run(db, stmt);
 }
 
 
 ngx_int_t
-ngx_trove_spool_row_set(ngx_trove_spool_db_t *db, ngx_trove_spool_row_t *row,
+ngx_trove_sqlite_row_set(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_row_t *row,
     ngx_trove_spool_state_e from)
 {
-    sqlite3_stmt             *stmt;
-    ngx_trove_spool_known_t  *known;
+    sqlite3_stmt              *stmt;
+    ngx_trove_sqlite_known_t  *known;
 
     known = NULL;
 
     if (row->state != from) {
 
-        if (ngx_trove_spool_known_id(db, row->target, &known) != NGX_OK
-            || ngx_trove_spool_row_count(db, known, from, -1) != NGX_OK
-            || ngx_trove_spool_row_count(db, known, row->state, 1) != NGX_OK)
+        if (ngx_trove_sqlite_known_id(db, row->target, &known) != NGX_OK
+            || ngx_trove_sqlite_row_count(db, known, from, -1) != NGX_OK
+            || ngx_trove_sqlite_row_count(db, known, row->state, 1) != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
-    stmt = ngx_trove_spool_row_bind(db, NGX_TROVE_SPOOL_SQL_DELIVERY_SET, row);
+    stmt = ngx_trove_sqlite_row_bind(db, NGX_TROVE_SQLITE_SQL_DELIVERY_SET,
+                                     row);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_trove_spool_run(db, stmt);
+    return ngx_trove_sqlite_run(db, stmt);
 }
 
 
 ngx_int_t
-ngx_trove_spool_row_delete(ngx_trove_spool_db_t *db,
-    ngx_trove_spool_row_t *row)
+ngx_trove_sqlite_row_delete(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_row_t *row)
 {
-    sqlite3_stmt             *stmt;
-    ngx_trove_spool_known_t  *known;
+    sqlite3_stmt              *stmt;
+    ngx_trove_sqlite_known_t  *known;
 
     known = NULL;
 
-    if (ngx_trove_spool_known_id(db, row->target, &known) != NGX_OK
-        || ngx_trove_spool_row_count(db, known, row->state, -1) != NGX_OK)
+    if (ngx_trove_sqlite_known_id(db, row->target, &known) != NGX_OK
+        || ngx_trove_sqlite_row_count(db, known, row->state, -1) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (row->attempts != 0) {
 
-        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_ATTEMPT_DELETE);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_ATTEMPT_DELETE);
         if (stmt == NULL) {
             return NGX_ERROR;
         }
 
         (void) sqlite3_bind_int64(stmt, 1, row->id);
 
-        if (ngx_trove_spool_run(db, stmt) != NGX_OK) {
+        if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_DELIVERY_DELETE);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_DELETE);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, row->id);
 
-    return ngx_trove_spool_run(db, stmt);
+    return ngx_trove_sqlite_run(db, stmt);
 }
 
 
 static sqlite3_stmt *
-ngx_trove_spool_row_bind(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n,
-    ngx_trove_spool_row_t *row)
+ngx_trove_sqlite_row_bind(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_sql_e n,
+    ngx_trove_sqlite_row_t *row)
 {
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_spool_sql(db, n);
+    stmt = ngx_trove_sqlite_sql(db, n);
     if (stmt == NULL) {
         return NULL;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, row->id);
 
-    if (n == NGX_TROVE_SPOOL_SQL_DELIVERY_ADD) {
+    if (n == NGX_TROVE_SQLITE_SQL_DELIVERY_ADD) {
         (void) sqlite3_bind_int64(stmt, 2, row->target);
     }
 
@@ -515,7 +517,7 @@ ngx_trove_spool_row_bind(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n,
 
     /* what is not due is not in the index of what is pending */
 
-    if (ngx_trove_spool_pending(row->state)) {
+    if (ngx_trove_sqlite_pending(row->state)) {
         (void) sqlite3_bind_int64(stmt, 4, row->due);
         (void) sqlite3_bind_null(stmt, 5);
 
@@ -527,8 +529,8 @@ ngx_trove_spool_row_bind(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n,
     (void) sqlite3_bind_int64(stmt, 6, row->opened);
     (void) sqlite3_bind_int64(stmt, 7, row->attempts);
 
-    ngx_trove_spool_bind_int(stmt, 8, row->owner);
-    ngx_trove_spool_bind_int(stmt, 9, row->started);
+    ngx_trove_sqlite_bind_int(stmt, 8, row->owner);
+    ngx_trove_sqlite_bind_int(stmt, 9, row->started);
 
     /* 0 is a duration like any other, but there is none without an attempt */
 
@@ -539,15 +541,15 @@ ngx_trove_spool_row_bind(ngx_trove_spool_db_t *db, ngx_trove_spool_sql_e n,
         (void) sqlite3_bind_null(stmt, 10);
     }
 
-    ngx_trove_spool_bind_int(stmt, 11, row->status);
-    ngx_trove_spool_bind_int(stmt, 12, row->earlier);
+    ngx_trove_sqlite_bind_int(stmt, 11, row->status);
+    ngx_trove_sqlite_bind_int(stmt, 12, row->earlier);
 
     return stmt;
 }
 
 
 void
-ngx_trove_spool_row_wait(ngx_trove_spool_row_t *row, int64_t now)
+ngx_trove_sqlite_row_wait(ngx_trove_sqlite_row_t *row, int64_t now)
 {
     row->state = (row->attempts == 0) ? NGX_TROVE_SPOOL_NEW
                                       : NGX_TROVE_SPOOL_RETRY;

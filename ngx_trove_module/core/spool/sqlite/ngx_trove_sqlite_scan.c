@@ -11,37 +11,37 @@
 
 
 /* milliseconds by which events may be out of the order of their numbers */
-#define NGX_TROVE_SPOOL_SLACK  60000
+#define NGX_TROVE_SQLITE_SLACK  60000
 
 
-static ngx_int_t ngx_trove_spool_walk_bounds(ngx_trove_spool_db_t *db,
+static ngx_int_t ngx_trove_sqlite_walk_bounds(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t *low, int64_t *high);
-static int64_t ngx_trove_spool_walk_seek(ngx_trove_spool_db_t *db,
+static int64_t ngx_trove_sqlite_walk_seek(ngx_trove_sqlite_db_t *db,
     int64_t received);
-static ngx_trove_spool_sql_e ngx_trove_spool_walk_by(ngx_uint_t states);
-static ngx_int_t ngx_trove_spool_walk_start(ngx_trove_spool_walk_t *walk,
-    ngx_trove_spool_sql_e sql, int64_t low, int64_t high);
-static ngx_int_t ngx_trove_spool_walk_step(ngx_trove_spool_walk_t *walk);
-static ngx_uint_t ngx_trove_spool_match(ngx_trove_spool_filter_t *filter,
+static ngx_trove_sqlite_sql_e ngx_trove_sqlite_walk_by(ngx_uint_t states);
+static ngx_int_t ngx_trove_sqlite_walk_start(ngx_trove_sqlite_walk_t *walk,
+    ngx_trove_sqlite_sql_e sql, int64_t low, int64_t high);
+static ngx_int_t ngx_trove_sqlite_walk_step(ngx_trove_sqlite_walk_t *walk);
+static ngx_uint_t ngx_trove_sqlite_match(ngx_trove_spool_filter_t *filter,
     ngx_trove_spool_event_t *event);
-static ngx_uint_t ngx_trove_spool_match_one(ngx_str_t *wanted, ngx_str_t *s);
-static ngx_uint_t ngx_trove_spool_match_list(ngx_str_t *wanted, ngx_uint_t n,
+static ngx_uint_t ngx_trove_sqlite_match_one(ngx_str_t *wanted, ngx_str_t *s);
+static ngx_uint_t ngx_trove_sqlite_match_list(ngx_str_t *wanted, ngx_uint_t n,
     ngx_str_t *s);
 
 
 ngx_int_t
-ngx_trove_spool_walk(ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_walk(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t cursor,
-    ngx_trove_spool_walk_t *walk)
+    ngx_trove_sqlite_walk_t *walk)
 {
     int64_t  low, high;
 
-    ngx_memzero(walk, sizeof(ngx_trove_spool_walk_t));
+    ngx_memzero(walk, sizeof(ngx_trove_sqlite_walk_t));
 
     walk->db = db;
     walk->filter = filter;
 
-    if (ngx_trove_spool_walk_bounds(db, filter, &low, &high) != NGX_OK) {
+    if (ngx_trove_sqlite_walk_bounds(db, filter, &low, &high) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -52,25 +52,25 @@ ngx_trove_spool_walk(ngx_trove_spool_db_t *db,
         high = ngx_min(high, cursor);
     }
 
-    return ngx_trove_spool_walk_start(walk,
-                                      ngx_trove_spool_walk_by(filter->states),
-                                      low, high);
+    return ngx_trove_sqlite_walk_start(walk,
+                                       ngx_trove_sqlite_walk_by(filter->states),
+                                       low, high);
 }
 
 
 ngx_int_t
-ngx_trove_spool_walk_events(ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_walk_events(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t cursor,
-    ngx_trove_spool_walk_t *walk)
+    ngx_trove_sqlite_walk_t *walk)
 {
     int64_t  low, high;
 
-    ngx_memzero(walk, sizeof(ngx_trove_spool_walk_t));
+    ngx_memzero(walk, sizeof(ngx_trove_sqlite_walk_t));
 
     walk->db = db;
     walk->filter = filter;
 
-    if (ngx_trove_spool_walk_bounds(db, filter, &low, &high) != NGX_OK) {
+    if (ngx_trove_sqlite_walk_bounds(db, filter, &low, &high) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -78,8 +78,9 @@ ngx_trove_spool_walk_events(ngx_trove_spool_db_t *db,
         high = ngx_min(high, cursor);
     }
 
-    return ngx_trove_spool_walk_start(walk, NGX_TROVE_SPOOL_SQL_EVENT_WALK, low,
-                                      high);
+    return ngx_trove_sqlite_walk_start(walk, NGX_TROVE_SQLITE_SQL_EVENT_WALK,
+                                       low,
+                                       high);
 }
 
 
@@ -90,20 +91,20 @@ ngx_trove_spool_walk_events(ngx_trove_spool_db_t *db,
  */
 
 static ngx_int_t
-ngx_trove_spool_walk_bounds(ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_walk_bounds(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t *low, int64_t *high)
 {
     *low = 0;
     *high = INT64_MAX;
 
     if (filter->since != 0) {
-        *low = ngx_trove_spool_walk_seek(db,
-                                         filter->since - NGX_TROVE_SPOOL_SLACK);
+        *low = ngx_trove_sqlite_walk_seek(db, filter->since
+                                              - NGX_TROVE_SQLITE_SLACK);
     }
 
     if (filter->until != 0) {
-        *high = ngx_trove_spool_walk_seek(db, filter->until
-                                              + NGX_TROVE_SPOOL_SLACK);
+        *high = ngx_trove_sqlite_walk_seek(db, filter->until
+                                              + NGX_TROVE_SQLITE_SLACK);
     }
 
     return (*low == -1 || *high == -1) ? NGX_ERROR : NGX_OK;
@@ -113,14 +114,14 @@ ngx_trove_spool_walk_bounds(ngx_trove_spool_db_t *db,
 /* the first one that was received then, or later; -1 on error */
 
 static int64_t
-ngx_trove_spool_walk_seek(ngx_trove_spool_db_t *db, int64_t received)
+ngx_trove_sqlite_walk_seek(ngx_trove_sqlite_db_t *db, int64_t received)
 {
     int64_t        low, high, middle;
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
     low = 1;
-    high = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_STATE);
+    high = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_STATE);
 
     if (high == -1) {
         return -1;
@@ -132,7 +133,7 @@ ngx_trove_spool_walk_seek(ngx_trove_spool_db_t *db, int64_t received)
 
         middle = low + (high - low) / 2;
 
-        stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_FROM);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT_FROM);
         if (stmt == NULL) {
             return -1;
         }
@@ -140,7 +141,7 @@ ngx_trove_spool_walk_seek(ngx_trove_spool_db_t *db, int64_t received)
         (void) sqlite3_bind_int64(stmt, 1, middle);
         (void) sqlite3_bind_int(stmt, 2, 1);
 
-        rc = ngx_trove_spool_step(db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc == NGX_ERROR) {
             return -1;
@@ -162,30 +163,30 @@ ngx_trove_spool_walk_seek(ngx_trove_spool_db_t *db, int64_t received)
 
 /* by an index, where there is one of a few among many */
 
-static ngx_trove_spool_sql_e
-ngx_trove_spool_walk_by(ngx_uint_t states)
+static ngx_trove_sqlite_sql_e
+ngx_trove_sqlite_walk_by(ngx_uint_t states)
 {
     if (states == 0) {
-        return NGX_TROVE_SPOOL_SQL_DELIVERY_WALK;
+        return NGX_TROVE_SQLITE_SQL_DELIVERY_WALK;
     }
 
     if ((states & ~NGX_TROVE_SPOOL_PENDING) == 0) {
-        return NGX_TROVE_SPOOL_SQL_DELIVERY_PENDING;
+        return NGX_TROVE_SQLITE_SQL_DELIVERY_PENDING;
     }
 
     if (states == ngx_trove_spool_mask(NGX_TROVE_SPOOL_FAILED)) {
-        return NGX_TROVE_SPOOL_SQL_DELIVERY_FAILED;
+        return NGX_TROVE_SQLITE_SQL_DELIVERY_FAILED;
     }
 
-    return NGX_TROVE_SPOOL_SQL_DELIVERY_WALK;
+    return NGX_TROVE_SQLITE_SQL_DELIVERY_WALK;
 }
 
 
 static ngx_int_t
-ngx_trove_spool_walk_start(ngx_trove_spool_walk_t *walk,
-    ngx_trove_spool_sql_e sql, int64_t low, int64_t high)
+ngx_trove_sqlite_walk_start(ngx_trove_sqlite_walk_t *walk,
+    ngx_trove_sqlite_sql_e sql, int64_t low, int64_t high)
 {
-    walk->stmt = ngx_trove_spool_sql(walk->db, sql);
+    walk->stmt = ngx_trove_sqlite_sql(walk->db, sql);
     if (walk->stmt == NULL) {
         return NGX_ERROR;
     }
@@ -199,11 +200,11 @@ ngx_trove_spool_walk_start(ngx_trove_spool_walk_t *walk,
 
 
 static ngx_int_t
-ngx_trove_spool_walk_step(ngx_trove_spool_walk_t *walk)
+ngx_trove_sqlite_walk_step(ngx_trove_sqlite_walk_t *walk)
 {
     ngx_int_t  rc;
 
-    rc = ngx_trove_spool_step(walk->db, walk->stmt);
+    rc = ngx_trove_sqlite_step(walk->db, walk->stmt);
 
     if (rc == NGX_OK) {
         walk->scanned++;
@@ -218,7 +219,7 @@ ngx_trove_spool_walk_step(ngx_trove_spool_walk_t *walk)
 
 
 ngx_int_t
-ngx_trove_spool_walk_next(ngx_trove_spool_walk_t *walk)
+ngx_trove_sqlite_walk_next(ngx_trove_sqlite_walk_t *walk)
 {
     ngx_int_t                  rc;
     ngx_uint_t                 states;
@@ -229,35 +230,35 @@ ngx_trove_spool_walk_next(ngx_trove_spool_walk_t *walk)
     states = filter->states ? filter->states : NGX_MAX_UINT32_VALUE;
 
     for ( ;; ) {
-        rc = ngx_trove_spool_walk_step(walk);
+        rc = ngx_trove_sqlite_walk_step(walk);
 
         if (rc != NGX_OK) {
             return rc;
         }
 
-        ngx_trove_spool_row_read(walk->stmt, &walk->row);
+        ngx_trove_sqlite_row_read(walk->stmt, &walk->row);
 
         if (!(ngx_trove_spool_mask(walk->row.state & 0x1f) & states)) {
             continue;
         }
 
-        if (ngx_trove_spool_known_id(walk->db, walk->row.target, &walk->known)
+        if (ngx_trove_sqlite_known_id(walk->db, walk->row.target, &walk->known)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        if (!ngx_trove_spool_match_one(&filter->target,
-                                       &walk->known->target.name))
+        if (!ngx_trove_sqlite_match_one(&filter->target,
+                                        &walk->known->target.name))
         {
             continue;
         }
 
-        if (ngx_trove_spool_walk_head(walk) != NGX_OK) {
+        if (ngx_trove_sqlite_walk_head(walk) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        if (ngx_trove_spool_match(filter, &walk->event)) {
+        if (ngx_trove_sqlite_match(filter, &walk->event)) {
             return NGX_OK;
         }
     }
@@ -265,7 +266,7 @@ ngx_trove_spool_walk_next(ngx_trove_spool_walk_t *walk)
 
 
 ngx_int_t
-ngx_trove_spool_walk_head(ngx_trove_spool_walk_t *walk)
+ngx_trove_sqlite_walk_head(ngx_trove_sqlite_walk_t *walk)
 {
     int64_t        number;
     ngx_int_t      rc;
@@ -277,7 +278,7 @@ ngx_trove_spool_walk_head(ngx_trove_spool_walk_t *walk)
         return NGX_OK;
     }
 
-    stmt = ngx_trove_spool_sql(walk->db, NGX_TROVE_SPOOL_SQL_EVENT_HEAD);
+    stmt = ngx_trove_sqlite_sql(walk->db, NGX_TROVE_SQLITE_SQL_EVENT_HEAD);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -287,7 +288,7 @@ ngx_trove_spool_walk_head(ngx_trove_spool_walk_t *walk)
     (void) sqlite3_reset(stmt);
     (void) sqlite3_bind_int64(stmt, 1, number);
 
-    rc = ngx_trove_spool_step(walk->db, stmt);
+    rc = ngx_trove_sqlite_step(walk->db, stmt);
 
     if (rc == NGX_DONE) {
         return ngx_trove_spool_fail(walk->db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
@@ -298,19 +299,19 @@ ngx_trove_spool_walk_head(ngx_trove_spool_walk_t *walk)
         return NGX_ERROR;
     }
 
-    ngx_trove_spool_event_row(stmt, 0, &walk->event);
+    ngx_trove_sqlite_event_row(stmt, 0, &walk->event);
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_trove_spool_walk_next_event(ngx_trove_spool_walk_t *walk)
+ngx_trove_sqlite_walk_next_event(ngx_trove_sqlite_walk_t *walk)
 {
     ngx_int_t  rc;
 
     for ( ;; ) {
-        rc = ngx_trove_spool_walk_step(walk);
+        rc = ngx_trove_sqlite_walk_step(walk);
 
         if (rc != NGX_OK) {
             return rc;
@@ -318,10 +319,10 @@ ngx_trove_spool_walk_next_event(ngx_trove_spool_walk_t *walk)
 
         /* a body may be large, and is for those only that match */
 
-        ngx_trove_spool_event_row(walk->stmt, 0, &walk->event);
+        ngx_trove_sqlite_event_row(walk->stmt, 0, &walk->event);
 
-        if (ngx_trove_spool_match(walk->filter, &walk->event)) {
-            ngx_trove_spool_event_row(walk->stmt, 1, &walk->event);
+        if (ngx_trove_sqlite_match(walk->filter, &walk->event)) {
+            ngx_trove_sqlite_event_row(walk->stmt, 1, &walk->event);
             return NGX_OK;
         }
     }
@@ -329,7 +330,7 @@ ngx_trove_spool_walk_next_event(ngx_trove_spool_walk_t *walk)
 
 
 void
-ngx_trove_spool_walk_end(ngx_trove_spool_walk_t *walk)
+ngx_trove_sqlite_walk_end(ngx_trove_sqlite_walk_t *walk)
 {
     sqlite3_stmt  *stmt;
 
@@ -337,7 +338,7 @@ ngx_trove_spool_walk_end(ngx_trove_spool_walk_t *walk)
         (void) sqlite3_reset(walk->stmt);
     }
 
-    stmt = walk->db->stmts[NGX_TROVE_SPOOL_SQL_EVENT_HEAD];
+    stmt = walk->db->stmts[NGX_TROVE_SQLITE_SQL_EVENT_HEAD];
 
     if (stmt != NULL) {
         (void) sqlite3_reset(stmt);
@@ -346,7 +347,7 @@ ngx_trove_spool_walk_end(ngx_trove_spool_walk_t *walk)
 
 
 static ngx_uint_t
-ngx_trove_spool_match(ngx_trove_spool_filter_t *filter,
+ngx_trove_sqlite_match(ngx_trove_spool_filter_t *filter,
     ngx_trove_spool_event_t *event)
 {
     if (filter->since != 0 && event->received < filter->since) {
@@ -357,19 +358,19 @@ ngx_trove_spool_match(ngx_trove_spool_filter_t *filter,
         return 0;
     }
 
-    return ngx_trove_spool_match_one(&filter->route, &event->route)
-           && ngx_trove_spool_match_one(&filter->workspace, &event->workspace)
-           && ngx_trove_spool_match_one(&filter->id, &event->id)
-           && ngx_trove_spool_match_list(filter->types, filter->ntypes,
-                                         &event->type)
-           && ngx_trove_spool_match_list(filter->namespaces,
-                                         filter->nnamespaces,
-                                         &event->namespace);
+    return ngx_trove_sqlite_match_one(&filter->route, &event->route)
+           && ngx_trove_sqlite_match_one(&filter->workspace, &event->workspace)
+           && ngx_trove_sqlite_match_one(&filter->id, &event->id)
+           && ngx_trove_sqlite_match_list(filter->types, filter->ntypes,
+                                          &event->type)
+           && ngx_trove_sqlite_match_list(filter->namespaces,
+                                          filter->nnamespaces,
+                                          &event->namespace);
 }
 
 
 static ngx_uint_t
-ngx_trove_spool_match_one(ngx_str_t *wanted, ngx_str_t *s)
+ngx_trove_sqlite_match_one(ngx_str_t *wanted, ngx_str_t *s)
 {
     if (wanted->data == NULL) {
         return 1;
@@ -382,7 +383,7 @@ ngx_trove_spool_match_one(ngx_str_t *wanted, ngx_str_t *s)
 
 
 static ngx_uint_t
-ngx_trove_spool_match_list(ngx_str_t *wanted, ngx_uint_t n, ngx_str_t *s)
+ngx_trove_sqlite_match_list(ngx_str_t *wanted, ngx_uint_t n, ngx_str_t *s)
 {
     size_t      len;
     ngx_uint_t  i;
@@ -402,7 +403,7 @@ ngx_trove_spool_match_list(ngx_str_t *wanted, ngx_uint_t n, ngx_str_t *s)
                 return 1;
             }
 
-        } else if (ngx_trove_spool_match_one(&wanted[i], s)) {
+        } else if (ngx_trove_sqlite_match_one(&wanted[i], s)) {
             return 1;
         }
     }

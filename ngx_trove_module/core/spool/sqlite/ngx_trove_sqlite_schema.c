@@ -11,19 +11,19 @@
 
 
 /* of the header of an SQLite file: its format is documented, and frozen */
-#define NGX_TROVE_SPOOL_HEADER_LEN      100
-#define NGX_TROVE_SPOOL_HEADER_MAGIC    "SQLite format 3"
-#define NGX_TROVE_SPOOL_HEADER_VERSION  60
-#define NGX_TROVE_SPOOL_HEADER_APP      68
+#define NGX_TROVE_SQLITE_HEADER_LEN     100
+#define NGX_TROVE_SQLITE_HEADER_MAGIC   "SQLite format 3"
+#define NGX_TROVE_SQLITE_HEADER_VERSION  60
+#define NGX_TROVE_SQLITE_HEADER_APP     68
 
 
-static ngx_int_t ngx_trove_spool_header(const char *path, u_char *header,
+static ngx_int_t ngx_trove_sqlite_header(const char *path, u_char *header,
     int *len, ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_newer(ngx_trove_spool_error_t *error,
+static ngx_int_t ngx_trove_sqlite_newer(ngx_trove_spool_error_t *error,
     uint32_t version);
-static ngx_int_t ngx_trove_spool_pragma(ngx_trove_spool_db_t *db,
+static ngx_int_t ngx_trove_sqlite_pragma(ngx_trove_sqlite_db_t *db,
     const char *sql, int64_t *value);
-static ngx_int_t ngx_trove_spool_wal(ngx_trove_spool_db_t *db);
+static ngx_int_t ngx_trove_sqlite_wal(ngx_trove_sqlite_db_t *db);
 
 
 /*
@@ -31,7 +31,7 @@ static ngx_int_t ngx_trove_spool_wal(ngx_trove_spool_db_t *db);
  * with the reasons, in docs/spool-schema.md.
  */
 
-static const char  *ngx_trove_spool_migrations[NGX_TROVE_SPOOL_VERSION] = {
+static const char  *ngx_trove_sqlite_migrations[NGX_TROVE_SQLITE_VERSION] = {
 
     /* 1 */
 
@@ -139,7 +139,7 @@ static const char  *ngx_trove_spool_migrations[NGX_TROVE_SPOOL_VERSION] = {
 
 
 ngx_int_t
-ngx_trove_spool_check(ngx_str_t *path, ngx_trove_spool_error_t *error)
+ngx_trove_sqlite_check(ngx_str_t *path, ngx_trove_spool_error_t *error)
 {
     char       *name;
     ngx_int_t   rc;
@@ -155,7 +155,7 @@ ngx_trove_spool_check(ngx_str_t *path, ngx_trove_spool_error_t *error)
     ngx_memcpy(name, path->data, path->len);
     name[path->len] = '\0';
 
-    rc = ngx_trove_spool_whose(name, error);
+    rc = ngx_trove_sqlite_whose(name, error);
 
     free(name);
 
@@ -164,10 +164,10 @@ ngx_trove_spool_check(ngx_str_t *path, ngx_trove_spool_error_t *error)
 
 
 ngx_int_t
-ngx_trove_spool_whose(const char *path, ngx_trove_spool_error_t *error)
+ngx_trove_sqlite_whose(const char *path, ngx_trove_spool_error_t *error)
 {
     int          len;
-    u_char       header[NGX_TROVE_SPOOL_HEADER_LEN], *p;
+    u_char       header[NGX_TROVE_SQLITE_HEADER_LEN], *p;
     uint32_t     app, version;
     ngx_int_t    rc;
     struct stat  st;
@@ -196,7 +196,7 @@ ngx_trove_spool_whose(const char *path, ngx_trove_spool_error_t *error)
     len = 0;
     ngx_memzero(header, sizeof(header));
 
-    rc = ngx_trove_spool_header(path, header, &len, error);
+    rc = ngx_trove_sqlite_header(path, header, &len, error);
 
     if (rc != NGX_OK) {
         return rc;
@@ -206,28 +206,28 @@ ngx_trove_spool_whose(const char *path, ngx_trove_spool_error_t *error)
         return NGX_AGAIN;
     }
 
-    if (len != NGX_TROVE_SPOOL_HEADER_LEN
-        || ngx_memcmp(header, NGX_TROVE_SPOOL_HEADER_MAGIC,
-                      sizeof(NGX_TROVE_SPOOL_HEADER_MAGIC)) != 0)
+    if (len != NGX_TROVE_SQLITE_HEADER_LEN
+        || ngx_memcmp(header, NGX_TROVE_SQLITE_HEADER_MAGIC,
+                      sizeof(NGX_TROVE_SQLITE_HEADER_MAGIC)) != 0)
     {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
                                     "it is not a database of SQLite, or its "
                                     "first page is damaged");
     }
 
-    p = header + NGX_TROVE_SPOOL_HEADER_APP;
+    p = header + NGX_TROVE_SQLITE_HEADER_APP;
     app = (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
 
-    p = header + NGX_TROVE_SPOOL_HEADER_VERSION;
+    p = header + NGX_TROVE_SQLITE_HEADER_VERSION;
     version = (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
 
-    if (app != NGX_TROVE_SPOOL_APPLICATION) {
+    if (app != NGX_TROVE_SQLITE_APPLICATION) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
                                     "it is a database of another program");
     }
 
-    if (version > NGX_TROVE_SPOOL_VERSION) {
-        return ngx_trove_spool_newer(error, version);
+    if (version > NGX_TROVE_SQLITE_VERSION) {
+        return ngx_trove_sqlite_newer(error, version);
     }
 
     return NGX_OK;
@@ -240,7 +240,7 @@ ngx_trove_spool_whose(const char *path, ngx_trove_spool_error_t *error)
  */
 
 static ngx_int_t
-ngx_trove_spool_header(const char *path, u_char *header, int *len,
+ngx_trove_sqlite_header(const char *path, u_char *header, int *len,
     ngx_trove_spool_error_t *error)
 {
     int              rc, flags;
@@ -277,13 +277,13 @@ ngx_trove_spool_header(const char *path, u_char *header, int *len,
         goto done;
     }
 
-    *len = NGX_TROVE_SPOOL_HEADER_LEN;
+    *len = NGX_TROVE_SQLITE_HEADER_LEN;
     result = NGX_OK;
 
     rc = file->pMethods->xFileSize(file, &size);
 
     if (rc == SQLITE_OK) {
-        *len = (int) ngx_min(size, NGX_TROVE_SPOOL_HEADER_LEN);
+        *len = (int) ngx_min(size, NGX_TROVE_SQLITE_HEADER_LEN);
         rc = file->pMethods->xRead(file, header, *len, 0);
     }
 
@@ -304,23 +304,23 @@ done:
 
 
 static ngx_int_t
-ngx_trove_spool_newer(ngx_trove_spool_error_t *error, uint32_t version)
+ngx_trove_sqlite_newer(ngx_trove_spool_error_t *error, uint32_t version)
 {
     return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_NEWER, 0,
                                 "it is of version %u, this program knows up "
                                 "to version %u", (unsigned) version,
-                                NGX_TROVE_SPOOL_VERSION);
+                                NGX_TROVE_SQLITE_VERSION);
 }
 
 
 /*
  * A new file is made by a transaction with a journal, and goes over to WAL
  * afterwards: so its header is there from the first moment, for
- * ngx_trove_spool_whose(), and not in PATH-wal only.
+ * ngx_trove_sqlite_whose(), and not in PATH-wal only.
  */
 
 ngx_int_t
-ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_migrate(ngx_trove_sqlite_db_t *db)
 {
     char     sql[128];
     int64_t  version, objects;
@@ -328,24 +328,26 @@ ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
     version = 0;
     objects = 0;
 
-    if (ngx_trove_spool_pragma(db, "PRAGMA user_version", &version) != NGX_OK) {
+    if (ngx_trove_sqlite_pragma(db, "PRAGMA user_version", &version)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    if (version > NGX_TROVE_SPOOL_VERSION) {
+    if (version > NGX_TROVE_SQLITE_VERSION) {
 
         /* its last process may have left that in PATH-wal only */
 
         (void) sqlite3_db_config(db->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
                                  NULL);
 
-        return ngx_trove_spool_newer(db->error, (uint32_t) version);
+        return ngx_trove_sqlite_newer(db->error, (uint32_t) version);
     }
 
     if (version == 0) {
 
-        if (ngx_trove_spool_pragma(db, "SELECT count(*) FROM sqlite_master",
-                                   &objects)
+        if (ngx_trove_sqlite_pragma(db, "SELECT count(*) FROM sqlite_master",
+                                    &objects)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -357,14 +359,14 @@ ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
         }
 
         snprintf(sql, sizeof(sql), "PRAGMA page_size = %d",
-                 NGX_TROVE_SPOOL_PAGE_SIZE);
+                 NGX_TROVE_SQLITE_PAGE_SIZE);
 
-        if (ngx_trove_spool_exec(db, sql) != NGX_OK) {
+        if (ngx_trove_sqlite_exec(db, sql) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    while (version < NGX_TROVE_SPOOL_VERSION) {
+    while (version < NGX_TROVE_SQLITE_VERSION) {
 
         /*
          * "auto_vacuum" writes the first page, so it has to be in the
@@ -372,7 +374,7 @@ ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
          * has made that page, as BEGIN EXCLUSIVE does.
          */
 
-        if (ngx_trove_spool_exec(db, version
+        if (ngx_trove_sqlite_exec(db, version
                                      ? "BEGIN EXCLUSIVE"
                                      : "BEGIN;"
                                        "PRAGMA auto_vacuum = INCREMENTAL")
@@ -382,10 +384,10 @@ ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
         }
 
         snprintf(sql, sizeof(sql), "PRAGMA application_id = %d",
-                 NGX_TROVE_SPOOL_APPLICATION);
+                 NGX_TROVE_SQLITE_APPLICATION);
 
-        if (ngx_trove_spool_exec(db, sql) != NGX_OK
-            || ngx_trove_spool_exec(db, ngx_trove_spool_migrations[version])
+        if (ngx_trove_sqlite_exec(db, sql) != NGX_OK
+            || ngx_trove_sqlite_exec(db, ngx_trove_sqlite_migrations[version])
                != NGX_OK)
         {
             goto failed;
@@ -394,14 +396,14 @@ ngx_trove_spool_migrate(ngx_trove_spool_db_t *db)
         snprintf(sql, sizeof(sql), "PRAGMA user_version = %d",
                  (int) ++version);
 
-        if (ngx_trove_spool_exec(db, sql) != NGX_OK
-            || ngx_trove_spool_exec(db, "COMMIT") != NGX_OK)
+        if (ngx_trove_sqlite_exec(db, sql) != NGX_OK
+            || ngx_trove_sqlite_exec(db, "COMMIT") != NGX_OK)
         {
             goto failed;
         }
     }
 
-    return ngx_trove_spool_wal(db);
+    return ngx_trove_sqlite_wal(db);
 
 failed:
 
@@ -412,7 +414,7 @@ failed:
 
 
 static ngx_int_t
-ngx_trove_spool_pragma(ngx_trove_spool_db_t *db, const char *sql,
+ngx_trove_sqlite_pragma(ngx_trove_sqlite_db_t *db, const char *sql,
     int64_t *value)
 {
     int            rc;
@@ -432,12 +434,12 @@ ngx_trove_spool_pragma(ngx_trove_spool_db_t *db, const char *sql,
 
     sqlite3_finalize(stmt);
 
-    return ngx_trove_spool_db_fail(db, rc, "reading the version");
+    return ngx_trove_sqlite_db_fail(db, rc, "reading the version");
 }
 
 
 static ngx_int_t
-ngx_trove_spool_wal(ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_wal(ngx_trove_sqlite_db_t *db)
 {
     int            rc;
     ngx_uint_t     wal;
@@ -460,7 +462,7 @@ ngx_trove_spool_wal(ngx_trove_spool_db_t *db)
     sqlite3_finalize(stmt);
 
     if (rc != SQLITE_OK) {
-        return ngx_trove_spool_db_fail(db, rc, "switching to WAL");
+        return ngx_trove_sqlite_db_fail(db, rc, "switching to WAL");
     }
 
     if (!wal) {

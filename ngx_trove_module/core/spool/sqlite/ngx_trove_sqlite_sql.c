@@ -10,11 +10,11 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-#define NGX_TROVE_SPOOL_ROW                                                   \
+#define NGX_TROVE_SQLITE_ROW                                                  \
     " id, target, state, due, ended, opened, attempts, owner, started, "       \
     "took, status, earlier "
 
-#define NGX_TROVE_SPOOL_HEAD                                                  \
+#define NGX_TROVE_SQLITE_HEAD                                                 \
     " number, received, id, type, namespace, workspace, created_at, route, "  \
     "host, uri, content_type "
 
@@ -23,164 +23,164 @@
  * error if it cannot be used.
  */
 
-#define NGX_TROVE_SPOOL_BY_PENDING                                            \
+#define NGX_TROVE_SQLITE_BY_PENDING                                           \
     " FROM delivery INDEXED BY delivery_pending WHERE "
 
 
-const char  *ngx_trove_spool_sqls[] = {
+const char  *ngx_trove_sqlite_sqls[] = {
 
-    [NGX_TROVE_SPOOL_SQL_BEGIN] = "BEGIN IMMEDIATE",
-    [NGX_TROVE_SPOOL_SQL_SNAPSHOT] = "BEGIN",
-    [NGX_TROVE_SPOOL_SQL_COMMIT] = "COMMIT",
-    [NGX_TROVE_SPOOL_SQL_ROLLBACK] = "ROLLBACK",
-    [NGX_TROVE_SPOOL_SQL_PAGES] = "PRAGMA page_count",
-    [NGX_TROVE_SPOOL_SQL_FREE_PAGES] = "PRAGMA freelist_count",
+    [NGX_TROVE_SQLITE_SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [NGX_TROVE_SQLITE_SQL_SNAPSHOT] = "BEGIN",
+    [NGX_TROVE_SQLITE_SQL_COMMIT] = "COMMIT",
+    [NGX_TROVE_SQLITE_SQL_ROLLBACK] = "ROLLBACK",
+    [NGX_TROVE_SQLITE_SQL_PAGES] = "PRAGMA page_count",
+    [NGX_TROVE_SQLITE_SQL_FREE_PAGES] = "PRAGMA freelist_count",
 
-    [NGX_TROVE_SPOOL_SQL_STATE] =
+    [NGX_TROVE_SQLITE_SQL_STATE] =
         "SELECT last, events, indexed, stale, identity FROM spool",
 
-    [NGX_TROVE_SPOOL_SQL_STATE_SET] =
+    [NGX_TROVE_SQLITE_SQL_STATE_SET] =
         "UPDATE spool SET last = ?, events = ?, indexed = ?, stale = ?",
 
-    [NGX_TROVE_SPOOL_SQL_KEY] = "SELECT event FROM key WHERE hash = ?",
+    [NGX_TROVE_SQLITE_SQL_KEY] = "SELECT event FROM key WHERE hash = ?",
 
-    [NGX_TROVE_SPOOL_SQL_KEY_SET] =
+    [NGX_TROVE_SQLITE_SQL_KEY_SET] =
         "INSERT OR REPLACE INTO key (hash, event) VALUES (?, ?)",
 
-    [NGX_TROVE_SPOOL_SQL_KEY_WALK] =
+    [NGX_TROVE_SQLITE_SQL_KEY_WALK] =
         "SELECT hash, event, EXISTS (SELECT 1 FROM event "
             "WHERE event.number = key.event AND event.key IS NOT NULL) "
         "FROM key WHERE hash >= ? ORDER BY hash LIMIT ?",
 
-    [NGX_TROVE_SPOOL_SQL_KEY_DELETE] = "DELETE FROM key WHERE hash = ?",
+    [NGX_TROVE_SQLITE_SQL_KEY_DELETE] = "DELETE FROM key WHERE hash = ?",
 
-    [NGX_TROVE_SPOOL_SQL_TARGET] =
+    [NGX_TROVE_SQLITE_SQL_TARGET] =
         "SELECT route, name, paused, new + retry + leased FROM target "
         "WHERE id = ?",
 
-    [NGX_TROVE_SPOOL_SQL_TARGET_FIND] =
+    [NGX_TROVE_SQLITE_SQL_TARGET_FIND] =
         "SELECT id FROM target WHERE route = ? AND name = ?",
 
-    [NGX_TROVE_SPOOL_SQL_TARGET_ADD] =
+    [NGX_TROVE_SQLITE_SQL_TARGET_ADD] =
         "INSERT INTO target (route, name) VALUES (?, ?)",
 
-    [NGX_TROVE_SPOOL_SQL_TARGET_COUNT] =
+    [NGX_TROVE_SQLITE_SQL_TARGET_COUNT] =
         "UPDATE target SET new = new + ?2, retry = retry + ?3, "
             "leased = leased + ?4, delivered = delivered + ?5, "
             "failed = failed + ?6, cancelled = cancelled + ?7 "
         "WHERE id = ?1",
 
-    [NGX_TROVE_SPOOL_SQL_TARGET_PAUSE] =
+    [NGX_TROVE_SQLITE_SQL_TARGET_PAUSE] =
         "UPDATE target SET paused = ?1 "
         "WHERE name = ?2 AND (?3 IS NULL OR route = ?3)",
 
-    [NGX_TROVE_SPOOL_SQL_TARGETS] =
+    [NGX_TROVE_SQLITE_SQL_TARGETS] =
         "SELECT id, route, name, paused, new, retry, leased, delivered, "
             "failed, cancelled "
         "FROM target ORDER BY route, name",
 
-    [NGX_TROVE_SPOOL_SQL_EVENT] =
-        "SELECT" NGX_TROVE_SPOOL_HEAD ", body FROM event WHERE number = ?",
+    [NGX_TROVE_SQLITE_SQL_EVENT] =
+        "SELECT" NGX_TROVE_SQLITE_HEAD ", body FROM event WHERE number = ?",
 
-    [NGX_TROVE_SPOOL_SQL_EVENT_HEAD] =
-        "SELECT" NGX_TROVE_SPOOL_HEAD "FROM event WHERE number = ?",
+    [NGX_TROVE_SQLITE_SQL_EVENT_HEAD] =
+        "SELECT" NGX_TROVE_SQLITE_HEAD "FROM event WHERE number = ?",
 
-    [NGX_TROVE_SPOOL_SQL_EVENT_ADD] =
-        "INSERT INTO event (" NGX_TROVE_SPOOL_HEAD ", body, key) "
+    [NGX_TROVE_SQLITE_SQL_EVENT_ADD] =
+        "INSERT INTO event (" NGX_TROVE_SQLITE_HEAD ", body, key) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 
-    [NGX_TROVE_SPOOL_SQL_EVENT_KEY] = "SELECT key FROM event WHERE number = ?",
+    [NGX_TROVE_SQLITE_SQL_EVENT_KEY] = "SELECT key FROM event WHERE number = ?",
 
-    [NGX_TROVE_SPOOL_SQL_EVENT_KEYS] =
+    [NGX_TROVE_SQLITE_SQL_EVENT_KEYS] =
         "SELECT number, key FROM event WHERE number > ? ORDER BY number",
 
-    [NGX_TROVE_SPOOL_SQL_EVENT_FORGET] =
+    [NGX_TROVE_SQLITE_SQL_EVENT_FORGET] =
         "UPDATE event SET key = NULL WHERE number = ?",
 
-    [NGX_TROVE_SPOOL_SQL_EVENT_WALK] =
-        "SELECT" NGX_TROVE_SPOOL_HEAD ", body FROM event "
+    [NGX_TROVE_SQLITE_SQL_EVENT_WALK] =
+        "SELECT" NGX_TROVE_SQLITE_HEAD ", body FROM event "
         "WHERE number < ? AND number >= ? ORDER BY number DESC LIMIT ?",
 
-    [NGX_TROVE_SPOOL_SQL_EVENT_FROM] =
+    [NGX_TROVE_SQLITE_SQL_EVENT_FROM] =
         "SELECT number, received, key IS NOT NULL FROM event "
         "WHERE number >= ? ORDER BY number LIMIT ?",
 
-    [NGX_TROVE_SPOOL_SQL_EVENT_DELETE] = "DELETE FROM event WHERE number = ?",
+    [NGX_TROVE_SQLITE_SQL_EVENT_DELETE] = "DELETE FROM event WHERE number = ?",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY] =
-        "SELECT" NGX_TROVE_SPOOL_ROW "FROM delivery WHERE id = ?",
+    [NGX_TROVE_SQLITE_SQL_DELIVERY] =
+        "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery WHERE id = ?",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_ADD] =
-        "INSERT INTO delivery (" NGX_TROVE_SPOOL_ROW ") "
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_ADD] =
+        "INSERT INTO delivery (" NGX_TROVE_SQLITE_ROW ") "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_SET] =
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_SET] =
         "UPDATE delivery SET state = ?3, due = ?4, ended = ?5, opened = ?6, "
             "attempts = ?7, owner = ?8, started = ?9, took = ?10, "
             "status = ?11, earlier = ?12 "
         "WHERE id = ?1",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_RENEW] =
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_RENEW] =
         "UPDATE delivery SET due = ? "
         "WHERE id = ? AND state = 2 AND owner = ?",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_DUE] =
-        "SELECT" NGX_TROVE_SPOOL_ROW NGX_TROVE_SPOOL_BY_PENDING
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_DUE] =
+        "SELECT" NGX_TROVE_SQLITE_ROW NGX_TROVE_SQLITE_BY_PENDING
             "target = ? AND state = ? AND due <= ? "
         "ORDER BY due LIMIT ?",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_NEXT] =
-        "SELECT due" NGX_TROVE_SPOOL_BY_PENDING
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_NEXT] =
+        "SELECT due" NGX_TROVE_SQLITE_BY_PENDING
             "target = ? AND state = ? AND due IS NOT NULL "
         "ORDER BY due LIMIT 1",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_LATE] =
-        "SELECT" NGX_TROVE_SPOOL_ROW NGX_TROVE_SPOOL_BY_PENDING
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_LATE] =
+        "SELECT" NGX_TROVE_SQLITE_ROW NGX_TROVE_SQLITE_BY_PENDING
             "target = ? AND state = ? AND due > ? LIMIT ?",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_WALK] =
-        "SELECT" NGX_TROVE_SPOOL_ROW "FROM delivery "
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_WALK] =
+        "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery "
         "WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_PENDING] =
-        "SELECT" NGX_TROVE_SPOOL_ROW "FROM delivery WHERE id IN "
-            "(SELECT id" NGX_TROVE_SPOOL_BY_PENDING
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_PENDING] =
+        "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery WHERE id IN "
+            "(SELECT id" NGX_TROVE_SQLITE_BY_PENDING
                 "due IS NOT NULL AND id < ? AND id >= ? "
                 "ORDER BY id DESC LIMIT ?) "
         "ORDER BY id DESC",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_FAILED] =
-        "SELECT" NGX_TROVE_SPOOL_ROW "FROM delivery "
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_FAILED] =
+        "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery "
             "INDEXED BY delivery_failed "
         "WHERE state = 4 AND id < ? AND id >= ? ORDER BY id DESC LIMIT ?",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_OLDEST] =
-        "SELECT target, min(id)" NGX_TROVE_SPOOL_BY_PENDING
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST] =
+        "SELECT target, min(id)" NGX_TROVE_SQLITE_BY_PENDING
             "due IS NOT NULL GROUP BY target",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_OF] =
-        "SELECT" NGX_TROVE_SPOOL_ROW "FROM delivery "
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_OF] =
+        "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery "
         "WHERE id BETWEEN ?1 << 16 AND (?1 << 16) + 65535 ORDER BY id",
 
-    [NGX_TROVE_SPOOL_SQL_DELIVERY_DELETE] =
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_DELETE] =
         "DELETE FROM delivery WHERE id = ?",
 
-    [NGX_TROVE_SPOOL_SQL_ATTEMPT] =
+    [NGX_TROVE_SQLITE_SQL_ATTEMPT] =
         "SELECT n, started, took, status, reason, answer FROM attempt "
         "WHERE delivery = ? AND n = ?",
 
-    [NGX_TROVE_SPOOL_SQL_ATTEMPTS] =
+    [NGX_TROVE_SQLITE_SQL_ATTEMPTS] =
         "SELECT n, started, took, status, reason, answer FROM attempt "
         "WHERE delivery = ? ORDER BY n",
 
-    [NGX_TROVE_SPOOL_SQL_ATTEMPT_ADD] =
+    [NGX_TROVE_SQLITE_SQL_ATTEMPT_ADD] =
         "INSERT OR IGNORE INTO attempt "
             "(delivery, n, started, took, status, reason, answer) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
 
-    [NGX_TROVE_SPOOL_SQL_ATTEMPT_TRIM] =
+    [NGX_TROVE_SQLITE_SQL_ATTEMPT_TRIM] =
         "DELETE FROM attempt WHERE delivery = ? AND n <= ?",
 
-    [NGX_TROVE_SPOOL_SQL_ATTEMPT_DELETE] =
+    [NGX_TROVE_SQLITE_SQL_ATTEMPT_DELETE] =
         "DELETE FROM attempt WHERE delivery = ?"
 };

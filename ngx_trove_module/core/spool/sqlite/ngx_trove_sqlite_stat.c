@@ -10,46 +10,48 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-static ngx_int_t ngx_trove_spool_stat_targets(ngx_trove_spool_db_t *db,
+static ngx_int_t ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_stat_t *stat, int64_t **ids);
-static ngx_int_t ngx_trove_spool_stat_oldest(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_stat_t *stat, int64_t *ids);
-static int64_t ngx_trove_spool_stat_received(ngx_trove_spool_db_t *db,
+static int64_t ngx_trove_sqlite_stat_received(ngx_trove_sqlite_db_t *db,
     int64_t number);
-static void ngx_trove_spool_stat_sizes(ngx_trove_spool_t *spool,
+static void ngx_trove_sqlite_stat_sizes(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_stat_t *stat);
-static uint64_t ngx_trove_spool_stat_pending(ngx_trove_spool_stat_t *stat);
+static uint64_t ngx_trove_sqlite_stat_pending(ngx_trove_spool_stat_t *stat);
 
 
 ngx_trove_spool_stat_t *
-ngx_trove_spool_stat(ngx_trove_spool_t *spool, ngx_trove_spool_error_t *error)
+ngx_trove_sqlite_stat(ngx_trove_spool_t *base, ngx_trove_spool_error_t *error)
 {
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
+
     int64_t                 *ids;
     ngx_int_t                rc;
-    ngx_trove_spool_db_t    *db;
+    ngx_trove_sqlite_db_t   *db;
     ngx_trove_spool_stat_t  *stat;
 
-    if (ngx_trove_spool_read(spool, error) != NGX_OK) {
+    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
         return NULL;
     }
 
     db = &spool->reader;
     rc = NGX_ERROR;
 
-    stat = ngx_trove_spool_read_alloc(db, NULL,
-                                      sizeof(ngx_trove_spool_stat_t));
+    stat = ngx_trove_sqlite_read_alloc(db, NULL,
+                                       sizeof(ngx_trove_spool_stat_t));
 
     if (stat != NULL
-        && ngx_trove_spool_stat_targets(db, stat, &ids) == NGX_OK)
+        && ngx_trove_sqlite_stat_targets(db, stat, &ids) == NGX_OK)
     {
-        rc = ngx_trove_spool_stat_oldest(spool, stat, ids);
+        rc = ngx_trove_sqlite_stat_oldest(spool, stat, ids);
     }
 
     if (rc == NGX_OK) {
-        ngx_trove_spool_stat_sizes(spool, stat);
+        ngx_trove_sqlite_stat_sizes(spool, stat);
     }
 
-    ngx_trove_spool_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, rc);
 
     if (rc != NGX_OK) {
         ngx_trove_spool_free(stat);
@@ -61,7 +63,7 @@ ngx_trove_spool_stat(ngx_trove_spool_t *spool, ngx_trove_spool_error_t *error)
 
 
 static ngx_int_t
-ngx_trove_spool_stat_targets(ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_stat_t *stat, int64_t **ids)
 {
     int64_t                   events;
@@ -71,8 +73,8 @@ ngx_trove_spool_stat_targets(ngx_trove_spool_db_t *db,
     sqlite3_stmt             *stmt;
     ngx_trove_spool_gauge_t  *gauge;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_STATE);
-    if (stmt == NULL || ngx_trove_spool_step(db, stmt) == NGX_ERROR) {
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_STATE);
+    if (stmt == NULL || ngx_trove_sqlite_step(db, stmt) == NGX_ERROR) {
         return NGX_ERROR;
     }
 
@@ -81,14 +83,14 @@ ngx_trove_spool_stat_targets(ngx_trove_spool_db_t *db,
 
     (void) sqlite3_reset(stmt);
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_TARGETS);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGETS);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
     /* once for their number: the snapshot is the same */
 
-    for (n = 0; (rc = ngx_trove_spool_step(db, stmt)) == NGX_OK; n++) {
+    for (n = 0; (rc = ngx_trove_sqlite_step(db, stmt)) == NGX_OK; n++) {
         /* void */
     }
 
@@ -96,9 +98,9 @@ ngx_trove_spool_stat_targets(ngx_trove_spool_db_t *db,
         return NGX_ERROR;
     }
 
-    stat->targets = ngx_trove_spool_read_alloc(db, stat,
+    stat->targets = ngx_trove_sqlite_read_alloc(db, stat,
                                     (n + 1) * sizeof(ngx_trove_spool_gauge_t));
-    *ids = ngx_trove_spool_read_alloc(db, stat, (n + 1) * sizeof(int64_t));
+    *ids = ngx_trove_sqlite_read_alloc(db, stat, (n + 1) * sizeof(int64_t));
 
     if (stat->targets == NULL || *ids == NULL) {
         return NGX_ERROR;
@@ -106,7 +108,7 @@ ngx_trove_spool_stat_targets(ngx_trove_spool_db_t *db,
 
     while (stat->ntargets < n) {
 
-        rc = ngx_trove_spool_step(db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc != NGX_OK) {
             return NGX_ERROR;
@@ -115,8 +117,8 @@ ngx_trove_spool_stat_targets(ngx_trove_spool_db_t *db,
         (*ids)[stat->ntargets] = sqlite3_column_int64(stmt, 0);
         gauge = &stat->targets[stat->ntargets++];
 
-        ngx_trove_spool_column(stmt, 1, &route);
-        ngx_trove_spool_column(stmt, 2, &name);
+        ngx_trove_sqlite_column(stmt, 1, &route);
+        ngx_trove_sqlite_column(stmt, 2, &name);
 
         gauge->paused = sqlite3_column_int(stmt, 3) ? 1 : 0;
 
@@ -125,10 +127,10 @@ ngx_trove_spool_stat_targets(ngx_trove_spool_db_t *db,
             stat->states[i] += gauge->states[i];
         }
 
-        if (ngx_trove_spool_read_string(db, stat, &gauge->target.route, &route)
+        if (ngx_trove_sqlite_read_string(db, stat, &gauge->target.route, &route)
             != NGX_OK
-            || ngx_trove_spool_read_string(db, stat, &gauge->target.name,
-                                           &name)
+            || ngx_trove_sqlite_read_string(db, stat, &gauge->target.name,
+                                            &name)
                != NGX_OK)
         {
             (void) sqlite3_reset(stmt);
@@ -145,24 +147,24 @@ ngx_trove_spool_stat_targets(ngx_trove_spool_db_t *db,
 /* what is older has the lower number */
 
 static ngx_int_t
-ngx_trove_spool_stat_oldest(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_stat_t *stat, int64_t *ids)
 {
-    int64_t                target, age, received;
-    ngx_int_t              rc;
-    ngx_uint_t             i;
-    sqlite3_stmt          *stmt;
-    ngx_trove_spool_db_t  *db;
+    int64_t                 target, age, received;
+    ngx_int_t               rc;
+    ngx_uint_t              i;
+    sqlite3_stmt           *stmt;
+    ngx_trove_sqlite_db_t  *db;
 
     db = &spool->reader;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_DELIVERY_OLDEST);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
     for ( ;; ) {
-        rc = ngx_trove_spool_step(db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc != NGX_OK) {
             return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
@@ -170,7 +172,7 @@ ngx_trove_spool_stat_oldest(ngx_trove_spool_t *spool,
 
         target = sqlite3_column_int64(stmt, 0);
 
-        received = ngx_trove_spool_stat_received(db,
+        received = ngx_trove_sqlite_stat_received(db,
                       ngx_trove_spool_event_of(sqlite3_column_int64(stmt, 1)));
 
         if (received == -1) {
@@ -178,7 +180,7 @@ ngx_trove_spool_stat_oldest(ngx_trove_spool_t *spool,
             return NGX_ERROR;
         }
 
-        age = ngx_max(ngx_trove_spool_wall(spool) - received, 0);
+        age = ngx_max(ngx_trove_sqlite_wall(spool) - received, 0);
 
         for (i = 0; i < stat->ntargets; i++) {
             if (ids[i] == target) {
@@ -193,13 +195,13 @@ ngx_trove_spool_stat_oldest(ngx_trove_spool_t *spool,
 
 
 static int64_t
-ngx_trove_spool_stat_received(ngx_trove_spool_db_t *db, int64_t number)
+ngx_trove_sqlite_stat_received(ngx_trove_sqlite_db_t *db, int64_t number)
 {
     int64_t        received;
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_spool_sql(db, NGX_TROVE_SPOOL_SQL_EVENT_FROM);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT_FROM);
     if (stmt == NULL) {
         return -1;
     }
@@ -207,7 +209,7 @@ ngx_trove_spool_stat_received(ngx_trove_spool_db_t *db, int64_t number)
     (void) sqlite3_bind_int64(stmt, 1, number);
     (void) sqlite3_bind_int(stmt, 2, 1);
 
-    rc = ngx_trove_spool_step(db, stmt);
+    rc = ngx_trove_sqlite_step(db, stmt);
 
     if (rc == NGX_ERROR) {
         return -1;
@@ -222,27 +224,27 @@ ngx_trove_spool_stat_received(ngx_trove_spool_db_t *db, int64_t number)
 
 
 static void
-ngx_trove_spool_stat_sizes(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_stat_sizes(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_stat_t *stat)
 {
-    int64_t                pages, free_pages;
-    uint64_t               ended;
-    struct stat            st;
-    ngx_trove_spool_db_t  *db;
+    int64_t                 pages, free_pages;
+    uint64_t                ended;
+    struct stat             st;
+    ngx_trove_sqlite_db_t  *db;
 
     db = &spool->reader;
     stat->max_size = spool->max_size;
 
-    pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_PAGES);
-    free_pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_FREE_PAGES);
+    pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_PAGES);
+    free_pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_FREE_PAGES);
 
     if (pages != -1 && free_pages != -1) {
         stat->used = (uint64_t) (pages - free_pages)
-                     * NGX_TROVE_SPOOL_PAGE_SIZE;
+                     * NGX_TROVE_SQLITE_PAGE_SIZE;
     }
 
     if (stat->events) {
-        ended = stat->events - ngx_trove_spool_stat_pending(stat);
+        ended = stat->events - ngx_trove_sqlite_stat_pending(stat);
         stat->history = stat->used / stat->events * ended;
     }
 
@@ -259,7 +261,7 @@ ngx_trove_spool_stat_sizes(ngx_trove_spool_t *spool,
 /* targets are in the order of their routes */
 
 static uint64_t
-ngx_trove_spool_stat_pending(ngx_trove_spool_stat_t *stat)
+ngx_trove_sqlite_stat_pending(ngx_trove_spool_stat_t *stat)
 {
     uint64_t                  pending, most, n;
     ngx_str_t                *route;

@@ -16,7 +16,7 @@
  */
 
 /* pages in PATH-wal at which it is written back by whoever is there */
-#define NGX_TROVE_SPOOL_WAL_MAX  (16 * NGX_TROVE_SPOOL_WAL_PAGES)
+#define NGX_TROVE_SQLITE_WAL_MAX  (16 * NGX_TROVE_SPOOL_WAL_PAGES)
 
 
 /* the kinds of operations in a batch */
@@ -25,47 +25,49 @@ typedef struct {
     ngx_uint_t                   accepts;
     unsigned                     durable:1;
     unsigned                     leases:1;       /* and nothing else */
-} ngx_trove_spool_batch_t;
+} ngx_trove_sqlite_batch_t;
 
 
 /* of a body read from a file */
-typedef struct ngx_trove_spool_body_s  ngx_trove_spool_body_t;
+typedef struct ngx_trove_sqlite_body_s  ngx_trove_sqlite_body_t;
 
-struct ngx_trove_spool_body_s {
-    ngx_trove_spool_body_t      *next;
+struct ngx_trove_sqlite_body_s {
+    ngx_trove_sqlite_body_t     *next;
 };
 
 
-static void ngx_trove_spool_write_look(ngx_trove_spool_op_t *ops,
-    ngx_trove_spool_batch_t *batch);
-static void ngx_trove_spool_write_bodies(ngx_trove_spool_op_t *ops,
-    ngx_trove_spool_body_t **bodies, ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_write_body(ngx_trove_spool_accept_t *accept,
-    ngx_trove_spool_body_t **bodies, ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_write_idle(ngx_trove_spool_t *spool,
-    ngx_trove_spool_op_t *ops, ngx_trove_spool_batch_t *batch);
-static ngx_int_t ngx_trove_spool_write_all(ngx_trove_spool_t *spool,
-    ngx_trove_spool_op_t *ops, ngx_trove_spool_batch_t *batch,
+static void ngx_trove_sqlite_write_look(ngx_trove_spool_op_t *ops,
+    ngx_trove_sqlite_batch_t *batch);
+static void ngx_trove_sqlite_write_bodies(ngx_trove_spool_op_t *ops,
+    ngx_trove_sqlite_body_t **bodies, ngx_trove_spool_error_t *error);
+static ngx_int_t ngx_trove_sqlite_write_body(ngx_trove_spool_accept_t *accept,
+    ngx_trove_sqlite_body_t **bodies, ngx_trove_spool_error_t *error);
+static ngx_int_t ngx_trove_sqlite_write_idle(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_op_t *ops, ngx_trove_sqlite_batch_t *batch);
+static ngx_int_t ngx_trove_sqlite_write_all(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_op_t *ops, ngx_trove_sqlite_batch_t *batch,
     ngx_uint_t accept, ngx_trove_spool_cost_t *cost);
-static ngx_int_t ngx_trove_spool_write_op(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_write_op(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_op_t *op, ngx_uint_t accept);
-static void ngx_trove_spool_write_undo(ngx_trove_spool_op_t *ops);
-static ngx_int_t ngx_trove_spool_write_room(ngx_trove_spool_t *spool);
-static ngx_int_t ngx_trove_spool_accept(ngx_trove_spool_t *spool,
+static void ngx_trove_sqlite_write_undo(ngx_trove_spool_op_t *ops);
+static ngx_int_t ngx_trove_sqlite_write_room(ngx_trove_sqlite_t *spool);
+static ngx_int_t ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_op_t *op);
-static ngx_int_t ngx_trove_spool_accept_targets(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_accept_targets(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_accept_t *accept, int64_t now);
 
 
 ngx_int_t
-ngx_trove_spool_write(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
+ngx_trove_sqlite_write(ngx_trove_spool_t *base, ngx_trove_spool_op_t *ops,
     ngx_trove_spool_cost_t *cost, ngx_trove_spool_error_t *error)
 {
-    ngx_int_t                rc;
-    ngx_trove_spool_db_t    *db;
-    ngx_trove_spool_cost_t   unwanted;
-    ngx_trove_spool_body_t  *bodies, *next;
-    ngx_trove_spool_batch_t  batch;
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
+
+    ngx_int_t                 rc;
+    ngx_trove_sqlite_db_t    *db;
+    ngx_trove_spool_cost_t    unwanted;
+    ngx_trove_sqlite_body_t  *bodies, *next;
+    ngx_trove_sqlite_batch_t  batch;
 
     if (cost == NULL) {
         cost = &unwanted;
@@ -77,20 +79,20 @@ ngx_trove_spool_write(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
     db = &spool->writer;
     bodies = NULL;
 
-    ngx_trove_spool_write_bodies(ops, &bodies, error);
-    ngx_trove_spool_write_look(ops, &batch);
+    ngx_trove_sqlite_write_bodies(ops, &bodies, error);
+    ngx_trove_sqlite_write_look(ops, &batch);
 
     cost->ops = batch.n;
 
-    rc = ngx_trove_spool_enter(spool, db, error);
+    rc = ngx_trove_sqlite_enter(spool, db, error);
 
     if (rc == NGX_OK) {
 
-        rc = batch.leases ? ngx_trove_spool_write_idle(spool, ops, &batch)
+        rc = batch.leases ? ngx_trove_sqlite_write_idle(spool, ops, &batch)
                           : NGX_AGAIN;
 
         if (rc == NGX_AGAIN) {
-            rc = ngx_trove_spool_write_all(spool, ops, &batch, 1, cost);
+            rc = ngx_trove_sqlite_write_all(spool, ops, &batch, 1, cost);
         }
 
         if (rc == NGX_ERROR
@@ -100,7 +102,7 @@ ngx_trove_spool_write(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
         {
             /* outcomes take less: they may find the space */
 
-            if (ngx_trove_spool_write_all(spool, ops, &batch, 0, cost)
+            if (ngx_trove_sqlite_write_all(spool, ops, &batch, 0, cost)
                 == NGX_OK)
             {
                 rc = NGX_OK;
@@ -109,11 +111,11 @@ ngx_trove_spool_write(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
 
         cost->wal_pages = db->wal_pages;
 
-        ngx_trove_spool_leave(spool, db, rc);
+        ngx_trove_sqlite_leave(spool, db, rc);
     }
 
     if (rc == NGX_ERROR) {
-        ngx_trove_spool_write_undo(ops);
+        ngx_trove_sqlite_write_undo(ops);
     }
 
     for ( /* void */ ; bodies; bodies = next) {
@@ -126,12 +128,12 @@ ngx_trove_spool_write(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
 
 
 static void
-ngx_trove_spool_write_look(ngx_trove_spool_op_t *ops,
-    ngx_trove_spool_batch_t *batch)
+ngx_trove_sqlite_write_look(ngx_trove_spool_op_t *ops,
+    ngx_trove_sqlite_batch_t *batch)
 {
     ngx_trove_spool_op_t  *op;
 
-    ngx_memzero(batch, sizeof(ngx_trove_spool_batch_t));
+    ngx_memzero(batch, sizeof(ngx_trove_sqlite_batch_t));
 
     batch->leases = 1;
 
@@ -165,8 +167,8 @@ ngx_trove_spool_write_look(ngx_trove_spool_op_t *ops,
 
 
 static void
-ngx_trove_spool_write_bodies(ngx_trove_spool_op_t *ops,
-    ngx_trove_spool_body_t **bodies, ngx_trove_spool_error_t *error)
+ngx_trove_sqlite_write_bodies(ngx_trove_spool_op_t *ops,
+    ngx_trove_sqlite_body_t **bodies, ngx_trove_spool_error_t *error)
 {
     ngx_trove_spool_op_t      *op;
     ngx_trove_spool_accept_t  *accept;
@@ -182,7 +184,7 @@ ngx_trove_spool_write_bodies(ngx_trove_spool_op_t *ops,
         accept = &op->u.accept;
 
         if (accept->fd != NGX_INVALID_FILE
-            && ngx_trove_spool_write_body(accept, bodies, error) != NGX_OK)
+            && ngx_trove_sqlite_write_body(accept, bodies, error) != NGX_OK)
         {
             op->result = NGX_TROVE_SPOOL_UNDONE;
         }
@@ -191,19 +193,19 @@ ngx_trove_spool_write_bodies(ngx_trove_spool_op_t *ops,
 
 
 static ngx_int_t
-ngx_trove_spool_write_body(ngx_trove_spool_accept_t *accept,
-    ngx_trove_spool_body_t **bodies, ngx_trove_spool_error_t *error)
+ngx_trove_sqlite_write_body(ngx_trove_spool_accept_t *accept,
+    ngx_trove_sqlite_body_t **bodies, ngx_trove_spool_error_t *error)
 {
-    off_t                    offset;
-    u_char                  *p;
-    size_t                   left;
-    ssize_t                  n;
-    ngx_trove_spool_body_t  *body;
+    off_t                     offset;
+    u_char                   *p;
+    size_t                    left;
+    ssize_t                   n;
+    ngx_trove_sqlite_body_t  *body;
 
     left = accept->event.body.len;
     offset = accept->offset;
 
-    body = malloc(sizeof(ngx_trove_spool_body_t) + left);
+    body = malloc(sizeof(ngx_trove_sqlite_body_t) + left);
     if (body == NULL) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, 0,
                                     "out of memory");
@@ -241,16 +243,16 @@ ngx_trove_spool_write_body(ngx_trove_spool_accept_t *accept,
 /* NGX_OK: there is nothing to be leased; NGX_AGAIN: there is */
 
 static ngx_int_t
-ngx_trove_spool_write_idle(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
-    ngx_trove_spool_batch_t *batch)
+ngx_trove_sqlite_write_idle(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_op_t *ops, ngx_trove_sqlite_batch_t *batch)
 {
-    ngx_int_t              rc;
-    ngx_trove_spool_db_t  *db;
-    ngx_trove_spool_op_t  *op;
+    ngx_int_t               rc;
+    ngx_trove_sqlite_db_t  *db;
+    ngx_trove_spool_op_t   *op;
 
     db = &spool->writer;
 
-    if (ngx_trove_spool_moved(spool, db) != NGX_OK) {
+    if (ngx_trove_sqlite_moved(spool, db) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -258,7 +260,7 @@ ngx_trove_spool_write_idle(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
 
     for (op = ops; op; op = op->next) {
 
-        rc = ngx_trove_spool_lease_peek(spool, db, op);
+        rc = ngx_trove_sqlite_lease_peek(spool, db, op);
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -272,28 +274,28 @@ ngx_trove_spool_write_idle(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
 
 
 static ngx_int_t
-ngx_trove_spool_write_all(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
-    ngx_trove_spool_batch_t *batch, ngx_uint_t accept,
+ngx_trove_sqlite_write_all(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *ops,
+    ngx_trove_sqlite_batch_t *batch, ngx_uint_t accept,
     ngx_trove_spool_cost_t *cost)
 {
-    int64_t                start, end;
-    ngx_int_t              rc;
-    ngx_trove_spool_db_t  *db;
-    ngx_trove_spool_op_t  *op;
+    int64_t                 start, end;
+    ngx_int_t               rc;
+    ngx_trove_sqlite_db_t  *db;
+    ngx_trove_spool_op_t   *op;
 
     db = &spool->writer;
 
-    if (ngx_trove_spool_begin(spool, db, batch->durable, &cost->wait)
+    if (ngx_trove_sqlite_begin(spool, db, batch->durable, &cost->wait)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    start = ngx_trove_spool_elapsed();
+    start = ngx_trove_sqlite_elapsed();
 
     if (accept && batch->accepts) {
 
-        rc = ngx_trove_spool_write_room(spool);
+        rc = ngx_trove_sqlite_write_room(spool);
 
         if (rc == NGX_ERROR) {
             goto failed;
@@ -304,21 +306,21 @@ ngx_trove_spool_write_all(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
 
     for (op = ops; op; op = op->next) {
 
-        if (ngx_trove_spool_write_op(spool, op, accept) != NGX_OK) {
+        if (ngx_trove_sqlite_write_op(spool, op, accept) != NGX_OK) {
             goto failed;
         }
     }
 
-    end = ngx_trove_spool_elapsed();
+    end = ngx_trove_sqlite_elapsed();
     cost->work = end - start;
 
-    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+    if (ngx_trove_sqlite_commit(spool, db) != NGX_OK) {
         goto undo;
     }
 
-    cost->commit = ngx_trove_spool_elapsed() - end;
+    cost->commit = ngx_trove_sqlite_elapsed() - end;
 
-    if (db->wal_pages > NGX_TROVE_SPOOL_WAL_MAX) {
+    if (db->wal_pages > NGX_TROVE_SQLITE_WAL_MAX) {
 
         /* nobody maintains it */
 
@@ -330,13 +332,13 @@ ngx_trove_spool_write_all(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
 
 failed:
 
-    ngx_trove_spool_rollback(spool, db);
+    ngx_trove_sqlite_rollback(spool, db);
 
 undo:
 
     for (op = ops; op; op = op->next) {
         if (op->type == NGX_TROVE_SPOOL_OP_LEASE) {
-            ngx_trove_spool_lease_undo(op);
+            ngx_trove_sqlite_lease_undo(op);
         }
     }
 
@@ -345,10 +347,10 @@ undo:
 
 
 static ngx_int_t
-ngx_trove_spool_write_op(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *op,
+ngx_trove_sqlite_write_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op,
     ngx_uint_t accept)
 {
-    ngx_trove_spool_db_t  *db;
+    ngx_trove_sqlite_db_t  *db;
 
     db = &spool->writer;
 
@@ -365,22 +367,22 @@ ngx_trove_spool_write_op(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *op,
             return NGX_OK;
         }
 
-        return ngx_trove_spool_accept(spool, op);
+        return ngx_trove_sqlite_accept(spool, op);
 
     case NGX_TROVE_SPOOL_OP_OUTCOME:
-        return ngx_trove_spool_outcome(spool, db, op);
+        return ngx_trove_sqlite_outcome(spool, db, op);
 
     case NGX_TROVE_SPOOL_OP_LEASE:
-        return ngx_trove_spool_lease(spool, db, op);
+        return ngx_trove_sqlite_lease(spool, db, op);
 
     default:
-        return ngx_trove_spool_renew(spool, db, op);
+        return ngx_trove_sqlite_renew(spool, db, op);
     }
 }
 
 
 static void
-ngx_trove_spool_write_undo(ngx_trove_spool_op_t *ops)
+ngx_trove_sqlite_write_undo(ngx_trove_spool_op_t *ops)
 {
     ngx_uint_t             i;
     ngx_trove_spool_op_t  *op;
@@ -401,10 +403,10 @@ ngx_trove_spool_write_undo(ngx_trove_spool_op_t *ops)
 /* NGX_OK, NGX_DECLINED: max_size is reached, or NGX_ERROR */
 
 static ngx_int_t
-ngx_trove_spool_write_room(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_write_room(ngx_trove_sqlite_t *spool)
 {
-    int64_t                pages, free_pages;
-    ngx_trove_spool_db_t  *db;
+    int64_t                 pages, free_pages;
+    ngx_trove_sqlite_db_t  *db;
 
     if (spool->max_size == 0) {
         return NGX_OK;
@@ -412,14 +414,14 @@ ngx_trove_spool_write_room(ngx_trove_spool_t *spool)
 
     db = &spool->writer;
 
-    pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_PAGES);
-    free_pages = ngx_trove_spool_get(db, NGX_TROVE_SPOOL_SQL_FREE_PAGES);
+    pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_PAGES);
+    free_pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_FREE_PAGES);
 
     if (pages == -1 || free_pages == -1) {
         return NGX_ERROR;
     }
 
-    if ((uint64_t) (pages - free_pages) * NGX_TROVE_SPOOL_PAGE_SIZE
+    if ((uint64_t) (pages - free_pages) * NGX_TROVE_SQLITE_PAGE_SIZE
         < spool->max_size)
     {
         return NGX_OK;
@@ -434,20 +436,20 @@ ngx_trove_spool_write_room(ngx_trove_spool_t *spool)
 
 
 static ngx_int_t
-ngx_trove_spool_accept(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *op)
+ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
 {
     int64_t                    number;
     ngx_int_t                  rc;
-    ngx_trove_spool_db_t      *db;
+    ngx_trove_sqlite_db_t     *db;
     ngx_trove_spool_accept_t  *accept;
 
     db = &spool->writer;
     accept = &op->u.accept;
 
     if (accept->ntargets > NGX_TROVE_SPOOL_TARGETS
-        || ngx_trove_spool_event_size(&accept->event)
+        || ngx_trove_sqlite_event_size(&accept->event)
            > (size_t) sqlite3_limit(db->db, SQLITE_LIMIT_LENGTH, -1)
-             - NGX_TROVE_SPOOL_PAGE_SIZE)
+             - NGX_TROVE_SQLITE_PAGE_SIZE)
     {
         op->result = NGX_TROVE_SPOOL_TOO_LARGE;
         return NGX_OK;
@@ -455,7 +457,7 @@ ngx_trove_spool_accept(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *op)
 
     if (accept->key != NULL) {
 
-        rc = ngx_trove_spool_key_find(spool, db, accept->key, &number);
+        rc = ngx_trove_sqlite_key_find(spool, db, accept->key, &number);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -471,10 +473,10 @@ ngx_trove_spool_accept(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *op)
     accept->event.number = db->state.last + 1;
 
     if (accept->event.received == 0) {
-        accept->event.received = ngx_trove_spool_wall(spool);
+        accept->event.received = ngx_trove_sqlite_wall(spool);
     }
 
-    if (ngx_trove_spool_event_add(db, &accept->event, accept->key) != NGX_OK) {
+    if (ngx_trove_sqlite_event_add(db, &accept->event, accept->key) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -483,8 +485,8 @@ ngx_trove_spool_accept(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *op)
     db->state.dirty = 1;
 
     if (accept->key != NULL
-        && ngx_trove_spool_key_add(spool, db, accept->key,
-                                   accept->event.number)
+        && ngx_trove_sqlite_key_add(spool, db, accept->key,
+                                    accept->event.number)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -492,25 +494,25 @@ ngx_trove_spool_accept(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *op)
 
     op->result = NGX_TROVE_SPOOL_DONE;
 
-    return ngx_trove_spool_accept_targets(spool, accept,
-                                          ngx_trove_spool_now(spool));
+    return ngx_trove_sqlite_accept_targets(spool, accept,
+                                           ngx_trove_sqlite_now(spool));
 }
 
 
 static ngx_int_t
-ngx_trove_spool_accept_targets(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_accept_targets(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_accept_t *accept, int64_t now)
 {
     ngx_uint_t                 i;
-    ngx_trove_spool_db_t      *db;
-    ngx_trove_spool_row_t      row;
+    ngx_trove_sqlite_db_t     *db;
+    ngx_trove_sqlite_row_t     row;
     ngx_trove_spool_start_t   *start;
-    ngx_trove_spool_known_t   *known;
+    ngx_trove_sqlite_known_t  *known;
     ngx_trove_spool_target_t   target;
 
     db = &spool->writer;
 
-    ngx_memzero(&row, sizeof(ngx_trove_spool_row_t));
+    ngx_memzero(&row, sizeof(ngx_trove_sqlite_row_t));
 
     target.route = accept->event.route;
 
@@ -519,7 +521,7 @@ ngx_trove_spool_accept_targets(ngx_trove_spool_t *spool,
         start = &accept->targets[i];
         target.name = start->name;
 
-        if (ngx_trove_spool_known(db, &target, 1, &known) != NGX_OK) {
+        if (ngx_trove_sqlite_known(db, &target, 1, &known) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -543,7 +545,7 @@ ngx_trove_spool_accept_targets(ngx_trove_spool_t *spool,
             row.started = 0;
         }
 
-        if (ngx_trove_spool_row_add(db, known, &row) != NGX_OK) {
+        if (ngx_trove_sqlite_row_add(db, known, &row) != NGX_OK) {
             return NGX_ERROR;
         }
 

@@ -12,46 +12,46 @@
 
 /*
  * A number of an owner takes four bytes in the file, no more and no less: see
- * ngx_trove_spool_row_add().
+ * ngx_trove_sqlite_row_add().
  */
-#define NGX_TROVE_SPOOL_OWNER_MIN  (1 << 24)
-#define NGX_TROVE_SPOOL_OWNER_MAX  INT32_MAX
+#define NGX_TROVE_SQLITE_OWNER_MIN  (1 << 24)
+#define NGX_TROVE_SQLITE_OWNER_MAX  INT32_MAX
 
 /* kilobytes of pages that a connection keeps in memory */
-#define NGX_TROVE_SPOOL_CACHE      8192
+#define NGX_TROVE_SQLITE_CACHE     8192
 
 /* bytes to which PATH-wal is cut when it begins anew */
-#define NGX_TROVE_SPOOL_WAL_KEEP   (64 * 1024 * 1024)
+#define NGX_TROVE_SQLITE_WAL_KEEP  (64 * 1024 * 1024)
 
 
-static char *ngx_trove_spool_name(ngx_str_t *path, const char *suffix);
-static void ngx_trove_spool_db_init(ngx_trove_spool_db_t *db);
-static void ngx_trove_spool_db_close(ngx_trove_spool_db_t *db);
-static ngx_int_t ngx_trove_spool_open_all(ngx_trove_spool_t *spool,
+static char *ngx_trove_sqlite_name(ngx_str_t *path, const char *suffix);
+static void ngx_trove_sqlite_db_init(ngx_trove_sqlite_db_t *db);
+static void ngx_trove_sqlite_db_close(ngx_trove_sqlite_db_t *db);
+static ngx_int_t ngx_trove_sqlite_open_all(ngx_trove_sqlite_t *spool,
     ngx_uint_t make, ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_open_file(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool,
     ngx_uint_t make, ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_beside(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_beside(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_open_first(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_open_first(ngx_trove_sqlite_t *spool,
     ngx_uint_t make, ngx_uint_t first);
-static ngx_int_t ngx_trove_spool_open_made(ngx_trove_spool_t *spool,
+static ngx_int_t ngx_trove_sqlite_open_made(ngx_trove_sqlite_t *spool,
     ngx_uint_t make, ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_spool_open_db(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *db, int flags, ngx_trove_spool_error_t *error);
-static int ngx_trove_spool_committed(void *data, sqlite3 *handle,
+static ngx_int_t ngx_trove_sqlite_open_db(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, int flags, ngx_trove_spool_error_t *error);
+static int ngx_trove_sqlite_committed(void *data, sqlite3 *handle,
     const char *name, int pages);
-static void ngx_trove_spool_close_all(ngx_trove_spool_t *spool);
-static void ngx_trove_spool_lock_all(ngx_trove_spool_t *spool);
-static void ngx_trove_spool_unlock_all(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *except);
+static void ngx_trove_sqlite_close_all(ngx_trove_sqlite_t *spool);
+static void ngx_trove_sqlite_lock_all(ngx_trove_sqlite_t *spool);
+static void ngx_trove_sqlite_unlock_all(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *except);
 
 
 ngx_trove_spool_t *
-ngx_trove_spool_create(ngx_trove_spool_conf_t *conf)
+ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
 {
     int32_t             random;
-    ngx_trove_spool_t  *spool;
+    ngx_trove_sqlite_t *spool;
 
     if (sqlite3_initialize() != SQLITE_OK) {
         return NULL;
@@ -66,20 +66,20 @@ ngx_trove_spool_create(ngx_trove_spool_conf_t *conf)
     spool->retention = conf->retention;
     spool->wait = ngx_max(conf->wait, 1);
     spool->fd = -1;
-    spool->keys = NGX_TROVE_SPOOL_KEYS;
+    spool->keys = NGX_TROVE_SQLITE_KEYS;
 
-    spool->path = ngx_trove_spool_name(&conf->path, "");
-    spool->path_lock = ngx_trove_spool_name(&conf->path, "-lock");
-    spool->path_wal = ngx_trove_spool_name(&conf->path, "-wal");
+    spool->path = ngx_trove_sqlite_name(&conf->path, "");
+    spool->path_lock = ngx_trove_sqlite_name(&conf->path, "-lock");
+    spool->path_wal = ngx_trove_sqlite_name(&conf->path, "-wal");
 
-    ngx_trove_spool_db_init(&spool->writer);
-    ngx_trove_spool_db_init(&spool->reader);
-    ngx_trove_spool_db_init(&spool->keeper);
+    ngx_trove_sqlite_db_init(&spool->writer);
+    ngx_trove_sqlite_db_init(&spool->reader);
+    ngx_trove_sqlite_db_init(&spool->keeper);
 
     if (spool->path == NULL || spool->path_lock == NULL
         || spool->path_wal == NULL)
     {
-        ngx_trove_spool_destroy(spool);
+        ngx_trove_sqlite_destroy(spool);
         return NULL;
     }
 
@@ -89,9 +89,9 @@ ngx_trove_spool_create(ngx_trove_spool_conf_t *conf)
 
     random = (random ^ ((uint32_t) getpid() * 0x9e3779b1)) & INT32_MAX;
 
-    spool->owner = NGX_TROVE_SPOOL_OWNER_MIN
-                   + random % (NGX_TROVE_SPOOL_OWNER_MAX
-                               - NGX_TROVE_SPOOL_OWNER_MIN);
+    spool->owner = NGX_TROVE_SQLITE_OWNER_MIN
+                   + random % (NGX_TROVE_SQLITE_OWNER_MAX
+                               - NGX_TROVE_SQLITE_OWNER_MIN);
 
     spool->clamped = INT64_MIN / 2;
 
@@ -100,7 +100,7 @@ ngx_trove_spool_create(ngx_trove_spool_conf_t *conf)
 
 
 static char *
-ngx_trove_spool_name(ngx_str_t *path, const char *suffix)
+ngx_trove_sqlite_name(ngx_str_t *path, const char *suffix)
 {
     char    *name;
     size_t   len;
@@ -120,20 +120,22 @@ ngx_trove_spool_name(ngx_str_t *path, const char *suffix)
 
 
 static void
-ngx_trove_spool_db_init(ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_db_init(ngx_trove_sqlite_db_t *db)
 {
     (void) pthread_mutex_init(&db->mutex, NULL);
 }
 
 
 void
-ngx_trove_spool_destroy(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
 {
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
+
     if (spool == NULL) {
         return;
     }
 
-    ngx_trove_spool_close_all(spool);
+    ngx_trove_sqlite_close_all(spool);
 
     (void) pthread_mutex_destroy(&spool->writer.mutex);
     (void) pthread_mutex_destroy(&spool->reader.mutex);
@@ -147,29 +149,29 @@ ngx_trove_spool_destroy(ngx_trove_spool_t *spool)
 
 
 static void
-ngx_trove_spool_close_all(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_close_all(ngx_trove_sqlite_t *spool)
 {
-    ngx_trove_spool_db_close(&spool->reader);
-    ngx_trove_spool_db_close(&spool->keeper);
-    ngx_trove_spool_db_close(&spool->writer);
+    ngx_trove_sqlite_db_close(&spool->reader);
+    ngx_trove_sqlite_db_close(&spool->keeper);
+    ngx_trove_sqlite_db_close(&spool->writer);
 
-    ngx_trove_spool_key_drop(&spool->work);
-    ngx_memzero(&spool->work, sizeof(ngx_trove_spool_work_t));
+    ngx_trove_sqlite_key_drop(&spool->work);
+    ngx_memzero(&spool->work, sizeof(ngx_trove_sqlite_work_t));
 
     /* after the last one: they are read from PATH-lock as long as it is held */
 
-    ngx_trove_spool_detach(spool);
+    ngx_trove_sqlite_detach(spool);
 }
 
 
 static void
-ngx_trove_spool_db_close(ngx_trove_spool_db_t *db)
+ngx_trove_sqlite_db_close(ngx_trove_sqlite_db_t *db)
 {
     ngx_uint_t  i;
 
     if (db->db != NULL) {
 
-        for (i = 0; i < NGX_TROVE_SPOOL_SQL_MAX; i++) {
+        for (i = 0; i < NGX_TROVE_SQLITE_SQL_MAX; i++) {
             (void) sqlite3_finalize(db->stmts[i]);
             db->stmts[i] = NULL;
         }
@@ -178,7 +180,7 @@ ngx_trove_spool_db_close(ngx_trove_spool_db_t *db)
         db->db = NULL;
     }
 
-    ngx_trove_spool_known_clear(db);
+    ngx_trove_sqlite_known_clear(db);
 
     free(db->taken);
 
@@ -190,24 +192,26 @@ ngx_trove_spool_db_close(ngx_trove_spool_db_t *db)
 
 
 ngx_int_t
-ngx_trove_spool_open(ngx_trove_spool_t *spool, ngx_trove_spool_error_t *error)
+ngx_trove_sqlite_open(ngx_trove_spool_t *base, ngx_trove_spool_error_t *error)
 {
+    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
+
     ngx_int_t  rc;
 
     ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
 
-    ngx_trove_spool_lock_all(spool);
+    ngx_trove_sqlite_lock_all(spool);
 
-    rc = ngx_trove_spool_open_all(spool, 1, error);
+    rc = ngx_trove_sqlite_open_all(spool, 1, error);
 
-    ngx_trove_spool_unlock_all(spool, NULL);
+    ngx_trove_sqlite_unlock_all(spool, NULL);
 
     return rc;
 }
 
 
 ngx_int_t
-ngx_trove_spool_enter(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_enter(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_error_t *error)
 {
     ngx_int_t  rc;
@@ -219,16 +223,16 @@ ngx_trove_spool_enter(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     {
         (void) pthread_mutex_unlock(&db->mutex);
 
-        ngx_trove_spool_lock_all(spool);
+        ngx_trove_sqlite_lock_all(spool);
 
-        rc = ngx_trove_spool_open_all(spool, !spool->made, error);
+        rc = ngx_trove_sqlite_open_all(spool, !spool->made, error);
 
         if (rc != NGX_OK) {
-            ngx_trove_spool_unlock_all(spool, NULL);
+            ngx_trove_sqlite_unlock_all(spool, NULL);
             return NGX_ERROR;
         }
 
-        ngx_trove_spool_unlock_all(spool, db);
+        ngx_trove_sqlite_unlock_all(spool, db);
     }
 
     db->error = error;
@@ -238,14 +242,14 @@ ngx_trove_spool_enter(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
 
 void
-ngx_trove_spool_leave(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_leave(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_int_t rc)
 {
     ngx_uint_t  i;
 
     if (rc == NGX_ERROR) {
 
-        for (i = 0; i < NGX_TROVE_SPOOL_SQL_MAX; i++) {
+        for (i = 0; i < NGX_TROVE_SQLITE_SQL_MAX; i++) {
             if (db->stmts[i] != NULL) {
                 (void) sqlite3_reset(db->stmts[i]);
             }
@@ -275,7 +279,7 @@ ngx_trove_spool_leave(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
 
 static void
-ngx_trove_spool_lock_all(ngx_trove_spool_t *spool)
+ngx_trove_sqlite_lock_all(ngx_trove_sqlite_t *spool)
 {
     (void) pthread_mutex_lock(&spool->writer.mutex);
     (void) pthread_mutex_lock(&spool->reader.mutex);
@@ -284,8 +288,8 @@ ngx_trove_spool_lock_all(ngx_trove_spool_t *spool)
 
 
 static void
-ngx_trove_spool_unlock_all(ngx_trove_spool_t *spool,
-    ngx_trove_spool_db_t *except)
+ngx_trove_sqlite_unlock_all(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *except)
 {
     if (except != &spool->writer) {
         (void) pthread_mutex_unlock(&spool->writer.mutex);
@@ -304,11 +308,11 @@ ngx_trove_spool_unlock_all(ngx_trove_spool_t *spool,
 /* for who holds all three mutexes */
 
 static ngx_int_t
-ngx_trove_spool_open_all(ngx_trove_spool_t *spool, ngx_uint_t make,
+ngx_trove_sqlite_open_all(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     ngx_trove_spool_error_t *error)
 {
     if (spool->stale) {
-        ngx_trove_spool_close_all(spool);
+        ngx_trove_sqlite_close_all(spool);
         spool->stale = 0;
     }
 
@@ -316,8 +320,8 @@ ngx_trove_spool_open_all(ngx_trove_spool_t *spool, ngx_uint_t make,
         return NGX_OK;
     }
 
-    if (ngx_trove_spool_open_file(spool, make, error) != NGX_OK) {
-        ngx_trove_spool_close_all(spool);
+    if (ngx_trove_sqlite_open_file(spool, make, error) != NGX_OK) {
+        ngx_trove_sqlite_close_all(spool);
         return NGX_ERROR;
     }
 
@@ -326,7 +330,7 @@ ngx_trove_spool_open_all(ngx_trove_spool_t *spool, ngx_uint_t make,
 
 
 static ngx_int_t
-ngx_trove_spool_open_file(ngx_trove_spool_t *spool, ngx_uint_t make,
+ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     ngx_trove_spool_error_t *error)
 {
     ngx_int_t   rc;
@@ -334,7 +338,7 @@ ngx_trove_spool_open_file(ngx_trove_spool_t *spool, ngx_uint_t make,
 
     /* before anything is made, or written, beside another program's file */
 
-    rc = ngx_trove_spool_whose(spool->path, error);
+    rc = ngx_trove_sqlite_whose(spool->path, error);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -357,17 +361,17 @@ ngx_trove_spool_open_file(ngx_trove_spool_t *spool, ngx_uint_t make,
                                     "it has been removed");
     }
 
-    if (ngx_trove_spool_beside(spool, error) != NGX_OK) {
+    if (ngx_trove_sqlite_beside(spool, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_trove_spool_attach(spool, &first, error) != NGX_OK) {
+    if (ngx_trove_sqlite_attach(spool, &first, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
     spool->writer.error = error;
 
-    rc = ngx_trove_spool_open_first(spool, make, first);
+    rc = ngx_trove_sqlite_open_first(spool, make, first);
 
     spool->writer.error = NULL;
 
@@ -375,13 +379,13 @@ ngx_trove_spool_open_file(ngx_trove_spool_t *spool, ngx_uint_t make,
         return NGX_ERROR;
     }
 
-    ngx_trove_spool_attached(spool);
+    ngx_trove_sqlite_attached(spool);
 
-    if (ngx_trove_spool_open_db(spool, &spool->keeper, SQLITE_OPEN_READWRITE,
-                                error)
+    if (ngx_trove_sqlite_open_db(spool, &spool->keeper, SQLITE_OPEN_READWRITE,
+                                 error)
         != NGX_OK
-        || ngx_trove_spool_open_db(spool, &spool->reader, SQLITE_OPEN_READONLY,
-                                   error)
+        || ngx_trove_sqlite_open_db(spool, &spool->reader, SQLITE_OPEN_READONLY,
+                                    error)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -396,7 +400,7 @@ ngx_trove_spool_open_file(ngx_trove_spool_t *spool, ngx_uint_t make,
 /* SQLite waits for ever at a FIFO in the place of one of its files */
 
 static ngx_int_t
-ngx_trove_spool_beside(ngx_trove_spool_t *spool,
+ngx_trove_sqlite_beside(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error)
 {
     char         *name;
@@ -411,7 +415,7 @@ ngx_trove_spool_beside(ngx_trove_spool_t *spool,
 
     for (i = 0; suffixes[i]; i++) {
 
-        name = ngx_trove_spool_name(&path, suffixes[i]);
+        name = ngx_trove_sqlite_name(&path, suffixes[i]);
         if (name == NULL) {
             return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, 0,
                                         "out of memory");
@@ -437,22 +441,22 @@ ngx_trove_spool_beside(ngx_trove_spool_t *spool,
 /* for the one who attaches */
 
 static ngx_int_t
-ngx_trove_spool_open_first(ngx_trove_spool_t *spool, ngx_uint_t make,
+ngx_trove_sqlite_open_first(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     ngx_uint_t first)
 {
-    ngx_int_t              rc;
-    ngx_trove_spool_db_t  *db;
+    ngx_int_t               rc;
+    ngx_trove_sqlite_db_t  *db;
 
     db = &spool->writer;
 
-    if (ngx_trove_spool_open_made(spool, make, db->error) != NGX_OK
-        || ngx_trove_spool_open_db(spool, db, SQLITE_OPEN_READWRITE, db->error)
+    if (ngx_trove_sqlite_open_made(spool, make, db->error) != NGX_OK
+        || ngx_trove_sqlite_open_db(spool, db, SQLITE_OPEN_READWRITE, db->error)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    rc = ngx_trove_spool_lock(spool, ngx_trove_spool_elapsed()
+    rc = ngx_trove_sqlite_lock(spool, ngx_trove_sqlite_elapsed()
                                      + spool->wait * 1000);
 
     if (rc != NGX_OK) {
@@ -461,9 +465,9 @@ ngx_trove_spool_open_first(ngx_trove_spool_t *spool, ngx_uint_t make,
                                     "for %lld ms", (long long) spool->wait);
     }
 
-    rc = ngx_trove_spool_migrate(db);
+    rc = ngx_trove_sqlite_migrate(db);
 
-    ngx_trove_spool_unlock(spool);
+    ngx_trove_sqlite_unlock(spool);
 
     if (rc != NGX_OK) {
         return NGX_ERROR;
@@ -471,7 +475,7 @@ ngx_trove_spool_open_first(ngx_trove_spool_t *spool, ngx_uint_t make,
 
     /* reads the file, too: a transaction that writes nothing */
 
-    if (ngx_trove_spool_begin(spool, db, 1, NULL) != NGX_OK) {
+    if (ngx_trove_sqlite_begin(spool, db, 1, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -483,7 +487,7 @@ ngx_trove_spool_open_first(ngx_trove_spool_t *spool, ngx_uint_t make,
         spool->file++;
     }
 
-    if (ngx_trove_spool_commit(spool, db) != NGX_OK) {
+    if (ngx_trove_sqlite_commit(spool, db) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -491,20 +495,20 @@ ngx_trove_spool_open_first(ngx_trove_spool_t *spool, ngx_uint_t make,
         return NGX_OK;
     }
 
-    return ngx_trove_spool_lease_void(spool, db);
+    return ngx_trove_sqlite_lease_void(spool, db);
 }
 
 
 /* SQLite would make it, too, but for everybody to read */
 
 static ngx_int_t
-ngx_trove_spool_open_made(ngx_trove_spool_t *spool, ngx_uint_t make,
+ngx_trove_sqlite_open_made(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     ngx_trove_spool_error_t *error)
 {
     int        fd;
     ngx_int_t  rc;
 
-    rc = ngx_trove_spool_whose(spool->path, error);
+    rc = ngx_trove_sqlite_whose(spool->path, error);
 
     if (rc != NGX_DECLINED) {
         return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
@@ -529,7 +533,7 @@ ngx_trove_spool_open_made(ngx_trove_spool_t *spool, ngx_uint_t make,
 
 
 static ngx_int_t
-ngx_trove_spool_open_db(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
+ngx_trove_sqlite_open_db(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     int flags, ngx_trove_spool_error_t *error)
 {
     int        rc, persist;
@@ -549,7 +553,7 @@ ngx_trove_spool_open_db(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
     if (rc != SQLITE_OK) {
         (void) sqlite3_extended_result_codes(db->db, 1);
 
-        result = ngx_trove_spool_db_fail(db, rc, "opening");
+        result = ngx_trove_sqlite_db_fail(db, rc, "opening");
 
         (void) sqlite3_close(db->db);
         db->db = NULL;
@@ -568,7 +572,7 @@ ngx_trove_spool_open_db(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
     /* instead of a checkpoint by the commit that comes to a thousand pages */
 
-    (void) sqlite3_wal_hook(db->db, ngx_trove_spool_committed, db);
+    (void) sqlite3_wal_hook(db->db, ngx_trove_sqlite_committed, db);
 
     snprintf(sql, sizeof(sql),
              "PRAGMA synchronous = FULL;"
@@ -577,11 +581,11 @@ ngx_trove_spool_open_db(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
              "PRAGMA secure_delete = FAST;"
              "PRAGMA trusted_schema = OFF;"
              "PRAGMA journal_size_limit = %d;",
-             NGX_TROVE_SPOOL_CACHE, NGX_TROVE_SPOOL_WAL_KEEP);
+             NGX_TROVE_SQLITE_CACHE, NGX_TROVE_SQLITE_WAL_KEEP);
 
     db->sync = 1;
 
-    result = ngx_trove_spool_exec(db, sql);
+    result = ngx_trove_sqlite_exec(db, sql);
 
     db->error = (db == &spool->writer) ? error : NULL;
 
@@ -590,10 +594,10 @@ ngx_trove_spool_open_db(ngx_trove_spool_t *spool, ngx_trove_spool_db_t *db,
 
 
 static int
-ngx_trove_spool_committed(void *data, sqlite3 *handle, const char *name,
+ngx_trove_sqlite_committed(void *data, sqlite3 *handle, const char *name,
     int pages)
 {
-    ngx_trove_spool_db_t  *db = data;
+    ngx_trove_sqlite_db_t  *db = data;
 
     __atomic_store_n(&db->wal_pages, pages, __ATOMIC_RELAXED);
 
