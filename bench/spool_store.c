@@ -27,7 +27,7 @@
 
 #include <pthread.h>
 
-#include "ngx_trove_spool_query.h"
+#include "ngx_trove_sqlite.h"
 
 
 #define BENCH_BODY       280
@@ -270,10 +270,12 @@ bench_open(void)
 
     memset(&conf, 0, sizeof(conf));
 
-    conf.path.data = (u_char *) bench_path;
-    conf.path.len = strlen(bench_path);
+    conf.uri.data = (u_char *) bench_path;
+    conf.uri.len = strlen(bench_path);
     conf.retention = (int64_t) 7 * 86400 * 1000;
     conf.wait = 10000;
+
+    (void) ngx_trove_spool_register(&ngx_trove_sqlite_engine);
 
     spool = ngx_trove_spool_create(&conf);
 

@@ -121,7 +121,7 @@ accepts(void)
            "a batch of three");
     tap_is(error.kind, 0, "without an error");
     tap_is(cost.ops, 3, "three operations");
-    tap_ok(cost.wal_pages > 0, "pages were written");
+    tap_ok(sqlite(spool)->writer.wal_pages > 0, "pages were written");
     tap_is(a[0].op.result, NGX_TROVE_SPOOL_DONE, "the first one is done");
     tap_is(a[0].op.u.accept.event.number, 1, "with its number");
     tap_is(a[2].op.u.accept.event.number, 3, "and so is the last one");

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "ngx_trove_sqlite.h"
 #include "ngx_trove_sqlite_db.h"
 #include "tap.h"
 
@@ -23,6 +24,9 @@
  */
 
 #define DAY  ((int64_t) 86400 * 1000)
+
+/* the handle of the engine, to look inside */
+#define sqlite(spool)  ((ngx_trove_sqlite_t *) (spool))
 
 /* milliseconds for the lock: a disk may stall, and alarm() ends what hangs */
 #define WAIT  60000
@@ -83,6 +87,8 @@ spool_mkdir(void)
     snprintf(spool_path, sizeof(spool_path), "%s/spool.db", spool_dir);
 
     atexit(spool_rmdir);
+
+    (void) ngx_trove_spool_register(&ngx_trove_sqlite_engine);
 }
 
 
@@ -106,7 +112,7 @@ spool_new(uint64_t max_size, int64_t wait)
 
     memset(&conf, 0, sizeof(conf));
 
-    conf.path = str(spool_path);
+    conf.uri = str(spool_path);
     conf.max_size = max_size;
     conf.retention = 7 * DAY;
     conf.wait = wait;

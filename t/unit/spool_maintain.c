@@ -121,6 +121,8 @@ accept_many(uint64_t from, uint64_t to, const char *names, ngx_uint_t lease)
 static void
 keys(void)
 {
+    ngx_trove_sqlite_shared_t  *shared;
+
     restart(1);
     sqlite(spool)->keys = 4096;
 
@@ -144,8 +146,10 @@ keys(void)
     /* both halves full, and more */
 
     tap_is(accept_many(4500, 20000, "", 0), 15500, "too many at once");
-    tap_ok(sqlite(spool)->shared->sealed != 0
-           && sqlite(spool)->shared->used[sqlite(spool)->shared->current] >= 4096,
+    shared = sqlite(spool)->shared;
+
+    tap_ok(shared->sealed != 0
+           && shared->used[shared->current] >= 4096,
            "fill both");
     tap_is(accept_many(0, 20000, "", 0), 0, "and all are found");
 
@@ -440,7 +444,7 @@ checkpoints(void)
 
         /* it began anew */
 
-        if (maintained.wal_pages < 100 && sqlite(spool)->writer.wal_pages < 200) {
+        if (sqlite(spool)->writer.wal_pages < 100) {
             n += (i > 0 && sqlite(spool)->keeper.wal_pages == 0);
         }
     }

@@ -13,14 +13,9 @@
 
 
 /*
- * The spool room: events and their deliveries in an SQLite file, used by any
- * number of processes of one machine at a time.  Knows nothing of HTTP, of
- * pools, logs and the event loop: everything here blocks on the disk and is
- * meant to be called by threads.
- *
- * Next to the file PATH are PATH-wal and PATH-shm, which are SQLite's, and
- * PATH-lock, by which the processes take turns.  None of them may be removed
- * or copied while the spool is in use.
+ * The spool: events and their deliveries, kept by an engine and used by any
+ * number of processes at a time.  Knows nothing of HTTP, pools, logs, or the
+ * event loop: everything here may block and is meant to be called by threads.
  *
  *
  * An event has one delivery for each of its targets.  The states of a delivery:
@@ -74,13 +69,13 @@ typedef struct ngx_trove_spool_s  ngx_trove_spool_t;
 /* what kind of error: what somebody has to do about it */
 typedef enum {
     NGX_TROVE_SPOOL_BUSY = 1,        /* locked by somebody else; it may pass */
-    NGX_TROVE_SPOOL_FULL,            /* no space left on the device */
+    NGX_TROVE_SPOOL_FULL,            /* no space is left */
     NGX_TROVE_SPOOL_READONLY,        /* not writable by this user, or at all */
     NGX_TROVE_SPOOL_GONE,            /* removed or replaced while in use */
     NGX_TROVE_SPOOL_ACCESS,          /* cannot be opened or made */
     NGX_TROVE_SPOOL_CORRUPT,         /* damaged */
-    NGX_TROVE_SPOOL_FOREIGN,         /* another program's file; not touched */
-    NGX_TROVE_SPOOL_NEWER,           /* a later version's file; not touched */
+    NGX_TROVE_SPOOL_FOREIGN,         /* another program's; not touched */
+    NGX_TROVE_SPOOL_NEWER,           /* a later version's; not touched */
     NGX_TROVE_SPOOL_MEMORY,          /* out of memory */
     NGX_TROVE_SPOOL_IO               /* anything else: see the text */
 } ngx_trove_spool_error_e;
@@ -92,7 +87,7 @@ typedef enum {
 typedef struct {
     ngx_trove_spool_error_e          kind;
     ngx_err_t                        err;        /* of the system, or 0 */
-    int                              code;       /* SQLite's, extended, or 0 */
+    int                              code;       /* the engine's, or 0 */
 
     /*
      * One line for a log, ended by a NUL: what was done, and what is wrong.
@@ -103,11 +98,11 @@ typedef struct {
 
 
 typedef struct {
-    ngx_str_t                        path;
+    ngx_str_t                        uri;        /* followed by a NUL */
 
     /*
-     * Bytes of the file that may be in use before events are refused; 0: no
-     * limit.  Outcomes and the like are recorded beyond it.
+     * Bytes that may be in use before events are refused; 0: no limit.
+     * Outcomes and the like are recorded beyond it.
      */
     uint64_t                         max_size;
 
@@ -221,7 +216,7 @@ typedef enum {
     NGX_TROVE_SPOOL_DONE = 0,
     NGX_TROVE_SPOOL_DUPLICATE,       /* accept: the key is there already */
     NGX_TROVE_SPOOL_NO_SPACE,        /* accept: refused, max_size or device */
-    NGX_TROVE_SPOOL_TOO_LARGE,       /* accept: more than SQLite can keep */
+    NGX_TROVE_SPOOL_TOO_LARGE,       /* accept: more than can be kept */
     NGX_TROVE_SPOOL_LOST,            /* the lease is not ours any more */
     NGX_TROVE_SPOOL_UNKNOWN,         /* there is no such delivery */
     NGX_TROVE_SPOOL_UNDONE           /* the whole batch failed */
@@ -389,36 +384,33 @@ typedef struct {
     uint64_t                         work;
     uint64_t                         commit;     /* mostly the disk */
 
-    /* pages in PATH-wal: beyond ..._WAL_PAGES it is time to maintain */
-    ngx_uint_t                       wal_pages;
+    unsigned                         maintain_due:1;
 } ngx_trove_spool_cost_t;
-
-#define NGX_TROVE_SPOOL_WAL_PAGES    4000
 
 
 /*
- * Looks whether what is at path can be a spool, without changing anything,
- * without a lock, and without SQLite's help for the file: for the check of a
- * configuration, by whatever user.  A file that is not there is fine.
+ * Looks whether there can be a spool at uri, without changing anything: for the
+ * check of a configuration, by whatever user.  One that is not there yet is
+ * fine.
  *
  * NGX_OK
- * NGX_ERROR  not a regular file, not readable, foreign, or newer
+ * NGX_ERROR  no engine for it, not accessible, foreign, or newer
  */
-ngx_int_t ngx_trove_spool_check(ngx_str_t *path,
+ngx_int_t ngx_trove_spool_check(ngx_str_t *uri,
     ngx_trove_spool_error_t *error);
 
 /*
  * Makes a handle from *conf, which is copied.  Opens nothing.
  *
- * NULL  out of memory
+ * NULL  out of memory, or no engine for its URI
  */
 ngx_trove_spool_t *ngx_trove_spool_create(ngx_trove_spool_conf_t *conf);
 
 /*
- * Opens the spool, makes the file (mode 0600) if it is not there, and migrates
- * that of an older version.  To be called once before the others, for they do
- * not make a file: one that disappears later is an error until it is back, or
- * until this is called again.
+ * Opens the spool, makes it if it is not there, and migrates that of an older
+ * version.  To be called once before the others, for they make nothing: a spool
+ * that disappears later is an error until it is back, or until this is called
+ * again.
  *
  * NGX_OK     also if it is open already
  * NGX_ERROR
@@ -464,17 +456,16 @@ typedef struct {
     ngx_uint_t                       events;     /* pruned */
     ngx_uint_t                       deliveries; /* pruned */
     ngx_uint_t                       pages;      /* given back to the system */
-    ngx_uint_t                       wal_pages;  /* left in PATH-wal */
     unsigned                         more:1;     /* call it again at once */
 } ngx_trove_spool_maintained_t;
 
 
 /*
- * Does a bounded piece of housekeeping: writes PATH-wal back to the file,
- * removes what was final for longer than the retention, and gives back free
- * pages at the end of the file.  To be called once a second or so, and whenever
- * cost->wal_pages asks for it; takes up to some 100 ms, but holds up others
- * that write for a few only.  If another process is at it, it is left to it.
+ * Does a bounded piece of maintenance: removes what was final for longer than
+ * the retention, gives back space, and whatever else the engine needs.  To be
+ * called once a second or so, and whenever cost->maintain_due is set; takes up
+ * to some 100 ms, but holds up others that write for a few only.  Where another
+ * process does it already, this returns at once.
  *
  * The maintaining connection.
  *
@@ -483,6 +474,13 @@ typedef struct {
  */
 ngx_int_t ngx_trove_spool_maintain(ngx_trove_spool_t *spool,
     ngx_trove_spool_maintained_t *maintained, ngx_trove_spool_error_t *error);
+
+
+/*
+ * One line for a log: what somebody has to do about an error.  A constant.
+ */
+const char *ngx_trove_spool_remedy(ngx_trove_spool_t *spool,
+    ngx_trove_spool_error_e kind);
 
 
 #endif /* _NGX_TROVE_SPOOL_H_INCLUDED_ */

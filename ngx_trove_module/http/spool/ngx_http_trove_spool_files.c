@@ -85,26 +85,26 @@ ngx_http_trove_spool_prepare(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf,
 
         /* nothing is made beside the file of another program */
 
-        if (ngx_trove_spool_check(&conf->path, &error) != NGX_OK) {
+        if (ngx_trove_spool_check(&conf->uri, &error) != NGX_OK) {
             ngx_log_error(NGX_LOG_ERR, cycle->log, error.err,
                           "trove: spool \"%V\" cannot be opened: %s, "
-                          "in %s:%ui", &conf->path, error.text, place->file,
+                          "in %s:%ui", &conf->uri, error.text, place->file,
                           place->line);
             goto done;
         }
 
-        if (ngx_http_trove_spool_make(cycle, &conf->path, ccf) != NGX_OK) {
+        if (ngx_http_trove_spool_make(cycle, &conf->uri, ccf) != NGX_OK) {
             goto done;
         }
 
         if (ngx_http_trove_spool_become(ccf, &rights) != NGX_OK) {
             ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
                           "trove: spool \"%V\" is left to the workers, the "
-                          "master cannot act for their user", &conf->path);
+                          "master cannot act for their user", &conf->uri);
             goto done;
         }
 
-        if (!ngx_http_trove_spool_theirs(&conf->path)) {
+        if (!ngx_http_trove_spool_theirs(&conf->uri)) {
             root = 0;
 
             if (ngx_http_trove_spool_return(&rights) != NGX_OK) {
@@ -116,7 +116,7 @@ ngx_http_trove_spool_prepare(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf,
     if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, error.err,
                       "trove: spool \"%V\" cannot be opened: %s, in %s:%ui",
-                      &conf->path, error.text, place->file, place->line);
+                      &conf->uri, error.text, place->file, place->line);
     }
 
     ngx_trove_spool_destroy(spool);

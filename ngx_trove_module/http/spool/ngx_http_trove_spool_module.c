@@ -17,6 +17,8 @@
 #include "ngx_http_trove_spool_path.h"
 #include "ngx_http_trove_spool_retry.h"
 #include "ngx_http_trove_spool_writer.h"
+#include "ngx_trove_spool_engine.h"
+#include "ngx_trove_sqlite.h"
 
 
 #define NGX_HTTP_TROVE_SPOOL_RETENTION      ((int64_t) 7 * 86400 * 1000)
@@ -31,7 +33,7 @@
 
 
 typedef struct {
-    ngx_trove_spool_conf_t    spool;           /* path.len == 0: none */
+    ngx_trove_spool_conf_t    spool;           /* uri.len == 0: none */
     ngx_http_trove_place_t    place;           /* of the directive */
     ngx_fd_t                  lock;            /* by which it is ours */
     ngx_array_t               routes;          /* ngx_http_trove_route_t * */
@@ -43,6 +45,7 @@ typedef struct {
 } ngx_http_trove_spool_loc_conf_t;
 
 
+static ngx_int_t ngx_http_trove_spool_add_engines(ngx_conf_t *cf);
 static void *ngx_http_trove_spool_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_trove_spool_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_trove_spool_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -78,7 +81,7 @@ static ngx_command_t  ngx_http_trove_spool_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_trove_spool_module_ctx = {
-    NULL,                                  /* preconfiguration */
+    ngx_http_trove_spool_add_engines,      /* preconfiguration */
     NULL,                                  /* postconfiguration */
 
     ngx_http_trove_spool_create_main_conf, /* create main configuration */
@@ -106,6 +109,13 @@ ngx_module_t  ngx_http_trove_spool_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+static ngx_int_t
+ngx_http_trove_spool_add_engines(ngx_conf_t *cf)
+{
+    return ngx_trove_spool_register(&ngx_trove_sqlite_engine);
+}
 
 
 static void *
@@ -173,7 +183,7 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t                i;
     ngx_trove_spool_error_t   error;
 
-    if (smcf->spool.path.len) {
+    if (smcf->spool.uri.len) {
         return "is duplicate";
     }
 
@@ -183,7 +193,7 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (ngx_http_trove_spool_path(cf, &value[1], &smcf->spool.path) != NGX_OK) {
+    if (ngx_http_trove_spool_path(cf, &value[1], &smcf->spool.uri) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -247,7 +257,7 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         smcf->spool.retention = NGX_HTTP_TROVE_SPOOL_RETENTION;
     }
 
-    if (ngx_trove_spool_check(&smcf->spool.path, &error) != NGX_OK) {
+    if (ngx_trove_spool_check(&smcf->spool.uri, &error) != NGX_OK) {
         p = error.text;
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, error.err,
@@ -255,7 +265,7 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_trove_spool_own(cf, &smcf->spool.path, &smcf->lock)
+    if (ngx_http_trove_spool_own(cf, &smcf->spool.uri, &smcf->lock)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -320,7 +330,7 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
         return NULL;
     }
 
-    if (smcf->spool.path.len == 0) {
+    if (smcf->spool.uri.len == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"trove_fanout_mode spool\" in location \"%V\" needs a "
                       "spool, add \"trove_spool PATH\" to http in %s:%ui",
@@ -401,7 +411,7 @@ ngx_http_trove_spool_check_used(ngx_conf_t *cf)
 
     smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_spool_module);
 
-    if (smcf->spool.path.len && smcf->routes.nelts == 0) {
+    if (smcf->spool.uri.len && smcf->routes.nelts == 0) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"trove_spool\" gets no events, add "
                       "\"trove_fanout_mode spool\" to a location with "
@@ -418,7 +428,7 @@ ngx_http_trove_spool_configured(ngx_conf_t *cf)
 
     smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_spool_module);
 
-    return smcf->spool.path.len != 0;
+    return smcf->spool.uri.len != 0;
 }
 
 
@@ -520,7 +530,7 @@ ngx_http_trove_spool_init_module(ngx_cycle_t *cycle)
     smcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_trove_spool_module);
 
-    if (ngx_test_config || smcf == NULL || smcf->spool.path.len == 0) {
+    if (ngx_test_config || smcf == NULL || smcf->spool.uri.len == 0) {
         return NGX_OK;
     }
 
@@ -543,7 +553,7 @@ ngx_http_trove_spool_init_process(ngx_cycle_t *cycle)
     smcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_trove_spool_module);
 
-    if (smcf == NULL || smcf->spool.path.len == 0) {
+    if (smcf == NULL || smcf->spool.uri.len == 0) {
         return NGX_OK;
     }
 

@@ -55,7 +55,7 @@ typedef struct {
     ngx_trove_spool_t             *spool;
     ngx_thread_pool_t             *pool;
     ngx_cycle_t                   *cycle;
-    ngx_str_t                      path;
+    ngx_str_t                      uri;
 
     ngx_trove_spool_op_t          *head;       /* queued, in order */
     ngx_trove_spool_op_t         **tail;
@@ -82,7 +82,6 @@ static void ngx_http_trove_writer_care(ngx_event_t *ev);
 static void ngx_http_trove_writer_care_thread(void *data, ngx_log_t *log);
 static void ngx_http_trove_writer_cared(ngx_event_t *ev);
 static void ngx_http_trove_writer_log(ngx_trove_spool_error_t *error);
-static const char *ngx_http_trove_writer_remedy(ngx_trove_spool_error_e kind);
 
 
 /* of this process; spool == NULL: there is none */
@@ -120,7 +119,7 @@ ngx_http_trove_writer_init(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf)
     }
 
     w->cycle = cycle;
-    w->path = conf->path;
+    w->uri = conf->uri;
     w->tail = &w->head;
     w->dummy.fd = (ngx_socket_t) -1;
 
@@ -306,7 +305,7 @@ ngx_http_trove_writer_thread(void *data, ngx_log_t *log)
 static void
 ngx_http_trove_writer_done(ngx_event_t *ev)
 {
-    ngx_uint_t                     wal_pages;
+    ngx_uint_t                     maintain;
     ngx_trove_spool_op_t          *op, *next;
     ngx_http_trove_write_t        *write;
     ngx_http_trove_writer_t       *w;
@@ -325,7 +324,7 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
                && ngx_http_trove_writer_proof(task->ops))
     {
         ngx_log_error(NGX_LOG_ERR, w->cycle->log, 0,
-                      "trove: spool \"%V\" works again", &w->path);
+                      "trove: spool \"%V\" works again", &w->uri);
         w->state.error = 0;
         w->logged = 0;
     }
@@ -342,7 +341,7 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
     }
 
     op = task->ops;
-    wal_pages = task->cost.wal_pages;
+    maintain = task->cost.maintain_due;
     task->ops = NULL;
 
     /* the disk does not wait for what comes of it; the task is the thread's */
@@ -358,9 +357,7 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
         write->handler(write);
     }
 
-    if (wal_pages > NGX_TROVE_SPOOL_WAL_PAGES
-        && !w->care->event.active)
-    {
+    if (maintain && !w->care->event.active) {
         ngx_http_trove_writer_care(&w->timer);
     }
 }
@@ -501,8 +498,8 @@ ngx_http_trove_writer_log(ngx_trove_spool_error_t *error)
     }
 
     ngx_log_error(NGX_LOG_CRIT, w->cycle->log, error->err,
-                  "trove: spool \"%V\": %s; %s", &w->path, error->text,
-                  ngx_http_trove_writer_remedy(error->kind));
+                  "trove: spool \"%V\": %s; %s", &w->uri, error->text,
+                  ngx_trove_spool_remedy(w->spool, error->kind));
 
     if (w->repeated) {
         ngx_log_error(NGX_LOG_CRIT, w->cycle->log, 0,
@@ -513,41 +510,4 @@ ngx_http_trove_writer_log(ngx_trove_spool_error_t *error)
     w->state.error = error->kind;
     w->logged = ngx_current_msec ? ngx_current_msec : 1;
     w->repeated = 0;
-}
-
-
-static const char *
-ngx_http_trove_writer_remedy(ngx_trove_spool_error_e kind)
-{
-    switch (kind) {
-
-    case NGX_TROVE_SPOOL_BUSY:
-        return "end the program that keeps the spool locked";
-
-    case NGX_TROVE_SPOOL_FULL:
-        return "make room on the disk, or raise \"max_size\" or shorten "
-               "\"retention\" of \"trove_spool\"; new events are refused with "
-               "503 meanwhile";
-
-    case NGX_TROVE_SPOOL_READONLY:
-    case NGX_TROVE_SPOOL_ACCESS:
-        return "let the user of the workers write the spool and its directory";
-
-    case NGX_TROVE_SPOOL_GONE:
-        return "put the file back, or reload nginx to begin with an empty one";
-
-    case NGX_TROVE_SPOOL_CORRUPT:
-        return "move the spool away, or restore it, and save what can be read "
-               "by \"sqlite3 .recover\"";
-
-    case NGX_TROVE_SPOOL_FOREIGN:
-    case NGX_TROVE_SPOOL_NEWER:
-        return "name another file in \"trove_spool\"";
-
-    case NGX_TROVE_SPOOL_MEMORY:
-        return "the machine is out of memory";
-
-    default:
-        return "look at the disk";
-    }
 }

@@ -50,17 +50,20 @@ static void ngx_trove_sqlite_unlock_all(ngx_trove_sqlite_t *spool,
 ngx_trove_spool_t *
 ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
 {
-    int32_t             random;
-    ngx_trove_sqlite_t *spool;
+    int32_t              random;
+    ngx_trove_spool_t   *base;
+    ngx_trove_sqlite_t  *spool;
 
     if (sqlite3_initialize() != SQLITE_OK) {
         return NULL;
     }
 
-    spool = calloc(1, sizeof(ngx_trove_spool_t));
+    spool = calloc(1, sizeof(ngx_trove_sqlite_t));
     if (spool == NULL) {
         return NULL;
     }
+
+    base = &spool->base;
 
     spool->max_size = conf->max_size;
     spool->retention = conf->retention;
@@ -68,9 +71,9 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
     spool->fd = -1;
     spool->keys = NGX_TROVE_SQLITE_KEYS;
 
-    spool->path = ngx_trove_sqlite_name(&conf->path, "");
-    spool->path_lock = ngx_trove_sqlite_name(&conf->path, "-lock");
-    spool->path_wal = ngx_trove_sqlite_name(&conf->path, "-wal");
+    spool->path = ngx_trove_sqlite_name(&conf->uri, "");
+    spool->path_lock = ngx_trove_sqlite_name(&conf->uri, "-lock");
+    spool->path_wal = ngx_trove_sqlite_name(&conf->uri, "-wal");
 
     ngx_trove_sqlite_db_init(&spool->writer);
     ngx_trove_sqlite_db_init(&spool->reader);
@@ -79,7 +82,7 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
     if (spool->path == NULL || spool->path_lock == NULL
         || spool->path_wal == NULL)
     {
-        ngx_trove_sqlite_destroy(spool);
+        ngx_trove_sqlite_destroy(base);
         return NULL;
     }
 
@@ -95,7 +98,7 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
 
     spool->clamped = INT64_MIN / 2;
 
-    return spool;
+    return base;
 }
 
 
@@ -130,10 +133,6 @@ void
 ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
 {
     ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
-
-    if (spool == NULL) {
-        return;
-    }
 
     ngx_trove_sqlite_close_all(spool);
 

@@ -14,18 +14,18 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-#include "ngx_trove_spool.h"
-#include "ngx_trove_spool_query.h"
+#include "ngx_trove_spool_engine.h"
 
 
 /*
- * What the files of the spool room share.  Private to it.
+ * What the files of the engine share.  Private to its folder.
  *
  *   ngx_trove_spool.c           the handle: opening, closing
  *   ngx_trove_sqlite_schema.c    the tables, versions, whose file it is
  *   ngx_trove_sqlite_sql.c       the statements
  *   ngx_trove_sqlite_lock.c      PATH-lock: taking turns, the clock
- *   ngx_trove_sqlite_db.c        running them, transactions, errors
+ *   ngx_trove_sqlite_db.c        running them, errors
+ *   ngx_trove_sqlite_txn.c       transactions
  *   ngx_trove_sqlite_key.c       which keys there are
  *   ngx_trove_sqlite_key_merge.c     housekeeping of the keys
  *   ngx_trove_sqlite_row.c       targets and deliveries, with their counters
@@ -42,10 +42,19 @@
  *   ngx_trove_sqlite_control.c       what is changed by hand
  */
 
+/*
+ * Next to the file PATH are PATH-wal and PATH-shm, which are SQLite's, and
+ * PATH-lock, by which the processes take turns.  None of them may be removed
+ * or copied while the spool is in use.
+ */
+
 #define NGX_TROVE_SQLITE_APPLICATION    0x74727370     /* "trsp" */
 #define NGX_TROVE_SQLITE_VERSION        2
 
 #define NGX_TROVE_SQLITE_PAGE_SIZE      4096
+
+/* pages in PATH-wal at which it is to be written back */
+#define NGX_TROVE_SQLITE_WAL_PAGES      4000
 
 #define ngx_trove_sqlite_pending(state)                                       \
     ((state) < NGX_TROVE_SPOOL_DELIVERED)
@@ -222,7 +231,9 @@ typedef struct {
 } ngx_trove_sqlite_work_t;
 
 
-struct ngx_trove_spool_s {
+typedef struct {
+    ngx_trove_spool_t            base;           /* the first member */
+
     uint64_t                     max_size;
     int64_t                      retention;
     int64_t                      wait;
@@ -256,7 +267,7 @@ struct ngx_trove_spool_s {
     ngx_uint_t                   keys;
     int64_t                      skew_wall;
     int64_t                      skew_mono;
-};
+} ngx_trove_sqlite_t;
 
 
 /* a row of the table delivery */
@@ -276,7 +287,47 @@ typedef struct {
 } ngx_trove_sqlite_row_t;
 
 
-/* ngx_trove_spool.c */
+/* the functions of the engine: see ngx_trove_spool.h and .._query.h */
+
+ngx_int_t ngx_trove_sqlite_check(ngx_str_t *path,
+    ngx_trove_spool_error_t *error);
+ngx_trove_spool_t *ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf);
+ngx_int_t ngx_trove_sqlite_open(ngx_trove_spool_t *base,
+    ngx_trove_spool_error_t *error);
+void ngx_trove_sqlite_destroy(ngx_trove_spool_t *base);
+ngx_int_t ngx_trove_sqlite_write(ngx_trove_spool_t *base,
+    ngx_trove_spool_op_t *ops, ngx_trove_spool_cost_t *cost,
+    ngx_trove_spool_error_t *error);
+ngx_int_t ngx_trove_sqlite_maintain(ngx_trove_spool_t *base,
+    ngx_trove_spool_maintained_t *maintained, ngx_trove_spool_error_t *error);
+ngx_trove_spool_stat_t *ngx_trove_sqlite_stat(ngx_trove_spool_t *base,
+    ngx_trove_spool_error_t *error);
+ngx_trove_spool_events_t *ngx_trove_sqlite_events(ngx_trove_spool_t *base,
+    ngx_trove_spool_filter_t *filter, int64_t cursor, ngx_uint_t limit,
+    size_t max_bytes, ngx_trove_spool_error_t *error);
+ngx_trove_spool_events_t *ngx_trove_sqlite_event(ngx_trove_spool_t *base,
+    int64_t number, u_char *key, ngx_trove_spool_error_t *error);
+ngx_trove_spool_deliveries_t *ngx_trove_sqlite_deliveries(
+    ngx_trove_spool_t *base, ngx_trove_spool_filter_t *filter, int64_t cursor,
+    ngx_uint_t limit, ngx_trove_spool_error_t *error);
+ngx_trove_spool_deliveries_t *ngx_trove_sqlite_delivery(
+    ngx_trove_spool_t *base, int64_t id, ngx_trove_spool_error_t *error);
+ngx_trove_spool_deliveries_t *ngx_trove_sqlite_event_deliveries(
+    ngx_trove_spool_t *base, int64_t number, ngx_trove_spool_error_t *error);
+ngx_int_t ngx_trove_sqlite_act(ngx_trove_spool_t *base,
+    ngx_trove_spool_action_e action, int64_t id,
+    ngx_trove_spool_error_t *error);
+ngx_int_t ngx_trove_sqlite_act_all(ngx_trove_spool_t *base,
+    ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
+    int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error);
+ngx_int_t ngx_trove_sqlite_pause(ngx_trove_spool_t *base,
+    ngx_trove_spool_target_t *target, ngx_uint_t paused,
+    ngx_trove_spool_error_t *error);
+ngx_int_t ngx_trove_sqlite_forget(ngx_trove_spool_t *base, u_char *key,
+    ngx_trove_spool_error_t *error);
+
+
+/* ngx_trove_sqlite.c */
 
 /*
  * Takes a connection for a call, and opens what is not open; and gives it back.
@@ -346,15 +397,7 @@ int64_t ngx_trove_sqlite_mono(ngx_trove_sqlite_t *spool);
 
 /* ngx_trove_sqlite_db.c */
 
-/* fills in *error, and returns NGX_ERROR */
-ngx_int_t ngx_trove_spool_fail(ngx_trove_spool_error_t *error,
-    ngx_trove_spool_error_e kind, ngx_err_t err, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-/* what an error of the system comes to */
-ngx_trove_spool_error_e ngx_trove_spool_kind(ngx_err_t err);
-
-/* the same from what SQLite says */
+/* fills in db->error from what SQLite says, and returns NGX_ERROR */
 ngx_int_t ngx_trove_sqlite_db_fail(ngx_trove_sqlite_db_t *db, int rc,
     const char *what);
 
@@ -381,6 +424,9 @@ ngx_int_t ngx_trove_sqlite_exec(ngx_trove_sqlite_db_t *db, const char *sql);
 /* the integer that a statement without parameters gives; -1 on error */
 int64_t ngx_trove_sqlite_get(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_sql_e n);
+
+
+/* ngx_trove_sqlite_txn.c */
 
 /*
  * A transaction that writes.  durable: its commit waits for the disk.  *wait,
@@ -567,14 +613,6 @@ u_char *ngx_trove_sqlite_event_copy(ngx_trove_spool_event_t *event, u_char *p);
 /* an event that ngx_trove_spool_event_free() is for, referred to once */
 ngx_int_t ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
     ngx_trove_spool_event_t **event);
-void ngx_trove_spool_event_ref(ngx_trove_spool_event_t *event);
-
-/*
- * The memory of a result, in which it is the first thing: all of it is given
- * back by ngx_trove_spool_free(result).  Zeroed; NULL if there is none.
- */
-void *ngx_trove_spool_result(size_t size);
-void *ngx_trove_spool_alloc(void *result, size_t size);
 
 
 /* ngx_trove_sqlite_scan.c */

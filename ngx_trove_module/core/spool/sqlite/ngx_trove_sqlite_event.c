@@ -14,24 +14,6 @@
 #define NGX_TROVE_SQLITE_EVENT_STRINGS  2
 #define NGX_TROVE_SQLITE_EVENT_BODY    11
 
-#define NGX_TROVE_SPOOL_BLOCK_SIZE     16384
-
-
-/* what an event that is given away is a part of */
-typedef struct {
-    ngx_uint_t                       refs;
-    ngx_trove_spool_event_t          event;
-} ngx_trove_spool_shared_event_t;
-
-
-typedef struct ngx_trove_spool_block_s  ngx_trove_spool_block_t;
-
-struct ngx_trove_spool_block_s {
-    ngx_trove_spool_block_t         *next;
-    u_char                          *last;
-    u_char                          *end;
-    uint64_t                         align;
-};
 
 
 static ngx_str_t *ngx_trove_sqlite_event_string(
@@ -186,7 +168,6 @@ ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
     ngx_int_t                        rc;
     sqlite3_stmt                    *stmt;
     ngx_trove_spool_event_t          row;
-    ngx_trove_spool_shared_event_t  *shared;
 
     stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT);
     if (stmt == NULL) {
@@ -208,124 +189,21 @@ ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
 
     ngx_trove_sqlite_event_row(stmt, 1, &row);
 
-    shared = malloc(sizeof(ngx_trove_spool_shared_event_t)
-                    + ngx_trove_sqlite_event_size(&row));
+    *event = ngx_trove_spool_event_alloc(ngx_trove_sqlite_event_size(&row));
 
-    if (shared == NULL) {
+    if (*event == NULL) {
         (void) sqlite3_reset(stmt);
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
                                     "out of memory");
     }
 
-    shared->refs = 1;
-    shared->event = row;
+    /* the strings come behind it */
 
-    (void) ngx_trove_sqlite_event_copy(&shared->event, (u_char *) (shared + 1));
+    **event = row;
+
+    (void) ngx_trove_sqlite_event_copy(*event, (u_char *) (*event + 1));
 
     (void) sqlite3_reset(stmt);
 
-    *event = &shared->event;
-
     return NGX_OK;
-}
-
-
-#define ngx_trove_spool_event_shared(event)                                   \
-    ((ngx_trove_spool_shared_event_t *)                                       \
-         ((u_char *) (event)                                                  \
-          - offsetof(ngx_trove_spool_shared_event_t, event)))
-
-
-void
-ngx_trove_spool_event_ref(ngx_trove_spool_event_t *event)
-{
-    ngx_trove_spool_event_shared(event)->refs++;
-}
-
-
-void
-ngx_trove_spool_event_free(ngx_trove_spool_event_t *event)
-{
-    ngx_trove_spool_shared_event_t  *shared;
-
-    shared = ngx_trove_spool_event_shared(event);
-
-    if (--shared->refs == 0) {
-        free(shared);
-    }
-}
-
-
-/*
- * Results: the first block begins with the result, and has the others after
- * it.
- */
-
-void *
-ngx_trove_spool_result(size_t size)
-{
-    ngx_trove_spool_block_t  *block;
-
-    size = ngx_align(size, sizeof(uint64_t));
-
-    block = calloc(1, sizeof(ngx_trove_spool_block_t) + size);
-    if (block == NULL) {
-        return NULL;
-    }
-
-    block->last = (u_char *) (block + 1) + size;
-    block->end = block->last;
-
-    return block + 1;
-}
-
-
-void *
-ngx_trove_spool_alloc(void *result, size_t size)
-{
-    void                     *p;
-    size_t                    n;
-    ngx_trove_spool_block_t  *first, *block;
-
-    first = (ngx_trove_spool_block_t *) result - 1;
-    block = first->next;
-
-    size = ngx_align(size, sizeof(uint64_t));
-
-    if (block == NULL || (size_t) (block->end - block->last) < size) {
-
-        n = ngx_max(size, NGX_TROVE_SPOOL_BLOCK_SIZE);
-
-        block = calloc(1, sizeof(ngx_trove_spool_block_t) + n);
-        if (block == NULL) {
-            return NULL;
-        }
-
-        block->last = (u_char *) (block + 1);
-        block->end = block->last + n;
-
-        block->next = first->next;
-        first->next = block;
-    }
-
-    p = block->last;
-    block->last += size;
-
-    return p;
-}
-
-
-void
-ngx_trove_spool_free(void *result)
-{
-    ngx_trove_spool_block_t  *block, *next;
-
-    if (result == NULL) {
-        return;
-    }
-
-    for (block = (ngx_trove_spool_block_t *) result - 1; block; block = next) {
-        next = block->next;
-        free(block);
-    }
 }

@@ -42,7 +42,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
+    ngx_trove_sqlite_db_t *db);
 static ngx_int_t ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db,
     int *left);
 static ngx_int_t ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool,
@@ -94,7 +94,7 @@ ngx_trove_sqlite_maintain(ngx_trove_spool_t *base,
 
     start = ngx_trove_sqlite_elapsed();
 
-    rc = ngx_trove_sqlite_checkpoint(spool, db, maintained);
+    rc = ngx_trove_sqlite_checkpoint(spool, db);
 
     while (rc != NGX_ERROR) {
 
@@ -130,7 +130,7 @@ ngx_trove_sqlite_maintain(ngx_trove_spool_t *base,
 
 static ngx_int_t
 ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained)
+    ngx_trove_sqlite_db_t *db)
 {
     int         left;
     int64_t     deadline;
@@ -140,9 +140,7 @@ ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
     left = ngx_max(__atomic_load_n(&spool->writer.wal_pages, __ATOMIC_RELAXED),
                    db->wal_pages);
 
-    maintained->wal_pages = left;
-
-    if (left < NGX_TROVE_SPOOL_WAL_PAGES) {
+    if (left < NGX_TROVE_SQLITE_WAL_PAGES) {
         return NGX_OK;
     }
 
@@ -173,7 +171,6 @@ ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
     }
 
     db->wal_pages = left;
-    maintained->wal_pages = left;
 
     __atomic_store_n(&spool->writer.wal_pages, left, __ATOMIC_RELAXED);
 

@@ -16,7 +16,7 @@
  */
 
 /* pages in PATH-wal at which it is written back by whoever is there */
-#define NGX_TROVE_SQLITE_WAL_MAX  (16 * NGX_TROVE_SPOOL_WAL_PAGES)
+#define NGX_TROVE_SQLITE_WAL_MAX  (16 * NGX_TROVE_SQLITE_WAL_PAGES)
 
 
 /* the kinds of operations in a batch */
@@ -109,7 +109,7 @@ ngx_trove_sqlite_write(ngx_trove_spool_t *base, ngx_trove_spool_op_t *ops,
             }
         }
 
-        cost->wal_pages = db->wal_pages;
+        cost->maintain_due = (db->wal_pages > NGX_TROVE_SQLITE_WAL_PAGES);
 
         ngx_trove_sqlite_leave(spool, db, rc);
     }

@@ -1,0 +1,72 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_sqlite.h"
+#include "ngx_trove_sqlite_db.h"
+
+
+static const char *ngx_trove_sqlite_remedy(ngx_trove_spool_error_e kind);
+
+
+const ngx_trove_spool_engine_t  ngx_trove_sqlite_engine = {
+    ngx_string(""),
+    ngx_trove_sqlite_check,
+    ngx_trove_sqlite_create,
+    ngx_trove_sqlite_open,
+    ngx_trove_sqlite_destroy,
+    ngx_trove_sqlite_write,
+    ngx_trove_sqlite_maintain,
+    ngx_trove_sqlite_stat,
+    ngx_trove_sqlite_events,
+    ngx_trove_sqlite_event,
+    ngx_trove_sqlite_deliveries,
+    ngx_trove_sqlite_delivery,
+    ngx_trove_sqlite_event_deliveries,
+    ngx_trove_sqlite_act,
+    ngx_trove_sqlite_act_all,
+    ngx_trove_sqlite_pause,
+    ngx_trove_sqlite_forget,
+    ngx_trove_sqlite_remedy
+};
+
+
+static const char *
+ngx_trove_sqlite_remedy(ngx_trove_spool_error_e kind)
+{
+    switch (kind) {
+
+    case NGX_TROVE_SPOOL_BUSY:
+        return "end the program that keeps the spool locked";
+
+    case NGX_TROVE_SPOOL_FULL:
+        return "make room on the disk, or raise \"max_size\" of "
+               "\"trove_spool\"; new events are refused with 503 meanwhile";
+
+    case NGX_TROVE_SPOOL_READONLY:
+    case NGX_TROVE_SPOOL_ACCESS:
+        return "let the user of the workers write the spool and its directory";
+
+    case NGX_TROVE_SPOOL_GONE:
+        return "put the file back, or reload nginx to begin with an empty one";
+
+    case NGX_TROVE_SPOOL_CORRUPT:
+        return "move the spool away, or restore it, and save what can be read "
+               "by \"sqlite3 .recover\"";
+
+    case NGX_TROVE_SPOOL_FOREIGN:
+    case NGX_TROVE_SPOOL_NEWER:
+        return "name another file in \"trove_spool\"";
+
+    case NGX_TROVE_SPOOL_MEMORY:
+        return "the machine is out of memory";
+
+    default:
+        return "look at the disk";
+    }
+}

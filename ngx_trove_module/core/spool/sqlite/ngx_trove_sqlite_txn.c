@@ -1,0 +1,262 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_trove_sqlite_db.h"
+
+
+static ngx_int_t ngx_trove_sqlite_state_get(ngx_trove_sqlite_db_t *db);
+static ngx_int_t ngx_trove_sqlite_state_flush(ngx_trove_sqlite_db_t *db);
+
+
+ngx_int_t
+ngx_trove_sqlite_moved(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
+{
+    int  moved;
+
+    moved = 0;
+
+    (void) sqlite3_file_control(db->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+
+    if (moved) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_GONE, 0,
+                                    "removed or replaced while in use");
+    }
+
+    if (ngx_trove_sqlite_lock_moved(spool)) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_GONE, 0,
+                                    "\"-lock\" file: removed or replaced while "
+                                    "in use");
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Turns are taken by the mutex.  What SQLite's own lock is waited for is those
+ * who do not know of the mutex: a person with a shell.
+ */
+
+ngx_int_t
+ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
+    ngx_uint_t durable, uint64_t *wait)
+{
+    int64_t        start, deadline, left;
+    ngx_int_t      rc;
+    sqlite3_stmt  *stmt;
+
+    start = ngx_trove_sqlite_elapsed();
+    deadline = start + spool->wait * 1000;
+
+    rc = ngx_trove_sqlite_lock(spool, deadline);
+
+    if (rc == NGX_BUSY) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
+                                    "other processes of nginx kept it locked "
+                                    "for %lld ms", (long long) spool->wait);
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_IO, 0,
+                                    "\"-lock\" file: the mutex is damaged");
+    }
+
+    if (ngx_trove_sqlite_moved(spool, db) != NGX_OK) {
+        goto failed;
+    }
+
+    if (db->sync != durable) {
+
+        /* acts when it is prepared, not when it is stepped */
+
+        if (ngx_trove_sqlite_exec(db, durable ? "PRAGMA synchronous = FULL"
+                                             : "PRAGMA synchronous = NORMAL")
+            != NGX_OK)
+        {
+            goto failed;
+        }
+
+        db->sync = durable;
+    }
+
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_BEGIN);
+    if (stmt == NULL) {
+        goto failed;
+    }
+
+    /* less than nothing would be: for ever */
+
+    left = (deadline - ngx_trove_sqlite_elapsed()) / 1000;
+
+    (void) sqlite3_busy_timeout(db->db, (int) ngx_max(1, left));
+
+    if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
+
+        if (db->error->kind == NGX_TROVE_SPOOL_BUSY) {
+            (void) ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
+                                        "another program kept it locked for "
+                                        "%lld ms", (long long) spool->wait);
+        }
+
+        goto failed;
+    }
+
+    db->txn++;
+
+    if (wait != NULL) {
+        *wait = ngx_trove_sqlite_elapsed() - start;
+    }
+
+    if (ngx_trove_sqlite_state_get(db) != NGX_OK
+        || ngx_trove_sqlite_key_sync(spool, db) != NGX_OK)
+    {
+        ngx_trove_sqlite_rollback(spool, db);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+
+failed:
+
+    ngx_trove_sqlite_unlock(spool);
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
+{
+    sqlite3_stmt  *stmt;
+
+    if (ngx_trove_sqlite_known_flush(db) != NGX_OK
+        || ngx_trove_sqlite_state_flush(db) != NGX_OK)
+    {
+        goto failed;
+    }
+
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_COMMIT);
+
+    if (stmt == NULL || ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
+        goto failed;
+    }
+
+    db->ntaken = 0;
+    spool->shared->last = db->state.last;
+
+    /*
+     * Once more: nobody will be told that something is in the file that was
+     * taken away meanwhile.
+     */
+
+    if (ngx_trove_sqlite_moved(spool, db) != NGX_OK) {
+        ngx_trove_sqlite_unlock(spool);
+        return NGX_ERROR;
+    }
+
+    ngx_trove_sqlite_unlock(spool);
+
+    return NGX_OK;
+
+failed:
+
+    ngx_trove_sqlite_rollback(spool, db);
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_trove_sqlite_rollback(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
+{
+    sqlite3_stmt             *stmt;
+    ngx_trove_spool_error_t  *error, ignored;
+
+    /* an error may have ended it already, and another one is of no interest */
+
+    if (!sqlite3_get_autocommit(db->db)) {
+
+        error = db->error;
+        db->error = &ignored;
+
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_ROLLBACK);
+
+        if (stmt != NULL) {
+            (void) ngx_trove_sqlite_run(db, stmt);
+        }
+
+        db->error = error;
+    }
+
+    ngx_trove_sqlite_key_undo(spool, db);
+    ngx_trove_sqlite_known_clear(db);
+
+    ngx_trove_sqlite_unlock(spool);
+}
+
+
+static ngx_int_t
+ngx_trove_sqlite_state_get(ngx_trove_sqlite_db_t *db)
+{
+    ngx_int_t                      rc;
+    sqlite3_stmt                  *stmt;
+    ngx_trove_sqlite_row_state_t  *state;
+
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_STATE);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_trove_sqlite_step(db, stmt);
+
+    if (rc == NGX_DONE) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
+                                    "the table \"spool\" is empty");
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    state = &db->state;
+
+    state->last = sqlite3_column_int64(stmt, 0);
+    state->events = sqlite3_column_int64(stmt, 1);
+    state->indexed = sqlite3_column_int64(stmt, 2);
+    state->stale = sqlite3_column_int64(stmt, 3);
+    state->identity = sqlite3_column_int64(stmt, 4);
+    state->dirty = 0;
+
+    (void) sqlite3_reset(stmt);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_trove_sqlite_state_flush(ngx_trove_sqlite_db_t *db)
+{
+    sqlite3_stmt  *stmt;
+
+    if (!db->state.dirty) {
+        return NGX_OK;
+    }
+
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_STATE_SET);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, db->state.last);
+    (void) sqlite3_bind_int64(stmt, 2, db->state.events);
+    (void) sqlite3_bind_int64(stmt, 3, db->state.indexed);
+    (void) sqlite3_bind_int64(stmt, 4, db->state.stale);
+
+    return ngx_trove_sqlite_run(db, stmt);
+}
