@@ -244,7 +244,7 @@ sub directives {
     }
 
     for my $metric (grep { $known{$_} eq 'metric' } sort keys %known) {
-        like($page{operations}, qr/^\| `\Q$metric\E` \|/m,
+        like($page{metrics}, qr/^\| `\Q$metric\E` \|/m,
             "the metric $metric is documented");
     }
 
@@ -337,12 +337,12 @@ sub variables {
 }
 
 
-# Each message of the sources is one item of operations.md, with its level.
+# Each message of the sources is one item of messages.md, with its level.
 
 sub messages {
     my @documented;
 
-    while ($page{operations} =~
+    while ($page{messages} =~
            /^- `(\w+)`(?: or `(\w+)`)? `([^`]+)`$/mg)
     {
         my @levels = sort grep { defined } $1, $2;
@@ -418,7 +418,7 @@ sub messages {
 
     my $parser = join '', map { $text{source($_)} }
         qw/ ngx_trove_event.c ngx_trove_event_token.c /;
-    my $flat = $page{operations} =~ s/\s+/ /gr;
+    my $flat = $page{messages} =~ s/\s+/ /gr;
 
     while ($parser =~ /(?:bad_json\s=\s|
                        ngx_trove_event_reject\(parser,)([^;]*);/xg)

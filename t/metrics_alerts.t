@@ -32,7 +32,7 @@ shift @alerts;
 cmp_ok(scalar(@alerts), '>=', 15, 'there are alerts');
 
 my %anchors = map { lc($_) => 1 }
-    slurp('docs/operations.md') =~ /^### (Trove\w+)$/mg;
+    slurp('docs/metrics.md') =~ /^### (Trove\w+)$/mg;
 
 for my $alert (@alerts) {
     my ($name) = $alert->{text} =~ /^alert: (\w+)$/m;
@@ -46,7 +46,7 @@ for my $alert (@alerts) {
     like($alert->{text}, qr/^      summary: \S/m, "$name: its summary");
 
     my ($runbook) = $alert->{text}
-        =~ m{^      runbook: docs/operations\.md#(\w+)$}m;
+        =~ m{^      runbook: docs/metrics\.md#(\w+)$}m;
 
     is($runbook, lc $name, "$name: its section of the documentation");
     ok(delete $anchors{lc $name}, "$name: which is there");
