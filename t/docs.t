@@ -227,8 +227,8 @@ sub directives {
         like($section, qr/^\| Context: \| \Q$known{$directive}\E \|$/m,
             "$directive: its context");
         like($section, qr/^```nginx /m, "$directive: an example");
-        like($section, qr/^\*\*When it goes wrong\*\*$/m,
-            "$directive: what happens when it goes wrong");
+        like($section, qr/^\*\*Possible problems\*\*$/m,
+            "$directive: possible problems");
         like($page{directives}, qr/^- \[\Q$directive\E\]\(#\Q$directive\E\)$/m,
             "$directive: is in the list");
     }
