@@ -1,6 +1,6 @@
 # Copyright (C) 2026 the ngx_trove_module authors
 #
-# make help  tells the targets and the settings.
+# "make help" lists the targets and the settings.
 
 BUILD   = build
 CC      = gcc
@@ -8,7 +8,7 @@ JOBS    = $(shell nproc 2>/dev/null || echo 2)
 VERSION = $(shell sed -n 's/^Changes with ngx_trove_module \([0-9.]*\).*/\1/p' \
               CHANGES | head -n 1)
 
-# settings of which each combination has its own directory of objects
+# each combination of these settings has its own object directory
 
 NGINX_SRC =
 CONFIGURE =
@@ -29,81 +29,85 @@ DESTDIR   =
 
 all: build
 
-build: bootstrap        ## the module: build/ngx_http_trove_module.so (default)
+build: bootstrap        ## build build/ngx_http_trove_module.so (default)
 	@$(SETTINGS) util/build
 
 bootstrap:
 	@util/bootstrap build
 
-test: bootstrap         ## all tests, or one: T=t/foo.t or T=t/unit/foo.c
+test: bootstrap         ## run all tests, or one: T=t/foo.t or T=t/unit/foo.c
 	@util/bootstrap test
 	@$(SETTINGS) util/build
 	@$(SETTINGS) JOBS='$(JOBS)' util/test $(T)
 
-unit: bootstrap         ## the unit tests: of the code that needs no NGINX
+unit: bootstrap         ## run the unit tests, which do not need NGINX
 	@$(SETTINGS) JOBS='$(JOBS)' util/test t/unit/*.c
 
-check:                  ## lint of C, Perl and shell; static analysis
+check:                  ## lint C, Perl and shell; run static analysis
 	@util/bootstrap build check
 	@util/lint
 
-demo: build             ## gate, fan-out, spool of examples/; who gets what
+demo: build             ## run the gate, fan-out and spool of examples/, and show the results
 	@$(SETTINGS) util/run examples/demo/run $(if $(KEEP),--keep)
 
-bench: build            ## the numbers of the documentation: 15 minutes
+bench: build            ## run the benchmarks of docs/benchmarks.md: 15 minutes
 	@util/bootstrap bench
 	@$(SETTINGS) util/run bench/run $(if $(QUICK),--quick) \
 	    $(if $(WRITE),--write) $(WHAT)
 
-profile: build          ## what the gate's instructions are for: a minute
+profile: build          ## count the instructions of the gate by part: one minute
 	@util/bootstrap profile
 	@$(SETTINGS) util/run bench/profile $(if $(FUNCTIONS),--functions) $(WHAT)
 
-sanitize: bootstrap     ## all tests by AddressSanitizer and UBSan
+sanitize: bootstrap     ## run all tests with AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory test SAN=1 \
 	    NGINX_SRC="$${NGINX_SRC:-$$(util/nginx-source)}"
 
-static: bootstrap       ## NGINX with the module linked in: build/nginx
+static: bootstrap       ## build NGINX with the module linked in: build/nginx
 	@$(MAKE) --no-print-directory build STATIC=1 \
 	    NGINX_SRC="$${NGINX_SRC:-$$(util/nginx-source)}"
 
-minimal: bootstrap      ## NGINX without threads, PCRE, TLS ..: a few tests
+minimal: bootstrap      ## run a few tests without threads, PCRE, TLS, ...
 	@CC='$(CC)' BUILD='$(BUILD)' \
 	    NGINX_SRC="$${NGINX_SRC:-$$(util/nginx-source)}" util/minimal
 
-fuzz: bootstrap         ## each of fuzz/*.c for FUZZ_TIME seconds, or one: T=
+fuzz: bootstrap         ## run each harness of fuzz/, or one: T=fuzz/foo.c
 	@util/bootstrap fuzz
 	@BUILD='$(BUILD)' FUZZ_TIME='$(FUZZ_TIME)' util/fuzz $(T)
 
-install: build          ## the module into the modules directory of NGINX
+install: build          ## install the module into the modules directory
 	@$(SETTINGS) DESTDIR='$(DESTDIR)' util/install
 
-dist:                   ## a tarball of what is committed: build/*.tar.gz
+dist:                   ## create a tarball of the last commit: build/*.tar.gz
 	@mkdir -p $(BUILD)
 	git archive --prefix=ngx_trove_module-$(VERSION)/ HEAD \
 	    | gzip -n9 > $(BUILD)/ngx_trove_module-$(VERSION).tar.gz
 
-clean:                  ## what was built, but not what was downloaded
+clean:                  ## remove build results, but keep downloads
 	@rm -rf $(filter-out $(BUILD)/source,$(wildcard $(BUILD)/*))
 
-distclean:              ## all of build/
+distclean:              ## remove build/
 	@rm -rf $(BUILD)
 
-help:                   ## this
+help:                   ## print this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile \
 	    | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
 	@echo
-	@echo '  NGINX_SRC=DIR  build and test with this source tree of NGINX,'
-	@echo '                 instead of the installed one'
+	@echo '  NGINX_SRC=DIR  build and test with the NGINX source tree DIR'
+	@echo '                 instead of the installed NGINX'
 	@echo "  CONFIGURE='--with-compat'"
-	@echo '                 with NGINX_SRC: the options of its configure,'
+	@echo '                 with NGINX_SRC: configure options for NGINX'
 	@echo '                 instead of those that the tests need'
-	@echo '  STATIC=1       with NGINX_SRC: link the module in'
-	@echo '  SAN=1          with NGINX_SRC: with sanitizers'
-	@echo '  CC=clang       another compiler'
-	@echo '  WHAT=gate      with bench: only this; QUICK=1: in 3 minutes;'
-	@echo '                 WRITE=1: into docs/benchmarks.md'
-	@echo '  FUNCTIONS=1    with profile: each function; WHAT=280: only this size'
-	@echo '  KEEP=1         with demo: keeps it running until Ctrl-C'
-	@echo '  JOBS=N         tests at a time; TROVE_LEAVE=1 keeps their files'
-	@echo '  FUZZ_TIME=N    with fuzz: 60 if not given; 0 only runs the corpus'
+	@echo '  STATIC=1       with NGINX_SRC: link the module statically'
+	@echo '  SAN=1          with NGINX_SRC: build with sanitizers'
+	@echo '  CC=clang       use another compiler'
+	@echo '  WHAT=gate      with bench: run only this benchmark'
+	@echo '  QUICK=1        with bench: take 3 minutes'
+	@echo '  WRITE=1        with bench: write the results to docs/benchmarks.md'
+	@echo '  FUNCTIONS=1    with profile: show each function'
+	@echo '  WHAT=280       with profile: profile only this body size'
+	@echo '  KEEP=1         with demo: keep it running until Ctrl-C'
+	@echo '  JOBS=N         run N tests in parallel'
+	@echo '  TROVE_LEAVE=1  with test: keep the files of the tests'
+	@echo '  FUZZ_TIME=N    with fuzz: seconds for each harness, 60 by default;'
+	@echo '                 0 only runs the corpus'
