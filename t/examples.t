@@ -553,15 +553,15 @@ for (@demos) {
     ($code, $text) = finish($_);
 
     is($code, 0, 'demo: one of two at the same time succeeds') or diag($text);
-    like($text, qr/^All 18 answers are as expected, and so is all that /m,
+    like($text, qr/^All 18 responses are as expected\.  Each event was /m,
         'demo: the summary');
 
-    for my $said ('200 duplicate  it ', '400 mismatch', '400 stale',
+    for my $said ('200 duplicate  not ', '400 mismatch', '400 stale',
         '400 missing', '409 inflight', '200 delivered  slack, acme, audit$',
         '200 delivered  agent_b, acme, audit$', '200 delivered  bolt, audit$',
         '200 delivered  offboarding, audit$', '200 delivered  audit$',
-        '502 partial    acme, audit; not /pipeline: 502$',
-        '200 delivered  pipeline$', '200 duplicate  nobody',
+        '502 partial    acme, audit; /pipeline failed: 502$',
+        '200 delivered  pipeline$', '200 duplicate  none: ',
         '200 delivered  acme, audit$', '202 accepted   billing$',
         '202 accepted   warehouse$')
     {
@@ -615,14 +615,14 @@ sub broken {
 ($code, $text) = broken('gate.conf', sub { s/^ *trove_verify on;.*\n//m });
 
 is($code, 1, 'demo: a gate that lets everything pass fails');
-like($text, qr/^  tampered with .* WRONG: .* 400 mismatch/m,
+like($text, qr/^  with a modified body .* WRONG: .* 400 mismatch/m,
     'demo: what is wrong');
-like($text, qr/^\d+ of 18 answers are not as expected/m, 'demo: and a summary');
+like($text, qr/^\d+ of 18 responses are not as expected/m, 'demo: and a summary');
 
 ($code, $text) = broken('fanout.conf', sub { s/ events=key\.revoked;/;/ });
 
 is($code, 1, 'demo: a fan-out that sends too much fails');
-like($text, qr/^webhook\.test .* WRONG: it has reached: audit offboarding$/m,
+like($text, qr/^webhook\.test .* WRONG: it was received by: audit offboarding$/m,
     'demo: what is wrong');
 
 ($code, $text) = broken('fanout.conf', sub { s/trove_sign file:acme/#/ });

@@ -2,9 +2,10 @@ package Stage;
 
 # Copyright (C) 2026 the ngx_trove_module authors
 #
-# What the demo plays on: an NGINX with the configurations of examples/, and
-# stand-ins for all that is behind it, in a process of its own.  All of it ends
-# with the program that uses this, whichever way that ends.
+# The environment of the demo: NGINX with the configurations of examples/, and a
+# process with test servers in place of the application and the targets.  All
+# processes end when the program that uses this package ends, even if it is
+# killed.
 
 use strict;
 use warnings;
@@ -28,10 +29,10 @@ our @EXPORT_OK = qw/
     fail slurp
 /;
 
-my $PATIENCE = 10;                              # seconds, for any one thing
-my $SLOW = 'evt-00005a1d5445';                  # takes the application its time
+my $PATIENCE = 10;                              # seconds for each operation
+my $SLOW = 'evt-00005a1d5445';                  # the response is delayed
 
-# the upstreams of the examples, and whose secret they check with
+# the upstreams of the examples, and the secrets they verify with
 
 my %stand_ins = (
     application => '', slack => '', pipeline => 'trove', agent_b => 'trove',
@@ -39,7 +40,7 @@ my %stand_ins = (
     warehouse => 'own', billing => 'own',
 );
 
-# where each example listens
+# the names of the ports of each example
 
 my %listens = (
     gate => [ 'gate' ], fanout => [ 'fanout' ], spool => [ 'spool', 'api' ],
@@ -54,7 +55,7 @@ my ($received, $audited) = (0, 0);
 my (%port, %secret, %listener);
 
 
-# whichever way this ends, it ends by way of END
+# call END after these signals as well
 
 my %signals = (HUP => 1, INT => 2, PIPE => 13, TERM => 15);
 
@@ -65,12 +66,13 @@ for my $name (keys %signals) {
 END { clean() if $$ == $owner }
 
 
-# Starts it all; @closed: the stand-ins that are down.  Returns NGINX's version.
+# Starts all processes.  @closed: the test servers that are down.  Returns the
+# version of NGINX.
 
 sub raise {
     my (@closed) = @_;
 
-    # the workers of an NGINX that root has started are somebody else
+    # worker processes run as another user if NGINX is started by root
 
     $dir = tempdir('trove-demo-XXXXXXXX', TMPDIR => 1);
     chmod 0711, $dir;
@@ -79,7 +81,7 @@ sub raise {
     $secret{'trove-api'} = random_secret();
     spew("$_.secret", "$secret{$_}\n", 0600) for keys %secret;
 
-    # for the workers to write
+    # a directory that worker processes can write to
 
     mkdir "$dir/spool";
     chmod 01777, "$dir/spool";
@@ -96,10 +98,10 @@ sub secret { return $secret{$_[0]} }
 
 sub directory { return $dir }
 
-sub stays { $staying = 1 }                      # a signal is its proper end
+sub stays { $staying = 1 }                      # a signal is a normal exit
 
 
-# a stand-in that was down listens from now on; who connects waits for it
+# makes a test server that was down listen; connections wait until it is ready
 
 sub open_up {
     my ($name) = @_;
@@ -109,12 +111,12 @@ sub open_up {
 }
 
 
-# the slow event gets its answer
+# lets the application respond to the slow event
 
 sub let_go { syswrite $control, "go\n" }
 
 
-# what this one gets from now on is gone for ever, says it; or not, any more
+# makes a test server respond with 410, or accept events again
 
 sub refuse {
     my ($name, $on) = @_;
@@ -123,8 +125,8 @@ sub refuse {
 }
 
 
-# What has arrived since the last call: { who, type, id, body, text }.  NGINX
-# itself writes the audit; text is what Slack shows.
+# Returns requests received since the last call: { who, type, id, body, text }.
+# The audit log is written by NGINX itself; "text" is the message in Slack.
 
 sub received {
     my @requests = split /\n/, slurp("$dir/received.log");
@@ -142,7 +144,7 @@ sub received {
 }
 
 
-# The stand-ins, applications in their simplest form.
+# The test servers, minimal HTTP applications.
 
 sub start_crew {
     my (@closed) = @_;
@@ -151,7 +153,7 @@ sub start_crew {
 
     for my $name (keys %stand_ins) {
 
-        # one that is bound but does not listen refuses connections
+        # a socket that is bound but does not listen refuses connections
 
         $listener{$name} = IO::Socket::INET->new(
             LocalAddr => '127.0.0.1', Proto => 'tcp',
@@ -182,7 +184,7 @@ sub play {
     while (1) {
         my @ready = $select->can_read;
 
-        # what it is told comes before what it gets
+        # commands are handled before requests
 
         for my $socket (grep({ $_ == $commands } @ready),
             grep { $_ != $commands } @ready)
@@ -236,7 +238,7 @@ sub play {
 }
 
 
-# a request that is there as a whole
+# parses a request if it is complete
 
 sub request {
     my ($in) = @_;
@@ -259,8 +261,8 @@ sub request {
 }
 
 
-# What one of them would not take: Slack, what is no message; the others, what
-# is not signed with the secret that they know, by the rules of TroveFiles.
+# Returns an error if a test server does not accept a request.  Slack accepts
+# messages only.  Other servers verify the signature, if they have a secret.
 
 sub objection {
     my ($who, $request) = @_;
@@ -309,7 +311,7 @@ sub respond {
 }
 
 
-# NGINX, with all that it writes in a directory of ours; returns its version.
+# Starts NGINX, which writes to $dir only.  Returns its version.
 
 sub start_nginx {
     my ($binary, $module) = built();
@@ -317,7 +319,7 @@ sub start_nginx {
 
     for (1 .. 5) {
 
-        # held like this they are given to nobody, but NGINX can listen on them
+        # ports reserved in this way are still available to NGINX
 
         my @held = map {
             IO::Socket::INET->new(LocalAddr => '127.0.0.1', ReuseAddr => 1)
@@ -338,11 +340,11 @@ sub start_nginx {
 
         my $in_use = sprintf 'bind\(\) .*\(%d: ', EADDRINUSE;
 
-        fail("NGINX does not start:\n", slurp("$dir/output"))
+        fail("NGINX failed to start:\n", slurp("$dir/output"))
             if $nginx || slurp("$dir/output") !~ $in_use;
     }
 
-    fail("no port to listen on\n");
+    fail("no free ports are available\n");
 }
 
 
@@ -353,7 +355,7 @@ sub nginx_ended {
 }
 
 
-# the one of util/run, or what "make" has left in build/
+# NGINX and the module set by util/run, or those built by "make"
 
 sub built {
     if (length($ENV{TROVE_NGINX} // '')) {
@@ -367,12 +369,12 @@ sub built {
     my ($binary) = grep { -x } "$top/build/nginx",
         map { "$_/nginx" } File::Spec->path, '/usr/sbin', '/usr/local/sbin';
 
-    fail("there is no NGINX: set TROVE_NGINX\n") if !$binary;
+    fail("NGINX is not found: set TROVE_NGINX\n") if !$binary;
 
     return ($binary, $module) if -e $module;
     return ($binary, '') if $binary eq "$top/build/nginx";
 
-    fail("there is no $module: run make\n");
+    fail("$module is not found: run make\n");
 }
 
 
@@ -385,8 +387,8 @@ sub about {
 }
 
 
-# an example, with the addresses and files of here in place of its own; the
-# stand-in of Slack speaks no TLS
+# an example with its addresses and files replaced; the test server of Slack
+# does not support TLS
 
 sub example {
     my ($name) = @_;
@@ -398,7 +400,7 @@ sub example {
 
     $conf =~ s/^(\s*listen) \S+;$/"$1 127.0.0.1:" . (shift(@ports) \/\/ 0) . ';'/gem
         && $conf =~ s/$server/'127.0.0.1:' . $listener{$1}->sockport/ge
-        or fail("examples/$name.conf has no addresses to be replaced\n");
+        or fail("examples/$name.conf contains no addresses to replace\n");
 
     $conf =~ s{https://slack/}{http://slack/};
     $conf =~ s{/var/log/nginx/trove\.log}{access.log};
@@ -409,7 +411,7 @@ sub example {
 }
 
 
-# all else that NGINX needs; without the paths it would write to /var
+# the rest of the configuration; NGINX would write to /var without the paths
 
 sub wrapper {
     my ($module, $about) = @_;
@@ -457,7 +459,8 @@ sub random_secret {
 }
 
 
-# in a group of its own, which Ctrl-C does not reach: it is stopped by clean()
+# runs a command in its own process group: it does not receive the signal of
+# Ctrl-C, and is stopped by clean()
 
 sub spawn {
     my (@command) = @_;
@@ -478,10 +481,10 @@ sub spawn {
 }
 
 
-# Nothing stays behind.
+# removes all processes and files
 
 sub clean {
-    local $?;                                   # has been decided on
+    local $?;                                   # keep the exit status
 
     $SIG{$_} = 'IGNORE' for keys %signals;
 
@@ -500,7 +503,7 @@ sub clean {
 }
 
 
-# the stand-ins outlive one who was killed and could not do that
+# called by the test servers if the main process was killed before clean()
 
 sub abandoned {
     my ($pid) = slurp("$dir/nginx.pid") =~ /^(\d+)$/;
