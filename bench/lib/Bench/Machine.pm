@@ -104,7 +104,7 @@ sub facts {
     return (
         [ 'Commit', commit() ],
         [ 'Date', first_line('date -u +%Y-%m-%d') ],
-        [ 'Processor', join ', ', $cpu // '?', "$count in all",
+        [ 'Processor', join ', ', $cpu // '?', "$count processors",
             sprintf('%.0f GB of memory', ($memory // 0) / 1e6),
             $virtual ? 'a virtual machine' : () ],
         [ 'Placement', $placement // placement() ],
@@ -130,20 +130,20 @@ sub placement {
     my ($one, $two) = processors();
 
     return defined $one
-        ? "what is measured on processor $one, the load on $two"
-        : 'nothing is pinned: a single core';
+        ? "the measured process on processor $one, the load on processor $two"
+        : 'no process is pinned: there is a single core';
 }
 
 
 sub commit {
     my $commit = first_line("git -C '$root' rev-parse --short=12 HEAD");
 
-    return 'none: not a checkout of git' unless length $commit;
+    return 'none: not a Git checkout' unless length $commit;
 
     my $changed = first_line("git -C '$root' status --porcelain -uno -- "
         . 'ngx_trove_module config bench util');
 
-    return length $changed ? "$commit, with changes" : $commit;
+    return length $changed ? "$commit, with local changes" : $commit;
 }
 
 

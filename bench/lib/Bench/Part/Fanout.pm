@@ -290,12 +290,12 @@ sub goals {
 
     return (
         [ '10 targets', 'at most 0.55 times mirror', number($ratios[0])
-            . ', and ' . number($ratios[1]) . ' with one of the ten by '
-            . 'proxy_pass', max(@ratios) <= 0.55 ],
-        [ 'connections to targets', 'used again', number($opened * 1000)
-            . ' opened for 1,000 deliveries', $opened < 0.01 ],
-        [ 'one target hangs', 'the others get events as soon: p99 at most 1.25 '
-            . 'times and 0.5 ms', number($with) . ' ms, ' . number($without)
+            . '; ' . number($ratios[1]) . ' times proxy_pass and mirror',
+          max(@ratios) <= 0.55 ],
+        [ 'connections to targets', 'reused', number($opened * 1000)
+            . ' opened per 1,000 deliveries', $opened < 0.01 ],
+        [ 'one target hangs', 'the others are not delayed: p99 at most 1.25 '
+            . 'times plus 0.5 ms', number($with) . ' ms; ' . number($without)
             . ' ms without it', $with <= 1.25 * $without + 0.5 ],
     );
 }
@@ -317,27 +317,28 @@ sub report {
         } @fans ];
     };
 
-    my $text = "Microseconds of the processor for an event, and how many times "
-        . "those of mirror:\n\n"
+    my $text = "Processor time per event in microseconds, and its ratio to "
+        . "mirror:\n\n"
         . table(\@headers, $rows->(sub {
             number(value(@_, 'cpu')) . ($_[1] eq 'mirror' ? ''
                 : sprintf ' (%s)', number(ratio(@_, 'mirror')));
         }))
-        . "\nFor a delivery:\n\n"
+        . "\nPer delivery:\n\n"
         . table(\@headers, $rows->(sub {
             number(value(@_, 'cpu') / $_[0]{count});
         }))
-        . "\nEvents a second, each to all targets:\n\n"
+        . "\nEvents per second, each to all targets:\n\n"
         . table(\@headers, $rows->(sub { number(value(@_, 'rate')) }))
-        . "\nConnections opened for 1,000 deliveries:\n\n"
+        . "\nConnections opened per 1,000 deliveries:\n\n"
         . table(\@headers, $rows->(sub { number(1000 * value(@_, 'opened')) }))
-        . "\nA target that never answers, besides $others others: $rate events a "
-        . "second with trove_fanout, from when an event is due to be sent until "
-        . "the last of the others has it, milliseconds:\n\n"
-        . table([ 'the tenth target', '>p50', '>p99', '>longest' ], [
+        . "\nA target that never responds, in addition to $others others, "
+        . "with trove_fanout and $rate events per second.  Milliseconds from "
+        . "the time at which an event is due to be sent until the last of the "
+        . "others has received it:\n\n"
+        . table([ 'the tenth target', '>p50', '>p99', '>maximum' ], [
             map {
                 my $which = $_;
-                [ $which eq 'with' ? 'hangs' : 'is not there',
+                [ $which eq 'with' ? 'hangs' : 'is absent',
                   map { number(hang_ms($figures, $which, $_)) }
                       qw/ p50 p99 max / ]
             } qw/ without with /
@@ -346,9 +347,9 @@ sub report {
     my @all = map { @$_ } map { values %{ $_->{cells} } } @fans;
     my @waited = grep { $_->{wait} > $disturbed } @all;
 
-    return $text . sprintf "\n%d rounds.  In %d of %d measurements what was "
-        . "measured had to wait for its processor for more than %.0f %% of the "
-        . "time.\n", $figures->{rounds}, scalar @waited, scalar @all,
+    return $text . sprintf "\n%d rounds.  In %d of %d measurements the "
+        . "measured process waited for its processor for more than %.0f %% of "
+        . "the time.\n", $figures->{rounds}, scalar @waited, scalar @all,
         100 * $disturbed;
 }
 
@@ -361,7 +362,7 @@ sub plots {
 
     plot('fanout',
         title => 'An event to several targets',
-        ylabel => 'microseconds of the processor',
+        ylabel => 'processor time, us',
         ticks => [ map { $_->{count} } @fans ],
         panels => [ map {
             my ($title, $each) = @$_;
@@ -378,10 +379,11 @@ sub plots {
                     }
                 } @shown ],
             }
-        } [ 'for an event', 0 ], [ 'for a delivery', 1 ] ],
+        } [ 'per event', 0 ], [ 'per delivery', 1 ] ],
     );
 
-    return ([ 'fanout', 'The processor time of an event, by its targets' ]);
+    return ([ 'fanout',
+        'Processor time of an event, by the number of targets' ]);
 }
 
 

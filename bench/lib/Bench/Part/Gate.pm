@@ -319,8 +319,8 @@ sub goals {
     return (
         [ 'the gate, 280 bytes', 'at most 1.12 times plain', $several,
           $worst <= 1.12 ],
-        [ 'any size and kind', 'gate minus plain at most 1.2 times the floor, '
-            . 'and 1 us', @met . ' of ' . @events . ' kinds of events',
+        [ 'all sizes and kinds', 'gate minus plain at most 1.2 times the floor '
+            . 'plus 1 us', @met . ' of ' . @events . ' kinds of events',
           @met == @events ],
     );
 }
@@ -355,13 +355,13 @@ sub report {
         my @headers = ('event', map { ">$_->{title}" } @shown);
 
         $text .= "### $title\n\n"
-            . "Microseconds of the processor for a request, and how many "
-            . "times those of plain:\n\n"
+            . "Processor time per request in microseconds, and its ratio to "
+            . "plain:\n\n"
             . table(\@headers, $rows->(sub {
                 number(value(@_, 'cpu')) . ($_[1] eq 'plain/new' ? ''
                     : sprintf ' (%s)', number(ratio(@_)));
             }))
-            . "\nRequests a second:\n\n"
+            . "\nRequests per second:\n\n"
             . table(\@headers, $rows->(sub { number(value(@_, 'rate')) }))
             . "\n";
     }
@@ -371,7 +371,7 @@ sub report {
 
 
 sub against_floor {
-    return "### What the gate adds, and the floor\n\nMicroseconds:\n\n"
+    return "### Overhead of the gate, and the floor\n\nMicroseconds:\n\n"
         . table(
             [ 'event', '>HMAC', '>yajl', '>floor', '>allowed', '>gate - plain',
               '>verify - plain', 'reached' ],
@@ -409,12 +409,12 @@ sub quality {
 
     my @busy = map { value($_, 'plain/new', 'busy') } @{ $figures->{events} };
 
-    return sprintf "\n%d rounds.  The ratio of gate to plain differs between "
-        . "rounds by %.0f %% (median of the events) to %.0f %%.  The worker of "
-        . "plain was on the processor for %.0f to %.0f %% of the time.  In %d "
-        . "of %d measurements what was measured had to wait for its processor "
-        . "for more than %.0f %% of the time: other work on the machine "
-        . "disturbed them.\n",
+    return sprintf "\n%d rounds.  The ratio of gate to plain varies between "
+        . "rounds by %.0f %% (median of the events) to %.0f %% (maximum).  The "
+        . "worker of plain used its processor for %.0f to %.0f %% of the "
+        . "time.  In %d of %d measurements the measured process waited for its "
+        . "processor for more than %.0f %% of the time, because of other work "
+        . "on the machine.\n",
         $figures->{rounds}, 100 * median(@spread), 100 * max(@spread),
         100 * min(@busy), 100 * max(@busy), scalar @waited, scalar @all,
         100 * $disturbed;
@@ -442,7 +442,7 @@ sub plots {
     my @shown = grep { exists $events[0]{cells}{"$_->{name}/new"} } @variants;
     my %common = (
         ticks => [ map { bytes($_) } @sizes ],
-        ylabel => 'microseconds of the processor for a request',
+        ylabel => 'processor time per request, us',
     );
 
     plot('gate', %common, title => 'New events', panels => [ map {
@@ -457,7 +457,7 @@ sub plots {
         };
     } @styles ]);
 
-    plot('gate-floor', %common, title => 'What the gate adds to proxy_pass',
+    plot('gate-floor', %common, title => 'Overhead of the gate over proxy_pass',
         panels => [ map {
             {
                 title => $style{$_},
@@ -473,8 +473,9 @@ sub plots {
         } @styles ]);
 
     return (
-        [ 'gate', 'The processor time of a new event, by its size' ],
-        [ 'gate-floor', 'What the gate adds to proxy_pass, by the size' ],
+        [ 'gate', 'Processor time of a new event, by its size' ],
+        [ 'gate-floor', 'Overhead of the gate over proxy_pass, by the size of '
+            . 'the event' ],
     );
 }
 

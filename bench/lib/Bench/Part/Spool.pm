@@ -60,9 +60,9 @@ sub measure {
     $bench->say('spool: the disk');
 
     my %figures = (
-        %$sizes, disk => $self->disk, placement => 'nothing is pinned');
+        %$sizes, disk => $self->disk, placement => 'no process is pinned');
 
-    $bench->say('spool: nothing but accepting');
+    $bench->say('spool: accepting only');
     $figures{accept} = $self->accepting($sizes->{max});
 
     for my $workers (@{ $sizes->{workers} }) {
@@ -174,7 +174,7 @@ sub run {
     my $good = sum(0, map { $result->{status}{$_} }
         grep { /^$status\z/ } keys %{ $result->{status} });
 
-    die "bench: answers of the spool: ", join(', ', map {
+    die "bench: responses of the spool: ", join(', ', map {
             "$_ ($result->{status}{$_})" } sort keys %{ $result->{status} }),
             "\n"
         if $good != $result->{requests};
@@ -465,29 +465,29 @@ sub goals {
     my ($ack, $busy) = @{ $cell->{spool} }{qw/ half busy /};
 
     return (
-        [ 'acknowledged, with a target that gets them',
-          'at least 20,000 events a second', number($best), $best >= 20_000 ],
-        [ number($steady) . " events a second for $long->{seconds} s",
-          'delivered, the backlog does not grow',
+        [ 'events acknowledged, with delivery to one target',
+          'at least 20,000 per second', number($best), $best >= 20_000 ],
+        [ number($steady) . " events per second for $long->{seconds} s",
+          'all are delivered, and the backlog does not grow',
           join(', ', map { number($_) } @{ $long->{backlog} })
-              . ' on the way after each quarter',
+              . ' undelivered after each quarter',
           $long->{rate} > 0.99 * $steady && $long->{backlog}[-1] < $steady / 4
               && $long->{drain} < 1 ],
-        [ 'p99 of the acknowledgement at half of the maximum',
+        [ 'p99 of the acknowledgement at half of the maximum rate',
           'at most 20 ms', number($cell->{spool}{half}{p99}) . ' ms',
           $cell->{spool}{half}{p99} <= 20 ],
-        [ 'another location of the worker meanwhile, which needs no disk',
-          'at most half of the time that an acknowledgement takes',
+        [ 'another location of the worker at that rate, which needs no disk',
+          'at most half of the time of an acknowledgement',
           join(', ', map { "$_ " . number($busy->{$_}) . ' of '
               . number($ack->{$_}) . ' ms' } qw/ p50 p99 /),
           $busy->{p50} <= $ack->{p50} / 2 && $busy->{p99} <= $ack->{p99} / 2 ],
         [ 'a backlog of ' . number($figures->{backlog}),
-          'drains with at most 64 MB more than an empty spool',
+          'is delivered with at most 64 MB more than an empty spool uses',
           sprintf('%.0f MB more', $more), $more <= 64 ],
         [ 'a target hangs, ' . number($hanging) . ' deliveries wait for it',
-          'p99 of another one at most 1.25 times, and 2 ms',
-          number($hang->{hangs}{p99}) . ' ms, ' . number($hang->{answers}{p99})
-              . ' ms if it answers',
+          'p99 of another target at most 1.25 times plus 2 ms',
+          number($hang->{hangs}{p99}) . ' ms; ' . number($hang->{answers}{p99})
+              . ' ms if it responds',
           $hang->{hangs}{p99} <= 1.25 * $hang->{answers}{p99} + 2 ],
     );
 }
@@ -509,13 +509,13 @@ sub report {
     my $pair = sub { map { number($_[0]{$_}) } qw/ p50 p99 / };
     my $mb = sub { map { number($_) } @{ $_[0] } };
 
-    return 'A write of 16 KB and `fsync` take ' . number($disk->{p50})
-        . " ms on this disk, with nobody else there, at p99 "
+    return 'A write of 16 KB followed by `fsync` takes '
+        . number($disk->{p50}) . " ms on this disk without other load, at p99 "
         . number($disk->{p99}) . " ms.\n\n"
-        . "### As much as there can be\n\n"
-        . table([ 'workers', 'targets', 'mode', '>answered a second',
-                  '>and all delivered', '>processor time, us', '>p50, ms',
-                  '>p99, ms' ], [
+        . "### Maximum rate\n\n"
+        . table([ 'workers', 'targets', 'mode', '>responses per second',
+                  '>events delivered per second', '>processor time, us',
+                  '>p50, ms', '>p99, ms' ], [
             [ 1, 'none', 'spool', number($accept->{rate}), undef,
               number($accept->{cpu}), $pair->($accept) ],
             map {
@@ -524,9 +524,9 @@ sub report {
                   number($v->{cpu}), $pair->($v->{most}) ]
             } @rows
         ])
-        . "\n### Half of what is the most for the spool\n\nMilliseconds:\n\n"
-        . table([ 'workers', 'targets', 'mode', '>events a second',
-                  '>answer: p50', '>p99', '>arrival: p50', '>p99',
+        . "\n### Half of the maximum rate of the spool\n\nMilliseconds:\n\n"
+        . table([ 'workers', 'targets', 'mode', '>events per second',
+                  '>response: p50', '>p99', '>arrival: p50', '>p99',
                   '>other location: p50', '>p99', '>idle: p50', '>p99' ], [
             map {
                 my $v = $value->($_);
@@ -534,35 +534,38 @@ sub report {
                   map { $pair->($v->{$_}) } qw/ half arrival busy idle / ]
             } @rows
         ])
-        . "\n### " . number($steady) . " events a second to one target, for "
+        . "\n### " . number($steady) . " events per second to one target, for "
         . "$long->{seconds} seconds\n\n"
-        . table([ 'what', '>figure' ], [
-            [ 'deliveries that have not arrived after each quarter',
+        . table([ 'measurement', '>result' ], [
+            [ 'undelivered events after each quarter',
               join ', ', map { number($_) } @{ $long->{backlog} } ],
-            [ 'the last one arrived after the last answer by',
+            [ 'time from the last response to the last arrival',
               number(1e3 * $long->{drain}) . ' ms' ],
-            [ 'answer: p50, p99', join ', ', map { "$_ ms" }
+            [ 'response: p50, p99', join ', ', map { "$_ ms" }
               $pair->($long->{ack}) ],
             [ 'arrival: p50, p99', join ', ', map { "$_ ms" }
               $pair->($long->{arrival}) ],
-            [ 'processor time of an event', number($long->{cpu}) . ' us' ],
+            [ 'processor time per event', number($long->{cpu}) . ' us' ],
         ])
         . "\n### A backlog of " . number($figures->{backlog})
-        . " deliveries to two targets\n\nIt went out in "
-        . number($drain->{seconds}) . ' s, ' . number($drain->{rate})
-        . ' deliveries a second; the events had come in at '
-        . number($drain->{accepted}) . ' a second.  The file and its `-wal` had '
-        . number($drain->{file} / 1e6) . " MB.\n\n"
-        . table([ 'megabytes of the worker', '>resident', '>its own' ], [
+        . " deliveries to two targets\n\nIt was delivered in "
+        . number($drain->{seconds}) . ' s, at ' . number($drain->{rate})
+        . ' deliveries per second.  The events had been accepted at '
+        . number($drain->{accepted}) . ' per second.  The file and its `-wal` '
+        . 'took ' . number($drain->{file} / 1e6) . " MB.\n\n"
+        . table([ 'memory of the worker, MB', '>resident', '>anonymous' ], [
             [ 'an empty spool', $mb->($drain->{before}) ],
-            [ 'all of it waits', $mb->($drain->{full}) ],
-            [ 'the most while it goes out', $mb->($drain->{peak}) ],
+            [ 'the full backlog', $mb->($drain->{full}) ],
+            [ 'the maximum during the delivery', $mb->($drain->{peak}) ],
         ])
-        . "\n### A target that hangs\n\nFrom when an event is due to be sent "
-        . "until another target has it, milliseconds:\n\n"
-        . table([ 'the target', '>p50', '>p99', '>longest' ], [
-            map { [ $_, map { number($_) } @{ $hang->{$_} }{qw/ p50 p99 max /} ]
-            } qw/ answers hangs /
+        . "\n### A target that hangs\n\nMilliseconds from the time at which an "
+        . "event is due to be sent until another target has received it:\n\n"
+        . table([ 'the target', '>p50', '>p99', '>maximum' ], [
+            map {
+                my ($which, $text) = @$_;
+                [ $text, map { number($_) }
+                    @{ $hang->{$which} }{qw/ p50 p99 max /} ]
+            } [ answers => 'responds' ], [ hangs => 'hangs' ]
         ]);
 }
 
@@ -574,7 +577,7 @@ sub plots {
     my %look = (spool => '#d62728', wait => '#888888');
 
     plot('spool',
-        title => 'Half of the most',
+        title => 'Half of the maximum rate',
         ylabel => 'milliseconds',
         ticks => [ map { "$_->{workers}/$_->{targets}" } @cells ],
         panels => [ map {
@@ -594,10 +597,10 @@ sub plots {
                     } qw/ p50 p99 /;
                 } qw/ spool wait / ],
             }
-        } [ half => 'answer' ], [ arrival => 'arrival' ] ],
+        } [ half => 'response' ], [ arrival => 'arrival' ] ],
     );
 
-    return ([ 'spool', 'Latencies of the modes, at half of the most' ]);
+    return ([ 'spool', 'Latencies of the modes, at half of the maximum rate' ]);
 }
 
 

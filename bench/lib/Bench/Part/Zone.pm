@@ -52,9 +52,10 @@ sub goals {
         [ 'live ids in 10 MB', 'at least 400,000, at most 0.1 % of them evicted '
             . 'early', number($held->{ids}) . ', ' . percent($early)
             . ' evicted early', $early <= 0.001 ],
-        [ 'a claim, as the gate makes it', 'at most 200 ns',
+        [ 'a claim, as made by the gate', 'at most 200 ns',
           number($zone->{claim}) . ' ns', $zone->{claim} <= 200 ],
-        [ 'two processes on one table', 'at least 0.85 of two on private tables',
+        [ 'two processes on one table',
+          'at least 0.85 times two on private tables',
           defined $zone->{ratio} ? number($zone->{ratio})
                                  : ('not measured: a single processor'),
           ($zone->{ratio} // 0) >= 0.85 ],
@@ -67,35 +68,37 @@ sub report {
 
     my $rate = sub { defined $_[0] ? number($_[0]) . ' million/s' : undef };
 
-    my $text = number($zone->{slots}) . " slots in 10 MB.\n\n"
-        . table([ '>ids alive', '>evicted early while it is filled',
-                  '>evicted early while as many follow as expire' ],
+    my $text = 'A table of 10 MB has ' . number($zone->{slots})
+        . " slots.\n\n"
+        . table([ '>live ids', '>evicted early during filling',
+                  '>evicted early while as many arrive as expire' ],
             [ map { [ number($_->{ids}), percent($_->{filling}),
                       percent($_->{flowing}) ] } @{ $zone->{held} } ])
-        . "\nWith " . number($zone->{ids}) . " ids alive, by one process:\n\n"
-        . table([ 'what', '>time' ], [
-            [ 'claim of a new id, which the table is told of before, as by '
-                . 'the gate', number($zone->{claim}) . ' ns' ],
-            [ 'claim of a new id out of the blue',
+        . "\nOne process, with " . number($zone->{ids}) . " live ids:\n\n"
+        . table([ 'operation', '>time' ], [
+            [ 'claim of a new id after a prefetch, as made by the gate',
+              number($zone->{claim}) . ' ns' ],
+            [ 'claim of a new id without a prefetch',
               number($zone->{cold}) . ' ns' ],
             [ 'completion', number($zone->{complete}) . ' ns' ],
             [ 'claim of a duplicate', number($zone->{duplicate}) . ' ns' ],
             [ 'hashing a scope and an id, 46 bytes',
               number($zone->{hash}) . ' ns' ],
         ])
-        . "\nClaims of new ids, with completion:\n\n"
-        . table([ 'processes', '>in all' ], [
+        . "\nClaims of new ids, each with its completion:\n\n"
+        . table([ 'processes', '>total' ], [
             [ 'one', $rate->($zone->{one}) ],
-            [ 'two, a table each', $rate->($zone->{private}) ],
+            [ 'two, each on its own table', $rate->($zone->{private}) ],
             [ 'two on one table', $rate->($zone->{shared}) ],
-            [ 'the last two, ratio', number($zone->{ratio}) ],
-            [ 'a claim and its completion cost more on one table', more($zone) ],
-            [ 'two that ask for nothing but one and the same id',
+            [ 'ratio of the last two', number($zone->{ratio}) ],
+            [ 'additional cost of a claim and its completion on one table',
+              more($zone) ],
+            [ 'two that claim only one and the same id',
               defined $zone->{hot} ? number($zone->{hot}) . ' ns each' : undef ],
         ])
         . floor($zone->{floor})
         . "\nA full table:\n\n"
-        . table([ 'full of', '>a claim', '>slots in use', '>what happens' ], [
+        . table([ 'contents', '>a claim', '>slots in use', '>result' ], [
             [ 'completed ids', number($zone->{full}{ns})
               . ' ns, with completion', percent1($zone->{full}{used}),
               percent1($zone->{full}{evicted}) . ' evict the oldest' ],
@@ -117,14 +120,15 @@ sub floor {
 
     return '' unless $floor;
 
-    return "\nThe floor: a mutex in each page of such a table and nothing else, "
-        . "taken twice for\neach step:\n\n"
-        . table([ 'processes', '>in all' ], [
-            [ 'two, a table each', number($floor->{private}) . ' million/s' ],
+    return "\nThe floor: each page of the table has a mutex and nothing else, "
+        . "which is taken twice\nin each step:\n\n"
+        . table([ 'processes', '>total' ], [
+            [ 'two, each on its own table',
+              number($floor->{private}) . ' million/s' ],
             [ 'two on one table', number($floor->{shared}) . ' million/s' ],
             [ 'ratio', number($floor->{ratio}) ],
-            [ 'a step costs more on one table', more($floor) ],
-            [ 'a line of the cache from one processor to the other',
+            [ 'additional cost of a step on one table', more($floor) ],
+            [ 'transfer of a cache line between the processors',
               number($floor->{line}) . ' ns' ],
         ]);
 }
