@@ -45,8 +45,9 @@ ngx_trove_sqlite_remedy(ngx_trove_spool_error_e kind)
         return "end the program that keeps the spool locked";
 
     case NGX_TROVE_SPOOL_FULL:
-        return "make room on the disk, or raise \"max_size\" of "
-               "\"trove_spool\"; new events are refused with 503 meanwhile";
+        return "make room on the disk, or raise \"max_size\" or shorten "
+               "\"retention\" of \"trove_spool\"; new events are refused with "
+               "503 meanwhile";
 
     case NGX_TROVE_SPOOL_READONLY:
     case NGX_TROVE_SPOOL_ACCESS:
