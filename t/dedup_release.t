@@ -84,19 +84,6 @@ sub start {
     return $conn;
 }
 
-# what an answer says: new (the application's), duplicate, inflight, or a status
-
-sub outcome {
-    my ($response) = @_;
-
-    return 'none' unless $response;
-    return 'new' if $response->body eq qq/{"ok":true}\n/;
-
-    my $json = $response->json || {};
-
-    return $json->{status} || $json->{error} || $response->status;
-}
-
 
 # The sender keeps its connection open: nothing of the request has ended yet
 # when the next one comes, not even its log phase.
@@ -113,7 +100,7 @@ sub check {
 
     is($response ? $response->status : 'none', $expect, "$uri, $name");
 
-    my @got = map { outcome(deliver($uri, $body)) } @after;
+    my @got = map { dedup_outcome(deliver($uri, $body)) } @after;
 
     is_deeply(\@got, \@after, "$uri, $name: then @after");
     is($backend->count($id), 1 + grep({ $_ eq 'new' } @after),
@@ -162,7 +149,7 @@ for my $status (200, 500) {
     $conn->send(event_request('/mirror', $body, secret => $secret,
         headers => [ Connection => 'close' ]));
     is($conn->response->status, $status, "Connection: close, $status");
-    is(outcome(deliver('/mirror', $body)), $status == 200 ? 'duplicate' : 'new',
+    is(dedup_outcome(deliver('/mirror', $body)), $status == 200 ? 'duplicate' : 'new',
         "Connection: close, $status: at once");
     $conn->close;
 }
@@ -180,13 +167,13 @@ for my $drop ('half', undef) {
     my $conn = start('/stream', $body);
 
     ok($conn->read_until(qr{^HTTP/1.1 200 }), "$name: the 200 is seen");
-    is(outcome(deliver('/stream', $body)), 'duplicate', "$name: a duplicate");
+    is(dedup_outcome(deliver('/stream', $body)), 'duplicate', "$name: a duplicate");
 
     my $response = $conn->response;
     my $complete = $response && $response->complete && length $response->body;
 
     is($complete ? $complete : 0, $drop ? 0 : 1000, "$name: then the body");
-    is(outcome(deliver('/stream', $body)), 'duplicate',
+    is(dedup_outcome(deliver('/stream', $body)), 'duplicate',
         "$name: still a duplicate");
     $conn->close;
 }
@@ -200,10 +187,10 @@ sub passes {
 
     my $outcome;
 
-    wait_until { ($outcome = outcome(deliver($uri, $body))) ne 'inflight' } 5;
+    wait_until { ($outcome = dedup_outcome(deliver($uri, $body))) ne 'inflight' } 5;
 
     is($outcome, 'new', "$name: the next one gets through");
-    is(outcome(deliver($uri, $body)), 'duplicate', "$name: then a duplicate");
+    is(dedup_outcome(deliver($uri, $body)), 'duplicate', "$name: then a duplicate");
 }
 
 my $h2 = h2($nginx->port(1));
@@ -248,7 +235,7 @@ for my $uri (qw{ /plain /mirror }) {
     }
 }
 
-is(outcome($h2->post('/plain', event(), 'x-trove-signature' => 'no')),
+is(dedup_outcome($h2->post('/plain', event(), 'x-trove-signature' => 'no')),
     'malformed', 'the connection with the reset streams is in order');
 $h2->close;
 
@@ -280,13 +267,13 @@ for my $uri (qw{ /ignore /mirror-ignore }) {
                 $conn->close;
             }
 
-            is(outcome(deliver($uri, $body)), 'inflight', "$name: inflight");
+            is(dedup_outcome(deliver($uri, $body)), 'inflight', "$name: inflight");
 
             $backend->open_gate($id);
 
             my $outcome;
             wait_until {
-                ($outcome = outcome(deliver($uri, $body))) ne 'inflight';
+                ($outcome = dedup_outcome(deliver($uri, $body))) ne 'inflight';
             } 5;
             is($outcome, $status == 200 ? 'duplicate' : 'new', "$name: after");
         }
@@ -302,9 +289,9 @@ for my $uri (qw{ /ignore /mirror-ignore }) {
     my $request = event_request('/plain', $body, secret => $secret);
 
     $conn->send(substr $request, 0, -10);
-    is(outcome(deliver('/plain', $body)), 'new', 'half an event claims nothing');
+    is(dedup_outcome(deliver('/plain', $body)), 'new', 'half an event claims nothing');
     $conn->send(substr $request, -10);
-    is(outcome($conn->response), 'duplicate', 'the rest comes too late');
+    is(dedup_outcome($conn->response), 'duplicate', 'the rest comes too late');
     $conn->close;
 
     $body = event('file.written', id => $id = new_id());
@@ -312,7 +299,7 @@ for my $uri (qw{ /ignore /mirror-ignore }) {
     $conn->send(substr event_request('/plain', $body, secret => $secret),
         0, -10);
     $conn->reset;
-    is(outcome(deliver('/plain', $body)), 'new', 'nor when the rest never does');
+    is(dedup_outcome(deliver('/plain', $body)), 'new', 'nor when the rest never does');
 }
 
 

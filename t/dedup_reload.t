@@ -63,21 +63,10 @@ sub start {
     return $conn;
 }
 
-sub outcome {
-    my ($response) = @_;
-
-    return 'none' unless $response;
-    return 'new' if $response->body eq qq/{"ok":true}\n/;
-
-    my $json = $response->json || {};
-
-    return $json->{status} || $json->{error} || $response->status;
-}
-
 # how many of these the zone knows; those that it does not, it learns
 
 sub duplicates {
-    return scalar grep { outcome(deliver($_)) eq 'duplicate' } @_;
+    return scalar grep { dedup_outcome(deliver($_)) eq 'duplicate' } @_;
 }
 
 my @done = map { event() } 1 .. 100;
@@ -102,7 +91,7 @@ for my $status (200, 500) {
 
     my $r = deliver($body, $uri);
 
-    is(outcome($r), 'inflight', 'the new ones know what it is at work on');
+    is(dedup_outcome($r), 'inflight', 'the new ones know what it is at work on');
     ok((grep { $_ == $r->header('X-Worker') } $nginx->workers),
         'it was a new one that answered');
 
@@ -112,7 +101,7 @@ for my $status (200, 500) {
     my %outcome;
 
     wait_until {
-        $outcome{ outcome(deliver($body, $uri)) }++;
+        $outcome{ dedup_outcome(deliver($body, $uri)) }++;
         $status != 200 || time() > $end;
     };
     is_deeply([ keys %outcome ], [ 'inflight' ], 'longer than the lease');
@@ -120,7 +109,7 @@ for my $status (200, 500) {
     $backend->open_gate($id);
 
     is($conn->response->status, $status, "the old one answers $status");
-    is(outcome(deliver($body, $uri)), $status == 200 ? 'duplicate' : 'new',
+    is(dedup_outcome(deliver($body, $uri)), $status == 200 ? 'duplicate' : 'new',
         'and the new ones know that, at once');
     $conn->close;
     ok($nginx->wait_old, 'the old worker ends');
@@ -142,7 +131,7 @@ is(duplicates(@done), 100, 'all that was done is known as before');
         $nginx->reload or push @wrong, 'no reload';
 
         push @wrong, grep { !/^(?:new|duplicate|inflight)$/ }
-            map { outcome($_->response) } @conns;
+            map { dedup_outcome($_->response) } @conns;
     }
 
     $nginx->wait_old;
@@ -161,7 +150,7 @@ for my $size (qw/ 3m 512k 64k /) {
     my $done = event();
     my $live = event('file.written', id => my $id = new_id());
 
-    outcome(deliver($done));
+    dedup_outcome(deliver($done));
 
     $backend->on($id, gate => $id, times => 1);
     my $conn = start($live);
@@ -174,14 +163,14 @@ for my $size (qw/ 3m 512k 64k /) {
     like($notice, qr/ \[notice\] .* but for 0 without room/,
         "$size: the log tells that all was carried over");
     is(duplicates($done, @done), 101, "$size: all that was done is known");
-    is(outcome(deliver($live)), 'inflight', "$size: and what is being done");
+    is(dedup_outcome(deliver($live)), 'inflight', "$size: and what is being done");
 
     $backend->open_gate($id);
-    is(outcome($conn->response), 'new', "$size: which ends well");
+    is(dedup_outcome($conn->response), 'new', "$size: which ends well");
     $conn->close;
 
     ok($nginx->wait_old, "$size: the old worker ends");
-    is(outcome(deliver(event())), 'new', "$size: new ones pass");
+    is(dedup_outcome(deliver(event())), 'new', "$size: new ones pass");
 }
 
 
@@ -213,8 +202,8 @@ for my $size (qw/ 3m 512k 64k /) {
     cmp_ok($lost, '<', 2500, 'but not all');
 
     my $body = event();
-    is(outcome(deliver($body)), 'new', 'a new one passes');
-    is(outcome(deliver($body)), 'duplicate', 'and is known then');
+    is(dedup_outcome(deliver($body)), 'new', 'a new one passes');
+    is(dedup_outcome(deliver($body)), 'duplicate', 'and is known then');
 
     $nginx->reload(conf('1m'));
 }
@@ -242,8 +231,8 @@ for my $size (qw/ 3m 512k 64k /) {
         . " server { listen 127.0.0.1:$port; ")), 'a reload that fails');
     $nginx->wait_log(qr/still could not bind/);
 
-    is(outcome(deliver($done)), 'duplicate', 'what was done is known');
-    is(outcome(deliver($body)), 'inflight', 'and what is being done');
+    is(dedup_outcome(deliver($done)), 'duplicate', 'what was done is known');
+    is(dedup_outcome(deliver($body)), 'inflight', 'and what is being done');
 
     my ($code, $text) = $nginx->test(conf('4m'));
 
@@ -251,11 +240,11 @@ for my $size (qw/ 3m 512k 64k /) {
     unlike($text, qr/another size/, 'carries nothing over');
 
     $backend->open_gate($id);
-    is(outcome($conn->response), 'new', 'the first gets its answer');
-    is(outcome(deliver($body)), 'duplicate', 'then a duplicate');
+    is(dedup_outcome($conn->response), 'new', 'the first gets its answer');
+    is(dedup_outcome(deliver($body)), 'duplicate', 'then a duplicate');
 
     ok($nginx->reload(conf('1m')), 'a reload that does not');
-    is(outcome(deliver($body)), 'duplicate', 'still a duplicate');
+    is(dedup_outcome(deliver($body)), 'duplicate', 'still a duplicate');
 }
 
 
@@ -270,18 +259,18 @@ for my $size (qw/ 3m 512k 64k /) {
 
     ok($nginx->reload(conf('1m', '', 'renamed')), 'a zone of another name');
 
-    is(outcome(deliver($body)), 'new', 'is empty');
+    is(dedup_outcome(deliver($body)), 'new', 'is empty');
 
     $backend->open_gate($id);
-    is(outcome($conn->response), 'new', 'the old worker ends its work');
+    is(dedup_outcome($conn->response), 'new', 'the old worker ends its work');
     $conn->close;
     ok($nginx->wait_old, 'and ends');
 
     ok($nginx->reload(conf('1m', '', 'renamed')
         =~ s/trove_dedup zone=renamed.*//r), 'a zone that nobody uses');
-    is(outcome(deliver($body)), 'new', 'deduplicates nothing');
+    is(dedup_outcome(deliver($body)), 'new', 'deduplicates nothing');
     ok($nginx->reload(conf('1m', '', 'renamed')), 'used again');
-    is(outcome(deliver($body)), 'duplicate', 'it is as it was');
+    is(dedup_outcome(deliver($body)), 'duplicate', 'it is as it was');
 }
 
 

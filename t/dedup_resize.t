@@ -29,17 +29,6 @@ EOF
 
 my $nginx;
 
-sub outcome {
-    my ($response) = @_;
-
-    return 'none' unless $response;
-    return 'new' if $response->body eq qq/{"ok":true}\n/;
-
-    my $json = $response->json || {};
-
-    return $json->{status} || $json->{error} || $response->status;
-}
-
 
 sub deliver {
     my ($body) = @_;
@@ -63,7 +52,7 @@ sub begin {
 
 
 sub duplicates {
-    return scalar grep { outcome(deliver($_)) eq 'duplicate' } @_;
+    return scalar grep { dedup_outcome(deliver($_)) eq 'duplicate' } @_;
 }
 
 
@@ -74,7 +63,7 @@ for my $state ('', 'state=events.state') {
 
     my @done = map { event() } 1 .. 20;
 
-    outcome(deliver($_)) for @done;
+    dedup_outcome(deliver($_)) for @done;
 
     # in the old worker, from before the reload: one that is being processed,
     # one that is not complete yet, and one whose copy comes meanwhile
@@ -96,7 +85,7 @@ for my $state ('', 'state=events.state') {
         $nginx->{opt}{vars}{SIZE} = $size;
         ok($nginx->reload($http), "$name: reload with $size");
         is(($nginx->old_workers)[0], $old, 'the old worker is still there');
-        is(outcome(deliver($held[0])), 'inflight',
+        is(dedup_outcome(deliver($held[0])), 'inflight',
             'the new one knows what it does');
     }
 
@@ -104,13 +93,13 @@ for my $state ('', 'state=events.state') {
     ok($backend->wait_count(1, $ids[1]), 'claimed by the old worker');
 
     my $r = deliver($held[1]);
-    is(outcome($r), 'inflight', 'which the new one sees');
+    is(dedup_outcome($r), 'inflight', 'which the new one sees');
     isnt($r->header('X-Worker'), $old, 'that it was');
 
-    is(outcome(deliver($held[2])), 'new', 'claimed by the new worker');
+    is(dedup_outcome(deliver($held[2])), 'new', 'claimed by the new worker');
     $third->send('}');
     $r = $third->response;
-    is(outcome($r), 'duplicate', 'which the old one sees');
+    is(dedup_outcome($r), 'duplicate', 'which the old one sees');
     is($r->header('X-Worker'), $old, 'that it was');
 
     # its lease is renewed where it is now
@@ -119,7 +108,7 @@ for my $state ('', 'state=events.state') {
     my %outcome;
 
     wait_until {
-        $outcome{ outcome(deliver($held[0])) }++;
+        $outcome{ dedup_outcome(deliver($held[0])) }++;
         time() > $end;
     };
     is_deeply([ keys %outcome ], [ 'inflight' ], 'longer than the lease');
@@ -129,7 +118,7 @@ for my $state ('', 'state=events.state') {
     for my $conn ($first, $second) {
         my $r = $conn->response;
 
-        is(outcome($r), 'new', 'the old worker gets its answer');
+        is(dedup_outcome($r), 'new', 'the old worker gets its answer');
         is($r->header('X-Worker'), $old, 'that it was');
         $conn->close;
     }

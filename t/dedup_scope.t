@@ -171,18 +171,7 @@ sub deliver {
     return post_event($nginx->port, $uri, $body, secret => $secret, %opt);
 }
 
-sub outcome {
-    my ($response) = @_;
-
-    return 'none' unless $response;
-    return 'new' if $response->body eq qq/{"ok":true}\n/;
-
-    my $json = $response->json || {};
-
-    return $json->{status} || $json->{error} || $response->status;
-}
-
-sub outcomes { return join ' ', map { outcome($_) } @_ }
+sub outcomes { return join ' ', map { dedup_outcome($_) } @_ }
 
 sub twice {
     my (@args) = @_;
@@ -200,16 +189,16 @@ sub twice {
     is(twice('/hook/more', $body), 'new duplicate', 'a regex');
     is(twice('/regex', $body), 'new duplicate', 'a prefix');
     is(twice('/zone', $body), 'new duplicate', 'another zone');
-    is(outcome(deliver('/hook?and=arguments', $body)), 'duplicate',
+    is(dedup_outcome(deliver('/hook?and=arguments', $body)), 'duplicate',
         'arguments are no part of the scope');
-    is(outcome(deliver('/regex/and/more', $body)), 'duplicate',
+    is(dedup_outcome(deliver('/regex/and/more', $body)), 'duplicate',
         'nor is the URI');
 
     # a location of the same name in another server
 
     is(twice('/hook', $body, headers => [ Host => 'b.example' ]),
         'new duplicate', 'a server of another name');
-    is(outcome(deliver('/hook', $body)), 'duplicate',
+    is(dedup_outcome(deliver('/hook', $body)), 'duplicate',
         'and the first knows it still');
 
     # in the other order, and while one is at work
@@ -226,7 +215,7 @@ sub twice {
         'one in flight in the other server is not in the way');
 
     $backend->open_gate($id);
-    is(outcome($conn->response), 'new', 'and is not disturbed');
+    is(dedup_outcome($conn->response), 'new', 'and is not disturbed');
     $conn->close;
 }
 
@@ -240,7 +229,7 @@ sub twice {
             deliver('/shared/a', $body)), 'new duplicate duplicate',
         'a key shared by two locations');
     is(twice('/shared/other', $body), 'new duplicate', 'not by two zones');
-    is(outcome(deliver('/hook', $body)), 'new',
+    is(dedup_outcome(deliver('/hook', $body)), 'new',
         'not by one that has none: that has a scope');
 
     $body = event('file.written', id => my $id = new_id());
@@ -250,11 +239,11 @@ sub twice {
     my ($conn) = many_start($nginx->port, event_request('/shared/b', $body,
         secret => $secret));
     $backend->wait_count(1, $id);
-    is(outcome(deliver('/shared/a', $body)), 'inflight',
+    is(dedup_outcome(deliver('/shared/a', $body)), 'inflight',
         'in flight in the one is inflight in the other');
     $backend->open_gate($id);
     $conn->response;
-    is(outcome(deliver('/shared/a', $body)), 'duplicate', 'then a duplicate');
+    is(dedup_outcome(deliver('/shared/a', $body)), 'duplicate', 'then a duplicate');
     $conn->close;
 }
 
@@ -262,18 +251,18 @@ sub twice {
     my @path = (data => { path => '/a/' . new_id() });
     my $r = deliver('/type', event('file.written', @path));
 
-    is(outcome($r), 'new', 'a key of other variables');
+    is(dedup_outcome($r), 'new', 'a key of other variables');
 
     $r = deliver('/type', event('file.written', @path, id => 'evt-"2"'));
 
     is($r->body, '{"status":"duplicate","id":"evt-\"2\""}',
         'it decides, not the id, which is told');
-    is(outcome(deliver('/type', event('file.deleted', @path))), 'new',
+    is(dedup_outcome(deliver('/type', event('file.deleted', @path))), 'new',
         'each part of it counts');
 }
 
-is(outcome(deliver('/constant', event())), 'new', 'a constant key');
-is(outcome(deliver('/constant', event())), 'duplicate', 'holds for all');
+is(dedup_outcome(deliver('/constant', event())), 'new', 'a constant key');
+is(dedup_outcome(deliver('/constant', event())), 'duplicate', 'holds for all');
 
 
 # an empty one is not deduplicated
@@ -389,11 +378,11 @@ is(outcome(deliver('/constant', event())), 'duplicate', 'holds for all');
         'one tenant');
     is(twice('/t/acme', $body, secret => 'trove-whsec-acme'), 'new duplicate',
         'another, by the same id');
-    is(outcome(deliver('/t/acme', $body, secret => 'trove-whsec-evil')),
+    is(dedup_outcome(deliver('/t/acme', $body, secret => 'trove-whsec-evil')),
         'mismatch', 'the secret of the one is not good for the other');
     is(twice('/t/acme/2', $body, secret => 'trove-whsec-acme'),
         'new duplicate', 'the whole URI counts');
-    is(outcome(deliver('/t/acme?x=1', $body, secret => 'trove-whsec-acme')),
+    is(dedup_outcome(deliver('/t/acme?x=1', $body, secret => 'trove-whsec-acme')),
         'duplicate', 'but not the arguments');
 }
 

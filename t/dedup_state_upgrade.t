@@ -31,22 +31,11 @@ my $nginx = nginx($http, vars => { SIZE => '1m' })->start;
 my $file = $nginx->dir . '/events.state';
 my @done = map { event() } 1 .. 10;
 
-sub outcome {
-    my ($r) = @_;
-
-    return 'none' unless $r;
-    return 'new' if $r->body eq qq/{"ok":true}\n/;
-
-    my $json = $r->json || {};
-
-    return $json->{status} || $json->{error} || $r->status;
-}
-
 
 sub deliver {
     my ($body) = @_;
 
-    return outcome(post_event($nginx->port, '/gate', $body,
+    return dedup_outcome(post_event($nginx->port, '/gate', $body,
         secret => 's3cret'));
 }
 
@@ -77,7 +66,7 @@ sub finish {
     my ($held, $name) = @_;
 
     $backend->open_gate($held->{id});
-    is(outcome($held->{conn}->response), 'new', "$name: its answer");
+    is(dedup_outcome($held->{conn}->response), 'new', "$name: its answer");
     $held->{conn}->close;
     is(deliver($held->{body}), 'duplicate', "$name: is known everywhere");
     push @done, $held->{body};
@@ -122,7 +111,7 @@ sub answers_of {
         my ($worker) = grep { $_ == $r->header('X-Worker') }
             workers_of($master);
 
-        $worker && outcome($r);
+        $worker && dedup_outcome($r);
     };
 }
 

@@ -6,8 +6,7 @@
 
 use lib 't/lib';
 use Trove;
-
-use POSIX ();
+use Trove::Plant;
 
 my $root = $> == 0;
 my $target = backend();
@@ -40,18 +39,7 @@ sub look {
 
 
 my %plant = (
-    'a link to a file' => [ sub { symlink $outside, $_[0] },
-        qr/is a symbolic link, name the file itself/ ],
-    'a link to nothing' => [ sub { symlink "$dir/elsewhere/new", $_[0] },
-        qr/is a symbolic link, name the file itself/ ],
-    'a hard link' => [ sub { link $outside, $_[0] },
-        qr/has another name, a hard link; remove that/ ],
-    'a FIFO' => [ sub { POSIX::mkfifo($_[0], 0666) },
-        qr/is not a regular file, remove it/ ],
-    'a directory' => [ sub { mkdir $_[0] },
-        qr/is not a regular file, remove it/ ],
-    'a device' => [ sub { 0 == system 'mknod', $_[0], 'c', 1, 3 },
-        qr/is not a regular file, remove it/ ],
+    planted($outside, "$dir/elsewhere"),
     "root's file, moved here" => [ sub { spew($_[0], 'secret') && 1 },
         qr/belongs to another user than the workers, .*; chown it/ ],
 );

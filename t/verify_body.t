@@ -60,18 +60,6 @@ EOF
 my $port = $nginx->port;
 
 
-# an event of exactly so many bytes
-
-sub sized {
-    my ($size) = @_;
-
-    my $body = event('file.written', data => { pad => '' });
-    my $pad = 'x' x ($size - length $body);
-
-    return $body =~ s/"pad":"/"pad":"$pad/r;
-}
-
-
 sub passes {
     my ($name, $body, $send) = @_;
 
@@ -145,7 +133,7 @@ sub pieces {
 for my $size (200, $buffer - 1, $buffer, $buffer + 1,
     $buffer + $buffer / 4, $buffer + $buffer / 4 + 1, 2 * $buffer, 20_000)
 {
-    my $body = sized($size);
+    my $body = sized_event($size);
 
     is(length $body, $size, "an event of $size bytes");
 
@@ -162,7 +150,7 @@ for my $size (200, $buffer - 1, $buffer, $buffer + 1,
 for my $uri (qw{ /unbuffered /single /file /large }) {
 
     for my $size (200, $buffer, $buffer + 1, 5000) {
-        my $body = sized($size);
+        my $body = sized_event($size);
 
         passes("$uri $size bytes", $body, whole($uri));
         passes("$uri $size bytes, chunked", $body, whole($uri, 700));
@@ -176,9 +164,9 @@ for my $uri (qw{ /unbuffered /single /file /large }) {
 for my $uri (qw{ /large /large_file }) {
 
     for my $preread (1, 50, 500) {
-        passes("$uri, $preread preread", sized(5000),
+        passes("$uri, $preread preread", sized_event(5000),
             pieces($uri, 0, 3, $preread));
-        passes("$uri, $preread preread, chunked", sized(5000),
+        passes("$uri, $preread preread, chunked", sized_event(5000),
             pieces($uri, 700, 3, $preread));
     }
 }
@@ -186,7 +174,7 @@ for my $uri (qw{ /large /large_file }) {
 # and the next request follows at once
 
 for my $size (300, 600, 2000, 70_000) {
-    my @bodies = map { sized($size + $_) } 0 .. 3;
+    my @bodies = map { sized_event($size + $_) } 0 .. 3;
 
     $backend->forget;
 
@@ -209,7 +197,7 @@ for my $size (300, 600, 2000, 70_000) {
 # the client goes away in the middle
 
 {
-    my $body = sized(5000);
+    my $body = sized_event(5000);
     my $conn = conn($port);
 
     $conn->send(substr build('POST', '/large', body => $body,
@@ -217,33 +205,33 @@ for my $size (300, 600, 2000, 70_000) {
     $conn->wait_read;
     $conn->close;
 
-    passes('after one that went away', sized(5000), whole('/large'));
+    passes('after one that went away', sized_event(5000), whole('/large'));
 }
 
 
 # where it went is what these are about
 
 $nginx->mark;
-passes('in memory', sized(60_000), whole('/large'));
-passes('in memory, chunked', sized(60_000), whole('/large', 5000));
+passes('in memory', sized_event(60_000), whole('/large'));
+passes('in memory, chunked', sized_event(60_000), whole('/large', 5000));
 
 # up to 64 KB in several buffers are joined for the parser
 
 for my $size (65_535 .. 65_537, 200_000) {
-    passes("$size bytes in memory, partly preread", sized($size),
+    passes("$size bytes in memory, partly preread", sized_event($size),
         pieces('/large', 0, 4, 500));
-    passes("$size bytes in memory, chunked", sized($size),
+    passes("$size bytes in memory, chunked", sized_event($size),
         whole('/large', 5000));
 }
 
-passes('in memory, as large as the buffer', sized($buffer), whole('/'));
+passes('in memory, as large as the buffer', sized_event($buffer), whole('/'));
 is($nginx->log_lines(qr/buffered to a temporary file/), 0,
     'nothing is spilled that has room');
 
 # NGINX gives a known length a quarter more room
 
-passes('spilled', sized(2 * $buffer), pieces('/', 0, 2));
-passes('spilled, chunked', sized($buffer + 1), pieces('/', $buffer + 1, 2));
+passes('spilled', sized_event(2 * $buffer), pieces('/', 0, 2));
+passes('spilled, chunked', sized_event($buffer + 1), pieces('/', $buffer + 1, 2));
 is($nginx->log_lines(qr/buffered to a temporary file/), 4,
     'what has none is spilled');
 
@@ -261,8 +249,8 @@ $any =~ s/PAD/$high/;
 passes('not only ASCII', $any, whole('/'));
 passes('not only ASCII, chunked', $any, whole('/', 7));
 
-passes('3 MB', sized(3_000_000), whole('/'));
-passes('3 MB, chunked', sized(3_000_000), whole('/', 65536));
+passes('3 MB', sized_event(3_000_000), whole('/'));
+passes('3 MB, chunked', sized_event(3_000_000), whole('/', 65536));
 
 
 # what is no event, but well signed
@@ -276,7 +264,7 @@ for my $case (
     [ 'without an id', event('a', remove => ['id']), 'bad_event' ],
     [ 'a namespace of 1', event('a', namespace => 1), 'bad_event' ],
     [ 'too deep', '[' x 5000 . ']' x 5000, 'bad_json' ],
-    [ 'half of a large one', substr(sized(9000), 0, 8000), 'bad_json' ])
+    [ 'half of a large one', substr(sized_event(9000), 0, 8000), 'bad_json' ])
 {
     my ($name, $body, $verdict) = @$case;
 

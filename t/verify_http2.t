@@ -87,16 +87,6 @@ EOF
 my $port = $nginx->port;
 
 
-sub sized {
-    my ($size) = @_;
-
-    my $body = event('file.written', data => { pad => '' });
-    my $pad = 'x' x ($size - length $body);
-
-    return $body =~ s/"pad":"/"pad":"$pad/r;
-}
-
-
 # sends the body in so many frames, with its length or without
 
 sub send_body {
@@ -139,7 +129,7 @@ for my $uri (qw{ / /unbuffered /auth /no_preread }) {
     my $h2 = $uri eq '/no_preread' ? h2($nginx->port(2)) : $h2;
 
     for my $size (200, $buffer, $buffer + 1, 30_000, 150_000) {
-        my $body = sized($size);
+        my $body = sized_event($size);
         my $tampered = $body =~ s/.$/ /r;
 
         for my $opt ([], [ length => 0 ], [ frames => 5 ],
@@ -220,7 +210,7 @@ is($backend->header($backend->last, 'X-Trove-Event-Id'), 'evt-http2',
 
 # lengths: above the limit, and those that lie
 
-my $large = sized(300_000);
+my $large = sized_event(300_000);
 
 $backend->forget;
 
@@ -274,7 +264,7 @@ my (@streams, %expected);
 for my $i (1 .. 20) {
 
     for my $kind (qw/ ok mismatch missing reset /) {
-        my $body = sized(2000);
+        my $body = sized_event(2000);
         my @headers;
 
         push @headers, 'x-trove-signature' => sign(
@@ -325,7 +315,7 @@ for my $uri (qw{ / /unbuffered /auth }) {
     for my $sent (0, 10, $buffer + 500, 1999) {
 
         for my $how (qw/ send_rst drop close /) {
-            my $body = sized(2000);
+            my $body = sized_event(2000);
             my $h2 = h2($port);
             my $stream = $h2->headers('POST', $uri, headers => [
                 'x-trove-signature' => sign($secret, $body) ]);

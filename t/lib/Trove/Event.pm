@@ -16,7 +16,7 @@ use Trove::Util qw/ slurp /;
 
 our @EXPORT = qw/
     sign signature new_id event raw_event raw_event_types vectors
-    event_request post_event
+    event_request post_event sized_event dedup_outcome
 /;
 
 my $data = abs_path(dirname(__FILE__) . '/../../data');
@@ -149,6 +149,15 @@ signature.
 
 Sends it on a new connection; returns the response.
 
+=item sized_event($size)
+
+An event of exactly so many bytes.
+
+=item dedup_outcome($response)
+
+The outcome of deduplication by a response of a default backend or of the
+module: new, duplicate, inflight or another error, a status, or none.
+
 =cut
 
 sub event_request {
@@ -167,6 +176,28 @@ sub event_request {
 
     return build($method, $uri, %opt, body => $body,
         headers => [ @headers, @{ $opt{headers} || [] } ]);
+}
+
+
+sub sized_event {
+    my ($size) = @_;
+
+    my $body = event('file.written', data => { pad => '' });
+    my $pad = 'x' x ($size - length $body);
+
+    return $body =~ s/"pad":"/"pad":"$pad/r;
+}
+
+
+sub dedup_outcome {
+    my ($response) = @_;
+
+    return 'none' unless $response;
+    return 'new' if $response->body eq qq/{"ok":true}\n/;
+
+    my $json = $response->json || {};
+
+    return $json->{status} || $json->{error} || $response->status;
 }
 
 
