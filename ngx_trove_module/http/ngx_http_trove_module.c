@@ -13,6 +13,7 @@
 
 
 typedef struct {
+    ngx_array_t              locs;           /* ngx_http_trove_loc_conf_t * */
     ngx_trove_event_names_t  names;
     ngx_array_t              warned;         /* secrets, see there */
 } ngx_http_trove_main_conf_t;
@@ -20,6 +21,9 @@ typedef struct {
 
 static ngx_int_t ngx_http_trove_init(ngx_conf_t *cf);
 static void *ngx_http_trove_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_trove_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_trove_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
 
 
 static ngx_http_module_t  ngx_http_trove_module_ctx = {
@@ -32,8 +36,8 @@ static ngx_http_module_t  ngx_http_trove_module_ctx = {
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    NULL,                                  /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_trove_create_loc_conf,        /* create location configuration */
+    ngx_http_trove_merge_loc_conf          /* merge location configuration */
 };
 
 
@@ -51,6 +55,62 @@ ngx_module_t  ngx_http_trove_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+ngx_array_t *
+ngx_http_trove_locs(ngx_conf_t *cf)
+{
+    ngx_http_trove_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_module);
+
+    return &tmcf->locs;
+}
+
+
+ngx_array_t *
+ngx_http_trove_request_locs(ngx_http_request_t *r)
+{
+    ngx_http_trove_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_module);
+
+    return &tmcf->locs;
+}
+
+
+char *
+ngx_http_trove_set_endpoint(ngx_conf_t *cf, ngx_http_handler_pt handler)
+{
+    ngx_str_t                  *value;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_trove_loc_conf_t  *tlcf;
+
+    value = cf->args->elts;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    tlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_trove_module);
+
+    if (tlcf->endpoint == handler) {
+        return "is duplicate";
+    }
+
+    if (clcf->handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in location \"%V\" has another handler "
+                           "beside it, give it a location of its own",
+                           &value[0], &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->handler = handler;
+
+    tlcf->endpoint = handler;
+    tlcf->directive = value[0];
+    ngx_http_trove_conf_place(cf, &tlcf->place);
+
+    return NGX_CONF_OK;
+}
 
 
 ngx_trove_event_names_t *
@@ -95,5 +155,105 @@ ngx_http_trove_init(ngx_conf_t *cf)
 static void *
 ngx_http_trove_create_main_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_main_conf_t));
+    ngx_http_trove_main_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_main_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->names = { 0, NULL };
+     *     conf->warned = { NULL, 0, 0, 0, NULL };
+     */
+
+    if (ngx_array_init(&conf->locs, cf->pool, 16,
+                       sizeof(ngx_http_trove_loc_conf_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return conf;
+}
+
+
+static void *
+ngx_http_trove_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->cscf = NULL;
+     *     conf->loc_conf = NULL;
+     *     conf->outer = NULL;
+     *     conf->endpoint = NULL;
+     *     conf->directive = { 0, NULL };
+     *     conf->place = { NULL, 0 };
+     *     conf->tolerance = 0;
+     *     conf->nsecrets = 0;
+     *     conf->varies = 0;
+     *     conf->dedup = 0;
+     *     conf->targets = NULL;
+     */
+
+    conf->verify = NGX_HTTP_TROVE_VERIFY_ON;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_trove_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_trove_loc_conf_t *prev = parent;
+    ngx_http_trove_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_trove_loc_conf_t  **loc;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    conf->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    conf->loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
+
+    if (clcf->noname) {
+        conf->outer = prev;
+        conf->endpoint = prev->endpoint;
+        conf->directive = prev->directive;
+        conf->place = prev->place;
+
+        if (clcf->handler == NULL) {
+            clcf->handler = conf->endpoint;
+        }
+    }
+
+    /* what a handler of a block gets would be exempt from "trove_verify" */
+
+    if (conf->endpoint && clcf->handler != conf->endpoint) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" in location \"%V\" has another handler beside "
+                      "it, give it a location of its own in %s:%ui",
+                      &conf->directive, &clcf->name,
+                      conf->place.file, conf->place.line);
+        return NGX_CONF_ERROR;
+    }
+
+    loc = ngx_array_push(ngx_http_trove_locs(cf));
+    if (loc == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *loc = conf;
+
+    return NGX_CONF_OK;
 }

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_conf.h"
 #include "ngx_trove_event.h"
 
 
@@ -27,6 +28,66 @@ extern ngx_module_t  ngx_http_trove_fanout_module;
 extern ngx_module_t  ngx_http_trove_dedup_module;
 extern ngx_module_t  ngx_http_trove_verify_module;
 
+
+#define NGX_HTTP_TROVE_VERIFY_OFF  0
+#define NGX_HTTP_TROVE_VERIFY_ON   1
+#define NGX_HTTP_TROVE_VERIFY_LOG  2
+
+
+/*
+ * What the modules may know of each other in a location.  The base module
+ * merges first, and each of the others fills in its part when it merges, in the
+ * order of ngx_module_name in "config".
+ */
+
+typedef struct ngx_http_trove_loc_conf_s  ngx_http_trove_loc_conf_t;
+
+struct ngx_http_trove_loc_conf_s {
+    ngx_http_core_srv_conf_t   *cscf;
+    void                      **loc_conf;      /* of all modules */
+
+    /* of an "if" or "limit_except" block: where it is; else NULL */
+    ngx_http_trove_loc_conf_t  *outer;
+
+    /*
+     * The module itself answers here: an inherited "trove_verify on" or
+     * "trove_dedup" is not in force.  Blocks have it from their location, but
+     * a location inside of another one has not.
+     */
+    ngx_http_handler_pt         endpoint;      /* NULL: it does not */
+    ngx_str_t                   directive;     /* for the endpoint */
+    ngx_http_trove_place_t      place;         /* of that */
+
+    /* by the verify module; ON until it has merged */
+    ngx_uint_t                  verify;        /* NGX_HTTP_TROVE_VERIFY_... */
+    time_t                      tolerance;     /* seconds, 0 = off */
+    ngx_uint_t                  nsecrets;      /* 0 in the mode off */
+    unsigned                    varies:1;      /* a secret holds variables */
+
+    /* by the dedup module */
+    unsigned                    dedup:1;
+
+    /* by the fanout module: ngx_http_trove_target_t; NULL if there are none */
+    ngx_array_t                *targets;
+};
+
+
+/*
+ * All locations, servers as a whole and blocks, as they were merged, so that an
+ * outer one comes first: ngx_http_trove_loc_conf_t *.
+ */
+ngx_array_t *ngx_http_trove_locs(ngx_conf_t *cf);
+ngx_array_t *ngx_http_trove_request_locs(ngx_http_request_t *r);
+
+/*
+ * Makes handler, of the directive that is being read, the endpoint of its
+ * location.
+ *
+ * NGX_CONF_OK
+ * "is duplicate"
+ * NGX_CONF_ERROR  logged: the location has another handler
+ */
+char *ngx_http_trove_set_endpoint(ngx_conf_t *cf, ngx_http_handler_pt handler);
 
 /*
  * The members of "data" that the configuration names in $trove_data_NAME and

@@ -9,11 +9,8 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_ctx.h"
-#include "ngx_http_trove_dedup.h"
-#include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_variables.h"
-#include "ngx_http_trove_verify.h"
 #include "ngx_trove_utf8.h"
 
 
@@ -271,7 +268,8 @@ static void
 ngx_http_trove_variables_early(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx)
 {
-    ngx_http_request_t  *main;
+    ngx_http_request_t         *main;
+    ngx_http_trove_loc_conf_t  *tlcf;
 
     main = r->main;
 
@@ -282,10 +280,11 @@ ngx_http_trove_variables_early(ngx_http_request_t *r,
         return;
     }
 
-    if (ngx_http_trove_verify_mode(main) == NGX_HTTP_TROVE_VERIFY_OFF
+    tlcf = ngx_http_get_module_loc_conf(main, ngx_http_trove_module);
+
+    if (tlcf->verify == NGX_HTTP_TROVE_VERIFY_OFF
         && ((ctx && ctx->parsed != NGX_AGAIN)
-            || (ngx_http_trove_fanout_targets(main->loc_conf) == NULL
-                && !ngx_http_trove_dedup_enabled(main->loc_conf))))
+            || (tlcf->targets == NULL && !tlcf->dedup)))
     {
         return;
     }

@@ -67,12 +67,6 @@ struct ngx_http_trove_api_s {
 
 
 /*
- * Whether a location, by the array of its modules' configurations, is the API:
- * it is exempt from an inherited "trove_verify on" and "trove_dedup".
- */
-ngx_uint_t ngx_http_trove_api_exempt(void **loc_conf);
-
-/*
  * Reads the arguments of the request into the filter and the like.
  *
  * NULL, or what is wrong with them

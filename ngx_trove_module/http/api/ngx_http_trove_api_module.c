@@ -12,7 +12,6 @@
 
 #include "ngx_http_trove_api.h"
 #include "ngx_http_trove_compat.h"
-#include "ngx_http_trove_conf.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret.h"
 #include "ngx_http_trove_spool.h"
@@ -29,7 +28,6 @@
 
 typedef struct {
     ngx_http_trove_secrets_t  *tokens;         /* NULL: it is not the API */
-    ngx_http_trove_place_t     place;          /* of the directive */
 } ngx_http_trove_api_loc_conf_t;
 
 
@@ -456,39 +454,26 @@ ngx_http_trove_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_api_loc_conf_t *prev = parent;
     ngx_http_trove_api_loc_conf_t *conf = child;
 
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_trove_loc_conf_t  *tlcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->noname) {
         conf->tokens = prev->tokens;
-        conf->place = prev->place;
-
-        if (clcf->handler == NULL && conf->tokens) {
-            clcf->handler = ngx_http_trove_api_handler;
-        }
     }
 
     if (conf->tokens == NULL) {
         return NGX_CONF_OK;
     }
 
-    /* what a handler of a block gets would be exempt from "trove_verify" */
-
-    if (clcf->handler != ngx_http_trove_api_handler) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"trove_api\" in location \"%V\" has another "
-                      "handler beside it, give it a location of its own "
-                      "in %s:%ui",
-                      &clcf->name, conf->place.file, conf->place.line);
-        return NGX_CONF_ERROR;
-    }
-
     if (!ngx_http_trove_spool_configured(cf)) {
+        tlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_trove_module);
+
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"trove_api\" in location \"%V\" manages a spool, "
                       "add \"trove_spool PATH\" to http in %s:%ui",
-                      &clcf->name, conf->place.file, conf->place.line);
+                      &clcf->name, tlcf->place.file, tlcf->place.line);
         return NGX_CONF_ERROR;
     }
 
@@ -501,8 +486,8 @@ ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_trove_api_loc_conf_t *alcf = conf;
 
-    ngx_str_t                 *value;
-    ngx_http_core_loc_conf_t  *clcf;
+    char       *rv;
+    ngx_str_t  *value;
 
     if (alcf->tokens) {
         return "is duplicate";
@@ -512,31 +497,14 @@ ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    value = cf->args->elts;
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    rv = ngx_http_trove_set_endpoint(cf, ngx_http_trove_api_handler);
 
-    if (clcf->handler) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"trove_api\" in location \"%V\" has another "
-                           "handler beside it, give it a location of its own",
-                           &clcf->name);
-        return NGX_CONF_ERROR;
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
-    clcf->handler = ngx_http_trove_api_handler;
-    ngx_http_trove_conf_place(cf, &alcf->place);
+    value = cf->args->elts;
 
     return ngx_http_trove_secret_add(cf, &alcf->tokens, &value[1],
                                      NGX_HTTP_TROVE_SECRET_TOKEN);
-}
-
-
-ngx_uint_t
-ngx_http_trove_api_exempt(void **loc_conf)
-{
-    ngx_http_trove_api_loc_conf_t  *alcf;
-
-    alcf = loc_conf[ngx_http_trove_api_module.ctx_index];
-
-    return alcf->tokens != NULL;
 }

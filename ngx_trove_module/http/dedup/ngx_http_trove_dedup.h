@@ -26,10 +26,7 @@
 #define NGX_HTTP_TROVE_DEDUP_SCOPE  16
 
 
-typedef struct ngx_http_trove_dedup_loc_conf_s
-    ngx_http_trove_dedup_loc_conf_t;
-
-struct ngx_http_trove_dedup_loc_conf_s {
+typedef struct {
     ngx_flag_t                        enable;
     ngx_flag_t                        said;    /* here or outside */
     ngx_shm_zone_t                   *shm_zone;
@@ -40,25 +37,8 @@ struct ngx_http_trove_dedup_loc_conf_s {
 
     u_char                            scope[NGX_HTTP_TROVE_DEDUP_SCOPE];
     unsigned                          varies:1;    /* a secret does */
+} ngx_http_trove_dedup_loc_conf_t;
 
-    /* an "if" or "limit_except" block belongs to its location */
-    ngx_http_trove_dedup_loc_conf_t  *outer;
-};
-
-
-/* a location, as it is remembered for the checks */
-typedef struct {
-    ngx_http_trove_dedup_loc_conf_t  *conf;
-    ngx_http_core_srv_conf_t         *cscf;
-    void                            **loc_conf;
-} ngx_http_trove_dedup_loc_t;
-
-
-/*
- * Whether a location, by the array of its modules' configurations, which has
- * been merged, deduplicates.
- */
-ngx_uint_t ngx_http_trove_dedup_enabled(void **loc_conf);
 
 /*
  * An event has been verified, which the phase handler is to see soon: makes its
@@ -103,17 +83,14 @@ ngx_int_t ngx_http_trove_dedup_digest(ngx_http_request_t *r,
 ngx_int_t ngx_http_trove_dedup_forget(ngx_http_request_t *r, ngx_str_t *id,
     u_char **digests, ngx_uint_t *n, uint64_t *count);
 
-/* All locations that deduplicate: ngx_http_trove_dedup_loc_t. */
-ngx_array_t *ngx_http_trove_dedup_locs(ngx_http_request_t *r);
-
 /*
- * Sets the scopes of all locations (ngx_http_trove_dedup_loc_t), and checks
- * them; to be called when all has been merged.
+ * Sets the scopes of all locations that deduplicate, and checks them; to be
+ * called when all has been merged.
  *
  * NGX_OK
  * NGX_ERROR  logged
  */
-ngx_int_t ngx_http_trove_dedup_scopes(ngx_conf_t *cf, ngx_array_t *locs);
+ngx_int_t ngx_http_trove_dedup_scopes(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_TROVE_DEDUP_H_INCLUDED_ */

@@ -12,28 +12,38 @@
 
 #include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_dedup_zone.h"
+#include "ngx_http_trove_module.h"
+
+
+static ngx_http_trove_dedup_loc_conf_t *ngx_http_trove_dedup_by_id(
+    ngx_http_trove_loc_conf_t *tlcf);
 
 
 ngx_int_t
 ngx_http_trove_dedup_forget(ngx_http_request_t *r, ngx_str_t *id,
     u_char **digests, ngx_uint_t *n, uint64_t *count)
 {
-    u_char                      *buf, *p, md[SHA256_DIGEST_LENGTH];
-    size_t                       len;
-    ngx_uint_t                   i;
-    ngx_array_t                 *locs;
-    ngx_trove_table_t           *table;
-    ngx_trove_zone_now_t         now;
-    ngx_trove_zone_key_t         key;
-    ngx_http_trove_dedup_loc_t  *loc;
+    u_char                           *buf, *p, md[SHA256_DIGEST_LENGTH];
+    size_t                            len;
+    ngx_uint_t                        i, max;
+    ngx_array_t                      *locs;
+    ngx_trove_table_t                *table;
+    ngx_trove_zone_now_t              now;
+    ngx_trove_zone_key_t              key;
+    ngx_http_trove_loc_conf_t       **loc;
+    ngx_http_trove_dedup_loc_conf_t  *conf;
 
-    locs = ngx_http_trove_dedup_locs(r);
+    locs = ngx_http_trove_request_locs(r);
     loc = locs->elts;
+
+    for (i = 0, max = 0; i < locs->nelts; i++) {
+        max += (ngx_http_trove_dedup_by_id(loc[i]) != NULL);
+    }
 
     len = NGX_HTTP_TROVE_DEDUP_SCOPE + id->len;
 
     buf = ngx_pnalloc(r->pool, len);
-    p = ngx_pnalloc(r->pool, (locs->nelts + 1) * NGX_HTTP_TROVE_DEDUP_SCOPE);
+    p = ngx_pnalloc(r->pool, (max + 1) * NGX_HTTP_TROVE_DEDUP_SCOPE);
 
     if (buf == NULL || p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -48,17 +58,15 @@ ngx_http_trove_dedup_forget(ngx_http_request_t *r, ngx_str_t *id,
 
     for (i = 0; i < locs->nelts; i++) {
 
-        /* where the key is the id, and nothing of the request but that */
+        conf = ngx_http_trove_dedup_by_id(loc[i]);
 
-        if (!loc[i].conf->enable || loc[i].conf->outer || loc[i].conf->key
-            || loc[i].conf->varies)
-        {
+        if (conf == NULL) {
             continue;
         }
 
-        ngx_memcpy(buf, loc[i].conf->scope, NGX_HTTP_TROVE_DEDUP_SCOPE);
+        ngx_memcpy(buf, conf->scope, NGX_HTTP_TROVE_DEDUP_SCOPE);
 
-        table = ngx_http_trove_dedup_zone_table(loc[i].conf->shm_zone);
+        table = ngx_http_trove_dedup_zone_table(conf->shm_zone);
 
         ngx_memzero(&key, sizeof(ngx_trove_zone_key_t));
         ngx_trove_table_key(table, buf, len, &key);
@@ -72,4 +80,21 @@ ngx_http_trove_dedup_forget(ngx_http_request_t *r, ngx_str_t *id,
     }
 
     return NGX_OK;
+}
+
+
+/* NULL: the key is not the id, and nothing of the request but that */
+
+static ngx_http_trove_dedup_loc_conf_t *
+ngx_http_trove_dedup_by_id(ngx_http_trove_loc_conf_t *tlcf)
+{
+    ngx_http_trove_dedup_loc_conf_t  *dlcf;
+
+    if (!tlcf->dedup || tlcf->outer) {
+        return NULL;
+    }
+
+    dlcf = tlcf->loc_conf[ngx_http_trove_dedup_module.ctx_index];
+
+    return (dlcf->key || dlcf->varies) ? NULL : dlcf;
 }

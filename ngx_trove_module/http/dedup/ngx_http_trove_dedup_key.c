@@ -14,7 +14,6 @@
 #include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_module.h"
-#include "ngx_http_trove_verify.h"
 
 
 static ngx_int_t ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
@@ -167,14 +166,16 @@ ngx_http_trove_dedup_digest(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     u_char                            md[SHA256_DIGEST_LENGTH];
     ngx_int_t                         rc;
     ngx_str_t                         name;
+    ngx_http_trove_loc_conf_t        *tlcf;
     ngx_http_trove_dedup_loc_conf_t  *dlcf;
 
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_module);
     dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
 
     /* an unverified event that "trove_verify log" let pass is anybody's */
 
     if (!dlcf->enable
-        || (ngx_http_trove_verify_mode(r) != NGX_HTTP_TROVE_VERIFY_OFF
+        || (tlcf->verify != NGX_HTTP_TROVE_VERIFY_OFF
             && ctx->verdict != NGX_HTTP_TROVE_VERDICT_OK))
     {
         return NGX_DECLINED;

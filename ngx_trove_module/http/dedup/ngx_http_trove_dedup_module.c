@@ -8,7 +8,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_api.h"
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_claim.h"
 #include "ngx_http_trove_ctx.h"
@@ -17,7 +16,6 @@
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_response.h"
-#include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_guard.h"
 
 
@@ -33,11 +31,6 @@
 #define NGX_HTTP_TROVE_DEDUP_RETRY_FULL      10
 
 
-typedef struct {
-    ngx_array_t   locs;              /* ngx_http_trove_dedup_loc_t */
-} ngx_http_trove_dedup_main_conf_t;
-
-
 static ngx_int_t ngx_http_trove_dedup_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_dedup_event(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
@@ -49,7 +42,6 @@ static ngx_int_t ngx_http_trove_dedup_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 static ngx_int_t ngx_http_trove_dedup_add_variables(ngx_conf_t *cf);
-static void *ngx_http_trove_dedup_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_trove_dedup_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -86,7 +78,7 @@ static ngx_http_module_t  ngx_http_trove_dedup_module_ctx = {
     ngx_http_trove_dedup_add_variables,    /* preconfiguration */
     ngx_http_trove_dedup_init,             /* postconfiguration */
 
-    ngx_http_trove_dedup_create_main_conf, /* create main configuration */
+    NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
 
     NULL,                                  /* create server configuration */
@@ -202,9 +194,12 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 {
-    ngx_int_t  rc;
+    ngx_int_t                   rc;
+    ngx_http_trove_loc_conf_t  *tlcf;
 
-    if (ngx_http_trove_verify_mode(r) != NGX_HTTP_TROVE_VERIFY_OFF) {
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_module);
+
+    if (tlcf->verify != NGX_HTTP_TROVE_VERIFY_OFF) {
 
         /*
          * "log" lets an unverified event pass, but its id is anybody's: it
@@ -340,28 +335,6 @@ ngx_http_trove_dedup_variable(ngx_http_request_t *r,
 }
 
 
-ngx_uint_t
-ngx_http_trove_dedup_enabled(void **loc_conf)
-{
-    ngx_http_trove_dedup_loc_conf_t  *dlcf;
-
-    dlcf = loc_conf[ngx_http_trove_dedup_module.ctx_index];
-
-    return dlcf->enable == 1;
-}
-
-
-ngx_array_t *
-ngx_http_trove_dedup_locs(ngx_http_request_t *r)
-{
-    ngx_http_trove_dedup_main_conf_t  *dmcf;
-
-    dmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_dedup_module);
-
-    return &dmcf->locs;
-}
-
-
 static ngx_int_t
 ngx_http_trove_dedup_add_variables(ngx_conf_t *cf)
 {
@@ -376,27 +349,6 @@ ngx_http_trove_dedup_add_variables(ngx_conf_t *cf)
     var->get_handler = ngx_http_trove_dedup_variable;
 
     return NGX_OK;
-}
-
-
-static void *
-ngx_http_trove_dedup_create_main_conf(ngx_conf_t *cf)
-{
-    ngx_http_trove_dedup_main_conf_t  *conf;
-
-    conf = ngx_palloc(cf->pool, sizeof(ngx_http_trove_dedup_main_conf_t));
-    if (conf == NULL) {
-        return NULL;
-    }
-
-    if (ngx_array_init(&conf->locs, cf->pool, 4,
-                       sizeof(ngx_http_trove_dedup_loc_t))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    return conf;
 }
 
 
@@ -420,7 +372,6 @@ ngx_http_trove_dedup_create_loc_conf(ngx_conf_t *cf)
      *     conf->key = NULL;
      *     conf->scope
      *     conf->varies = 0;
-     *     conf->outer = NULL;
      */
 
     conf->said = NGX_CONF_UNSET;
@@ -435,13 +386,9 @@ ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_dedup_loc_conf_t  *prev = parent;
     ngx_http_trove_dedup_loc_conf_t  *conf = child;
 
-    void                             **loc_conf;
-    ngx_http_core_loc_conf_t          *clcf;
-    ngx_http_trove_dedup_loc_t        *loc;
-    ngx_http_trove_dedup_main_conf_t  *dmcf;
+    ngx_http_trove_loc_conf_t  *tlcf;
 
-    loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    tlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_trove_module);
 
     conf->enable = conf->said == 1;
 
@@ -451,11 +398,8 @@ ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
         conf->said = prev->said;
 
-        conf->enable = clcf->noname
-                       ? prev->enable
-                       : prev->said == 1
-                         && !ngx_http_trove_metrics_exempt(loc_conf)
-                         && !ngx_http_trove_api_exempt(loc_conf);
+        conf->enable = tlcf->outer ? prev->enable
+                                   : prev->said == 1 && !tlcf->endpoint;
         conf->shm_zone = prev->shm_zone;
         conf->ttl = prev->ttl;
         conf->lease = prev->lease;
@@ -463,24 +407,7 @@ ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->place = prev->place;
     }
 
-    if (!conf->enable) {
-        return NGX_CONF_OK;
-    }
-
-    if (clcf->noname) {
-        conf->outer = prev;
-    }
-
-    dmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_dedup_module);
-
-    loc = ngx_array_push(&dmcf->locs);
-    if (loc == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    loc->conf = conf;
-    loc->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-    loc->loc_conf = loc_conf;
+    tlcf->dedup = (conf->enable == 1);
 
     return NGX_CONF_OK;
 }
@@ -635,13 +562,10 @@ ngx_http_trove_dedup_time(ngx_conf_t *cf, ngx_str_t *param, size_t prefix,
 static ngx_int_t
 ngx_http_trove_dedup_init(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt               *h;
-    ngx_http_core_main_conf_t         *cmcf;
-    ngx_http_trove_dedup_main_conf_t  *dmcf;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
 
-    dmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_dedup_module);
-
-    if (ngx_http_trove_dedup_scopes(cf, &dmcf->locs) != NGX_OK) {
+    if (ngx_http_trove_dedup_scopes(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 

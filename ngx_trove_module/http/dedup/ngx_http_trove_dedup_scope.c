@@ -12,31 +12,41 @@
 
 #include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_dedup_zone.h"
-#include "ngx_http_trove_verify.h"
+#include "ngx_http_trove_module.h"
 
 
+static ngx_http_trove_dedup_loc_conf_t *ngx_http_trove_dedup_conf(
+    ngx_http_trove_loc_conf_t *tlcf);
+static ngx_http_core_loc_conf_t *ngx_http_trove_dedup_clcf(
+    ngx_http_trove_loc_conf_t *tlcf);
 static ngx_int_t ngx_http_trove_dedup_scope(ngx_conf_t *cf,
-    ngx_http_trove_dedup_loc_t *loc);
+    ngx_http_trove_loc_conf_t *tlcf);
 static ngx_int_t ngx_http_trove_dedup_check(ngx_conf_t *cf,
-    ngx_http_trove_dedup_loc_t *loc);
+    ngx_http_trove_loc_conf_t *tlcf);
 static ngx_int_t ngx_http_trove_dedup_check_scopes(ngx_conf_t *cf,
     ngx_array_t *locs);
-static ngx_http_core_loc_conf_t *ngx_http_trove_dedup_clcf(
-    ngx_http_trove_dedup_loc_t *loc);
+static ngx_uint_t ngx_http_trove_dedup_has_scope(
+    ngx_http_trove_loc_conf_t *tlcf);
 
 
 ngx_int_t
-ngx_http_trove_dedup_scopes(ngx_conf_t *cf, ngx_array_t *locs)
+ngx_http_trove_dedup_scopes(ngx_conf_t *cf)
 {
     ngx_uint_t                   i;
-    ngx_http_trove_dedup_loc_t  *loc;
+    ngx_array_t                 *locs;
+    ngx_http_trove_loc_conf_t  **loc;
 
+    locs = ngx_http_trove_locs(cf);
     loc = locs->elts;
 
     for (i = 0; i < locs->nelts; i++) {
 
-        if (ngx_http_trove_dedup_scope(cf, &loc[i]) != NGX_OK
-            || ngx_http_trove_dedup_check(cf, &loc[i]) != NGX_OK)
+        if (!loc[i]->dedup) {
+            continue;
+        }
+
+        if (ngx_http_trove_dedup_scope(cf, loc[i]) != NGX_OK
+            || ngx_http_trove_dedup_check(cf, loc[i]) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -46,36 +56,43 @@ ngx_http_trove_dedup_scopes(ngx_conf_t *cf, ngx_array_t *locs)
 }
 
 
-static ngx_http_core_loc_conf_t *
-ngx_http_trove_dedup_clcf(ngx_http_trove_dedup_loc_t *loc)
+static ngx_http_trove_dedup_loc_conf_t *
+ngx_http_trove_dedup_conf(ngx_http_trove_loc_conf_t *tlcf)
 {
-    return loc->loc_conf[ngx_http_core_module.ctx_index];
+    return tlcf->loc_conf[ngx_http_trove_dedup_module.ctx_index];
+}
+
+
+static ngx_http_core_loc_conf_t *
+ngx_http_trove_dedup_clcf(ngx_http_trove_loc_conf_t *tlcf)
+{
+    return tlcf->loc_conf[ngx_http_core_module.ctx_index];
 }
 
 
 static ngx_int_t
-ngx_http_trove_dedup_scope(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
+ngx_http_trove_dedup_scope(ngx_conf_t *cf, ngx_http_trove_loc_conf_t *tlcf)
 {
     size_t                            len;
     u_char                           *p, *buf, md[SHA256_DIGEST_LENGTH];
     ngx_http_core_loc_conf_t         *clcf;
-    ngx_http_trove_verify_info_t      info;
-    ngx_http_trove_dedup_loc_conf_t  *conf;
+    ngx_http_trove_dedup_loc_conf_t  *conf, *outer;
 
-    conf = loc->conf;
-    clcf = ngx_http_trove_dedup_clcf(loc);
+    conf = ngx_http_trove_dedup_conf(tlcf);
+    clcf = ngx_http_trove_dedup_clcf(tlcf);
 
-    ngx_http_trove_verify_info(loc->loc_conf, &info);
-    conf->varies = info.varies;
+    conf->varies = tlcf->varies;
 
-    if (conf->outer) {
+    if (tlcf->outer) {
 
         /* outer ones come first */
 
-        conf->enable = conf->outer->enable;
+        outer = ngx_http_trove_dedup_conf(tlcf->outer);
 
-        ngx_memcpy(conf->scope, conf->outer->scope,
-                   NGX_HTTP_TROVE_DEDUP_SCOPE);
+        conf->enable = outer->enable;
+        tlcf->dedup = tlcf->outer->dedup;
+
+        ngx_memcpy(conf->scope, outer->scope, NGX_HTTP_TROVE_DEDUP_SCOPE);
         return NGX_OK;
     }
 
@@ -87,10 +104,11 @@ ngx_http_trove_dedup_scope(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
          */
 
         conf->enable = 0;
+        tlcf->dedup = 0;
         return NGX_OK;
     }
 
-    len = loc->cscf->server_name.len + clcf->name.len + 2;
+    len = tlcf->cscf->server_name.len + clcf->name.len + 2;
 
     buf = ngx_pnalloc(cf->temp_pool, len);
     if (buf == NULL) {
@@ -99,8 +117,8 @@ ngx_http_trove_dedup_scope(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
 
     /* "/a", "= /a" and "~ /a" are different locations of one name */
 
-    p = ngx_cpymem(buf, loc->cscf->server_name.data,
-                   loc->cscf->server_name.len);
+    p = ngx_cpymem(buf, tlcf->cscf->server_name.data,
+                   tlcf->cscf->server_name.len);
     *p++ = '\0';
     *p++ = clcf->exact_match ? '=' : ' ';
 
@@ -125,14 +143,13 @@ ngx_http_trove_dedup_scope(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
 
 
 static ngx_int_t
-ngx_http_trove_dedup_check(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
+ngx_http_trove_dedup_check(ngx_conf_t *cf, ngx_http_trove_loc_conf_t *tlcf)
 {
     ngx_http_core_loc_conf_t         *clcf;
-    ngx_http_trove_verify_info_t      info;
     ngx_http_trove_dedup_loc_conf_t  *conf;
 
-    conf = loc->conf;
-    clcf = ngx_http_trove_dedup_clcf(loc);
+    conf = ngx_http_trove_dedup_conf(tlcf);
+    clcf = ngx_http_trove_dedup_clcf(tlcf);
 
     if (!ngx_http_trove_dedup_zone_declared(conf->shm_zone)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -144,27 +161,25 @@ ngx_http_trove_dedup_check(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
         return NGX_ERROR;
     }
 
-    ngx_http_trove_verify_info(loc->loc_conf, &info);
-
-    if (clcf->name.len == 0 || conf->outer
-        || info.mode == NGX_HTTP_TROVE_VERIFY_OFF)
+    if (clcf->name.len == 0 || tlcf->outer
+        || tlcf->verify == NGX_HTTP_TROVE_VERIFY_OFF)
     {
         return NGX_OK;
     }
 
-    if (info.tolerance == 0) {
+    if (tlcf->tolerance == 0) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "with \"trove_tolerance off\" in location \"%V\" a "
                       "captured request can be replayed when the \"ttl\" of "
                       "\"trove_dedup\" has passed in %s:%ui", &clcf->name,
                       conf->place.file, conf->place.line);
 
-    } else if (conf->ttl < 2 * info.tolerance) {
+    } else if (conf->ttl < 2 * tlcf->tolerance) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"ttl\" of \"trove_dedup\" in location \"%V\" is less "
                       "than twice the \"trove_tolerance\" of %T s: a captured "
                       "request can be replayed when it has passed in %s:%ui",
-                      &clcf->name, info.tolerance,
+                      &clcf->name, tlcf->tolerance,
                       conf->place.file, conf->place.line);
     }
 
@@ -177,28 +192,32 @@ ngx_http_trove_dedup_check(ngx_conf_t *cf, ngx_http_trove_dedup_loc_t *loc)
 static ngx_int_t
 ngx_http_trove_dedup_check_scopes(ngx_conf_t *cf, ngx_array_t *locs)
 {
-    ngx_uint_t                   i, n;
-    ngx_http_core_loc_conf_t    *clcf;
-    ngx_http_trove_dedup_loc_t  *loc;
+    ngx_uint_t                        i, n;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_trove_loc_conf_t       **loc;
+    ngx_http_trove_dedup_loc_conf_t  *conf, *other;
 
     loc = locs->elts;
 
     for (i = 0; i < locs->nelts; i++) {
-        clcf = ngx_http_trove_dedup_clcf(&loc[i]);
 
-        /* what is set for a server as a whole answers nothing */
-
-        if (clcf->name.len == 0 || loc[i].conf->outer || loc[i].conf->key) {
+        if (!ngx_http_trove_dedup_has_scope(loc[i])) {
             continue;
         }
 
+        clcf = ngx_http_trove_dedup_clcf(loc[i]);
+        conf = ngx_http_trove_dedup_conf(loc[i]);
+
         for (n = 0; n < i; n++) {
 
-            if (ngx_http_trove_dedup_clcf(&loc[n])->name.len == 0
-                || loc[n].conf->outer
-                || loc[n].conf->key
-                || loc[n].conf->shm_zone != loc[i].conf->shm_zone
-                || ngx_memcmp(loc[n].conf->scope, loc[i].conf->scope,
+            if (!ngx_http_trove_dedup_has_scope(loc[n])) {
+                continue;
+            }
+
+            other = ngx_http_trove_dedup_conf(loc[n]);
+
+            if (other->shm_zone != conf->shm_zone
+                || ngx_memcmp(other->scope, conf->scope,
                               NGX_HTTP_TROVE_DEDUP_SCOPE)
                    != 0)
             {
@@ -210,12 +229,23 @@ ngx_http_trove_dedup_check_scopes(ngx_conf_t *cf, ngx_array_t *locs)
                           "named \"%V\" share zone \"%V\": an event of the one "
                           "would be a duplicate in the other; give them "
                           "different zones or a \"key=\" in %s:%ui",
-                          &clcf->name, &loc[i].cscf->server_name,
-                          &loc[i].conf->shm_zone->shm.name,
-                          loc[i].conf->place.file, loc[i].conf->place.line);
+                          &clcf->name, &loc[i]->cscf->server_name,
+                          &conf->shm_zone->shm.name,
+                          conf->place.file, conf->place.line);
             return NGX_ERROR;
         }
     }
 
     return NGX_OK;
+}
+
+
+/* what is set for a server as a whole answers nothing */
+
+static ngx_uint_t
+ngx_http_trove_dedup_has_scope(ngx_http_trove_loc_conf_t *tlcf)
+{
+    return tlcf->dedup && tlcf->outer == NULL
+           && ngx_http_trove_dedup_clcf(tlcf)->name.len
+           && ngx_http_trove_dedup_conf(tlcf)->key == NULL;
 }

@@ -64,14 +64,6 @@ ngx_int_t ngx_http_trove_fanout_start(ngx_http_request_t *r,
 ngx_uint_t ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout);
 
 /*
- * The targets, ngx_http_trove_target_t, of a location, by the array of its
- * modules' configurations, which has been merged.
- *
- * NULL  it has none
- */
-ngx_array_t *ngx_http_trove_fanout_targets(void **loc_conf);
-
-/*
  * The health, in shared memory, of the location that r is in: how often an
  * event matched no target.
  */

@@ -19,7 +19,6 @@
 #include "ngx_http_trove_response.h"
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_target.h"
-#include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_guard.h"
 
 
@@ -162,7 +161,7 @@ ngx_http_trove_fanout_event(ngx_http_request_t *r)
     ngx_str_t                          json;
     ngx_uint_t                         mode;
     ngx_http_trove_ctx_t              *ctx;
-    ngx_http_trove_fanout_loc_conf_t  *flcf;
+    ngx_http_trove_loc_conf_t         *tlcf;
 
     static ngx_str_t  bad_json = ngx_string("bad_json");
     static ngx_str_t  bad_event = ngx_string("bad_event");
@@ -172,9 +171,9 @@ ngx_http_trove_fanout_event(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    flcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_fanout_module);
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_module);
 
-    if (flcf->targets == NULL) {
+    if (tlcf->targets == NULL) {
         return NGX_DECLINED;
     }
 
@@ -183,7 +182,7 @@ ngx_http_trove_fanout_event(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    mode = ngx_http_trove_verify_mode(r);
+    mode = tlcf->verify;
 
     if (mode == NGX_HTTP_TROVE_VERIFY_ON) {
         return NGX_DECLINED;
@@ -359,17 +358,6 @@ ngx_http_trove_fanout_health(ngx_http_request_t *r)
 }
 
 
-ngx_array_t *
-ngx_http_trove_fanout_targets(void **loc_conf)
-{
-    ngx_http_trove_fanout_loc_conf_t  *flcf;
-
-    flcf = loc_conf[ngx_http_trove_fanout_module.ctx_index];
-
-    return flcf->targets;
-}
-
-
 static void *
 ngx_http_trove_fanout_create_main_conf(ngx_conf_t *cf)
 {
@@ -429,6 +417,7 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_fanout_loc_conf_t *conf = child;
 
     ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_trove_loc_conf_t          *tlcf;
     ngx_http_trove_fanout_loc_t        *loc;
     ngx_http_trove_fanout_main_conf_t  *fmcf;
 
@@ -451,6 +440,9 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
             clcf->handler = ngx_http_trove_fanout_handler;
         }
     }
+
+    tlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_trove_module);
+    tlcf->targets = conf->targets;
 
     if (conf->targets == NULL) {
         return NGX_CONF_OK;

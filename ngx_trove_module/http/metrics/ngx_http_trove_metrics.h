@@ -104,12 +104,6 @@ void ngx_http_trove_metrics_verdict(ngx_http_request_t *r,
 uint64_t ngx_http_trove_metrics_clock(void);
 
 /*
- * Whether a location, by the array of its modules' configurations, answers with
- * metrics: it is exempt from an inherited "trove_verify on" and "trove_dedup".
- */
-ngx_uint_t ngx_http_trove_metrics_exempt(void **loc_conf);
-
-/*
  * Renders all metrics, of n locations, the zones and the spool, as the text
  * format of Prometheus, version 0.0.4.  loaded is when the configuration was
  * read, in seconds.

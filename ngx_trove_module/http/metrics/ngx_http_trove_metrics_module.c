@@ -8,52 +8,30 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_conf.h"
-#include "ngx_http_trove_dedup.h"
-#include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_metrics_label.h"
 #include "ngx_http_trove_metrics_zone.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_spool_metrics.h"
-#include "ngx_http_trove_verify.h"
 
 
 typedef struct {
     ngx_array_t               locs;      /* ngx_http_trove_metrics_loc_t */
-    ngx_array_t               all;       /* ngx_http_trove_metrics_merged_t */
     ngx_uint_t                ntargets;
     ngx_shm_zone_t           *shm_zone;  /* NULL: nothing to count */
     time_t                    loaded;    /* when it was read */
 } ngx_http_trove_metrics_main_conf_t;
 
 
-typedef struct ngx_http_trove_metrics_loc_conf_s
-    ngx_http_trove_metrics_loc_conf_t;
-
-struct ngx_http_trove_metrics_loc_conf_s {
-    ngx_flag_t                          enable;
-    ngx_http_trove_place_t              place;     /* of the directive */
-    ngx_uint_t                          index;     /* in locs; -1: none */
-
-    /* an "if" or "limit_except" block belongs to its location */
-    ngx_http_trove_metrics_loc_conf_t  *outer;
-};
-
-
 typedef struct {
-    ngx_http_trove_metrics_loc_conf_t  *conf;
-    ngx_http_core_srv_conf_t           *cscf;
-    void                              **loc_conf;
-} ngx_http_trove_metrics_merged_t;
+    ngx_uint_t                index;     /* in locs; -1: none */
+} ngx_http_trove_metrics_loc_conf_t;
 
 
 static ngx_int_t ngx_http_trove_metrics_handler(ngx_http_request_t *r);
 
 static void *ngx_http_trove_metrics_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_trove_metrics_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf,
-    void *parent, void *child);
 static char *ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_trove_metrics_init(ngx_conf_t *cf);
@@ -88,7 +66,7 @@ static ngx_http_module_t  ngx_http_trove_metrics_module_ctx = {
     NULL,                                  /* merge server configuration */
 
     ngx_http_trove_metrics_create_loc_conf, /* create location configuration */
-    ngx_http_trove_metrics_merge_loc_conf  /* merge location configuration */
+    NULL                                   /* merge location configuration */
 };
 
 
@@ -169,17 +147,6 @@ ngx_http_trove_metrics_clock(void)
 }
 
 
-ngx_uint_t
-ngx_http_trove_metrics_exempt(void **loc_conf)
-{
-    ngx_http_trove_metrics_loc_conf_t  *mlcf;
-
-    mlcf = loc_conf[ngx_http_trove_metrics_module.ctx_index];
-
-    return mlcf->enable;
-}
-
-
 static ngx_int_t
 ngx_http_trove_metrics_handler(ngx_http_request_t *r)
 {
@@ -248,10 +215,7 @@ ngx_http_trove_metrics_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&conf->locs, cf->pool, 4,
                        sizeof(ngx_http_trove_metrics_loc_t))
-        != NGX_OK
-        || ngx_array_init(&conf->all, cf->pool, 16,
-                          sizeof(ngx_http_trove_metrics_merged_t))
-           != NGX_OK)
+        != NGX_OK)
     {
         return NULL;
     }
@@ -265,17 +229,10 @@ ngx_http_trove_metrics_create_loc_conf(ngx_conf_t *cf)
 {
     ngx_http_trove_metrics_loc_conf_t  *conf;
 
-    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_metrics_loc_conf_t));
+    conf = ngx_palloc(cf->pool, sizeof(ngx_http_trove_metrics_loc_conf_t));
     if (conf == NULL) {
         return NULL;
     }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     conf->enable = 0;
-     *     conf->outer = NULL;
-     */
 
     conf->index = NGX_CONF_UNSET_UINT;
 
@@ -284,81 +241,9 @@ ngx_http_trove_metrics_create_loc_conf(ngx_conf_t *cf)
 
 
 static char *
-ngx_http_trove_metrics_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child)
-{
-    ngx_http_trove_metrics_loc_conf_t *prev = parent;
-    ngx_http_trove_metrics_loc_conf_t *conf = child;
-
-    ngx_http_core_loc_conf_t            *clcf;
-    ngx_http_trove_metrics_merged_t     *merged;
-    ngx_http_trove_metrics_main_conf_t  *mmcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (clcf->noname) {
-        conf->outer = prev;
-        conf->enable = prev->enable;
-        conf->place = prev->place;
-
-        if (clcf->handler == NULL && conf->enable) {
-            clcf->handler = ngx_http_trove_metrics_handler;
-        }
-    }
-
-    /* what a handler of a block gets would be exempt from "trove_verify" */
-
-    if (conf->enable && clcf->handler != ngx_http_trove_metrics_handler) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"trove_metrics\" in location \"%V\" has another "
-                      "handler beside it, give it a location of its own "
-                      "in %s:%ui",
-                      &clcf->name, conf->place.file, conf->place.line);
-        return NGX_CONF_ERROR;
-    }
-
-    mmcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_trove_metrics_module);
-
-    merged = ngx_array_push(&mmcf->all);
-    if (merged == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    merged->conf = conf;
-    merged->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-    merged->loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
 ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_trove_metrics_loc_conf_t *mlcf = conf;
-
-    ngx_http_core_loc_conf_t  *clcf;
-
-    if (mlcf->enable) {
-        return "is duplicate";
-    }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (clcf->handler) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"trove_metrics\" in location \"%V\" has another "
-                           "handler beside it, give it a location of its own",
-                           &clcf->name);
-        return NGX_CONF_ERROR;
-    }
-
-    clcf->handler = ngx_http_trove_metrics_handler;
-    mlcf->enable = 1;
-    ngx_http_trove_conf_place(cf, &mlcf->place);
-
-    return NGX_CONF_OK;
+    return ngx_http_trove_set_endpoint(cf, ngx_http_trove_metrics_handler);
 }
 
 
@@ -391,32 +276,31 @@ static ngx_int_t
 ngx_http_trove_metrics_locs(ngx_conf_t *cf,
     ngx_http_trove_metrics_main_conf_t *mmcf)
 {
-    ngx_uint_t                        i;
-    ngx_array_t                      *targets;
-    ngx_http_core_loc_conf_t         *clcf;
-    ngx_http_trove_verify_info_t      info;
-    ngx_http_trove_metrics_loc_t     *loc;
-    ngx_http_trove_metrics_merged_t  *merged;
+    ngx_uint_t                          i;
+    ngx_array_t                        *locs;
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_trove_loc_conf_t         **tlcf;
+    ngx_http_trove_metrics_loc_t       *loc;
+    ngx_http_trove_metrics_loc_conf_t  *conf, *outer;
 
-    merged = mmcf->all.elts;
+    locs = ngx_http_trove_locs(cf);
+    tlcf = locs->elts;
 
-    for (i = 0; i < mmcf->all.nelts; i++) {
+    for (i = 0; i < locs->nelts; i++) {
+        conf = tlcf[i]->loc_conf[ngx_http_trove_metrics_module.ctx_index];
 
-        if (merged[i].conf->outer) {
+        if (tlcf[i]->outer) {
 
-            /* outer ones come first */
+            /* a block belongs to its location; outer ones come first */
 
-            merged[i].conf->index = merged[i].conf->outer->index;
+            outer = tlcf[i]->outer->loc_conf[
+                                     ngx_http_trove_metrics_module.ctx_index];
+            conf->index = outer->index;
             continue;
         }
 
-        ngx_http_trove_verify_info(merged[i].loc_conf, &info);
-
-        targets = ngx_http_trove_fanout_targets(merged[i].loc_conf);
-
-        if (info.mode == NGX_HTTP_TROVE_VERIFY_OFF
-            && targets == NULL
-            && !ngx_http_trove_dedup_enabled(merged[i].loc_conf))
+        if (tlcf[i]->verify == NGX_HTTP_TROVE_VERIFY_OFF
+            && tlcf[i]->targets == NULL && !tlcf[i]->dedup)
         {
             continue;
         }
@@ -426,11 +310,11 @@ ngx_http_trove_metrics_locs(ngx_conf_t *cf,
             return NGX_ERROR;
         }
 
-        clcf = merged[i].loc_conf[ngx_http_core_module.ctx_index];
+        clcf = tlcf[i]->loc_conf[ngx_http_core_module.ctx_index];
 
         ngx_memzero(loc, sizeof(ngx_http_trove_metrics_loc_t));
 
-        if (ngx_http_trove_metrics_label(cf, merged[i].cscf, clcf,
+        if (ngx_http_trove_metrics_label(cf, tlcf[i]->cscf, clcf,
                                          NGX_HTTP_TROVE_METRICS_SETS - 1,
                                          &loc->labels)
             != NGX_OK)
@@ -439,22 +323,22 @@ ngx_http_trove_metrics_locs(ngx_conf_t *cf,
         }
 
         loc->name = clcf->name;
-        loc->loc_conf = merged[i].loc_conf;
-        loc->mode = info.mode;
-        loc->nsecrets = info.nsecrets;
+        loc->loc_conf = tlcf[i]->loc_conf;
+        loc->mode = tlcf[i]->verify;
+        loc->nsecrets = tlcf[i]->nsecrets;
 
-        if (targets) {
+        if (tlcf[i]->targets) {
             loc->targets = ngx_http_trove_metrics_target_make(cf, &loc->labels,
-                                                              targets);
+                                                          tlcf[i]->targets);
             if (loc->targets == NULL) {
                 return NGX_ERROR;
             }
 
-            loc->ntargets = targets->nelts;
-            mmcf->ntargets += targets->nelts;
+            loc->ntargets = tlcf[i]->targets->nelts;
+            mmcf->ntargets += tlcf[i]->targets->nelts;
         }
 
-        merged[i].conf->index = mmcf->locs.nelts - 1;
+        conf->index = mmcf->locs.nelts - 1;
     }
 
     return NGX_OK;

@@ -8,7 +8,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_metrics_label.h"
@@ -16,7 +15,6 @@
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_spool_metrics.h"
-#include "ngx_http_trove_verify.h"
 
 
 /* a line without the values of its labels: name, labels, number */
@@ -331,6 +329,7 @@ static void
 ngx_http_trove_metrics_info(ngx_http_trove_metrics_text_t *text)
 {
     ngx_uint_t                     i;
+    ngx_http_trove_loc_conf_t     *tlcf;
     ngx_http_trove_metrics_loc_t  *loc;
 
     static const char  *modes[] = { "off", "on", "log" };
@@ -345,12 +344,13 @@ ngx_http_trove_metrics_info(ngx_http_trove_metrics_text_t *text)
             continue;
         }
 
+        tlcf = loc->loc_conf[ngx_http_trove_module.ctx_index];
+
         text->p = ngx_slprintf(text->p, text->last,
                                "trove_location_info{%V,verify=\"%s\","
                                "dedup=\"%s\",fanout=\"%s\"} 1\n",
                                &loc->labels, modes[loc->mode],
-                               ngx_http_trove_dedup_enabled(loc->loc_conf)
-                               ? "on" : "off",
+                               tlcf->dedup ? "on" : "off",
                                ngx_http_trove_metrics_mode(text, loc));
     }
 }

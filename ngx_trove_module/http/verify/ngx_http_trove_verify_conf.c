@@ -8,12 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_api.h"
-#include "ngx_http_trove_dedup.h"
-#include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret_near.h"
-#include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_conf.h"
 
 
@@ -23,42 +19,9 @@
 #define NGX_HTTP_TROVE_TOLERANCE_BARE  60
 
 
-typedef struct {
-    ngx_array_t                locs;           /* ngx_http_trove_verify_loc_t */
-} ngx_http_trove_verify_main_conf_t;
-
-
-/* a location with secrets, as it is remembered for the check */
-typedef struct {
-    ngx_http_core_srv_conf_t  *cscf;
-    void                     **loc_conf;
-} ngx_http_trove_verify_loc_t;
-
-
 static ngx_uint_t ngx_http_trove_verify_serves(ngx_conf_t *cf);
 static ngx_http_trove_secrets_t *ngx_http_trove_verify_unused(
-    ngx_http_trove_verify_loc_t *loc);
-
-
-void *
-ngx_http_trove_verify_create_main_conf(ngx_conf_t *cf)
-{
-    ngx_http_trove_verify_main_conf_t  *conf;
-
-    conf = ngx_palloc(cf->pool, sizeof(ngx_http_trove_verify_main_conf_t));
-    if (conf == NULL) {
-        return NULL;
-    }
-
-    if (ngx_array_init(&conf->locs, cf->pool, 4,
-                       sizeof(ngx_http_trove_verify_loc_t))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    return conf;
-}
+    ngx_http_trove_loc_conf_t *tlcf);
 
 
 void *
@@ -79,6 +42,7 @@ ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf)
      *     conf->place = { NULL, 0 };
      *     conf->secret = { NULL, 0 };
      *     conf->own = 0;
+     *     conf->warned = 0;
      */
 
     conf->said = NGX_CONF_UNSET_UINT;
@@ -95,15 +59,13 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_verify_loc_conf_t  *prev = parent;
     ngx_http_trove_verify_loc_conf_t  *conf = child;
 
-    void                              **loc_conf;
-    ngx_http_core_loc_conf_t           *clcf;
-    ngx_http_trove_verify_loc_t        *loc;
-    ngx_http_trove_verify_main_conf_t  *vmcf;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_trove_loc_conf_t  *tlcf;
 
-    loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    tlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_trove_module);
 
-    if (clcf->noname) {
+    if (tlcf->outer) {
 
         /* an "if" or "limit_except" block belongs to its location */
 
@@ -122,11 +84,8 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     conf->mode = conf->said;
 
-    if (conf->said == NGX_CONF_UNSET_UINT
-        || (!conf->own
-            && (ngx_http_trove_metrics_exempt(loc_conf)
-                || ngx_http_trove_api_exempt(loc_conf))))
-    {
+    if (conf->said == NGX_CONF_UNSET_UINT || (!conf->own && tlcf->endpoint)) {
+
         /* who asks for metrics, or manages, signs nothing */
 
         conf->mode = NGX_HTTP_TROVE_VERIFY_OFF;
@@ -151,20 +110,14 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (conf->secrets == NULL || clcf->noname) {
-        return NGX_CONF_OK;
+    tlcf->verify = conf->mode;
+    tlcf->tolerance = conf->tolerance;
+
+    if (conf->mode != NGX_HTTP_TROVE_VERIFY_OFF && conf->secrets) {
+        tlcf->nsecrets = conf->secrets->keys.nelts
+                         + conf->secrets->values.nelts;
+        tlcf->varies = conf->secrets->values.nelts != 0;
     }
-
-    vmcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_trove_verify_module);
-
-    loc = ngx_array_push(&vmcf->locs);
-    if (loc == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    loc->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-    loc->loc_conf = loc_conf;
 
     return NGX_CONF_OK;
 }
@@ -218,21 +171,19 @@ ngx_http_trove_verify_serves(ngx_conf_t *cf)
 ngx_int_t
 ngx_http_trove_verify_check(ngx_conf_t *cf)
 {
-    u_char                              others[NGX_INT_T_LEN + 32];
-    ngx_uint_t                          i, n, more;
-    ngx_http_core_loc_conf_t           *clcf;
-    ngx_http_trove_secrets_t           *secrets;
-    ngx_http_trove_verify_loc_t        *loc;
-    ngx_http_trove_verify_loc_conf_t   *vlcf;
-    ngx_http_trove_verify_main_conf_t  *vmcf;
+    u_char                             others[NGX_INT_T_LEN + 32];
+    ngx_uint_t                         i, n, more;
+    ngx_array_t                       *locs;
+    ngx_http_core_loc_conf_t          *clcf;
+    ngx_http_trove_secrets_t          *secrets;
+    ngx_http_trove_loc_conf_t        **loc;
+    ngx_http_trove_verify_loc_conf_t  *vlcf, *other;
 
-    vmcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_trove_verify_module);
+    locs = ngx_http_trove_locs(cf);
+    loc = locs->elts;
 
-    loc = vmcf->locs.elts;
-
-    for (i = 0; i < vmcf->locs.nelts; i++) {
-        secrets = ngx_http_trove_verify_unused(&loc[i]);
+    for (i = 0; i < locs->nelts; i++) {
+        secrets = ngx_http_trove_verify_unused(loc[i]);
 
         if (secrets == NULL) {
             continue;
@@ -240,10 +191,12 @@ ngx_http_trove_verify_check(ngx_conf_t *cf)
 
         more = 0;
 
-        for (n = i + 1; n < vmcf->locs.nelts; n++) {
+        for (n = i + 1; n < locs->nelts; n++) {
 
-            if (ngx_http_trove_verify_unused(&loc[n]) == secrets) {
-                loc[n].loc_conf = NULL;
+            if (ngx_http_trove_verify_unused(loc[n]) == secrets) {
+                other = loc[n]->loc_conf[
+                                     ngx_http_trove_verify_module.ctx_index];
+                other->warned = 1;
                 more++;
             }
         }
@@ -254,15 +207,15 @@ ngx_http_trove_verify_check(ngx_conf_t *cf)
             (void) ngx_sprintf(others, " and in %ui more%Z", more);
         }
 
-        clcf = loc[i].loc_conf[ngx_http_core_module.ctx_index];
-        vlcf = loc[i].loc_conf[ngx_http_trove_verify_module.ctx_index];
+        clcf = loc[i]->loc_conf[ngx_http_core_module.ctx_index];
+        vlcf = loc[i]->loc_conf[ngx_http_trove_verify_module.ctx_index];
 
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"trove_secret\" without \"trove_verify\" in location "
                       "\"%V\" of server \"%V\"%s: forged events pass; add "
                       "\"trove_verify on\", or \"trove_verify off\" where "
                       "nothing is to be verified in %s:%ui",
-                      &clcf->name, &loc[i].cscf->server_name, others,
+                      &clcf->name, &loc[i]->cscf->server_name, others,
                       vlcf->secret.file, vlcf->secret.line);
     }
 
@@ -277,62 +230,26 @@ ngx_http_trove_verify_check(ngx_conf_t *cf)
  */
 
 static ngx_http_trove_secrets_t *
-ngx_http_trove_verify_unused(ngx_http_trove_verify_loc_t *loc)
+ngx_http_trove_verify_unused(ngx_http_trove_loc_conf_t *tlcf)
 {
     ngx_http_core_loc_conf_t          *clcf;
     ngx_http_trove_verify_loc_conf_t  *vlcf;
 
-    if (loc->loc_conf == NULL) {
-        return NULL;
-    }
+    clcf = tlcf->loc_conf[ngx_http_core_module.ctx_index];
+    vlcf = tlcf->loc_conf[ngx_http_trove_verify_module.ctx_index];
 
-    clcf = loc->loc_conf[ngx_http_core_module.ctx_index];
-    vlcf = loc->loc_conf[ngx_http_trove_verify_module.ctx_index];
-
-    if (vlcf->said != NGX_CONF_UNSET_UINT
+    if (vlcf->said != NGX_CONF_UNSET_UINT || vlcf->warned
         || clcf->name.len == 0 || clcf->named || clcf->internal
-        || ngx_http_trove_metrics_exempt(loc->loc_conf)
-        || ngx_http_trove_api_exempt(loc->loc_conf))
+        || tlcf->outer || tlcf->endpoint)
     {
         return NULL;
     }
 
-    if (clcf->handler == NULL && !ngx_http_trove_dedup_enabled(loc->loc_conf)) {
+    if (clcf->handler == NULL && !tlcf->dedup) {
         return NULL;
     }
 
     return vlcf->secrets;
-}
-
-
-ngx_uint_t
-ngx_http_trove_verify_mode(ngx_http_request_t *r)
-{
-    ngx_http_trove_verify_loc_conf_t  *vlcf;
-
-    vlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_verify_module);
-
-    return vlcf->mode;
-}
-
-
-void
-ngx_http_trove_verify_info(void **loc_conf, ngx_http_trove_verify_info_t *info)
-{
-    ngx_http_trove_verify_loc_conf_t  *vlcf;
-
-    vlcf = loc_conf[ngx_http_trove_verify_module.ctx_index];
-
-    info->mode = vlcf->mode;
-    info->tolerance = vlcf->tolerance;
-    info->nsecrets = 0;
-    info->varies = 0;
-
-    if (vlcf->mode != NGX_HTTP_TROVE_VERIFY_OFF && vlcf->secrets) {
-        info->nsecrets = vlcf->secrets->keys.nelts
-                         + vlcf->secrets->values.nelts;
-        info->varies = vlcf->secrets->values.nelts != 0;
-    }
 }
 
 

@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_conf.h"
+#include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret.h"
 
 
@@ -27,11 +28,11 @@ typedef struct {
     ngx_http_trove_secrets_t  *secrets;        /* NULL if there is none */
     ngx_http_trove_place_t     secret;         /* of the first of them */
     unsigned                   own:1;          /* "trove_verify" is set here */
+    unsigned                   warned:1;       /* with another location */
 } ngx_http_trove_verify_loc_conf_t;
 
 
 /* Create and merge as of ngx_http_module_t. */
-void *ngx_http_trove_verify_create_main_conf(ngx_conf_t *cf);
 void *ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);

@@ -13,7 +13,6 @@
 #include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_response.h"
-#include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_guard.h"
 
 

@@ -16,7 +16,6 @@
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_response.h"
 #include "ngx_http_trove_secret.h"
-#include "ngx_http_trove_verify.h"
 #include "ngx_http_trove_verify_conf.h"
 #include "ngx_http_trove_verify_guard.h"
 #include "ngx_http_trove_verify_header.h"
@@ -117,7 +116,7 @@ static ngx_http_module_t  ngx_http_trove_verify_module_ctx = {
     NULL,                                  /* preconfiguration */
     ngx_http_trove_verify_init,            /* postconfiguration */
 
-    ngx_http_trove_verify_create_main_conf, /* create main configuration */
+    NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
 
     NULL,                                  /* create server configuration */
