@@ -13,9 +13,11 @@
 
 
 typedef struct {
-    ngx_array_t              locs;           /* ngx_http_trove_loc_conf_t * */
-    ngx_trove_event_names_t  names;
-    ngx_array_t              warned;         /* secrets, see there */
+    ngx_array_t                   locs;      /* ngx_http_trove_loc_conf_t * */
+    ngx_array_t                   verified;  /* ngx_http_trove_event_pt */
+    ngx_http_post_subrequest_pt   delivery;
+    ngx_trove_event_names_t       names;
+    ngx_array_t                   warned;    /* secrets, see there */
 } ngx_http_trove_main_conf_t;
 
 
@@ -113,6 +115,79 @@ ngx_http_trove_set_endpoint(ngx_conf_t *cf, ngx_http_handler_pt handler)
 }
 
 
+ngx_int_t
+ngx_http_trove_on_verified(ngx_conf_t *cf, ngx_http_trove_event_pt handler)
+{
+    ngx_http_trove_event_pt     *h;
+    ngx_http_trove_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_module);
+
+    h = ngx_array_push(&tmcf->verified);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = handler;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_trove_verified(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
+{
+    ngx_uint_t                   i;
+    ngx_http_trove_event_pt     *h;
+    ngx_http_trove_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_module);
+
+    h = tmcf->verified.elts;
+
+    for (i = 0; i < tmcf->verified.nelts; i++) {
+        h[i](r, ctx);
+    }
+}
+
+
+void
+ngx_http_trove_set_delivery(ngx_conf_t *cf, ngx_http_post_subrequest_pt handler)
+{
+    ngx_http_trove_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_module);
+
+    tmcf->delivery = handler;
+}
+
+
+ngx_uint_t
+ngx_http_trove_is_delivery(ngx_http_request_t *r)
+{
+    ngx_http_trove_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_module);
+
+    return tmcf->delivery && ngx_http_trove_subrequest(r, tmcf->delivery);
+}
+
+
+void *
+ngx_http_trove_subrequest(ngx_http_request_t *r,
+    ngx_http_post_subrequest_pt handler)
+{
+    for ( /* void */ ; r != r->main; r = r->parent) {
+
+        if (r->post_subrequest && r->post_subrequest->handler == handler) {
+            return r->post_subrequest->data;
+        }
+    }
+
+    return NULL;
+}
+
+
 ngx_trove_event_names_t *
 ngx_http_trove_event_names(ngx_http_request_t *r)
 {
@@ -165,13 +240,17 @@ ngx_http_trove_create_main_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
+     *     conf->delivery = NULL;
      *     conf->names = { 0, NULL };
      *     conf->warned = { NULL, 0, 0, 0, NULL };
      */
 
     if (ngx_array_init(&conf->locs, cf->pool, 16,
                        sizeof(ngx_http_trove_loc_conf_t *))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&conf->verified, cf->pool, 1,
+                          sizeof(ngx_http_trove_event_pt))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -204,6 +283,7 @@ ngx_http_trove_create_loc_conf(ngx_conf_t *cf)
      *     conf->varies = 0;
      *     conf->dedup = 0;
      *     conf->targets = NULL;
+     *     conf->health = NULL;
      */
 
     conf->verify = NGX_HTTP_TROVE_VERIFY_ON;

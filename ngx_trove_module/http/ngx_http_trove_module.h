@@ -13,7 +13,9 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_conf.h"
+#include "ngx_http_trove_ctx.h"
 #include "ngx_trove_event.h"
+#include "ngx_trove_health.h"
 
 
 #define NGX_TROVE_VERSION  "0.2.0"
@@ -69,6 +71,7 @@ struct ngx_http_trove_loc_conf_s {
 
     /* by the fanout module: ngx_http_trove_target_t; NULL if there are none */
     ngx_array_t                *targets;
+    ngx_trove_health_t         *health;        /* of events without a target */
 };
 
 
@@ -88,6 +91,41 @@ ngx_array_t *ngx_http_trove_request_locs(ngx_http_request_t *r);
  * NGX_CONF_ERROR  logged: the location has another handler
  */
 char *ngx_http_trove_set_endpoint(ngx_conf_t *cf, ngx_http_handler_pt handler);
+
+typedef void (*ngx_http_trove_event_pt)(ngx_http_request_t *r,
+    ngx_http_trove_ctx_t *ctx);
+
+/*
+ * Has handler called with each event that was verified and parsed, before the
+ * next phase handler sees it; to be called in "postconfiguration".
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
+ */
+ngx_int_t ngx_http_trove_on_verified(ngx_conf_t *cf,
+    ngx_http_trove_event_pt handler);
+
+/* Calls these handlers for the event of a main request. */
+void ngx_http_trove_verified(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx);
+
+/*
+ * Deliveries are the subrequests whose end calls handler; to be called in
+ * "postconfiguration".
+ */
+void ngx_http_trove_set_delivery(ngx_conf_t *cf,
+    ngx_http_post_subrequest_pt handler);
+
+/* Whether a request is a delivery, or a subrequest of one. */
+ngx_uint_t ngx_http_trove_is_delivery(ngx_http_request_t *r);
+
+/*
+ * The data of the subrequest that r is, or was made for, whose end calls
+ * handler.
+ *
+ * NULL  there is none
+ */
+void *ngx_http_trove_subrequest(ngx_http_request_t *r,
+    ngx_http_post_subrequest_pt handler);
 
 /*
  * The members of "data" that the configuration names in $trove_data_NAME and

@@ -13,10 +13,10 @@
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_dedup_zone.h"
+#include "ngx_http_trove_method.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_response.h"
-#include "ngx_http_trove_verify_guard.h"
 
 
 #define NGX_HTTP_TROVE_DEDUP_TTL    86400
@@ -212,7 +212,7 @@ ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 
     /* the answer to a GET says nothing of the POST: it must not complete it */
 
-    if (!ngx_http_trove_verify_post(r)) {
+    if (!ngx_http_trove_method_is_post(r)) {
         return NGX_OK;
     }
 
@@ -565,7 +565,10 @@ ngx_http_trove_dedup_init(ngx_conf_t *cf)
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
 
-    if (ngx_http_trove_dedup_scopes(cf) != NGX_OK) {
+    if (ngx_http_trove_dedup_scopes(cf) != NGX_OK
+        || ngx_http_trove_on_verified(cf, ngx_http_trove_dedup_expect)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -13,6 +13,7 @@
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_headers.h"
+#include "ngx_http_trove_module.h"
 
 
 /* "passed", of limit_conn and limit_req, whose names for it are their own */
@@ -533,16 +534,7 @@ ngx_http_trove_delivery_length(ngx_http_request_t *r)
 ngx_http_trove_delivery_t *
 ngx_http_trove_delivery_find(ngx_http_request_t *r)
 {
-    for ( /* void */ ; r != r->main; r = r->parent) {
-
-        if (r->post_subrequest
-            && r->post_subrequest->handler == ngx_http_trove_delivery_end)
-        {
-            return r->post_subrequest->data;
-        }
-    }
-
-    return NULL;
+    return ngx_http_trove_subrequest(r, ngx_http_trove_delivery_end);
 }
 
 
@@ -686,8 +678,10 @@ ngx_http_trove_delivery_keep(ngx_http_trove_delivery_t *d,
 
 
 void
-ngx_http_trove_delivery_init(void)
+ngx_http_trove_delivery_init(ngx_conf_t *cf)
 {
+    ngx_http_trove_set_delivery(cf, ngx_http_trove_delivery_end);
+
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_trove_delivery_header_filter;
 

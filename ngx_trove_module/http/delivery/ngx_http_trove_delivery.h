@@ -108,7 +108,7 @@ ngx_http_trove_delivery_t *ngx_http_trove_delivery_find(
     ngx_http_request_t *r);
 
 /* Adds the filters; to be called as "postconfiguration". */
-void ngx_http_trove_delivery_init(void);
+void ngx_http_trove_delivery_init(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_TROVE_DELIVERY_H_INCLUDED_ */

@@ -262,16 +262,17 @@ ngx_http_trove_health_target(ngx_http_trove_delivery_t *d, ngx_str_t *id)
 
 
 void
-ngx_http_trove_health_unmatched(ngx_http_request_t *r,
-    ngx_trove_health_t *health, ngx_str_t *id)
+ngx_http_trove_health_unmatched(ngx_http_request_t *r, ngx_str_t *id)
 {
-    uint64_t                   n;
-    ngx_log_t                 *log;
-    ngx_http_core_loc_conf_t  *clcf;
+    uint64_t                    n;
+    ngx_log_t                  *log;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_trove_loc_conf_t  *tlcf;
 
     log = r->connection->log;
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_module);
 
-    n = ngx_trove_health_happened(health, ngx_http_trove_health_now());
+    n = ngx_trove_health_happened(tlcf->health, ngx_http_trove_health_now());
 
     if (n == 0) {
         ngx_log_error(NGX_LOG_NOTICE, log, 0,

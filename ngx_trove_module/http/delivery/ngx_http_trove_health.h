@@ -56,8 +56,7 @@ void ngx_http_trove_health_target(ngx_http_trove_delivery_t *d,
     ngx_str_t *id);
 
 /* An event matches no target of the location that r is in: logs it. */
-void ngx_http_trove_health_unmatched(ngx_http_request_t *r,
-    ngx_trove_health_t *health, ngx_str_t *id);
+void ngx_http_trove_health_unmatched(ngx_http_request_t *r, ngx_str_t *id);
 
 /*
  * NGINX puts " while ..." behind a line, with what the connection did last, be

@@ -14,7 +14,6 @@
 
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_delivery.h"
-#include "ngx_trove_health.h"
 
 
 /*
@@ -62,12 +61,6 @@ ngx_int_t ngx_http_trove_fanout_start(ngx_http_request_t *r,
  * Whether all required targets have taken it.
  */
 ngx_uint_t ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout);
-
-/*
- * The health, in shared memory, of the location that r is in: how often an
- * event matched no target.
- */
-ngx_trove_health_t *ngx_http_trove_fanout_health(ngx_http_request_t *r);
 
 /* Adds the variables; to be called as "preconfiguration". */
 ngx_int_t ngx_http_trove_fanout_add_variables(ngx_conf_t *cf);

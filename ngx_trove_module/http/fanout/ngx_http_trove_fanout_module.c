@@ -14,12 +14,12 @@
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_health.h"
+#include "ngx_http_trove_method.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_response.h"
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_target.h"
-#include "ngx_http_trove_verify_guard.h"
 
 
 #define NGX_HTTP_TROVE_FANOUT_WAIT   0
@@ -37,7 +37,6 @@ struct ngx_http_trove_fanout_mode_s {
 
 
 typedef struct {
-    ngx_array_t                    locs;  /* ngx_http_trove_fanout_loc_t */
     ngx_http_trove_fanout_mode_t  *modes;
     ngx_array_t                    names; /* ngx_http_trove_health_name_t */
 } ngx_http_trove_fanout_main_conf_t;
@@ -46,7 +45,6 @@ typedef struct {
 typedef struct {
     ngx_array_t              *targets;   /* ngx_http_trove_target_t; or NULL */
     ngx_http_trove_place_t    place;     /* of the first of them */
-    ngx_trove_health_t       *health;    /* in shared memory */
     ngx_uint_t                mode;      /* ..._FANOUT_WAIT, SPOOL */
 
     /* where the mode is from; NULL where it waits */
@@ -55,15 +53,6 @@ typedef struct {
     /* by which the spool knows the location; NULL where it waits */
     ngx_http_trove_route_t   *route;
 } ngx_http_trove_fanout_loc_conf_t;
-
-
-/* a location with targets, as it is remembered for the checks */
-typedef struct {
-    ngx_http_trove_fanout_loc_conf_t  *conf;
-    ngx_http_trove_fanout_loc_conf_t  *outer;      /* of an "if"; or NULL */
-    ngx_http_core_srv_conf_t          *cscf;
-    void                             **loc_conf;
-} ngx_http_trove_fanout_loc_t;
 
 
 static ngx_int_t ngx_http_trove_fanout_event(ngx_http_request_t *r);
@@ -83,7 +72,7 @@ static char *ngx_http_trove_fanout_alone(ngx_conf_t *cf,
 static char *ngx_http_trove_fanout_mode(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_trove_fanout_names(ngx_conf_t *cf,
-    ngx_http_trove_fanout_main_conf_t *fmcf, ngx_http_trove_fanout_loc_t *loc);
+    ngx_http_trove_fanout_main_conf_t *fmcf, ngx_http_trove_loc_conf_t *tlcf);
 static void ngx_http_trove_fanout_check_modes(ngx_conf_t *cf,
     ngx_http_trove_fanout_main_conf_t *fmcf);
 static ngx_int_t ngx_http_trove_fanout_init_conf(ngx_conf_t *cf);
@@ -190,13 +179,13 @@ ngx_http_trove_fanout_event(ngx_http_request_t *r)
 
     /* deliveries are POSTs: what came otherwise must not become one */
 
-    if (!ngx_http_trove_verify_post(r)) {
+    if (!ngx_http_trove_method_is_post(r)) {
 
         if (mode == NGX_HTTP_TROVE_VERIFY_OFF) {
-            ngx_http_trove_verify_log_method(r);
+            ngx_http_trove_method_log(r);
         }
 
-        return ngx_http_trove_verify_refuse_method(r, ctx);
+        return ngx_http_trove_method_refuse(r, ctx);
     }
 
     rc = ngx_http_trove_body_read(r, ctx);
@@ -330,8 +319,7 @@ ngx_http_trove_fanout_answer(ngx_http_request_t *r,
     if (fanout->ndeliveries == 0) {
         ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNMATCHED, 1);
 
-        ngx_http_trove_health_unmatched(r, ngx_http_trove_fanout_health(r),
-                                        &fanout->ctx->event.id);
+        ngx_http_trove_health_unmatched(r, &fanout->ctx->event.id);
     }
 
     if (ngx_http_trove_fanout_json(fanout, taken ? "delivered" : "partial",
@@ -347,17 +335,6 @@ ngx_http_trove_fanout_answer(ngx_http_request_t *r,
 }
 
 
-ngx_trove_health_t *
-ngx_http_trove_fanout_health(ngx_http_request_t *r)
-{
-    ngx_http_trove_fanout_loc_conf_t  *flcf;
-
-    flcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_fanout_module);
-
-    return flcf->health;
-}
-
-
 static void *
 ngx_http_trove_fanout_create_main_conf(ngx_conf_t *cf)
 {
@@ -370,12 +347,9 @@ ngx_http_trove_fanout_create_main_conf(ngx_conf_t *cf)
 
     conf->modes = NULL;
 
-    if (ngx_array_init(&conf->locs, cf->pool, 4,
-                       sizeof(ngx_http_trove_fanout_loc_t))
-        != NGX_OK
-        || ngx_array_init(&conf->names, cf->pool, 16,
-                          sizeof(ngx_http_trove_health_name_t))
-           != NGX_OK)
+    if (ngx_array_init(&conf->names, cf->pool, 16,
+                       sizeof(ngx_http_trove_health_name_t))
+        != NGX_OK)
     {
         return NULL;
     }
@@ -399,7 +373,6 @@ ngx_http_trove_fanout_create_loc_conf(ngx_conf_t *cf)
      *
      *     conf->targets = NULL;
      *     conf->place = { NULL, 0 };
-     *     conf->health = NULL;
      *     conf->from = NULL;
      *     conf->route = NULL;
      */
@@ -416,10 +389,8 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_trove_fanout_loc_conf_t *prev = parent;
     ngx_http_trove_fanout_loc_conf_t *conf = child;
 
-    ngx_http_core_loc_conf_t           *clcf;
-    ngx_http_trove_loc_conf_t          *tlcf;
-    ngx_http_trove_fanout_loc_t        *loc;
-    ngx_http_trove_fanout_main_conf_t  *fmcf;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_trove_loc_conf_t  *tlcf;
 
     if (conf->mode == NGX_CONF_UNSET_UINT) {
         conf->from = prev->from;
@@ -444,25 +415,11 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     tlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_trove_module);
     tlcf->targets = conf->targets;
 
-    if (conf->targets == NULL) {
-        return NGX_CONF_OK;
-    }
-
-    if (!clcf->noname && clcf->handler != ngx_http_trove_fanout_handler) {
+    if (conf->targets && !clcf->noname
+        && clcf->handler != ngx_http_trove_fanout_handler)
+    {
         return ngx_http_trove_fanout_alone(cf, clcf, &conf->place);
     }
-
-    fmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_fanout_module);
-
-    loc = ngx_array_push(&fmcf->locs);
-    if (loc == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    loc->conf = conf;
-    loc->outer = clcf->noname ? prev : NULL;
-    loc->cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-    loc->loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
 
     return NGX_CONF_OK;
 }
@@ -550,45 +507,56 @@ static ngx_int_t
 ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
 {
     ngx_uint_t                          i;
+    ngx_array_t                        *locs;
     ngx_http_handler_pt                *h;
     ngx_http_core_main_conf_t          *cmcf;
-    ngx_http_trove_fanout_loc_t        *loc;
+    ngx_http_trove_loc_conf_t         **loc;
+    ngx_http_trove_fanout_loc_conf_t   *conf, *outer;
     ngx_http_trove_fanout_main_conf_t  *fmcf;
 
     fmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_fanout_module);
 
-    loc = fmcf->locs.elts;
+    locs = ngx_http_trove_locs(cf);
+    loc = locs->elts;
 
-    for (i = 0; i < fmcf->locs.nelts; i++) {
+    for (i = 0; i < locs->nelts; i++) {
 
-        if (ngx_http_trove_fanout_names(cf, fmcf, &loc[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        if (loc[i].outer) {
-
-            /* outer ones come first */
-
-            loc[i].conf->route = loc[i].outer->route;
+        if (loc[i]->targets == NULL) {
             continue;
         }
 
-        if (ngx_http_trove_target_check(cf, loc[i].cscf, loc[i].conf->targets)
+        if (ngx_http_trove_fanout_names(cf, fmcf, loc[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        conf = loc[i]->loc_conf[ngx_http_trove_fanout_module.ctx_index];
+
+        if (loc[i]->outer) {
+
+            /* outer ones come first */
+
+            outer = loc[i]->outer->loc_conf[
+                                      ngx_http_trove_fanout_module.ctx_index];
+            conf->route = outer->route;
+            continue;
+        }
+
+        if (ngx_http_trove_target_check(cf, loc[i]->cscf, conf->targets)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        if (loc[i].conf->mode == NGX_HTTP_TROVE_FANOUT_WAIT) {
+        if (conf->mode == NGX_HTTP_TROVE_FANOUT_WAIT) {
             continue;
         }
 
-        loc[i].conf->from->used = 1;
+        conf->from->used = 1;
 
-        loc[i].conf->route = ngx_http_trove_spool_route(cf, loc[i].cscf,
-                                                        loc[i].loc_conf,
-                                                        loc[i].conf->targets);
-        if (loc[i].conf->route == NULL) {
+        conf->route = ngx_http_trove_spool_route(cf, loc[i]->cscf,
+                                                 loc[i]->loc_conf,
+                                                 conf->targets);
+        if (conf->route == NULL) {
             return NGX_ERROR;
         }
     }
@@ -609,7 +577,7 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
 
     *h = ngx_http_trove_fanout_event;
 
-    ngx_http_trove_delivery_init();
+    ngx_http_trove_delivery_init(cf);
 
     return NGX_OK;
 }
@@ -619,28 +587,28 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
 
 static ngx_int_t
 ngx_http_trove_fanout_names(ngx_conf_t *cf,
-    ngx_http_trove_fanout_main_conf_t *fmcf, ngx_http_trove_fanout_loc_t *loc)
+    ngx_http_trove_fanout_main_conf_t *fmcf, ngx_http_trove_loc_conf_t *tlcf)
 {
     ngx_uint_t                i;
     ngx_http_trove_target_t  *target;
 
-    if (ngx_http_trove_health_add(cf, &fmcf->names, loc->cscf, loc->loc_conf,
-                                  NULL, &loc->conf->health)
+    if (ngx_http_trove_health_add(cf, &fmcf->names, tlcf->cscf, tlcf->loc_conf,
+                                  NULL, &tlcf->health)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (loc->outer) {
+    if (tlcf->outer) {
         return NGX_OK;
     }
 
-    target = loc->conf->targets->elts;
+    target = tlcf->targets->elts;
 
-    for (i = 0; i < loc->conf->targets->nelts; i++) {
+    for (i = 0; i < tlcf->targets->nelts; i++) {
 
-        if (ngx_http_trove_health_add(cf, &fmcf->names, loc->cscf,
-                                      loc->loc_conf, &target[i].name,
+        if (ngx_http_trove_health_add(cf, &fmcf->names, tlcf->cscf,
+                                      tlcf->loc_conf, &target[i].name,
                                       &target[i].health)
             != NGX_OK)
         {

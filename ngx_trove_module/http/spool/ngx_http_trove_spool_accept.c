@@ -10,7 +10,6 @@
 
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_dedup.h"
-#include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_health.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_response.h"
@@ -147,8 +146,7 @@ ngx_http_trove_spool_match(ngx_http_trove_accept_t *accept)
     if (n == 0) {
         ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNMATCHED, 1);
 
-        ngx_http_trove_health_unmatched(r, ngx_http_trove_fanout_health(r),
-                                        &accept->ctx->event.id);
+        ngx_http_trove_health_unmatched(r, &accept->ctx->event.id);
     }
 
     accept->n = n;

@@ -9,7 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_headers.h"
-#include "ngx_http_trove_verify_guard.h"
+#include "ngx_http_trove_method.h"
 #include "ngx_http_trove_verify_header.h"
 
 
@@ -27,8 +27,8 @@ ngx_http_trove_verify_header(ngx_http_request_t *r,
     ngx_str_t         value;
     static ngx_str_t  name = ngx_string("x-trove-signature");
 
-    if (!ngx_http_trove_verify_post(r)) {
-        ngx_http_trove_verify_log_method(r);
+    if (!ngx_http_trove_method_is_post(r)) {
+        ngx_http_trove_method_log(r);
 
         return NGX_HTTP_TROVE_VERDICT_METHOD;
     }

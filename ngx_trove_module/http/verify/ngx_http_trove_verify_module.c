@@ -10,8 +10,8 @@
 
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_ctx.h"
-#include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_headers.h"
+#include "ngx_http_trove_method.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_response.h"
@@ -407,7 +407,7 @@ ngx_http_trove_verify_body(ngx_http_request_t *r,
     switch (rc) {
 
     case NGX_OK:
-        ngx_http_trove_dedup_expect(r, ctx);
+        ngx_http_trove_verified(r, ctx);
 
         *verdict = NGX_HTTP_TROVE_VERDICT_OK;
         return NGX_OK;
@@ -495,7 +495,7 @@ ngx_http_trove_verify_conclude(ngx_http_request_t *r,
     }
 
     if (verdict == NGX_HTTP_TROVE_VERDICT_METHOD) {
-        return ngx_http_trove_verify_refuse_method(r, ctx);
+        return ngx_http_trove_method_refuse(r, ctx);
     }
 
     if (ngx_http_trove_answer_json(r, &json, "\"error\":",
@@ -589,7 +589,7 @@ ngx_http_trove_verify_header_filter(ngx_http_request_t *r)
         ctx = ngx_http_trove_ctx_find(r);
 
         if ((ctx == NULL || ctx->verdict == NGX_HTTP_TROVE_VERDICT_NONE)
-            && ngx_http_trove_verify_post(r))
+            && ngx_http_trove_method_is_post(r))
         {
             ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNVERIFIED, 1);
 

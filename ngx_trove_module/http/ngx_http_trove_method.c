@@ -1,0 +1,82 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_method.h"
+#include "ngx_http_trove_response.h"
+
+
+/*
+ * By the request line: error_page and X-Accel-Redirect make a GET of r->method
+ * and of r->method_name.  All versions of HTTP have one, and none in which a
+ * method in lower case is a POST.  A request that NGINX could not read may have
+ * none.
+ */
+
+ngx_uint_t
+ngx_http_trove_method_is_post(ngx_http_request_t *r)
+{
+    ngx_str_t  *line;
+
+    line = &r->main->request_line;
+
+    return line->len > sizeof("POST ") - 1
+           && ngx_memcmp(line->data, "POST ", sizeof("POST ") - 1) == 0;
+}
+
+
+void
+ngx_http_trove_method_log(ngx_http_request_t *r)
+{
+    u_char     *p, *last;
+    ngx_str_t   method;
+
+    method = r->main->request_line;
+    last = method.data + method.len;
+
+    p = ngx_strlchr(method.data, last, ' ');
+
+    if (p) {
+        method.len = p - method.data;
+    }
+
+    /* whoever looks whether an endpoint is there makes no mistake */
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "trove: event refused, method: \"%V\" is not POST", &method);
+}
+
+
+ngx_int_t
+ngx_http_trove_method_refuse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
+{
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  json = ngx_string("{\"error\":\"method\"}");
+
+    if (!ctx->allow) {
+
+        h = ngx_list_push(&r->headers_out.headers);
+        if (h == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        h->hash = 1;
+        ngx_http_trove_header_end(h);
+        ngx_str_set(&h->key, "Allow");
+        ngx_str_set(&h->value, "POST");
+
+        /* an error_page may lead to another location that refuses */
+
+        ctx->allow = 1;
+    }
+
+    return ngx_http_trove_answer(r, NGX_HTTP_NOT_ALLOWED, &json, 0);
+}
