@@ -90,22 +90,30 @@ for ('%%TESTDIR%%/$host.spool', '$spool', '%%TESTDIR%%/${x}') {
 }
 
 for ('nowhere', 'nowhere/at/all', 'nginx.conf') {
-    says(emerg => qq(no directory "DIR/$_/" for "DIR/$_/trove.spool" in)
-        . ' "trove_spool", make it, or mount its disk', 'trove_spool',
+    says(emerg => qq(no directory "DIR/$_/", make it, or mount its disk, in)
+        . ' "trove_spool"', 'trove_spool',
         spool => "%%TESTDIR%%/$_/trove.spool");
 }
 
 says(warn => qq("$_" in "trove_spool" is relative and means "DIR/$_", say the)
     . ' whole path', 'trove_spool', spool => $_)
     for 'trove.spool', 'conf/trove.spool';
-says(warn => '"/dev/shm/trove.spool" in "trove_spool" is in memory, a restart'
-    . ' of the machine loses all events in it, name a file on a disk',
+says(warn => 'spool "/dev/shm/trove.spool" in "trove_spool": it is in memory,'
+    . ' a restart of the machine loses all events in it, name a file on a disk',
     'trove_spool', spool => '/dev/shm/trove.spool');
 
 says(emerg => 'it is not a regular file, in "trove_spool"', 'trove_spool',
     spool => '%%TESTDIR%%/conf');
 says(emerg => 'it is not a database of SQLite, or its first page is damaged,'
     . ' in "trove_spool"', 'trove_spool', spool => '%%TESTDIR%%/nginx.conf');
+
+# another engine: nothing but the scheme is shown of a URI
+
+says(emerg => qq(no engine for "$_->[0]://" is built in, in "trove_spool"),
+    'trove_spool', spool => $_->[1])
+    for [ 'postgresql', 'postgresql://trove:secret@db/trove?sslmode=require' ],
+        [ 'redis+tls', 'redis+tls://db' ];
+accepted(spool => '%%TESTDIR%%/a:b.spool max_size=1m');
 
 
 # what stands beside it
@@ -220,7 +228,7 @@ chmod 01777, testdir();
 
 my $first = instance($spool)->start;
 my $second = instance($spool);
-my $taken = qr/spool "\Q$spool\E" in "trove_spool" is in use by another nginx/;
+my $taken = qr/spool "\Q$spool\E" in "trove_spool": it is in use by another/;
 
 sub refused {
     my ($name) = @_;

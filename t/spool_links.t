@@ -61,7 +61,7 @@ for my $suffix ('-wal', '-shm', '-lock') {
         $nginx->mark->start;
 
         ok($nginx->log_lines(
-            qr/\[error\].*file of the spool refused: "\Q$name\E" $message/),
+            qr/\[error\].*cannot be opened: "trove.spool$suffix" $message/),
             "$what at PATH$suffix: it is said what to do");
         is(look(), $before, 'nothing outside has changed');
 

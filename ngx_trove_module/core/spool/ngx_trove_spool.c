@@ -41,19 +41,13 @@ ngx_trove_spool_register(const ngx_trove_spool_engine_t *engine)
 static const ngx_trove_spool_engine_t *
 ngx_trove_spool_engine(ngx_str_t *uri, ngx_trove_spool_error_t *error)
 {
-    u_char                          *p;
     size_t                           len;
     ngx_uint_t                       i;
     const ngx_trove_spool_engine_t  *engine;
 
     ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
 
-    len = 0;
-    p = ngx_strlchr(uri->data, uri->data + uri->len, ':');
-
-    if (p && ngx_strncmp(p, "://", 3) == 0) {
-        len = p - uri->data;
-    }
+    len = ngx_trove_spool_scheme(uri);
 
     for (i = 0; i < NGX_TROVE_SPOOL_ENGINES; i++) {
         engine = ngx_trove_spool_engines[i];
@@ -69,10 +63,40 @@ ngx_trove_spool_engine(ngx_str_t *uri, ngx_trove_spool_error_t *error)
         }
     }
 
+    /* no more than the scheme: what follows may hold a password */
+
     (void) ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, 0,
-                                "no engine is loaded for this kind of URI");
+                                "no engine for \"%.*s://\" is built in",
+                                (int) ngx_min(len, 32), uri->data);
 
     return NULL;
+}
+
+
+size_t
+ngx_trove_spool_scheme(ngx_str_t *uri)
+{
+    u_char  ch;
+    size_t  i;
+
+    for (i = 0; i < uri->len; i++) {
+        ch = uri->data[i];
+
+        if (ch == ':') {
+            return (uri->len - i >= 3 && ngx_strncmp(&uri->data[i], "://", 3)
+                                         == 0)
+                   ? i : 0;
+        }
+
+        if ((ch < 'a' || ch > 'z') && (ch < 'A' || ch > 'Z')
+            && (i == 0 || ((ch < '0' || ch > '9') && ch != '+' && ch != '-'
+                           && ch != '.')))
+        {
+            break;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -84,6 +108,32 @@ ngx_trove_spool_check(ngx_str_t *uri, ngx_trove_spool_error_t *error)
     engine = ngx_trove_spool_engine(uri, error);
 
     return engine ? engine->check(uri, error) : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_trove_spool_own(ngx_str_t *uri, ngx_uint_t first, ngx_fd_t *fd,
+    ngx_trove_spool_error_t *error)
+{
+    const ngx_trove_spool_engine_t  *engine;
+
+    *fd = NGX_INVALID_FILE;
+
+    engine = ngx_trove_spool_engine(uri, error);
+
+    return engine ? engine->own(uri, first, fd, error) : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_trove_spool_prepare(ngx_trove_spool_conf_t *conf,
+    ngx_trove_spool_user_t *user, ngx_trove_spool_error_t *error)
+{
+    const ngx_trove_spool_engine_t  *engine;
+
+    engine = ngx_trove_spool_engine(&conf->uri, error);
+
+    return engine ? engine->prepare(conf, user, error) : NGX_ERROR;
 }
 
 

@@ -81,7 +81,8 @@ typedef enum {
 } ngx_trove_spool_error_e;
 
 
-#define NGX_TROVE_SPOOL_TEXT_LEN     256
+/* of a text: there is room for the name of a file in it */
+#define NGX_TROVE_SPOOL_TEXT_LEN     512
 
 
 typedef struct {
@@ -115,6 +116,14 @@ typedef struct {
      */
     int64_t                          wait;
 } ngx_trove_spool_conf_t;
+
+
+/* a user of the system, and the groups that the system has for its name */
+typedef struct {
+    const char                      *name;       /* NULL: no such groups */
+    uid_t                            uid;
+    gid_t                            gid;
+} ngx_trove_spool_user_t;
 
 
 /* The key of an event's uniqueness: a digest of whatever it is unique by. */
@@ -389,15 +398,50 @@ typedef struct {
 
 
 /*
+ * The length of SCHEME in a URI that begins with "SCHEME://".
+ *
+ * 0  it has none: it is the path of a file
+ */
+size_t ngx_trove_spool_scheme(ngx_str_t *uri);
+
+/*
  * Looks whether there can be a spool at uri, without changing anything: for the
- * check of a configuration, by whatever user.  One that is not there yet is
- * fine.
+ * check of a configuration, by whatever user.  A spool that does not exist yet
+ * is no error.
  *
  * NGX_OK
- * NGX_ERROR  no engine for it, not accessible, foreign, or newer
+ * NGX_DECLINED  it can be there, but should not: the text of *error says why
+ * NGX_ERROR     no engine for it, not accessible, foreign, or newer
  */
 ngx_int_t ngx_trove_spool_check(ngx_str_t *uri,
     ngx_trove_spool_error_t *error);
+
+/*
+ * Reserves the spool for this process and the processes that inherit *fd from
+ * it: other instances of nginx are refused until all of them have closed it.
+ * first tells that this process has not reserved the spool before; one that it
+ * has inherited is taken over then, and duplicated otherwise.  *fd is
+ * NGX_INVALID_FILE, also with NGX_OK, if there is nothing to be closed.
+ *
+ * NGX_OK
+ * NGX_DECLINED  that is not possible here
+ * NGX_ERROR     another instance has it, or out of memory
+ */
+ngx_int_t ngx_trove_spool_own(ngx_str_t *uri, ngx_uint_t first, ngx_fd_t *fd,
+    ngx_trove_spool_error_t *error);
+
+/*
+ * Makes the spool, if it does not exist, opens it once and closes it again.  It
+ * will belong to *user, whom the processes that use it run as; a process of
+ * root does nothing with its own rights where that user could redirect it.
+ * With user == NULL, it belongs to the user of this process.
+ *
+ * NGX_OK
+ * NGX_ERROR  the spool cannot be used, or not yet
+ * NGX_ABORT  the process must end: out of memory, or root's rights are lost
+ */
+ngx_int_t ngx_trove_spool_prepare(ngx_trove_spool_conf_t *conf,
+    ngx_trove_spool_user_t *user, ngx_trove_spool_error_t *error);
 
 /*
  * Makes a handle from *conf, which is copied.  Opens nothing.

@@ -31,6 +31,12 @@ typedef struct {
 
     ngx_int_t                     (*check)(ngx_str_t *uri,
                                       ngx_trove_spool_error_t *error);
+    ngx_int_t                     (*own)(ngx_str_t *uri, ngx_uint_t first,
+                                      ngx_fd_t *fd,
+                                      ngx_trove_spool_error_t *error);
+    ngx_int_t                     (*prepare)(ngx_trove_spool_conf_t *conf,
+                                      ngx_trove_spool_user_t *user,
+                                      ngx_trove_spool_error_t *error);
 
     ngx_trove_spool_t            *(*create)(ngx_trove_spool_conf_t *conf);
     ngx_int_t                     (*open)(ngx_trove_spool_t *spool,

@@ -33,16 +33,6 @@ ngx_http_trove_route_t *ngx_http_trove_spool_route(ngx_conf_t *cf,
  */
 void ngx_http_trove_spool_check_used(ngx_conf_t *cf);
 
-/*
- * Makes the files of the spool where there are none, and opens it once: to be
- * called by the master as "init module".  place is that of the directive.
- *
- * NGX_OK     also where something failed, which is logged
- * NGX_ERROR  the process is to end
- */
-ngx_int_t ngx_http_trove_spool_prepare(ngx_cycle_t *cycle,
-    ngx_trove_spool_conf_t *conf, ngx_http_trove_place_t *place);
-
 /* Whether there is a "trove_spool", once http has been read that far. */
 ngx_uint_t ngx_http_trove_spool_configured(ngx_conf_t *cf);
 

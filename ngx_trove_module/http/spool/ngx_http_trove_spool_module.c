@@ -14,8 +14,8 @@
 #include "ngx_http_trove_sign.h"
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_spool_dispatcher.h"
-#include "ngx_http_trove_spool_path.h"
 #include "ngx_http_trove_spool_retry.h"
+#include "ngx_http_trove_spool_uri.h"
 #include "ngx_http_trove_spool_writer.h"
 #include "ngx_trove_spool_engine.h"
 #include "ngx_trove_sqlite.h"
@@ -176,12 +176,10 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_trove_spool_main_conf_t *smcf = conf;
 
-    u_char                   *p;
-    off_t                     size;
-    int64_t                   msec;
-    ngx_str_t                *value, s;
-    ngx_uint_t                i;
-    ngx_trove_spool_error_t   error;
+    off_t        size;
+    int64_t      msec;
+    ngx_str_t   *value, s;
+    ngx_uint_t   i;
 
     if (smcf->spool.uri.len) {
         return "is duplicate";
@@ -193,7 +191,7 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (ngx_http_trove_spool_path(cf, &value[1], &smcf->spool.uri) != NGX_OK) {
+    if (ngx_http_trove_spool_uri(cf, &value[1], &smcf->spool.uri) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -255,14 +253,6 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (smcf->spool.retention == 0) {
         smcf->spool.retention = NGX_HTTP_TROVE_SPOOL_RETENTION;
-    }
-
-    if (ngx_trove_spool_check(&smcf->spool.uri, &error) != NGX_OK) {
-        p = error.text;
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, error.err,
-                           "%s, in \"%V\"", p, &value[0]);
-        return NGX_CONF_ERROR;
     }
 
     if (ngx_http_trove_spool_own(cf, &smcf->spool.uri, &smcf->lock)
@@ -516,11 +506,6 @@ ngx_http_trove_spool_name(ngx_conf_t *cf, ngx_http_trove_route_t *route)
     return NGX_OK;
 }
 
-
-/*
- * What fails is logged only: at a reload, an error here would be the end of the
- * running server, and the workers say what they cannot do.
- */
 
 static ngx_int_t
 ngx_http_trove_spool_init_module(ngx_cycle_t *cycle)

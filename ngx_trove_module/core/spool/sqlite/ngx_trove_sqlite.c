@@ -24,7 +24,6 @@
 #define NGX_TROVE_SQLITE_WAL_KEEP  (64 * 1024 * 1024)
 
 
-static char *ngx_trove_sqlite_name(ngx_str_t *path, const char *suffix);
 static void ngx_trove_sqlite_db_init(ngx_trove_sqlite_db_t *db);
 static void ngx_trove_sqlite_db_close(ngx_trove_sqlite_db_t *db);
 static ngx_int_t ngx_trove_sqlite_open_all(ngx_trove_sqlite_t *spool,
@@ -102,7 +101,7 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
 }
 
 
-static char *
+char *
 ngx_trove_sqlite_name(ngx_str_t *path, const char *suffix)
 {
     char    *name;

@@ -20,7 +20,10 @@
 /*
  * What the files of the engine share.  Private to its folder.
  *
- *   ngx_trove_spool.c           the handle: opening, closing
+ *   ngx_trove_sqlite_engine.c    the table of functions
+ *   ngx_trove_sqlite_check.c     whether the file can be used, and is free
+ *   ngx_trove_sqlite_prepare.c   making the files as root
+ *   ngx_trove_sqlite.c           the handle: opening, closing
  *   ngx_trove_sqlite_schema.c    the tables, versions, whose file it is
  *   ngx_trove_sqlite_sql.c       the statements
  *   ngx_trove_sqlite_lock.c      PATH-lock: taking turns, the clock
@@ -291,6 +294,10 @@ typedef struct {
 
 ngx_int_t ngx_trove_sqlite_check(ngx_str_t *path,
     ngx_trove_spool_error_t *error);
+ngx_int_t ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
+    ngx_trove_spool_error_t *error);
+ngx_int_t ngx_trove_sqlite_prepare(ngx_trove_spool_conf_t *conf,
+    ngx_trove_spool_user_t *user, ngx_trove_spool_error_t *error);
 ngx_trove_spool_t *ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf);
 ngx_int_t ngx_trove_sqlite_open(ngx_trove_spool_t *base,
     ngx_trove_spool_error_t *error);
@@ -328,6 +335,13 @@ ngx_int_t ngx_trove_sqlite_forget(ngx_trove_spool_t *base, u_char *key,
 
 
 /* ngx_trove_sqlite.c */
+
+/*
+ * PATH and a suffix, followed by a NUL, to be given to free().
+ *
+ * NULL  out of memory
+ */
+char *ngx_trove_sqlite_name(ngx_str_t *path, const char *suffix);
 
 /*
  * Takes a connection for a call, and opens what is not open; and gives it back.

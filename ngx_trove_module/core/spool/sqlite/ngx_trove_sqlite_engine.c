@@ -17,6 +17,8 @@ static const char *ngx_trove_sqlite_remedy(ngx_trove_spool_error_e kind);
 const ngx_trove_spool_engine_t  ngx_trove_sqlite_engine = {
     ngx_string(""),
     ngx_trove_sqlite_check,
+    ngx_trove_sqlite_own,
+    ngx_trove_sqlite_prepare,
     ngx_trove_sqlite_create,
     ngx_trove_sqlite_open,
     ngx_trove_sqlite_destroy,

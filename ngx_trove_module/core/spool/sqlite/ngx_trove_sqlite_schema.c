@@ -139,31 +139,6 @@ static const char  *ngx_trove_sqlite_migrations[NGX_TROVE_SQLITE_VERSION] = {
 
 
 ngx_int_t
-ngx_trove_sqlite_check(ngx_str_t *path, ngx_trove_spool_error_t *error)
-{
-    char       *name;
-    ngx_int_t   rc;
-
-    ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
-
-    name = malloc(path->len + 1);
-    if (name == NULL) {
-        return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, 0,
-                                    "out of memory");
-    }
-
-    ngx_memcpy(name, path->data, path->len);
-    name[path->len] = '\0';
-
-    rc = ngx_trove_sqlite_whose(name, error);
-
-    free(name);
-
-    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
-}
-
-
-ngx_int_t
 ngx_trove_sqlite_whose(const char *path, ngx_trove_spool_error_t *error)
 {
     int          len;
