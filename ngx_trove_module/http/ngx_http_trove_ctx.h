@@ -98,10 +98,6 @@ typedef struct {
     /* by the fanout module: ngx_http_trove_fanout_t */
     void                      *fanout;
 
-    /* by the spool module: an event that is being written, or was */
-    void                      *spooling;
-    void                      *spooled;
-
     /* by the sign module: by which secrets and when it was signed last */
     void                      *signer;
     time_t                     signed_at;

@@ -14,6 +14,7 @@
 #include <ngx_thread_pool.h>
 
 #include "ngx_http_trove_json.h"
+#include "ngx_http_trove_suspend.h"
 #include "ngx_trove_spool_query.h"
 
 
@@ -27,11 +28,12 @@ typedef struct ngx_http_trove_api_s  ngx_http_trove_api_t;
  *
  *   parsed --> in a thread --> rendered, sent
  *                 |
- *                 +-- the client goes away: the request is blocked until then
+ *                 +-- the client goes away: the request is suspended
  */
 
 struct ngx_http_trove_api_s {
     ngx_http_request_t           *request;
+    ngx_http_trove_suspend_t     *suspend;
     ngx_trove_spool_t            *spool;
 
     /* what was asked for */
@@ -61,7 +63,6 @@ struct ngx_http_trove_api_s {
     ngx_int_t                   (*render)(ngx_http_trove_api_t *api);
 
     ngx_event_t                   watch;       /* keeps an exiting worker */
-    unsigned                      done:1;
     unsigned                      wake:1;      /* the courier, afterwards */
 };
 

@@ -17,6 +17,7 @@
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_spool_dispatcher.h"
 #include "ngx_http_trove_spool_writer.h"
+#include "ngx_http_trove_timer.h"
 
 
 /* how often an exiting worker looks whether a call is still under way, msec */
@@ -39,7 +40,8 @@ static ngx_int_t ngx_http_trove_api_start(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_thread(void *data, ngx_log_t *log);
 static void ngx_http_trove_api_done(ngx_event_t *ev);
 static void ngx_http_trove_api_watch(ngx_event_t *ev);
-static void ngx_http_trove_api_wait(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_api_complete(ngx_http_request_t *r,
+    void *data);
 static void ngx_http_trove_api_cleanup(void *data);
 
 static void *ngx_http_trove_api_create_loc_conf(ngx_conf_t *cf);
@@ -322,24 +324,21 @@ ngx_http_trove_api_start(ngx_http_trove_api_t *api)
     task->event.handler = ngx_http_trove_api_done;
     task->event.data = api;
 
+    api->suspend = ngx_http_trove_suspend_create(r, ngx_http_trove_api_complete,
+                                                 api);
+    if (api->suspend == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (ngx_thread_task_post(pool, task) != NGX_OK) {
         return ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                         "too much is being done already");
     }
 
-    ngx_http_set_ctx(r, api, ngx_http_trove_api_module);
+    ngx_http_trove_suspend(api->suspend);
 
-    r->main->count++;
-    r->main->blocked++;
-    r->aio = 1;
-
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_trove_api_wait;
-
-    api->watch.handler = ngx_http_trove_api_watch;
-    api->watch.data = r->connection;
-    api->watch.log = ngx_cycle->log;
-
+    ngx_http_trove_timer_init(&api->watch, ngx_http_trove_api_watch,
+                              ngx_cycle->log, 0);
     ngx_add_timer(&api->watch, NGX_HTTP_TROVE_API_WATCH);
 
     return NGX_DONE;
@@ -358,13 +357,9 @@ ngx_http_trove_api_thread(void *data, ngx_log_t *log)
 static void
 ngx_http_trove_api_done(ngx_event_t *ev)
 {
-    ngx_connection_t      *c;
-    ngx_http_request_t    *r;
     ngx_http_trove_api_t  *api;
 
     api = ev->data;
-    r = api->request;
-    c = r->connection;
 
     if (api->watch.timer_set) {
         ngx_del_timer(&api->watch);
@@ -374,16 +369,7 @@ ngx_http_trove_api_done(ngx_event_t *ev)
         ngx_http_trove_courier_wake();
     }
 
-    ngx_http_set_log_request(c->log, r);
-
-    api->done = 1;
-
-    r->main->blocked--;
-    r->aio = 0;
-
-    r->write_event_handler(r);
-
-    ngx_http_run_posted_requests(c);
+    ngx_http_trove_resume(api->suspend);
 }
 
 
@@ -396,32 +382,21 @@ ngx_http_trove_api_watch(ngx_event_t *ev)
 }
 
 
-static void
-ngx_http_trove_api_wait(ngx_http_request_t *r)
+static ngx_int_t
+ngx_http_trove_api_complete(ngx_http_request_t *r, void *data)
 {
-    ngx_int_t              rc;
-    ngx_http_trove_api_t  *api;
-
-    api = ngx_http_get_module_ctx(r, ngx_http_trove_api_module);
-
-    if (!api->done) {
-        return;
-    }
-
-    r->write_event_handler = ngx_http_request_empty_handler;
+    ngx_http_trove_api_t *api = data;
 
     if (api->rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, api->error.err,
                       "trove: a call of \"trove_api\" failed: %s",
                       api->error.text);
 
-        rc = ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                      (const char *) api->error.text);
-    } else {
-        rc = api->render(api);
+        return ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                        (const char *) api->error.text);
     }
 
-    ngx_http_finalize_request(r, rc);
+    return api->render(api);
 }
 
 

@@ -26,8 +26,8 @@
  *
  *   start --> deliveries under way --the last is OVER--> event --> answered
  *
- * The request is blocked meanwhile.  The API may be in another server than the
- * targets: each delivery has a background request of its own.
+ * The request is suspended meanwhile.  The API may be in another server than
+ * the targets: each delivery has a background request of its own.
  */
 
 typedef struct {
@@ -47,9 +47,8 @@ static void ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
 static void ngx_http_trove_api_test_terminated(void *data);
 static void ngx_http_trove_api_test_over(ngx_http_trove_delivery_t *d);
 static void ngx_http_trove_api_test_done(ngx_event_t *ev);
-static void ngx_http_trove_api_test_wait(ngx_http_request_t *r);
-static ngx_int_t ngx_http_trove_api_test_answer(
-    ngx_http_trove_api_test_t *test);
+static ngx_int_t ngx_http_trove_api_test_answer(ngx_http_request_t *r,
+    void *data);
 
 
 ngx_int_t
@@ -87,13 +86,13 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
     api->result = NULL;
     api->more = NULL;
 
-    ngx_http_set_ctx(r, test, ngx_http_trove_api_module);
+    api->suspend = ngx_http_trove_suspend_create(r,
+                                         ngx_http_trove_api_test_answer, test);
+    if (api->suspend == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-    r->main->count++;
-    r->main->blocked++;
-
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_trove_api_test_wait;
+    ngx_http_trove_suspend(api->suspend);
 
     /* one more, as some may be over at once */
 
@@ -260,52 +259,26 @@ ngx_http_trove_api_test_over(ngx_http_trove_delivery_t *d)
 static void
 ngx_http_trove_api_test_done(ngx_event_t *ev)
 {
-    ngx_connection_t           *c;
-    ngx_http_request_t         *r;
     ngx_http_trove_api_test_t  *test;
 
     test = ev->data;
-    r = test->api->request;
-    c = r->connection;
 
-    ngx_http_set_log_request(c->log, r);
-
-    test->api->done = 1;
-    r->main->blocked--;
-
-    r->write_event_handler(r);
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-static void
-ngx_http_trove_api_test_wait(ngx_http_request_t *r)
-{
-    ngx_http_trove_api_test_t  *test;
-
-    test = ngx_http_get_module_ctx(r, ngx_http_trove_api_module);
-
-    if (!test->api->done) {
-        return;
-    }
-
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    ngx_http_finalize_request(r, ngx_http_trove_api_test_answer(test));
+    ngx_http_trove_resume(test->api->suspend);
 }
 
 
 static ngx_int_t
-ngx_http_trove_api_test_answer(ngx_http_trove_api_test_t *test)
+ngx_http_trove_api_test_answer(ngx_http_request_t *r, void *data)
 {
+    ngx_http_trove_api_test_t *test = data;
+
     ngx_str_t                   error;
     ngx_uint_t                  i, ok;
     ngx_http_trove_json_t       json;
     ngx_http_trove_delivery_t  *d;
 
     if (test->n == 0) {
-        return ngx_http_trove_api_error(test->api->request, NGX_HTTP_NOT_FOUND,
+        return ngx_http_trove_api_error(r, NGX_HTTP_NOT_FOUND,
                                         "no such target");
     }
 
@@ -315,7 +288,7 @@ ngx_http_trove_api_test_answer(ngx_http_trove_api_test_t *test)
         ok &= ngx_http_trove_delivery_taken(&test->deliveries[i]);
     }
 
-    ngx_http_trove_json_init(&json, test->api->request->pool);
+    ngx_http_trove_json_init(&json, r->pool);
 
     ngx_http_trove_json_printf(&json, "{\"ok\":%s,\"event_id\":",
                                ok ? "true" : "false");
@@ -341,5 +314,5 @@ ngx_http_trove_api_test_answer(ngx_http_trove_api_test_t *test)
 
     ngx_http_trove_json_printf(&json, "]}");
 
-    return ngx_http_trove_json_send(&json, test->api->request, NGX_HTTP_OK);
+    return ngx_http_trove_json_send(&json, r, NGX_HTTP_OK);
 }

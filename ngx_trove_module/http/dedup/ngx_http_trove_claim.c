@@ -12,6 +12,7 @@
 #include "ngx_http_trove_claim.h"
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_timer.h"
 
 
 /* how often leases are looked at; each is renewed at a third of its time */
@@ -42,7 +43,6 @@ static void ngx_http_trove_claim_renew(ngx_event_t *ev);
 /* of this process */
 static ngx_queue_t       ngx_http_trove_claims;
 static ngx_event_t       ngx_http_trove_claim_timer;
-static ngx_connection_t  ngx_http_trove_claim_dummy;    /* for the log */
 
 
 ngx_int_t
@@ -285,16 +285,10 @@ ngx_http_trove_claim_init(ngx_cycle_t *cycle)
 {
     ngx_queue_init(&ngx_http_trove_claims);
 
-    ngx_memzero(&ngx_http_trove_claim_timer, sizeof(ngx_event_t));
-    ngx_http_trove_claim_dummy.fd = (ngx_socket_t) -1;
-
-    ngx_http_trove_claim_timer.handler = ngx_http_trove_claim_renew;
-    ngx_http_trove_claim_timer.log = cycle->log;
-    ngx_http_trove_claim_timer.data = &ngx_http_trove_claim_dummy;
-
     /* it runs as long as there are requests, it must not keep a worker */
 
-    ngx_http_trove_claim_timer.cancelable = 1;
+    ngx_http_trove_timer_init(&ngx_http_trove_claim_timer,
+                              ngx_http_trove_claim_renew, cycle->log, 1);
 }
 
 

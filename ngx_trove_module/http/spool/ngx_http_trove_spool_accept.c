@@ -16,6 +16,7 @@
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_spool_metrics.h"
 #include "ngx_http_trove_spool_writer.h"
+#include "ngx_http_trove_suspend.h"
 
 
 /* when a sender should try again, seconds */
@@ -23,21 +24,22 @@
 
 
 /*
- * An event on its way into the file.  The request is blocked until then, so
+ * An event on its way into the file.  The request is suspended until then, so
  * that it and its pool live on even if the client goes away:
  *
  *   accept --> being written --written--> deliveries start, then the answer
  */
 
 typedef struct {
-    ngx_http_trove_write_t     write;
-    ngx_http_request_t        *request;
-    ngx_http_trove_ctx_t      *ctx;
-    ngx_http_trove_route_t    *route;
-    ngx_trove_spool_start_t   *starts;
-    ngx_uint_t                *indices;        /* of the targets in the route */
-    ngx_uint_t                 n;
-    u_char                     key[NGX_TROVE_SPOOL_KEY_LEN];
+    ngx_http_trove_write_t      write;
+    ngx_http_request_t         *request;
+    ngx_http_trove_suspend_t   *suspend;
+    ngx_http_trove_ctx_t       *ctx;
+    ngx_http_trove_route_t     *route;
+    ngx_trove_spool_start_t    *starts;
+    ngx_uint_t                 *indices;       /* of the targets in the route */
+    ngx_uint_t                  n;
+    u_char                      key[NGX_TROVE_SPOOL_KEY_LEN];
 } ngx_http_trove_accept_t;
 
 
@@ -50,8 +52,8 @@ static ngx_int_t ngx_http_trove_spool_gather(void *data, u_char *p,
     size_t len);
 static void ngx_http_trove_spool_written(ngx_http_trove_write_t *write);
 static void ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept);
-static void ngx_http_trove_spool_wait(ngx_http_request_t *r);
-static ngx_int_t ngx_http_trove_spool_answer(ngx_http_trove_accept_t *accept);
+static ngx_int_t ngx_http_trove_spool_answer(ngx_http_request_t *r,
+    void *data);
 
 
 ngx_int_t
@@ -77,7 +79,11 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
     op = &accept->write.op.u.accept;
 
-    if (ngx_http_trove_spool_match(accept) != NGX_OK
+    accept->suspend = ngx_http_trove_suspend_create(r,
+                                          ngx_http_trove_spool_answer, accept);
+
+    if (accept->suspend == NULL
+        || ngx_http_trove_spool_match(accept) != NGX_OK
         || ngx_http_trove_spool_event(accept, op) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -92,14 +98,7 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
                                                          op->event.body.len);
     }
 
-    ctx->spooling = accept;
-
-    r->main->count++;
-    r->main->blocked++;
-
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_trove_spool_wait;
-
+    ngx_http_trove_suspend(accept->suspend);
     ngx_http_trove_writer_post(&accept->write);
 
     return NGX_DONE;
@@ -252,27 +251,12 @@ ngx_http_trove_spool_gather(void *data, u_char *p, size_t len)
 static void
 ngx_http_trove_spool_written(ngx_http_trove_write_t *write)
 {
-    ngx_connection_t         *c;
-    ngx_http_request_t       *r;
     ngx_http_trove_accept_t  *accept;
 
     accept = write->data;
-    r = accept->request;
-    c = r->connection;
 
     ngx_http_trove_spool_start(accept);
-
-    ngx_http_set_log_request(c->log, r);
-
-    accept->ctx->spooling = NULL;
-    accept->ctx->spooled = accept;
-
-    /* if the client is gone, NGINX has put its own handler there */
-
-    r->main->blocked--;
-    r->write_event_handler(r);
-
-    ngx_http_run_posted_requests(c);
+    ngx_http_trove_resume(accept->suspend);
 }
 
 
@@ -318,40 +302,21 @@ ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept)
 }
 
 
-/* an event of the connection may call it before the event is written */
-
-static void
-ngx_http_trove_spool_wait(ngx_http_request_t *r)
-{
-    ngx_http_trove_ctx_t  *ctx;
-
-    ctx = ngx_http_trove_ctx_find(r);
-
-    if (ctx->spooling) {
-        return;
-    }
-
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    ngx_http_finalize_request(r, ngx_http_trove_spool_answer(ctx->spooled));
-}
-
-
 static ngx_int_t
-ngx_http_trove_spool_answer(ngx_http_trove_accept_t *accept)
+ngx_http_trove_spool_answer(ngx_http_request_t *r, void *data)
 {
+    ngx_http_trove_accept_t *accept = data;
+
     u_char                    after[sizeof(",\"deliveries\":") + NGX_INT_T_LEN];
     ngx_str_t                 json;
     ngx_uint_t                status;
     const char               *before;
-    ngx_http_request_t       *r;
     ngx_trove_spool_error_e   error;
 
     static ngx_str_t  full = ngx_string("{\"error\":\"spool_full\"}");
     static ngx_str_t  large = ngx_string("{\"error\":\"too_large\"}");
     static ngx_str_t  down = ngx_string("{\"error\":\"spool_unavailable\"}");
 
-    r = accept->request;
     after[0] = '\0';
 
     switch (accept->write.op.result) {

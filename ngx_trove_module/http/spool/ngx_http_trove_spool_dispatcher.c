@@ -11,6 +11,7 @@
 #include "ngx_http_trove_spool_dispatcher.h"
 #include "ngx_http_trove_spool_job.h"
 #include "ngx_http_trove_spool_writer.h"
+#include "ngx_http_trove_timer.h"
 
 
 /* how often the file is asked what is due, at the least and the most, msec */
@@ -61,7 +62,6 @@ typedef struct {
     ngx_uint_t                        ntargets;
 
     ngx_event_t                       poll;
-    ngx_connection_t                  dummy;   /* for the log */
 
     /* the lease that is asked for; one at a time */
     ngx_http_trove_write_t            lease;
@@ -149,20 +149,15 @@ ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
             ngx_queue_init(&t->ready[0]);
             ngx_queue_init(&t->ready[1]);
 
-            t->start.handler = ngx_http_trove_courier_start;
-            t->start.data = &cr->dummy;
-            t->start.log = cycle->log;
+            ngx_http_trove_timer_init(&t->start, ngx_http_trove_courier_start,
+                                      cycle->log, 0);
         }
     }
 
     ngx_http_trove_parcel_init(cycle);
 
-    cr->dummy.fd = (ngx_socket_t) -1;
-
-    cr->poll.handler = ngx_http_trove_courier_poll;
-    cr->poll.data = &cr->dummy;
-    cr->poll.log = cycle->log;
-    cr->poll.cancelable = 1;
+    ngx_http_trove_timer_init(&cr->poll, ngx_http_trove_courier_poll,
+                              cycle->log, 1);
 
     ngx_add_timer(&cr->poll, NGX_HTTP_TROVE_COURIER_POLL_MIN);
 

@@ -15,6 +15,7 @@
 #include "ngx_http_trove_spool_dispatcher.h"
 #include "ngx_http_trove_spool_job.h"
 #include "ngx_http_trove_spool_writer.h"
+#include "ngx_http_trove_timer.h"
 
 
 /* when a lease is renewed, milliseconds */
@@ -92,7 +93,6 @@ static ngx_queue_t       ngx_http_trove_parcels;     /* items */
 static ngx_uint_t        ngx_http_trove_parcel_unwritten;
 static size_t            ngx_http_trove_parcel_total;
 static ngx_event_t       ngx_http_trove_parcel_timer;
-static ngx_connection_t  ngx_http_trove_parcel_dummy;    /* for the log */
 
 
 void
@@ -102,13 +102,8 @@ ngx_http_trove_parcel_init(ngx_cycle_t *cycle)
     ngx_http_trove_parcel_total = 0;
     ngx_http_trove_parcel_unwritten = 0;
 
-    ngx_memzero(&ngx_http_trove_parcel_timer, sizeof(ngx_event_t));
-    ngx_http_trove_parcel_dummy.fd = (ngx_socket_t) -1;
-
-    ngx_http_trove_parcel_timer.handler = ngx_http_trove_parcel_renew;
-    ngx_http_trove_parcel_timer.data = &ngx_http_trove_parcel_dummy;
-    ngx_http_trove_parcel_timer.log = cycle->log;
-    ngx_http_trove_parcel_timer.cancelable = 1;
+    ngx_http_trove_timer_init(&ngx_http_trove_parcel_timer,
+                              ngx_http_trove_parcel_renew, cycle->log, 1);
 
     ngx_add_timer(&ngx_http_trove_parcel_timer,
                   NGX_HTTP_TROVE_PARCEL_RENEW / 2);
@@ -455,10 +450,8 @@ ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
          * to whoever finds the lease run out, and the event is delivered twice
          */
 
-        item->again.handler = ngx_http_trove_parcel_again;
-        item->again.data = parcel->request->connection;
-        item->again.log = ngx_cycle->log;
-        item->again.cancelable = 1;
+        ngx_http_trove_timer_init(&item->again, ngx_http_trove_parcel_again,
+                                  ngx_cycle->log, 1);
 
         ngx_add_timer(&item->again, NGX_HTTP_TROVE_PARCEL_AGAIN);
         return;

@@ -11,6 +11,7 @@
 #include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_spool_metrics.h"
 #include "ngx_http_trove_spool_writer.h"
+#include "ngx_http_trove_timer.h"
 
 
 /* operations of one transaction: they hold up other workers together */
@@ -64,7 +65,6 @@ typedef struct {
     ngx_thread_task_t             *care;
     ngx_event_t                    watch;      /* keeps an exiting worker */
     ngx_event_t                    timer;      /* of the housekeeping */
-    ngx_connection_t               dummy;      /* for the log */
 
     ngx_msec_t                     stated;
     ngx_msec_t                     logged;
@@ -121,28 +121,21 @@ ngx_http_trove_writer_init(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf)
     w->cycle = cycle;
     w->uri = conf->uri;
     w->tail = &w->head;
-    w->dummy.fd = (ngx_socket_t) -1;
 
     ngx_memzero(w->task->ctx, sizeof(ngx_http_trove_writer_task_t));
     w->task->handler = ngx_http_trove_writer_thread;
-    w->task->event.handler = ngx_http_trove_writer_done;
-    w->task->event.data = &w->dummy;
-    w->task->event.log = cycle->log;
+    ngx_http_trove_timer_init(&w->task->event, ngx_http_trove_writer_done,
+                              cycle->log, 0);
 
     ngx_memzero(w->care->ctx, sizeof(ngx_http_trove_writer_care_t));
     w->care->handler = ngx_http_trove_writer_care_thread;
-    w->care->event.handler = ngx_http_trove_writer_cared;
-    w->care->event.data = &w->dummy;
-    w->care->event.log = cycle->log;
+    ngx_http_trove_timer_init(&w->care->event, ngx_http_trove_writer_cared,
+                              cycle->log, 0);
 
-    w->watch.handler = ngx_http_trove_writer_watch;
-    w->watch.data = &w->dummy;
-    w->watch.log = cycle->log;
-
-    w->timer.handler = ngx_http_trove_writer_care;
-    w->timer.data = &w->dummy;
-    w->timer.log = cycle->log;
-    w->timer.cancelable = 1;
+    ngx_http_trove_timer_init(&w->watch, ngx_http_trove_writer_watch,
+                              cycle->log, 0);
+    ngx_http_trove_timer_init(&w->timer, ngx_http_trove_writer_care,
+                              cycle->log, 1);
 
     ngx_add_timer(&w->timer, NGX_HTTP_TROVE_WRITER_MAINTAIN);
 
