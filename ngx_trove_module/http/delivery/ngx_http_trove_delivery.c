@@ -68,9 +68,9 @@ ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d)
 {
     d->started = ngx_current_msec;
 
-    switch (ngx_http_trove_lane_enter(d->target->lane, &d->ticket,
-                                      ngx_http_trove_delivery_turn,
-                                      d->request->connection))
+    switch (ngx_http_trove_limit_enter(d->target->limit, &d->ticket,
+                                       ngx_http_trove_delivery_turn,
+                                       d->request->connection))
     {
 
     case NGX_OK:
@@ -484,7 +484,7 @@ ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d, ngx_uint_t status,
 
     ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_OVER);
 
-    ngx_http_trove_lane_leave(&d->ticket);
+    ngx_http_trove_limit_leave(&d->ticket);
 }
 
 

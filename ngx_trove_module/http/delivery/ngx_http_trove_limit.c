@@ -11,60 +11,60 @@
 #include "ngx_http_trove_limit.h"
 
 
-static void ngx_http_trove_lane_call(ngx_http_trove_lane_t *lane);
-static void ngx_http_trove_lane_event(ngx_event_t *ev);
+static void ngx_http_trove_limit_call(ngx_http_trove_limit_t *limit);
+static void ngx_http_trove_limit_event(ngx_event_t *ev);
 
 
 void
-ngx_http_trove_lane_init(ngx_http_trove_lane_t *lane)
+ngx_http_trove_limit_init(ngx_http_trove_limit_t *limit)
 {
-    lane->inflight = 0;
-    lane->waiting = 0;
-    ngx_queue_init(&lane->queue);
+    limit->inflight = 0;
+    limit->waiting = 0;
+    ngx_queue_init(&limit->queue);
 }
 
 
 ngx_int_t
-ngx_http_trove_lane_enter(ngx_http_trove_lane_t *lane,
+ngx_http_trove_limit_enter(ngx_http_trove_limit_t *limit,
     ngx_http_trove_ticket_t *ticket, ngx_http_trove_ticket_pt handler,
     ngx_connection_t *connection)
 {
-    if (lane->max_inflight == 0 || lane->inflight < lane->max_inflight) {
-        lane->inflight++;
+    if (limit->max_inflight == 0 || limit->inflight < limit->max_inflight) {
+        limit->inflight++;
 
-        ticket->lane = lane;
+        ticket->limit = limit;
         ticket->state = NGX_HTTP_TROVE_TICKET_IN;
 
         return NGX_OK;
     }
 
-    if (lane->waiting >= lane->max_queue) {
+    if (limit->waiting >= limit->max_queue) {
         return NGX_DECLINED;
     }
 
-    lane->waiting++;
+    limit->waiting++;
 
-    ticket->lane = lane;
+    ticket->limit = limit;
     ticket->state = NGX_HTTP_TROVE_TICKET_WAITING;
     ticket->handler = handler;
 
-    ticket->event.handler = ngx_http_trove_lane_event;
+    ticket->event.handler = ngx_http_trove_limit_event;
     ticket->event.data = connection;
     ticket->event.log = connection->log;
 
-    ngx_queue_insert_tail(&lane->queue, &ticket->queue);
-    ngx_add_timer(&ticket->event, lane->max_wait);
+    ngx_queue_insert_tail(&limit->queue, &ticket->queue);
+    ngx_add_timer(&ticket->event, limit->max_wait);
 
     return NGX_AGAIN;
 }
 
 
 void
-ngx_http_trove_lane_leave(ngx_http_trove_ticket_t *ticket)
+ngx_http_trove_limit_leave(ngx_http_trove_ticket_t *ticket)
 {
-    ngx_http_trove_lane_t  *lane;
+    ngx_http_trove_limit_t  *limit;
 
-    lane = ticket->lane;
+    limit = ticket->limit;
 
     switch (ticket->state) {
 
@@ -72,7 +72,7 @@ ngx_http_trove_lane_leave(ngx_http_trove_ticket_t *ticket)
         return;
 
     case NGX_HTTP_TROVE_TICKET_WAITING:
-        lane->waiting--;
+        limit->waiting--;
         ngx_queue_remove(&ticket->queue);
 
         if (ticket->event.timer_set) {
@@ -90,13 +90,13 @@ ngx_http_trove_lane_leave(ngx_http_trove_ticket_t *ticket)
         /* fall through */
 
     case NGX_HTTP_TROVE_TICKET_IN:
-        lane->inflight--;
+        limit->inflight--;
         break;
     }
 
     ticket->state = NGX_HTTP_TROVE_TICKET_OUT;
 
-    ngx_http_trove_lane_call(lane);
+    ngx_http_trove_limit_call(limit);
 }
 
 
@@ -106,25 +106,25 @@ ngx_http_trove_lane_leave(ngx_http_trove_ticket_t *ticket)
  */
 
 static void
-ngx_http_trove_lane_call(ngx_http_trove_lane_t *lane)
+ngx_http_trove_limit_call(ngx_http_trove_limit_t *limit)
 {
     ngx_queue_t              *q;
     ngx_http_trove_ticket_t  *ticket;
 
     /* who leaves makes room for one */
 
-    if (ngx_queue_empty(&lane->queue)
-        || lane->inflight >= lane->max_inflight)
+    if (ngx_queue_empty(&limit->queue)
+        || limit->inflight >= limit->max_inflight)
     {
         return;
     }
 
-    q = ngx_queue_head(&lane->queue);
+    q = ngx_queue_head(&limit->queue);
     ticket = ngx_queue_data(q, ngx_http_trove_ticket_t, queue);
 
     ngx_queue_remove(q);
-    lane->waiting--;
-    lane->inflight++;
+    limit->waiting--;
+    limit->inflight++;
 
     ticket->state = NGX_HTTP_TROVE_TICKET_CALLED;
 
@@ -137,7 +137,7 @@ ngx_http_trove_lane_call(ngx_http_trove_lane_t *lane)
 
 
 static void
-ngx_http_trove_lane_event(ngx_event_t *ev)
+ngx_http_trove_limit_event(ngx_event_t *ev)
 {
     ngx_http_trove_ticket_t  *ticket;
 
@@ -154,6 +154,6 @@ ngx_http_trove_lane_event(ngx_event_t *ev)
 
     ev->timedout = 0;
 
-    ngx_http_trove_lane_leave(ticket);
+    ngx_http_trove_limit_leave(ticket);
     ticket->handler(ticket, 1);
 }

@@ -33,7 +33,7 @@ typedef struct {
     ngx_uint_t                inflight;        /* IN and CALLED */
     ngx_uint_t                waiting;
     ngx_queue_t               queue;           /* tickets that are WAITING */
-} ngx_http_trove_lane_t;
+} ngx_http_trove_limit_t;
 
 
 /* gets the turn, or does not because max_wait has passed */
@@ -49,29 +49,29 @@ struct ngx_http_trove_ticket_s {
         NGX_HTTP_TROVE_TICKET_IN
     } state;
 
-    ngx_http_trove_lane_t    *lane;
+    ngx_http_trove_limit_t   *limit;
     ngx_http_trove_ticket_pt  handler;
     ngx_queue_t               queue;
     ngx_event_t               event;
 };
 
 
-void ngx_http_trove_lane_init(ngx_http_trove_lane_t *lane);
+void ngx_http_trove_limit_init(ngx_http_trove_limit_t *limit);
 
 /*
- * Enters a lane.  The ticket has been zeroed; the caller keeps it until it has
+ * Enters a limit.  The ticket has been zeroed; the caller keeps it until it has
  * left.  connection is what debug lines of its timer are about.
  *
  * NGX_OK        at once
  * NGX_AGAIN     handler is called later, from an event
  * NGX_DECLINED  the queue is full
  */
-ngx_int_t ngx_http_trove_lane_enter(ngx_http_trove_lane_t *lane,
+ngx_int_t ngx_http_trove_limit_enter(ngx_http_trove_limit_t *limit,
     ngx_http_trove_ticket_t *ticket, ngx_http_trove_ticket_pt handler,
     ngx_connection_t *connection);
 
-/* Leaves the lane, in whatever state, and calls the next. */
-void ngx_http_trove_lane_leave(ngx_http_trove_ticket_t *ticket);
+/* Leaves the limit, in whatever state, and calls the next. */
+void ngx_http_trove_limit_leave(ngx_http_trove_ticket_t *ticket);
 
 
 #endif /* _NGX_HTTP_TROVE_LIMIT_H_INCLUDED_ */

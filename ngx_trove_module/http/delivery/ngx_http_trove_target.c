@@ -45,7 +45,7 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
 {
     ngx_str_t                 *value;
     ngx_uint_t                 i;
-    ngx_http_trove_lane_t     *lane;
+    ngx_http_trove_limit_t    *limit;
     ngx_http_trove_target_t   *target, *other;
     ngx_http_core_loc_conf_t  *clcf;
 
@@ -63,17 +63,17 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
 
     /* the limits stay unset until all parameters have been read */
 
-    lane = ngx_palloc(cf->pool, sizeof(ngx_http_trove_lane_t));
-    if (lane == NULL) {
+    limit = ngx_palloc(cf->pool, sizeof(ngx_http_trove_limit_t));
+    if (limit == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    lane->max_inflight = NGX_CONF_UNSET_UINT;
-    lane->max_queue = NGX_CONF_UNSET_UINT;
-    lane->max_wait = NGX_CONF_UNSET_MSEC;
-    ngx_http_trove_lane_init(lane);
+    limit->max_inflight = NGX_CONF_UNSET_UINT;
+    limit->max_queue = NGX_CONF_UNSET_UINT;
+    limit->max_wait = NGX_CONF_UNSET_MSEC;
+    ngx_http_trove_limit_init(limit);
 
-    target->lane = lane;
+    target->limit = limit;
 
     value = cf->args->elts;
 
@@ -87,9 +87,9 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
         }
     }
 
-    if (lane->max_inflight == NGX_CONF_UNSET_UINT
-        && (lane->max_queue != NGX_CONF_UNSET_UINT
-            || lane->max_wait != NGX_CONF_UNSET_MSEC))
+    if (limit->max_inflight == NGX_CONF_UNSET_UINT
+        && (limit->max_queue != NGX_CONF_UNSET_UINT
+            || limit->max_wait != NGX_CONF_UNSET_MSEC))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"max_queue\" and \"max_wait\" of \"%V\" in \"%V\" "
@@ -98,9 +98,9 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
         return NGX_CONF_ERROR;
     }
 
-    ngx_conf_init_uint_value(lane->max_inflight, 0);
-    ngx_conf_init_uint_value(lane->max_queue, NGX_HTTP_TROVE_TARGET_QUEUE);
-    ngx_conf_init_msec_value(lane->max_wait, NGX_HTTP_TROVE_TARGET_WAIT);
+    ngx_conf_init_uint_value(limit->max_inflight, 0);
+    ngx_conf_init_uint_value(limit->max_queue, NGX_HTTP_TROVE_TARGET_QUEUE);
+    ngx_conf_init_msec_value(limit->max_wait, NGX_HTTP_TROVE_TARGET_WAIT);
 
     if (target->name.len == 0) {
         target->name = target->uri;
@@ -263,23 +263,23 @@ ngx_http_trove_target_param(ngx_conf_t *cf, ngx_http_trove_target_t *target,
     }
 
     if (ngx_http_trove_target_is("max_inflight")
-        && target->lane->max_inflight == NGX_CONF_UNSET_UINT)
+        && target->limit->max_inflight == NGX_CONF_UNSET_UINT)
     {
-        return ngx_http_trove_target_number(cf, &target->lane->max_inflight, 1,
+        return ngx_http_trove_target_number(cf, &target->limit->max_inflight, 1,
                                             NGX_HTTP_TROVE_TARGET_INFLIGHT_MAX,
                                             param, &value);
     }
 
     if (ngx_http_trove_target_is("max_queue")
-        && target->lane->max_queue == NGX_CONF_UNSET_UINT)
+        && target->limit->max_queue == NGX_CONF_UNSET_UINT)
     {
-        return ngx_http_trove_target_number(cf, &target->lane->max_queue, 0,
+        return ngx_http_trove_target_number(cf, &target->limit->max_queue, 0,
                                             NGX_HTTP_TROVE_TARGET_QUEUE_MAX,
                                             param, &value);
     }
 
     if (ngx_http_trove_target_is("max_wait")
-        && target->lane->max_wait == NGX_CONF_UNSET_MSEC)
+        && target->limit->max_wait == NGX_CONF_UNSET_MSEC)
     {
         n = ngx_parse_time(&value, 0);
 
@@ -303,7 +303,7 @@ ngx_http_trove_target_param(ngx_conf_t *cf, ngx_http_trove_target_t *target,
                                param, &cmd[0], bare, bare, bare);
         }
 
-        target->lane->max_wait = n;
+        target->limit->max_wait = n;
         return NGX_OK;
     }
 

@@ -38,7 +38,7 @@ typedef struct {
     ngx_array_t               *namespaces;     /* the same; NULL: all */
     ngx_http_complex_value_t  *condition;      /* NULL: always */
 
-    ngx_http_trove_lane_t     *lane;
+    ngx_http_trove_limit_t    *limit;
 
     ngx_trove_health_t        *health;         /* in shared memory */
 

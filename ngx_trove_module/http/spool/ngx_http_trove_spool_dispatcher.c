@@ -138,8 +138,8 @@ ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
         for (n = 0; n < route[i]->targets->nelts; n++, t++) {
             t->route = route[i];
             t->index = n;
-            t->room = target[n].lane->max_inflight
-                      ? target[n].lane->max_inflight : room;
+            t->room = target[n].limit->max_inflight
+                      ? target[n].limit->max_inflight : room;
             t->limit = t->room + ready;
 
             /* first attempts find room, however much is tried again */
