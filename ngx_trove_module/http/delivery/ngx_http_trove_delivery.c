@@ -23,7 +23,7 @@
 #define NGX_HTTP_TROVE_DELIVERY_HEADERS  6
 
 
-static void ngx_http_trove_delivery_turn(ngx_http_trove_ticket_t *ticket,
+static void ngx_http_trove_delivery_turn(ngx_http_trove_waiter_t *waiter,
     ngx_uint_t timedout);
 static ngx_int_t ngx_http_trove_delivery_request(
     ngx_http_trove_delivery_t *d);
@@ -68,7 +68,7 @@ ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d)
 {
     d->started = ngx_current_msec;
 
-    switch (ngx_http_trove_limit_enter(d->target->limit, &d->ticket,
+    switch (ngx_http_trove_limit_enter(d->target->limit, &d->waiter,
                                        ngx_http_trove_delivery_turn,
                                        d->request->connection))
     {
@@ -94,14 +94,14 @@ ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d)
 
 
 static void
-ngx_http_trove_delivery_turn(ngx_http_trove_ticket_t *ticket,
+ngx_http_trove_delivery_turn(ngx_http_trove_waiter_t *waiter,
     ngx_uint_t timedout)
 {
     ngx_connection_t           *c;
     ngx_http_trove_delivery_t  *d;
 
     d = (ngx_http_trove_delivery_t *)
-            ((u_char *) ticket - offsetof(ngx_http_trove_delivery_t, ticket));
+            ((u_char *) waiter - offsetof(ngx_http_trove_delivery_t, waiter));
 
     c = d->request->connection;
 
@@ -484,7 +484,7 @@ ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d, ngx_uint_t status,
 
     ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_OVER);
 
-    ngx_http_trove_limit_leave(&d->ticket);
+    ngx_http_trove_limit_leave(&d->waiter);
 }
 
 

@@ -75,7 +75,7 @@ struct ngx_http_trove_delivery_s {
     ngx_msec_t                  running;       /* since */
     ngx_msec_t                  answered;      /* the header came */
     ngx_http_post_subrequest_t  post;
-    ngx_http_trove_ticket_t     ticket;
+    ngx_http_trove_waiter_t     waiter;
     ngx_str_t                   signature;     /* by ngx_http_trove_sign */
     void                       *signer;
 };

@@ -26,14 +26,14 @@ ngx_http_trove_limit_init(ngx_http_trove_limit_t *limit)
 
 ngx_int_t
 ngx_http_trove_limit_enter(ngx_http_trove_limit_t *limit,
-    ngx_http_trove_ticket_t *ticket, ngx_http_trove_ticket_pt handler,
+    ngx_http_trove_waiter_t *waiter, ngx_http_trove_waiter_pt handler,
     ngx_connection_t *connection)
 {
     if (limit->max_inflight == 0 || limit->inflight < limit->max_inflight) {
         limit->inflight++;
 
-        ticket->limit = limit;
-        ticket->state = NGX_HTTP_TROVE_TICKET_IN;
+        waiter->limit = limit;
+        waiter->state = NGX_HTTP_TROVE_WAITER_IN;
 
         return NGX_OK;
     }
@@ -44,57 +44,57 @@ ngx_http_trove_limit_enter(ngx_http_trove_limit_t *limit,
 
     limit->waiting++;
 
-    ticket->limit = limit;
-    ticket->state = NGX_HTTP_TROVE_TICKET_WAITING;
-    ticket->handler = handler;
+    waiter->limit = limit;
+    waiter->state = NGX_HTTP_TROVE_WAITER_WAITING;
+    waiter->handler = handler;
 
-    ticket->event.handler = ngx_http_trove_limit_event;
-    ticket->event.data = connection;
-    ticket->event.log = connection->log;
+    waiter->event.handler = ngx_http_trove_limit_event;
+    waiter->event.data = connection;
+    waiter->event.log = connection->log;
 
-    ngx_queue_insert_tail(&limit->queue, &ticket->queue);
-    ngx_add_timer(&ticket->event, limit->max_wait);
+    ngx_queue_insert_tail(&limit->queue, &waiter->queue);
+    ngx_add_timer(&waiter->event, limit->max_wait);
 
     return NGX_AGAIN;
 }
 
 
 void
-ngx_http_trove_limit_leave(ngx_http_trove_ticket_t *ticket)
+ngx_http_trove_limit_leave(ngx_http_trove_waiter_t *waiter)
 {
     ngx_http_trove_limit_t  *limit;
 
-    limit = ticket->limit;
+    limit = waiter->limit;
 
-    switch (ticket->state) {
+    switch (waiter->state) {
 
-    case NGX_HTTP_TROVE_TICKET_OUT:
+    case NGX_HTTP_TROVE_WAITER_OUT:
         return;
 
-    case NGX_HTTP_TROVE_TICKET_WAITING:
+    case NGX_HTTP_TROVE_WAITER_WAITING:
         limit->waiting--;
-        ngx_queue_remove(&ticket->queue);
+        ngx_queue_remove(&waiter->queue);
 
-        if (ticket->event.timer_set) {
-            ngx_del_timer(&ticket->event);
+        if (waiter->event.timer_set) {
+            ngx_del_timer(&waiter->event);
         }
 
         break;
 
-    case NGX_HTTP_TROVE_TICKET_CALLED:
+    case NGX_HTTP_TROVE_WAITER_CALLED:
 
-        if (ticket->event.posted) {
-            ngx_delete_posted_event(&ticket->event);
+        if (waiter->event.posted) {
+            ngx_delete_posted_event(&waiter->event);
         }
 
         /* fall through */
 
-    case NGX_HTTP_TROVE_TICKET_IN:
+    case NGX_HTTP_TROVE_WAITER_IN:
         limit->inflight--;
         break;
     }
 
-    ticket->state = NGX_HTTP_TROVE_TICKET_OUT;
+    waiter->state = NGX_HTTP_TROVE_WAITER_OUT;
 
     ngx_http_trove_limit_call(limit);
 }
@@ -109,7 +109,7 @@ static void
 ngx_http_trove_limit_call(ngx_http_trove_limit_t *limit)
 {
     ngx_queue_t              *q;
-    ngx_http_trove_ticket_t  *ticket;
+    ngx_http_trove_waiter_t  *waiter;
 
     /* who leaves makes room for one */
 
@@ -120,33 +120,33 @@ ngx_http_trove_limit_call(ngx_http_trove_limit_t *limit)
     }
 
     q = ngx_queue_head(&limit->queue);
-    ticket = ngx_queue_data(q, ngx_http_trove_ticket_t, queue);
+    waiter = ngx_queue_data(q, ngx_http_trove_waiter_t, queue);
 
     ngx_queue_remove(q);
     limit->waiting--;
     limit->inflight++;
 
-    ticket->state = NGX_HTTP_TROVE_TICKET_CALLED;
+    waiter->state = NGX_HTTP_TROVE_WAITER_CALLED;
 
-    if (ticket->event.timer_set) {
-        ngx_del_timer(&ticket->event);
+    if (waiter->event.timer_set) {
+        ngx_del_timer(&waiter->event);
     }
 
-    ngx_post_event(&ticket->event, &ngx_posted_events);
+    ngx_post_event(&waiter->event, &ngx_posted_events);
 }
 
 
 static void
 ngx_http_trove_limit_event(ngx_event_t *ev)
 {
-    ngx_http_trove_ticket_t  *ticket;
+    ngx_http_trove_waiter_t  *waiter;
 
-    ticket = (ngx_http_trove_ticket_t *)
-                 ((u_char *) ev - offsetof(ngx_http_trove_ticket_t, event));
+    waiter = (ngx_http_trove_waiter_t *)
+                 ((u_char *) ev - offsetof(ngx_http_trove_waiter_t, event));
 
-    if (ticket->state == NGX_HTTP_TROVE_TICKET_CALLED) {
-        ticket->state = NGX_HTTP_TROVE_TICKET_IN;
-        ticket->handler(ticket, 0);
+    if (waiter->state == NGX_HTTP_TROVE_WAITER_CALLED) {
+        waiter->state = NGX_HTTP_TROVE_WAITER_IN;
+        waiter->handler(waiter, 0);
         return;
     }
 
@@ -154,6 +154,6 @@ ngx_http_trove_limit_event(ngx_event_t *ev)
 
     ev->timedout = 0;
 
-    ngx_http_trove_limit_leave(ticket);
-    ticket->handler(ticket, 1);
+    ngx_http_trove_limit_leave(waiter);
+    waiter->handler(waiter, 1);
 }

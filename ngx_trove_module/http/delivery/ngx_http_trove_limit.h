@@ -16,14 +16,14 @@
  * The deliveries to one target in this worker: so many at once, the others wait
  * in order.  The limits are configuration; what is under way is the worker's.
  *
- *   ticket  OUT --enter--> IN ----------------------------leave--> OUT
+ *   waiter  OUT --enter--> IN ----------------------------leave--> OUT
  *                 |                                           ^
  *                 +------> WAITING --its turn--> CALLED --event--> IN
  *                             |                     |
  *                             +-- max_wait ---------+-- leave ---> OUT
  */
 
-typedef struct ngx_http_trove_ticket_s  ngx_http_trove_ticket_t;
+typedef struct ngx_http_trove_waiter_s  ngx_http_trove_waiter_t;
 
 typedef struct {
     ngx_uint_t                max_inflight;    /* 0: no limit */
@@ -32,25 +32,25 @@ typedef struct {
 
     ngx_uint_t                inflight;        /* IN and CALLED */
     ngx_uint_t                waiting;
-    ngx_queue_t               queue;           /* tickets that are WAITING */
+    ngx_queue_t               queue;           /* waiters that are WAITING */
 } ngx_http_trove_limit_t;
 
 
 /* gets the turn, or does not because max_wait has passed */
-typedef void (*ngx_http_trove_ticket_pt)(ngx_http_trove_ticket_t *ticket,
+typedef void (*ngx_http_trove_waiter_pt)(ngx_http_trove_waiter_t *waiter,
     ngx_uint_t timedout);
 
 
-struct ngx_http_trove_ticket_s {
+struct ngx_http_trove_waiter_s {
     enum {
-        NGX_HTTP_TROVE_TICKET_OUT = 0,
-        NGX_HTTP_TROVE_TICKET_WAITING,
-        NGX_HTTP_TROVE_TICKET_CALLED,
-        NGX_HTTP_TROVE_TICKET_IN
+        NGX_HTTP_TROVE_WAITER_OUT = 0,
+        NGX_HTTP_TROVE_WAITER_WAITING,
+        NGX_HTTP_TROVE_WAITER_CALLED,
+        NGX_HTTP_TROVE_WAITER_IN
     } state;
 
     ngx_http_trove_limit_t   *limit;
-    ngx_http_trove_ticket_pt  handler;
+    ngx_http_trove_waiter_pt  handler;
     ngx_queue_t               queue;
     ngx_event_t               event;
 };
@@ -59,7 +59,7 @@ struct ngx_http_trove_ticket_s {
 void ngx_http_trove_limit_init(ngx_http_trove_limit_t *limit);
 
 /*
- * Enters a limit.  The ticket has been zeroed; the caller keeps it until it has
+ * Enters a limit.  The waiter has been zeroed; the caller keeps it until it has
  * left.  connection is what debug lines of its timer are about.
  *
  * NGX_OK        at once
@@ -67,11 +67,11 @@ void ngx_http_trove_limit_init(ngx_http_trove_limit_t *limit);
  * NGX_DECLINED  the queue is full
  */
 ngx_int_t ngx_http_trove_limit_enter(ngx_http_trove_limit_t *limit,
-    ngx_http_trove_ticket_t *ticket, ngx_http_trove_ticket_pt handler,
+    ngx_http_trove_waiter_t *waiter, ngx_http_trove_waiter_pt handler,
     ngx_connection_t *connection);
 
 /* Leaves the limit, in whatever state, and calls the next. */
-void ngx_http_trove_limit_leave(ngx_http_trove_ticket_t *ticket);
+void ngx_http_trove_limit_leave(ngx_http_trove_waiter_t *waiter);
 
 
 #endif /* _NGX_HTTP_TROVE_LIMIT_H_INCLUDED_ */
