@@ -21,7 +21,7 @@
 #define QUIET    NGX_TROVE_HEALTH_QUIET
 
 
-static ngx_trove_health_table_t *
+static ngx_trove_slots_t *
 table_of(void)
 {
     void    *p;
@@ -45,7 +45,7 @@ table_of(void)
 
 
 static ngx_trove_health_t *
-entry_of(ngx_trove_health_table_t *table, int i)
+entry_of(ngx_trove_slots_t *table, int i)
 {
     u_char     buf[64];
     ngx_str_t  name;
@@ -60,9 +60,9 @@ entry_of(ngx_trove_health_table_t *table, int i)
 static void
 names(void)
 {
-    int                        i, same, twice;
-    ngx_trove_health_t        *entries[ENTRIES];
-    ngx_trove_health_table_t  *table;
+    int                  i, same, twice;
+    ngx_trove_slots_t   *table;
+    ngx_trove_health_t  *entries[ENTRIES];
 
     table = table_of();
 
@@ -84,9 +84,9 @@ names(void)
 static void
 changes(void)
 {
-    uint64_t                   time, failures;
-    ngx_trove_health_t        *h;
-    ngx_trove_health_table_t  *table;
+    uint64_t             time, failures;
+    ngx_trove_slots_t   *table;
+    ngx_trove_health_t  *h;
 
     table = table_of();
     h = entry_of(table, 0);
@@ -142,11 +142,11 @@ happens(void)
 static void
 race(void)
 {
-    int                        i, k, status, said, rounds;
-    pid_t                      pids[4];
-    uint64_t                   time, failures, now;
-    ngx_trove_health_t        *h;
-    ngx_trove_health_table_t  *table;
+    int                  i, k, status, said, rounds;
+    pid_t                pids[4];
+    uint64_t             time, failures, now;
+    ngx_trove_slots_t   *table;
+    ngx_trove_health_t  *h;
 
     table = table_of();
     h = entry_of(table, 0);

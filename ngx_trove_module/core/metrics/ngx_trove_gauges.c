@@ -199,6 +199,35 @@ ngx_trove_gauges_sum(ngx_trove_gauges_t *gauges, uint64_t *sums)
 }
 
 
+uint64_t
+ngx_trove_gauges_one(ngx_trove_gauges_t *gauges, ngx_uint_t gauge)
+{
+    uint64_t                  pid, sum;
+    uint32_t                  value;
+    ngx_uint_t                i;
+    ngx_trove_gauges_slot_t  *slot;
+
+    sum = 0;
+
+    for (i = 0; i < NGX_TROVE_GAUGES_SLOTS; i++) {
+        slot = ngx_trove_gauges_slot(gauges, i);
+        pid = ngx_trove_gauges_pid(slot);
+
+        if (pid == 0) {
+            continue;
+        }
+
+        value = __atomic_load_n(&slot->values[gauge], __ATOMIC_RELAXED);
+
+        if (value && ngx_trove_gauges_alive(pid)) {
+            sum += value;
+        }
+    }
+
+    return sum;
+}
+
+
 ngx_uint_t
 ngx_trove_gauges_count(ngx_trove_gauges_t *gauges)
 {

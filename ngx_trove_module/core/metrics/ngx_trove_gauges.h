@@ -63,6 +63,9 @@ void ngx_trove_gauges_down(ngx_trove_gauges_slot_t *slot, ngx_uint_t gauge);
 /* Sets sums, of all n gauges, to what the processes alive have together. */
 void ngx_trove_gauges_sum(ngx_trove_gauges_t *gauges, uint64_t *sums);
 
+/* The same of one gauge: only processes that have some of it are looked at. */
+uint64_t ngx_trove_gauges_one(ngx_trove_gauges_t *gauges, ngx_uint_t gauge);
+
 /* How many gauges there are. */
 ngx_uint_t ngx_trove_gauges_count(ngx_trove_gauges_t *gauges);
 

@@ -8,13 +8,6 @@
 #include <ngx_core.h>
 
 #include "ngx_trove_health.h"
-#include "ngx_trove_siphash.h"
-
-
-struct ngx_trove_health_table_s {
-    uint64_t                  n;
-    ngx_trove_health_t        entries[1];
-};
 
 
 static ngx_uint_t ngx_trove_health_due(ngx_trove_health_t *health,
@@ -24,53 +17,29 @@ static ngx_uint_t ngx_trove_health_due(ngx_trove_health_t *health,
 size_t
 ngx_trove_health_size(ngx_uint_t n)
 {
-    return offsetof(ngx_trove_health_table_t, entries)
-           + n * sizeof(ngx_trove_health_t);
+    return ngx_trove_slots_size(n, sizeof(ngx_trove_health_t));
 }
 
 
-ngx_trove_health_table_t *
+ngx_trove_slots_t *
 ngx_trove_health_create(void *addr, ngx_uint_t n)
 {
-    ngx_trove_health_table_t  *table;
-
-    ngx_memzero(addr, ngx_trove_health_size(n));
-
-    table = addr;
-    table->n = n;
-
-    return table;
+    return ngx_trove_slots_create(addr, n, sizeof(ngx_trove_health_t));
 }
 
 
 ngx_trove_health_t *
-ngx_trove_health_find(ngx_trove_health_table_t *table, ngx_str_t *name)
+ngx_trove_health_find(ngx_trove_slots_t *table, ngx_str_t *name)
 {
-    uint64_t             hash[2];
-    ngx_uint_t           i;
-    ngx_trove_health_t  *health;
+    return (ngx_trove_health_t *) ngx_trove_slots_keep(table, name);
+}
 
-    /* names are the configuration's: no secret is needed */
 
-    static u_char  key[NGX_TROVE_SIPHASH_KEY_LEN];
-
-    ngx_trove_siphash(key, name->data, name->len, hash);
-
-    for (i = 0; i < table->n; i++) {
-        health = &table->entries[(hash[0] + i) % table->n];
-
-        if (health->name[0] == hash[0] && health->name[1] == hash[1]) {
-            return health;
-        }
-
-        if (health->name[0] == 0 && health->name[1] == 0) {
-            health->name[0] = hash[0];
-            health->name[1] = hash[1];
-            return health;
-        }
-    }
-
-    return NULL;
+ngx_trove_health_t *
+ngx_trove_health_acquire(ngx_trove_slots_t *table, ngx_str_t *name,
+    ngx_pid_t pid)
+{
+    return (ngx_trove_health_t *) ngx_trove_slots_acquire(table, name, pid);
 }
 
 

@@ -11,6 +11,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_trove_slots.h"
+
 
 /*
  * The health room: whether something works, in memory shared by processes, so
@@ -24,30 +26,33 @@
 
 
 typedef struct {
-    uint64_t                  name[2];       /* its hash, 0 0 = free */
+    ngx_trove_slot_t          slot;
     uint64_t                  since;         /* when it failed, 0 = it works */
     uint64_t                  said;          /* when that was, 0 = never */
     uint64_t                  count;         /* failures since */
 } ngx_trove_health_t;
 
 
-typedef struct ngx_trove_health_table_s  ngx_trove_health_table_t;
-
-
-/* The bytes that n entries need. */
+/* The bytes that a table of n entries needs. */
 size_t ngx_trove_health_size(ngx_uint_t n);
 
-/* Makes an empty table of n entries at addr, of the size above. */
-ngx_trove_health_table_t *ngx_trove_health_create(void *addr, ngx_uint_t n);
+/*
+ * Makes an empty table of n entries at addr, of the size above, aligned to 64
+ * bytes.
+ */
+ngx_trove_slots_t *ngx_trove_health_create(void *addr, ngx_uint_t n);
 
 /*
- * Finds the entry of a name, or adds it.  To be called by one process at a
- * time; others may use the entries meanwhile.
+ * Finds the entry of a name, or adds it: for as long as the table lives, or
+ * until it is given back by ngx_trove_slots_release().  To be called by one
+ * process at a time; others may use the entries meanwhile.
  *
  * NULL  it is not there, and there is no room
  */
-ngx_trove_health_t *ngx_trove_health_find(ngx_trove_health_table_t *table,
+ngx_trove_health_t *ngx_trove_health_find(ngx_trove_slots_t *table,
     ngx_str_t *name);
+ngx_trove_health_t *ngx_trove_health_acquire(ngx_trove_slots_t *table,
+    ngx_str_t *name, ngx_pid_t pid);
 
 /*
  * It has failed.  Whether that is to be said, as it worked before; but not if

@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 
 #include "ngx_trove_metrics.h"
-#include "ngx_trove_siphash.h"
+#include "ngx_trove_slots.h"
 
 
 typedef struct {
@@ -17,85 +17,72 @@ typedef struct {
 
 
 struct ngx_trove_metrics_set_s {
-    uint64_t                    name[2];       /* its hash, 0 0 = free */
-    u_char                      pad[64 - 2 * sizeof(uint64_t)];
+    ngx_trove_slot_t            slot;
+    u_char                      pad[64 - sizeof(ngx_trove_slot_t)];
 
     ngx_trove_metrics_worker_t  workers[NGX_TROVE_METRICS_WORKERS];
 };
 
 
-struct ngx_trove_metrics_s {
-    uint64_t                  n;
-    u_char                    pad[64 - sizeof(uint64_t)];
-
-    ngx_trove_metrics_set_t   sets[1];
-};
+static ngx_trove_slots_t *ngx_trove_metrics_slots(
+    ngx_trove_metrics_t *metrics);
 
 
-static ngx_trove_metrics_set_t *ngx_trove_metrics_find(
-    ngx_trove_metrics_t *metrics, uint64_t name[2]);
+/* the table is one of slots, with a type of its own for the compiler */
+
+static ngx_trove_slots_t *
+ngx_trove_metrics_slots(ngx_trove_metrics_t *metrics)
+{
+    return (ngx_trove_slots_t *) metrics;
+}
 
 
 size_t
 ngx_trove_metrics_size(ngx_uint_t n)
 {
-    return offsetof(ngx_trove_metrics_t, sets)
-           + n * sizeof(ngx_trove_metrics_set_t);
+    return ngx_trove_slots_size(n, sizeof(ngx_trove_metrics_set_t));
 }
 
 
 ngx_trove_metrics_t *
 ngx_trove_metrics_create(void *addr, ngx_uint_t n)
 {
-    ngx_trove_metrics_t  *metrics;
-
-    ngx_memzero(addr, ngx_trove_metrics_size(n));
-
-    metrics = addr;
-    metrics->n = n;
-
-    return metrics;
+    return (ngx_trove_metrics_t *)
+               ngx_trove_slots_create(addr, n,
+                                      sizeof(ngx_trove_metrics_set_t));
 }
 
 
 ngx_trove_metrics_set_t *
 ngx_trove_metrics_set(ngx_trove_metrics_t *metrics, ngx_str_t *name)
 {
-    uint64_t  hash[2];
-
-    /* names are the configuration's: no secret is needed */
-
-    static u_char  key[NGX_TROVE_SIPHASH_KEY_LEN];
-
-    ngx_trove_siphash(key, name->data, name->len, hash);
-
-    return ngx_trove_metrics_find(metrics, hash);
+    return (ngx_trove_metrics_set_t *)
+               ngx_trove_slots_keep(ngx_trove_metrics_slots(metrics), name);
 }
 
 
-static ngx_trove_metrics_set_t *
-ngx_trove_metrics_find(ngx_trove_metrics_t *metrics, uint64_t name[2])
+ngx_trove_metrics_set_t *
+ngx_trove_metrics_acquire(ngx_trove_metrics_t *metrics, ngx_str_t *name,
+    ngx_pid_t pid)
 {
-    ngx_uint_t                i;
-    ngx_trove_metrics_set_t  *set;
+    return (ngx_trove_metrics_set_t *)
+               ngx_trove_slots_acquire(ngx_trove_metrics_slots(metrics), name,
+                                       pid);
+}
 
-    /* from where the hash says to the next that is free: there may be many */
 
-    for (i = 0; i < metrics->n; i++) {
-        set = &metrics->sets[(name[0] + i) % metrics->n];
+void
+ngx_trove_metrics_release(ngx_trove_metrics_t *metrics,
+    ngx_trove_metrics_set_t *set, ngx_pid_t pid)
+{
+    ngx_trove_slots_release(ngx_trove_metrics_slots(metrics), &set->slot, pid);
+}
 
-        if (set->name[0] == name[0] && set->name[1] == name[1]) {
-            return set;
-        }
 
-        if (set->name[0] == 0 && set->name[1] == 0) {
-            set->name[0] = name[0];
-            set->name[1] = name[1];
-            return set;
-        }
-    }
-
-    return NULL;
+void
+ngx_trove_metrics_forget(ngx_trove_metrics_t *metrics, ngx_pid_t pid)
+{
+    ngx_trove_slots_forget(ngx_trove_metrics_slots(metrics), pid);
 }
 
 
@@ -103,7 +90,7 @@ ngx_uint_t
 ngx_trove_metrics_index(ngx_trove_metrics_t *metrics,
     ngx_trove_metrics_set_t *set)
 {
-    return set - metrics->sets;
+    return ngx_trove_slots_index(ngx_trove_metrics_slots(metrics), &set->slot);
 }
 
 
@@ -112,26 +99,32 @@ ngx_trove_metrics_copy(ngx_trove_metrics_t *to, ngx_trove_metrics_t *from)
 {
     uint64_t                  n;
     ngx_uint_t                i, c;
-    ngx_trove_metrics_set_t  *set, *old;
+    ngx_trove_slot_t         *old, *slot;
+    ngx_trove_slots_t        *slots;
+    ngx_trove_metrics_set_t  *set;
 
-    for (i = 0; i < from->n; i++) {
-        old = &from->sets[i];
+    slots = ngx_trove_metrics_slots(from);
 
-        if (old->name[0] == 0 && old->name[1] == 0) {
+    for (i = 0; i < ngx_trove_slots_count(slots); i++) {
+
+        old = ngx_trove_slots_get(slots, i);
+        if (old == NULL) {
             continue;
         }
 
-        set = ngx_trove_metrics_find(to, old->name);
+        slot = ngx_trove_slots_copy(ngx_trove_metrics_slots(to), old);
 
-        if (set == NULL) {
+        if (slot == NULL) {
 
             /* full, but those that are there already get theirs */
 
             continue;
         }
 
+        set = (ngx_trove_metrics_set_t *) slot;
+
         for (c = 0; c < NGX_TROVE_METRICS_COUNTERS; c++) {
-            n = ngx_trove_metrics_sum(old, c);
+            n = ngx_trove_metrics_sum((ngx_trove_metrics_set_t *) old, c);
             ngx_trove_metrics_add(set, 0, c, n);
         }
     }

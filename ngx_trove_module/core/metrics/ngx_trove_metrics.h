@@ -33,17 +33,34 @@ typedef struct ngx_trove_metrics_set_s  ngx_trove_metrics_set_t;
 /* The bytes that n sets need. */
 size_t ngx_trove_metrics_size(ngx_uint_t n);
 
-/* Makes an empty table of n sets at addr, of the size above. */
+/*
+ * Makes an empty table of n sets at addr, of the size above, aligned to 64
+ * bytes.
+ */
 ngx_trove_metrics_t *ngx_trove_metrics_create(void *addr, ngx_uint_t n);
 
 /*
- * Finds the set of a name, or adds it.  To be called by one process at a time;
- * others may use the table meanwhile.
+ * Finds the set of a name, or adds it, for as long as the table lives.  This and
+ * the functions below are for one process at a time; others may use the sets
+ * meanwhile.
  *
  * NULL  it is not there, and there is no room
  */
 ngx_trove_metrics_set_t *ngx_trove_metrics_set(ngx_trove_metrics_t *metrics,
     ngx_str_t *name);
+
+/*
+ * The same for as long as a process needs it: each time that it is acquired, it
+ * has to be released.  Its memory is used for another name after that.  The
+ * number of such sets is limited, see ngx_trove_slots.h.
+ *
+ * A process holds nothing any more after "forget".
+ */
+ngx_trove_metrics_set_t *ngx_trove_metrics_acquire(
+    ngx_trove_metrics_t *metrics, ngx_str_t *name, ngx_pid_t pid);
+void ngx_trove_metrics_release(ngx_trove_metrics_t *metrics,
+    ngx_trove_metrics_set_t *set, ngx_pid_t pid);
+void ngx_trove_metrics_forget(ngx_trove_metrics_t *metrics, ngx_pid_t pid);
 
 /* The number of a set in its table, from 0: it stays the same. */
 ngx_uint_t ngx_trove_metrics_index(ngx_trove_metrics_t *metrics,

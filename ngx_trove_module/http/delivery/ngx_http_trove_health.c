@@ -18,7 +18,7 @@
 
 /* the data of the shared memory zone */
 typedef struct {
-    ngx_trove_health_table_t  *table;
+    ngx_trove_slots_t         *table;
     ngx_uint_t                 n;
     ngx_array_t               *names;    /* ngx_http_trove_health_name_t */
 } ngx_http_trove_health_zone_t;
@@ -31,7 +31,9 @@ static ngx_uint_t ngx_http_trove_health_server(ngx_conf_t *cf,
 static uint64_t ngx_http_trove_health_now(void);
 
 
-static ngx_str_t  ngx_http_trove_health_name = ngx_string("trove health");
+/* the number is that of the layout, which other builds do not share */
+
+static ngx_str_t  ngx_http_trove_health_name = ngx_string("trove health 2");
 
 
 ngx_int_t

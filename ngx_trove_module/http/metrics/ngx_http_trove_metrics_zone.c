@@ -50,7 +50,7 @@ static void ngx_http_trove_metrics_zone_repeated(ngx_array_t *locs,
  */
 
 static ngx_str_t  ngx_http_trove_metrics_zone_name =
-    ngx_string("trove metrics 2");
+    ngx_string("trove metrics 3");
 
 
 ngx_shm_zone_t *
