@@ -58,7 +58,7 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
     ngx_array_t                *routes;
     ngx_http_request_t         *r;
     ngx_http_trove_route_t    **route;
-    ngx_http_trove_target_t    *target;
+    ngx_http_trove_target_t   **target;
     ngx_http_trove_api_test_t  *test;
 
     r = api->request;
@@ -104,9 +104,9 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
         for (k = 0; k < route[i]->targets->nelts; k++) {
 
             if ((api->filter.target.len
-                 && (api->filter.target.len != target[k].name.len
+                 && (api->filter.target.len != target[k]->name.len
                      || ngx_strncmp(api->filter.target.data,
-                                    target[k].name.data, target[k].name.len)
+                                    target[k]->name.data, target[k]->name.len)
                         != 0))
                 || (api->filter.route.len
                     && (api->filter.route.len != route[i]->name.len
@@ -118,7 +118,7 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
                 continue;
             }
 
-            ngx_http_trove_api_test_start(test, route[i], &target[k]);
+            ngx_http_trove_api_test_start(test, route[i], target[k]);
         }
     }
 

@@ -68,7 +68,7 @@ ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d)
 {
     d->started = ngx_current_msec;
 
-    switch (ngx_http_trove_limit_enter(d->target->limit, &d->waiter,
+    switch (ngx_http_trove_limit_enter(&d->target->limit, &d->waiter,
                                        ngx_http_trove_delivery_turn,
                                        d->request->connection))
     {

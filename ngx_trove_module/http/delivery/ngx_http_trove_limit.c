@@ -16,11 +16,32 @@ static void ngx_http_trove_limit_event(ngx_event_t *ev);
 
 
 void
-ngx_http_trove_limit_init(ngx_http_trove_limit_t *limit)
+ngx_http_trove_limit_init(ngx_http_trove_limit_t *limit,
+    ngx_uint_t max_inflight, ngx_uint_t max_queue, ngx_msec_t max_wait)
 {
+    limit->max_inflight = max_inflight;
+    limit->max_queue = max_queue;
+    limit->max_wait = max_wait;
+
     limit->inflight = 0;
     limit->waiting = 0;
     ngx_queue_init(&limit->queue);
+}
+
+
+void
+ngx_http_trove_limit_copy(ngx_http_trove_limit_t *limit,
+    ngx_http_trove_limit_t *from)
+{
+    ngx_http_trove_limit_init(limit, from->max_inflight, from->max_queue,
+                              from->max_wait);
+}
+
+
+ngx_uint_t
+ngx_http_trove_limit_max(ngx_http_trove_limit_t *limit)
+{
+    return limit->max_inflight;
 }
 
 

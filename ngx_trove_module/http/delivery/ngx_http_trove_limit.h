@@ -25,8 +25,9 @@
 
 typedef struct ngx_http_trove_waiter_s  ngx_http_trove_waiter_t;
 
+/* private to the functions below */
 typedef struct {
-    ngx_uint_t                max_inflight;    /* 0: no limit */
+    ngx_uint_t                max_inflight;
     ngx_uint_t                max_queue;
     ngx_msec_t                max_wait;
 
@@ -56,7 +57,19 @@ struct ngx_http_trove_waiter_s {
 };
 
 
-void ngx_http_trove_limit_init(ngx_http_trove_limit_t *limit);
+/*
+ * Sets a limit, which nobody has entered: max_inflight at once, 0 = any number;
+ * beyond these max_queue wait, each for max_wait milliseconds at most.
+ */
+void ngx_http_trove_limit_init(ngx_http_trove_limit_t *limit,
+    ngx_uint_t max_inflight, ngx_uint_t max_queue, ngx_msec_t max_wait);
+
+/* Sets a limit as another one is, but nobody has entered it. */
+void ngx_http_trove_limit_copy(ngx_http_trove_limit_t *limit,
+    ngx_http_trove_limit_t *from);
+
+/* The max_inflight of a limit. */
+ngx_uint_t ngx_http_trove_limit_max(ngx_http_trove_limit_t *limit);
 
 /*
  * Enters a limit.  The waiter has been zeroed; the caller keeps it until it has

@@ -38,25 +38,16 @@ typedef struct {
     ngx_array_t               *namespaces;     /* the same; NULL: all */
     ngx_http_complex_value_t  *condition;      /* NULL: always */
 
-    ngx_http_trove_limit_t    *limit;
+    void                     **loc_conf;       /* of the location, once known */
+    unsigned                   optional:1;
 
+    ngx_http_trove_limit_t     limit;          /* of this worker */
     ngx_trove_health_t        *health;         /* in shared memory */
 
     /* by the metrics module: what it is counted in */
     ngx_http_trove_metrics_target_t  *metrics;
-
-    void                     **loc_conf;       /* of the location, once known */
-    unsigned                   optional:1;
 } ngx_http_trove_target_t;
 
-
-/*
- * Adds what a directive "trove_fanout" says to an array of targets.
- *
- * NGX_CONF_OK
- * NGX_CONF_ERROR  after a message that names the directive and the remedy
- */
-char *ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets);
 
 /*
  * Whether an event goes to a target, by the variables of r.
@@ -68,15 +59,12 @@ char *ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets);
 ngx_int_t ngx_http_trove_target_match(ngx_http_request_t *r,
     ngx_http_trove_target_t *target, ngx_trove_event_t *event);
 
-/*
- * Finds the location which serves the URI of each target in a server, and
- * checks that it is "internal"; to be called when all has been merged.
- *
- * NGX_OK
- * NGX_ERROR  logged
- */
-ngx_int_t ngx_http_trove_target_check(ngx_conf_t *cf,
-    ngx_http_core_srv_conf_t *cscf, ngx_array_t *targets);
+/* The number of deliveries at once that a target allows; 0: any number. */
+ngx_uint_t ngx_http_trove_target_max_inflight(ngx_http_trove_target_t *target);
+
+/* Counts a delivery to a target, skipped or failed for good. */
+void ngx_http_trove_target_skipped(ngx_http_trove_target_t *target);
+void ngx_http_trove_target_failed(ngx_http_trove_target_t *target);
 
 
 #endif /* _NGX_HTTP_TROVE_TARGET_H_INCLUDED_ */

@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_target.h"
+#include "ngx_http_trove_target_conf.h"
 
 
 static ngx_uint_t ngx_http_trove_target_handled(ngx_conf_t *cf,
@@ -35,7 +35,7 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
     ngx_array_t *targets)
 {
     ngx_uint_t                 i, final;
-    ngx_http_trove_target_t   *target;
+    ngx_http_trove_target_t  **target;
     ngx_http_core_loc_conf_t  *clcf;
 
     target = targets->elts;
@@ -43,7 +43,7 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
     for (i = 0; i < targets->nelts; i++) {
 
         clcf = cscf->ctx->loc_conf[ngx_http_core_module.ctx_index];
-        clcf = ngx_http_trove_target_location(clcf, &target[i].uri, &final);
+        clcf = ngx_http_trove_target_location(clcf, &target[i]->uri, &final);
 
         if (clcf == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -51,8 +51,8 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
                           "in server \"%V\", add \"location = %V\" with "
                           "\"internal;\" and a \"proxy_pass\" in it "
                           "in %s:%ui",
-                          &target[i].uri, &cscf->server_name, &target[i].uri,
-                          target[i].place.file, target[i].place.line);
+                          &target[i]->uri, &cscf->server_name, &target[i]->uri,
+                          target[i]->place.file, target[i]->place.line);
             return NGX_ERROR;
         }
 
@@ -62,9 +62,9 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
                           "\"trove_fanout\" is served by, is open to everybody "
                           "in server \"%V\": add \"internal;\" to it, or a "
                           "\"location = %V\" with it in %s:%ui",
-                          &clcf->name, &target[i].uri, &cscf->server_name,
-                          &target[i].uri, target[i].place.file,
-                          target[i].place.line);
+                          &clcf->name, &target[i]->uri, &cscf->server_name,
+                          &target[i]->uri, target[i]->place.file,
+                          target[i]->place.line);
             return NGX_ERROR;
         }
 
@@ -75,11 +75,11 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
                           "looks for a file, so that the target never takes "
                           "an event; add \"proxy_pass\" or the like to it "
                           "in %s:%ui",
-                          &clcf->name, &target[i].uri, target[i].place.file,
-                          target[i].place.line);
+                          &clcf->name, &target[i]->uri, target[i]->place.file,
+                          target[i]->place.line);
         }
 
-        target[i].loc_conf = clcf->loc_conf;
+        target[i]->loc_conf = clcf->loc_conf;
     }
 
     return NGX_OK;

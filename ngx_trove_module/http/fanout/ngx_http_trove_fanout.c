@@ -69,8 +69,7 @@ ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
             /* the target has it from an earlier attempt */
 
-            ngx_http_trove_metrics_target_skip(
-                                       fanout->deliveries[i].target->metrics);
+            ngx_http_trove_target_skipped(fanout->deliveries[i].target);
             fanout->pending--;
             continue;
         }
@@ -89,7 +88,7 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
     ngx_int_t                   rc;
     ngx_uint_t                  i, n, *matching;
     ngx_http_request_t         *r;
-    ngx_http_trove_target_t    *target;
+    ngx_http_trove_target_t   **target;
     ngx_http_trove_delivery_t  *d;
 
     r = fanout->request;
@@ -103,7 +102,7 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
     n = 0;
 
     for (i = 0; i < targets->nelts; i++) {
-        rc = ngx_http_trove_target_match(r, &target[i], &fanout->ctx->event);
+        rc = ngx_http_trove_target_match(r, target[i], &fanout->ctx->event);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -125,7 +124,7 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
         d = &fanout->deliveries[i];
 
         d->request = r;
-        d->target = &target[matching[i]];
+        d->target = target[matching[i]];
         d->attempt = 1;
         d->handler = ngx_http_trove_fanout_over;
         d->data = fanout;

@@ -42,9 +42,9 @@ typedef struct {
 
 
 /*
- * Starts what the event of r has to be delivered to of an array of
- * ngx_http_trove_target_t.  resume(r) is called when all are OVER, as the write
- * handler of r; it may be called more often before.
+ * Starts the deliveries of the event of r to those of an array of targets,
+ * ngx_http_trove_target_t *, that match it.  resume(r) is called when all are
+ * OVER, as the write handler of r; it may be called more often before.
  *
  * NGX_AGAIN  under way
  * NGX_OK     all are OVER

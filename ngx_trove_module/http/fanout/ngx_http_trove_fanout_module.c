@@ -19,7 +19,7 @@
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_response.h"
 #include "ngx_http_trove_spool.h"
-#include "ngx_http_trove_target.h"
+#include "ngx_http_trove_target_conf.h"
 
 
 #define NGX_HTTP_TROVE_FANOUT_WAIT   0
@@ -43,7 +43,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_array_t              *targets;   /* ngx_http_trove_target_t; or NULL */
+    ngx_array_t              *targets;   /* ngx_http_trove_target_t *; NULL */
     ngx_http_trove_place_t    place;     /* of the first of them */
     ngx_uint_t                mode;      /* ..._FANOUT_WAIT, SPOOL */
 
@@ -446,7 +446,7 @@ ngx_http_trove_fanout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (flcf->targets == NULL) {
         flcf->targets = ngx_array_create(cf->pool, 4,
-                                         sizeof(ngx_http_trove_target_t));
+                                         sizeof(ngx_http_trove_target_t *));
         if (flcf->targets == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -589,8 +589,8 @@ static ngx_int_t
 ngx_http_trove_fanout_names(ngx_conf_t *cf,
     ngx_http_trove_fanout_main_conf_t *fmcf, ngx_http_trove_loc_conf_t *tlcf)
 {
-    ngx_uint_t                i;
-    ngx_http_trove_target_t  *target;
+    ngx_uint_t                 i;
+    ngx_http_trove_target_t  **target;
 
     if (ngx_http_trove_health_add(cf, &fmcf->names, tlcf->cscf, tlcf->loc_conf,
                                   NULL, &tlcf->health)
@@ -608,8 +608,8 @@ ngx_http_trove_fanout_names(ngx_conf_t *cf,
     for (i = 0; i < tlcf->targets->nelts; i++) {
 
         if (ngx_http_trove_health_add(cf, &fmcf->names, tlcf->cscf,
-                                      tlcf->loc_conf, &target[i].name,
-                                      &target[i].health)
+                                      tlcf->loc_conf, &target[i]->name,
+                                      &target[i]->health)
             != NGX_OK)
         {
             return NGX_ERROR;

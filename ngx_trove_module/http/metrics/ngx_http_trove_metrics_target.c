@@ -57,7 +57,7 @@ ngx_http_trove_metrics_target_make(ngx_conf_t *cf, ngx_str_t *labels,
 {
     u_char                           *p;
     ngx_uint_t                        i;
-    ngx_http_trove_target_t          *target;
+    ngx_http_trove_target_t         **target;
     ngx_http_trove_metrics_target_t  *metrics;
 
     metrics = ngx_pcalloc(cf->pool, targets->nelts
@@ -71,7 +71,7 @@ ngx_http_trove_metrics_target_make(ngx_conf_t *cf, ngx_str_t *labels,
     for (i = 0; i < targets->nelts; i++) {
 
         p = ngx_pnalloc(cf->pool, labels->len + sizeof(",target=\"\"") - 1
-                                  + 2 * target[i].name.len);
+                                  + 2 * target[i]->name.len);
         if (p == NULL) {
             return NULL;
         }
@@ -79,12 +79,12 @@ ngx_http_trove_metrics_target_make(ngx_conf_t *cf, ngx_str_t *labels,
         metrics[i].labels.data = p;
 
         p = ngx_cpymem(p, labels->data, labels->len);
-        p = ngx_http_trove_metrics_label_add(p, "target", &target[i].name, 1);
+        p = ngx_http_trove_metrics_label_add(p, "target", &target[i]->name, 1);
 
         metrics[i].labels.len = p - metrics[i].labels.data;
-        metrics[i].name = target[i].name;
+        metrics[i].name = target[i]->name;
 
-        target[i].metrics = &metrics[i];
+        target[i]->metrics = &metrics[i];
     }
 
     return metrics;

@@ -71,7 +71,7 @@ typedef struct {
 
 
 /*
- * Prepares the counting for the targets, an array of ngx_http_trove_target_t,
+ * Prepares the counting for the targets, an array of ngx_http_trove_target_t *,
  * of a location with these labels; each learns what it is counted in.
  *
  * NULL  out of memory

@@ -108,11 +108,11 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 static ngx_int_t
 ngx_http_trove_spool_match(ngx_http_trove_accept_t *accept)
 {
-    ngx_int_t                 rc;
-    ngx_uint_t                i, n;
-    ngx_array_t              *targets;
-    ngx_http_request_t       *r;
-    ngx_http_trove_target_t  *target;
+    ngx_int_t                  rc;
+    ngx_uint_t                 i, n;
+    ngx_array_t               *targets;
+    ngx_http_request_t        *r;
+    ngx_http_trove_target_t  **target;
 
     r = accept->request;
     targets = accept->route->targets;
@@ -130,14 +130,14 @@ ngx_http_trove_spool_match(ngx_http_trove_accept_t *accept)
     n = 0;
 
     for (i = 0; i < targets->nelts; i++) {
-        rc = ngx_http_trove_target_match(r, &target[i], &accept->ctx->event);
+        rc = ngx_http_trove_target_match(r, target[i], &accept->ctx->event);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
         }
 
         if (rc == NGX_OK) {
-            accept->starts[n].name = target[i].name;
+            accept->starts[n].name = target[i]->name;
             accept->indices[n++] = i;
         }
     }

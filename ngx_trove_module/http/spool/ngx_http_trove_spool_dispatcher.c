@@ -92,7 +92,7 @@ ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
 {
     ngx_uint_t                        i, n, room, ready;
     ngx_http_trove_route_t          **route;
-    ngx_http_trove_target_t          *target;
+    ngx_http_trove_target_t         **target;
     ngx_http_trove_courier_t         *cr;
     ngx_http_trove_courier_target_t  *t;
 
@@ -138,8 +138,8 @@ ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
         for (n = 0; n < route[i]->targets->nelts; n++, t++) {
             t->route = route[i];
             t->index = n;
-            t->room = target[n].limit->max_inflight
-                      ? target[n].limit->max_inflight : room;
+            t->room = ngx_http_trove_target_max_inflight(target[n]);
+            t->room = t->room ? t->room : room;
             t->limit = t->room + ready;
 
             /* first attempts find room, however much is tried again */
@@ -326,7 +326,7 @@ ngx_http_trove_courier_poll(ngx_event_t *ev)
     ngx_trove_spool_want_t           *want;
     ngx_http_trove_route_t           *route;
     ngx_trove_spool_lease_t          *lease;
-    ngx_http_trove_target_t          *target;
+    ngx_http_trove_target_t         **target;
     ngx_http_trove_courier_t         *cr;
     ngx_http_trove_courier_target_t  *t;
 
@@ -358,7 +358,7 @@ ngx_http_trove_courier_poll(ngx_event_t *ev)
 
         want = &cr->wants[n];
         want->target.route = route->name;
-        want->target.name = target[t->index].name;
+        want->target.name = target[t->index]->name;
         want->limit = t->limit - t->held;
         want->retries = t->limit_retries - t->retries;
         want->delay_max = route->retries[t->index]->max;

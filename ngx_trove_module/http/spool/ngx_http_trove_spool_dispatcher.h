@@ -48,7 +48,7 @@ typedef struct {
     ngx_str_t                  name;           /* that it has in the file */
     ngx_http_core_srv_conf_t  *cscf;
     void                     **loc_conf;
-    ngx_array_t               *targets;        /* ngx_http_trove_target_t */
+    ngx_array_t               *targets;        /* ngx_http_trove_target_t * */
     ngx_http_trove_retry_t   **retries;        /* of each of them */
 
     /* of this worker: where its targets begin in those of the courier */

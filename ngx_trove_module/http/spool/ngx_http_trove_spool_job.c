@@ -223,8 +223,8 @@ ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel, ngx_uint_t index,
     ngx_trove_spool_ref_t *ref, ngx_uint_t attempt, ngx_uint_t nth,
     int64_t age)
 {
-    ngx_http_trove_item_t    *item;
-    ngx_http_trove_target_t  *target;
+    ngx_http_trove_item_t     *item;
+    ngx_http_trove_target_t  **target;
 
     target = parcel->route->targets->elts;
 
@@ -238,7 +238,7 @@ ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel, ngx_uint_t index,
     item->leased = ngx_current_msec;
 
     item->delivery.request = parcel->request;
-    item->delivery.target = &target[index];
+    item->delivery.target = target[index];
     item->delivery.attempt = attempt;
     item->delivery.handler = ngx_http_trove_parcel_over;
     item->delivery.data = item;
@@ -464,7 +464,7 @@ ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
     if (write->op.u.outcome.verdict == NGX_TROVE_SPOOL_TO_FAILED
         && write->op.result == NGX_TROVE_SPOOL_DONE)
     {
-        ngx_http_trove_metrics_target_fail(item->delivery.target->metrics);
+        ngx_http_trove_target_failed(item->delivery.target);
     }
 
     ngx_queue_remove(&item->worker);

@@ -304,7 +304,7 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 {
     ngx_uint_t                         i;
     ngx_http_trove_route_t            *route, **r;
-    ngx_http_trove_target_t           *target;
+    ngx_http_trove_target_t          **target;
     ngx_http_core_loc_conf_t          *clcf;
     ngx_http_trove_spool_loc_conf_t   *slcf;
     ngx_http_trove_spool_main_conf_t  *smcf;
@@ -324,7 +324,8 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"trove_fanout_mode spool\" in location \"%V\" needs a "
                       "spool, add \"trove_spool PATH\" to http in %s:%ui",
-                      &clcf->name, target->place.file, target->place.line);
+                      &clcf->name, target[0]->place.file,
+                      target[0]->place.line);
         return NULL;
     }
 
@@ -356,7 +357,7 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
                           "in the spool, give the servers different names "
                           "in %s:%ui",
                           &clcf->name, &cscf->server_name,
-                          target->place.file, target->place.line);
+                          target[0]->place.file, target[0]->place.line);
             return NULL;
         }
     }
@@ -376,17 +377,17 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 
     for (i = 0; i < targets->nelts; i++) {
 
-        slcf = target[i].loc_conf[ngx_http_trove_spool_module.ctx_index];
+        slcf = target[i]->loc_conf[ngx_http_trove_spool_module.ctx_index];
         route->retries[i] = &slcf->retry;
 
-        if (!ngx_http_trove_sign_enabled(target[i].loc_conf)) {
+        if (!ngx_http_trove_sign_enabled(target[i]->loc_conf)) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                           "target \"%V\" of location \"%V\" gets events "
                           "without a signature, as the sender's would be stale "
                           "by then; add \"trove_sign\" to its location "
                           "in %s:%ui",
-                          &target[i].name, &clcf->name,
-                          target[i].place.file, target[i].place.line);
+                          &target[i]->name, &clcf->name,
+                          target[i]->place.file, target[i]->place.line);
         }
     }
 
@@ -440,7 +441,7 @@ ngx_http_trove_spool_knows(ngx_http_request_t *r,
     ngx_uint_t                 i, k;
     ngx_array_t               *routes;
     ngx_http_trove_route_t   **route;
-    ngx_http_trove_target_t   *t;
+    ngx_http_trove_target_t  **t;
 
     routes = ngx_http_trove_spool_routes(r);
     route = routes->elts;
@@ -459,8 +460,8 @@ ngx_http_trove_spool_knows(ngx_http_request_t *r,
 
         for (k = 0; k < route[i]->targets->nelts; k++) {
 
-            if (t[k].name.len == target->name.len
-                && ngx_strncmp(t[k].name.data, target->name.data,
+            if (t[k]->name.len == target->name.len
+                && ngx_strncmp(t[k]->name.data, target->name.data,
                                target->name.len)
                    == 0)
             {
