@@ -46,6 +46,16 @@ typedef enum {
 } ngx_http_trove_dedup_e;
 
 
+/*
+ * The key that an event is deduplicated by, as the store of its zone makes it;
+ * zeroed where nothing is said.
+ */
+typedef union {
+    ngx_trove_zone_key_t       zone;
+    u_char                     bytes[32];
+} ngx_http_trove_key_t;
+
+
 typedef struct {
     /*
      * The body, by ngx_http_trove_body_read():
@@ -91,7 +101,7 @@ typedef struct {
 
     /* by the dedup module */
     ngx_http_trove_dedup_e     dedup;
-    ngx_trove_zone_key_t       key;           /* if it is expected: */
+    ngx_http_trove_key_t       key;           /* if it is expected: */
     void                      *expected;      /* by this configuration */
     ngx_queue_t                claims;        /* ngx_http_trove_claim_t */
 

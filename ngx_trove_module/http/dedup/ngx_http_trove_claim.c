@@ -19,23 +19,34 @@
 #define NGX_HTTP_TROVE_CLAIM_INTERVAL  300
 
 
+typedef enum {
+    NGX_HTTP_TROVE_CLAIM_HELD = 0,
+    NGX_HTTP_TROVE_CLAIM_ASKED,
+    NGX_HTTP_TROVE_CLAIM_ANSWERED
+} ngx_http_trove_claim_state_e;
+
+
 typedef struct {
-    ngx_queue_t                   request;     /* in ctx->claims */
-    ngx_queue_t                   worker;      /* in those of the worker */
-    ngx_trove_zone_key_t          key;
-    ngx_http_trove_claim_conf_t  *conf;
-    uint32_t                      owner;
-    int64_t                       renewed;     /* monotonic seconds */
+    ngx_queue_t                    request;    /* in ctx->claims */
+    ngx_queue_t                    worker;     /* in those of the worker */
+    ngx_http_trove_dedup_op_t      op;
+    ngx_http_trove_claim_state_e   state;
+    int64_t                        renewed;    /* monotonic seconds */
 
     /* where it was taken, whatever location the request ends in; or NULL */
-    ngx_http_trove_metrics_loc_t *metrics;
+    ngx_http_trove_metrics_loc_t  *metrics;
 } ngx_http_trove_claim_t;
 
 
+static ngx_http_trove_claim_t *ngx_http_trove_claim_find(
+    ngx_http_trove_ctx_t *ctx, ngx_http_trove_dedup_op_t *op);
+static void ngx_http_trove_claim_add(ngx_http_trove_ctx_t *ctx,
+    ngx_http_trove_claim_t *claim);
+static void ngx_http_trove_claim_hold(ngx_http_trove_claim_t *claim);
+static void ngx_http_trove_claim_suspend(ngx_http_request_t *r);
+static void ngx_http_trove_claim_answered(ngx_http_trove_dedup_op_t *op);
 static void ngx_http_trove_claim_end(ngx_http_trove_claim_t *claim,
     ngx_log_t *log, ngx_uint_t done);
-static void ngx_http_trove_claim_mark_key(ngx_http_trove_claim_t *claim,
-    ngx_str_t *name, ngx_trove_zone_key_t *key);
 static void ngx_http_trove_claim_cleanup(void *data);
 static void ngx_http_trove_claim_renew(ngx_event_t *ev);
 
@@ -47,23 +58,31 @@ static ngx_event_t       ngx_http_trove_claim_timer;
 
 ngx_int_t
 ngx_http_trove_claim_take(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
-    ngx_http_trove_claim_conf_t *conf, ngx_trove_zone_key_t *key,
-    ngx_trove_zone_claim_e *result)
+    ngx_http_trove_dedup_op_t *op, ngx_trove_zone_claim_e *result)
 {
-    ngx_queue_t             *q;
+    ngx_int_t                rc;
     ngx_http_cleanup_t      *cln;
     ngx_trove_zone_now_t     now;
     ngx_http_trove_claim_t  *claim;
 
-    for (q = ngx_queue_head(&ctx->claims);
-         q != ngx_queue_sentinel(&ctx->claims);
-         q = ngx_queue_next(q))
-    {
-        claim = ngx_queue_data(q, ngx_http_trove_claim_t, request);
+    claim = ngx_http_trove_claim_find(ctx, op);
 
-        if (claim->conf->table == conf->table
-            && ngx_memcmp(&claim->key, key, sizeof(ngx_trove_zone_key_t)) == 0)
-        {
+    if (claim) {
+
+        switch (claim->state) {
+
+        case NGX_HTTP_TROVE_CLAIM_ASKED:
+            return NGX_AGAIN;
+
+        case NGX_HTTP_TROVE_CLAIM_ANSWERED:
+            ngx_queue_remove(&claim->request);
+            ngx_queue_remove(&claim->worker);
+
+            *result = claim->op.result;
+
+            return NGX_OK;
+
+        default: /* NGX_HTTP_TROVE_CLAIM_HELD */
             *result = NGX_TROVE_ZONE_NEW;
             return NGX_OK;
         }
@@ -86,29 +105,126 @@ ngx_http_trove_claim_take(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
         cln->data = r;
     }
 
+    /* the lease runs from here, however long the answer takes */
+
     ngx_http_trove_dedup_zone_now(&now);
 
-    *result = ngx_trove_table_claim(conf->table, key, &now, conf->lease,
-                                   &claim->owner);
-
-    if (*result != NGX_TROVE_ZONE_NEW) {
-        return NGX_OK;
-    }
-
-    claim->key = *key;
-    claim->conf = conf;
+    claim->op = *op;
+    claim->op.handler = ngx_http_trove_claim_answered;
+    claim->op.data = r;
     claim->renewed = now.mono;
     claim->metrics = ngx_http_trove_metrics_loc(r);
 
+    rc = op->store->actions->claim(&claim->op);
+
+    if (rc == NGX_AGAIN) {
+        claim->state = NGX_HTTP_TROVE_CLAIM_ASKED;
+
+        ngx_http_trove_claim_add(ctx, claim);
+        ngx_http_trove_claim_suspend(r);
+
+        return NGX_AGAIN;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *result = claim->op.result;
+
+    if (*result == NGX_TROVE_ZONE_NEW) {
+        ngx_http_trove_claim_add(ctx, claim);
+        ngx_http_trove_claim_hold(claim);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_trove_claim_t *
+ngx_http_trove_claim_find(ngx_http_trove_ctx_t *ctx,
+    ngx_http_trove_dedup_op_t *op)
+{
+    ngx_queue_t             *q;
+    ngx_http_trove_claim_t  *claim;
+
+    for (q = ngx_queue_head(&ctx->claims);
+         q != ngx_queue_sentinel(&ctx->claims);
+         q = ngx_queue_next(q))
+    {
+        claim = ngx_queue_data(q, ngx_http_trove_claim_t, request);
+
+        if (claim->op.store->data == op->store->data
+            && ngx_memcmp(&claim->op.key, &op->key,
+                          sizeof(ngx_http_trove_key_t))
+               == 0)
+        {
+            return claim;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_trove_claim_add(ngx_http_trove_ctx_t *ctx,
+    ngx_http_trove_claim_t *claim)
+{
     ngx_queue_insert_tail(&ctx->claims, &claim->request);
     ngx_queue_insert_tail(&ngx_http_trove_claims, &claim->worker);
+}
+
+
+static void
+ngx_http_trove_claim_hold(ngx_http_trove_claim_t *claim)
+{
+    claim->state = NGX_HTTP_TROVE_CLAIM_HELD;
 
     if (!ngx_http_trove_claim_timer.timer_set) {
         ngx_add_timer(&ngx_http_trove_claim_timer,
                       NGX_HTTP_TROVE_CLAIM_INTERVAL);
     }
+}
 
-    return NGX_OK;
+
+/* the request continues with the answer, and ends when its client leaves */
+
+static void
+ngx_http_trove_claim_suspend(ngx_http_request_t *r)
+{
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+}
+
+
+static void
+ngx_http_trove_claim_answered(ngx_http_trove_dedup_op_t *op)
+{
+    ngx_connection_t        *c;
+    ngx_http_request_t      *r;
+    ngx_http_trove_claim_t  *claim;
+
+    claim = (ngx_http_trove_claim_t *)
+                ((u_char *) op - offsetof(ngx_http_trove_claim_t, op));
+    r = op->data;
+    c = r->connection;
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "trove claim answered: %ui", (ngx_uint_t) op->result);
+
+    if (op->result == NGX_TROVE_ZONE_NEW) {
+        ngx_http_trove_claim_hold(claim);
+
+    } else {
+        claim->state = NGX_HTTP_TROVE_CLAIM_ANSWERED;
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    ngx_http_core_run_phases(r);
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -130,14 +246,10 @@ ngx_http_trove_claim_settle(ngx_http_trove_ctx_t *ctx, ngx_log_t *log,
 
 
 void
-ngx_http_trove_claim_mark(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
+ngx_http_trove_claim_ack(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
 {
     ngx_queue_t             *q;
-    ngx_trove_zone_key_t     key;
-    ngx_trove_zone_now_t     now;
     ngx_http_trove_claim_t  *claim;
-
-    ngx_http_trove_dedup_zone_now(&now);
 
     for (q = ngx_queue_head(&ctx->claims);
          q != ngx_queue_sentinel(&ctx->claims);
@@ -145,22 +257,17 @@ ngx_http_trove_claim_mark(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
     {
         claim = ngx_queue_data(q, ngx_http_trove_claim_t, request);
 
-        ngx_http_trove_claim_mark_key(claim, name, &key);
-
-        /* one that is lost repeats a delivery, and is counted */
-
-        (void) ngx_trove_table_mark(claim->conf->table, &key, &now,
-                                    claim->conf->ttl);
+        if (claim->state == NGX_HTTP_TROVE_CLAIM_HELD) {
+            claim->op.store->actions->ack(&claim->op, name);
+        }
     }
 }
 
 
 ngx_uint_t
-ngx_http_trove_claim_marked(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
+ngx_http_trove_claim_acked(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
 {
     ngx_queue_t             *q;
-    ngx_trove_zone_key_t     key;
-    ngx_trove_zone_now_t     now;
     ngx_http_trove_claim_t  *claim;
 
     if (ngx_queue_empty(&ctx->claims)) {
@@ -172,27 +279,8 @@ ngx_http_trove_claim_marked(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
     q = ngx_queue_last(&ctx->claims);
     claim = ngx_queue_data(q, ngx_http_trove_claim_t, request);
 
-    ngx_http_trove_claim_mark_key(claim, name, &key);
-    ngx_http_trove_dedup_zone_now(&now);
-
-    return ngx_trove_table_marked(claim->conf->table, &key, &now);
-}
-
-
-/* the same for a claim of the same event, also in a table of another size */
-
-static void
-ngx_http_trove_claim_mark_key(ngx_http_trove_claim_t *claim, ngx_str_t *name,
-    ngx_trove_zone_key_t *key)
-{
-    u_char  buf[sizeof(ngx_trove_zone_key_t) + NGX_HTTP_TROVE_CLAIM_NAME];
-
-    ngx_memcpy(buf, &claim->key, sizeof(ngx_trove_zone_key_t));
-    ngx_memcpy(buf + sizeof(ngx_trove_zone_key_t), name->data, name->len);
-
-    ngx_memzero(key, sizeof(ngx_trove_zone_key_t));
-    ngx_trove_table_key(claim->conf->table, buf,
-                        sizeof(ngx_trove_zone_key_t) + name->len, key);
+    return claim->state == NGX_HTTP_TROVE_CLAIM_HELD
+           && claim->op.store->actions->acked(&claim->op, name);
 }
 
 
@@ -200,19 +288,24 @@ static void
 ngx_http_trove_claim_end(ngx_http_trove_claim_t *claim, ngx_log_t *log,
     ngx_uint_t done)
 {
-    ngx_int_t             rc;
-    ngx_trove_zone_now_t  now;
+    ngx_int_t  rc;
 
     ngx_queue_remove(&claim->worker);
 
-    if (done) {
-        ngx_http_trove_dedup_zone_now(&now);
+    if (claim->state != NGX_HTTP_TROVE_CLAIM_HELD) {
 
-        rc = ngx_trove_table_complete(claim->conf->table, &claim->key, &now,
-                                     claim->conf->ttl, claim->owner);
+        if (claim->state == NGX_HTTP_TROVE_CLAIM_ASKED) {
+            claim->op.store->actions->cancel(&claim->op);
+        }
+
+        return;
+    }
+
+    if (done) {
+        rc = claim->op.store->actions->complete(&claim->op);
+
     } else {
-        rc = ngx_trove_table_release(claim->conf->table, &claim->key,
-                                    claim->owner);
+        rc = claim->op.store->actions->release(&claim->op);
     }
 
     ngx_http_trove_metrics_loc_add(claim->metrics,
@@ -263,14 +356,15 @@ ngx_http_trove_claim_renew(ngx_event_t *ev)
     {
         claim = ngx_queue_data(q, ngx_http_trove_claim_t, worker);
 
-        if (now.mono - claim->renewed < (int64_t) claim->conf->lease / 3) {
+        if (claim->state != NGX_HTTP_TROVE_CLAIM_HELD
+            || now.mono - claim->renewed < (int64_t) claim->op.lease / 3)
+        {
             continue;
         }
 
         /* a claim that is lost is reported when its request ends */
 
-        (void) ngx_trove_table_renew(claim->conf->table, &claim->key, &now,
-                                    claim->conf->lease, claim->owner);
+        (void) claim->op.store->actions->renew(&claim->op);
         claim->renewed = now.mono;
     }
 

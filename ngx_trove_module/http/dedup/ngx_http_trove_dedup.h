@@ -49,8 +49,7 @@ void ngx_http_trove_dedup_expect(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
 
 /*
- * The key, all of it set, of the event of a main request in the table of its
- * location.
+ * The key of the event of a main request in the store of its location.
  *
  * NGX_OK
  * NGX_DECLINED  it has none: it is not deduplicated
@@ -58,7 +57,7 @@ void ngx_http_trove_dedup_expect(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_trove_dedup_key(ngx_http_request_t *r,
     ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
-    ngx_trove_table_t *table, ngx_trove_zone_key_t *key);
+    ngx_http_trove_key_t *key);
 
 /*
  * A digest, of 16 bytes, of what the event of a main request is deduplicated

@@ -27,10 +27,9 @@ ngx_http_trove_dedup_forget(ngx_http_request_t *r, ngx_str_t *id,
     size_t                            len;
     ngx_uint_t                        i, max;
     ngx_array_t                      *locs;
-    ngx_trove_table_t                *table;
-    ngx_trove_zone_now_t              now;
-    ngx_trove_zone_key_t              key;
+    ngx_http_trove_key_t              key;
     ngx_http_trove_loc_conf_t       **loc;
+    ngx_http_trove_dedup_store_t     *store;
     ngx_http_trove_dedup_loc_conf_t  *conf;
 
     locs = ngx_http_trove_request_locs(r);
@@ -51,8 +50,6 @@ ngx_http_trove_dedup_forget(ngx_http_request_t *r, ngx_str_t *id,
 
     ngx_memcpy(buf + NGX_HTTP_TROVE_DEDUP_SCOPE, id->data, id->len);
 
-    ngx_http_trove_dedup_zone_now(&now);
-
     *digests = p;
     *n = 0;
 
@@ -66,12 +63,11 @@ ngx_http_trove_dedup_forget(ngx_http_request_t *r, ngx_str_t *id,
 
         ngx_memcpy(buf, conf->scope, NGX_HTTP_TROVE_DEDUP_SCOPE);
 
-        table = ngx_http_trove_dedup_zone_table(conf->shm_zone);
+        store = ngx_http_trove_dedup_zone_store(conf->shm_zone);
 
-        ngx_memzero(&key, sizeof(ngx_trove_zone_key_t));
-        ngx_trove_table_key(table, buf, len, &key);
+        store->actions->key(store->data, buf, len, &key);
 
-        *count += (ngx_trove_table_forget(table, &key, &now) == NGX_OK);
+        *count += (store->actions->forget(store->data, &key) == NGX_OK);
 
         (void) SHA256(buf, len, md);
 

@@ -27,7 +27,7 @@ ngx_http_trove_dedup_expect(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
     u_char                           *p;
     u_char                            name[NGX_HTTP_TROVE_DEDUP_SCOPE
                                            + NGX_TROVE_EVENT_ID_MAX];
-    ngx_trove_table_t                *table;
+    ngx_http_trove_dedup_store_t     *store;
     ngx_http_trove_dedup_loc_conf_t  *dlcf;
 
     dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
@@ -41,10 +41,10 @@ ngx_http_trove_dedup_expect(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
     p = ngx_cpymem(name, dlcf->scope, NGX_HTTP_TROVE_DEDUP_SCOPE);
     p = ngx_cpymem(p, ctx->event.id.data, ctx->event.id.len);
 
-    table = ngx_http_trove_dedup_zone_table(dlcf->shm_zone);
+    store = ngx_http_trove_dedup_zone_store(dlcf->shm_zone);
 
-    ngx_trove_table_key(table, name, p - name, &ctx->key);
-    ngx_trove_table_expect(table, &ctx->key);
+    store->actions->key(store->data, name, p - name, &ctx->key);
+    store->actions->prefetch(store->data, &ctx->key);
 
     ctx->expected = dlcf;
 }
@@ -53,10 +53,11 @@ ngx_http_trove_dedup_expect(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 ngx_int_t
 ngx_http_trove_dedup_key(ngx_http_request_t *r,
     ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_http_trove_ctx_t *ctx,
-    ngx_trove_table_t *table, ngx_trove_zone_key_t *key)
+    ngx_http_trove_key_t *key)
 {
-    ngx_int_t  rc;
-    ngx_str_t  name;
+    ngx_int_t                      rc;
+    ngx_str_t                      name;
+    ngx_http_trove_dedup_store_t  *store;
 
     if (ctx->expected == dlcf) {
         *key = ctx->key;
@@ -66,8 +67,9 @@ ngx_http_trove_dedup_key(ngx_http_request_t *r,
     rc = ngx_http_trove_dedup_key_name(r, dlcf, ctx, &name);
 
     if (rc == NGX_OK) {
-        ngx_memzero(key, sizeof(ngx_trove_zone_key_t));
-        ngx_trove_table_key(table, name.data, name.len, key);
+        store = ngx_http_trove_dedup_zone_store(dlcf->shm_zone);
+
+        store->actions->key(store->data, name.data, name.len, key);
     }
 
     return rc;

@@ -132,9 +132,8 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
 {
     ngx_int_t                         rc;
     ngx_http_trove_ctx_t             *ctx;
-    ngx_trove_zone_key_t              key;
     ngx_trove_zone_claim_e            result;
-    ngx_http_trove_claim_conf_t      *conf;
+    ngx_http_trove_dedup_op_t         op;
     ngx_http_trove_dedup_loc_conf_t  *dlcf;
 
     dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
@@ -166,23 +165,20 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    conf = ngx_palloc(r->pool, sizeof(ngx_http_trove_claim_conf_t));
-    if (conf == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    conf->table = ngx_http_trove_dedup_zone_table(dlcf->shm_zone);
-    conf->lease = dlcf->lease;
-    conf->ttl = dlcf->ttl;
-
-    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, conf->table, &key);
+    rc = ngx_http_trove_dedup_key(r, dlcf, ctx, &op.key);
 
     if (rc != NGX_OK) {
         return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
     }
 
-    if (ngx_http_trove_claim_take(r, ctx, conf, &key, &result) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    op.store = ngx_http_trove_dedup_zone_store(dlcf->shm_zone);
+    op.lease = dlcf->lease;
+    op.ttl = dlcf->ttl;
+
+    rc = ngx_http_trove_claim_take(r, ctx, &op, &result);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
     }
 
     return ngx_http_trove_dedup_answer(r, ctx, dlcf, result);

@@ -33,18 +33,19 @@
  */
 
 typedef struct {
-    ngx_trove_table_t  *table;       /* NULL: not yet */
-    ngx_pool_t         *pool;
-    ngx_str_t           path;        /* as configured */
-    size_t              size;
+    ngx_trove_table_t             *table;    /* NULL: not yet */
+    ngx_http_trove_dedup_store_t   store;    /* in a worker */
+    ngx_pool_t                    *pool;
+    ngx_str_t                      path;     /* as configured */
+    size_t                         size;
 
     /*
      * The table is in memory, or in a file.  Which of both, and which file, is
      * decided when the zone is new; what a later reload says of it has to wait
      * for the next start.
      */
-    ngx_str_t           file;        /* empty: in memory */
-    unsigned            fresh:1;     /* the file is to be opened */
+    ngx_str_t                      file;     /* empty: in memory */
+    unsigned                       fresh:1;  /* the file is to be opened */
 } ngx_http_trove_dedup_zone_t;
 
 
@@ -220,6 +221,17 @@ ngx_uint_t
 ngx_http_trove_dedup_zone_declared(ngx_shm_zone_t *shm_zone)
 {
     return shm_zone->data != NULL;
+}
+
+
+ngx_http_trove_dedup_store_t *
+ngx_http_trove_dedup_zone_store(ngx_shm_zone_t *shm_zone)
+{
+    ngx_http_trove_dedup_zone_t  *zone;
+
+    zone = shm_zone->data;
+
+    return &zone->store;
 }
 
 
@@ -457,6 +469,9 @@ ngx_http_trove_dedup_zone_init_module(ngx_cycle_t *cycle)
         ngx_trove_table_watch(zone->table, ngx_http_trove_dedup_zone_lost,
                               z[i]);
         ngx_trove_table_check(zone->table);
+
+        zone->store.actions = &ngx_http_trove_dedup_zone_actions;
+        zone->store.data = zone->table;
 
         ngx_http_trove_dedup_zone_resize(z[i], cycle->log);
     }

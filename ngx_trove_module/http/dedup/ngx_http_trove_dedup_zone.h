@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_dedup_store.h"
 #include "ngx_trove_table.h"
 
 
@@ -42,7 +43,12 @@ ngx_shm_zone_t *ngx_http_trove_dedup_zone_get(ngx_conf_t *cf, ngx_str_t *name);
 /* Whether there is a "trove_dedup_zone" for it, once all has been read. */
 ngx_uint_t ngx_http_trove_dedup_zone_declared(ngx_shm_zone_t *shm_zone);
 
-/* The table of a zone, in a worker. */
+/*
+ * The store of a zone, which may be replaced in a worker before it has seen a
+ * request; and its table.
+ */
+ngx_http_trove_dedup_store_t *ngx_http_trove_dedup_zone_store(
+    ngx_shm_zone_t *shm_zone);
 ngx_trove_table_t *ngx_http_trove_dedup_zone_table(ngx_shm_zone_t *shm_zone);
 
 /*

@@ -117,11 +117,11 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
         return NGX_CONF_ERROR;
     }
 
-    if (target->name.len > NGX_HTTP_TROVE_CLAIM_NAME) {
+    if (target->name.len > NGX_HTTP_TROVE_DEDUP_ACK_NAME) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "the name of target \"%V\" in \"%V\" is longer than "
                            "%d bytes, say \"name=NAME\"",
-                           &value[1], &value[0], NGX_HTTP_TROVE_CLAIM_NAME);
+                           &value[1], &value[0], NGX_HTTP_TROVE_DEDUP_ACK_NAME);
         return NGX_CONF_ERROR;
     }
 

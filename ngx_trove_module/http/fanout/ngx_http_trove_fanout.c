@@ -129,7 +129,7 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
         d->handler = ngx_http_trove_fanout_over;
         d->data = fanout;
 
-        if (ngx_http_trove_claim_marked(fanout->ctx, &d->target->name)) {
+        if (ngx_http_trove_claim_acked(fanout->ctx, &d->target->name)) {
             d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
             d->status = NGX_HTTP_OK;
             d->before = 1;
@@ -223,7 +223,7 @@ ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout, ngx_uint_t mark)
         d = &fanout->deliveries[i];
 
         if (ngx_http_trove_delivery_taken(d)) {
-            ngx_http_trove_claim_mark(fanout->ctx, &d->target->name);
+            ngx_http_trove_claim_ack(fanout->ctx, &d->target->name);
         }
     }
 }

@@ -42,6 +42,7 @@ the new way where nginx wants that.
 Options: workers => 1, main => "directives outside of http", vars => {},
 files => { 'name' => 'content' } (in the prefix), env => { NAME => value },
 log => 'info' (TROVE_LOG overrides), args => [] (more arguments),
+modules => [] (names of t/modules; those in TROVE_LOAD as well),
 unprivileged => 1 (root may not read what the mode of a file forbids).
 
 =item nginx_t($conf, %options)
@@ -256,6 +257,19 @@ sub render {
 
     if (my $module = module()) {
         $globals = "load_module $module;\n$globals";
+    }
+
+    # see t/modules
+
+    for my $name (@{ $opt->{modules} || [] }, split / /, $ENV{TROVE_LOAD} // '')
+    {
+        my $dir = $ENV{TROVE_TEST_MODULES}
+            or die "TROVE_TEST_MODULES is set by util/test\n";
+
+        my ($ours, @rest) = split /(?<=\n)/, $globals;
+        $globals = $ours =~ /^load_module/
+            ? join '', $ours, "load_module $dir/$name.so;\n", @rest
+            : "load_module $dir/$name.so;\n$globals";
     }
 
     if ($> == 0) {
