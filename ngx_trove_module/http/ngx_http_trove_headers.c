@@ -16,41 +16,53 @@ static ngx_uint_t ngx_http_trove_headers_same(ngx_table_elt_t *h,
     ngx_str_t *lowcase, ngx_uint_t *exact);
 
 
+ngx_table_elt_t *
+ngx_http_trove_headers_add(ngx_list_t *list, const char *key,
+    const char *lowcase, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(list);
+    if (h == NULL) {
+        return NULL;
+    }
+
+    h->key.len = ngx_strlen(key);
+    h->key.data = (u_char *) key;
+    h->lowcase_key = (u_char *) lowcase;
+    h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
+    h->value = *value;
+    ngx_http_trove_header_end(h);
+
+    return h;
+}
+
+
 ngx_int_t
 ngx_http_trove_headers_find(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value)
 {
-    ngx_uint_t        i, n, found, exact;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t                      n, found, exact;
+    ngx_table_elt_t                *h;
+    ngx_http_trove_headers_walk_t   walk;
 
     n = 0;
     found = 0;
     ngx_str_null(value);
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    walk.part = &r->headers_in.headers.part;
+    walk.i = 0;
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_trove_headers_next(&walk)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len != name->len
-            || !ngx_http_trove_headers_same(&h[i], name, &exact))
+        if (h->key.len != name->len
+            || !ngx_http_trove_headers_same(h, name, &exact))
         {
             continue;
         }
 
         if (exact) {
-            *value = h[i].value;
+            *value = h->value;
             found = 1;
         }
 
@@ -87,45 +99,35 @@ ngx_int_t
 ngx_http_trove_headers_set(ngx_http_request_t *r,
     ngx_http_trove_header_t *name, ngx_str_t *value)
 {
-    ngx_uint_t        i, n, exact;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t                      n, exact;
+    ngx_table_elt_t                *h;
+    ngx_http_trove_headers_walk_t   walk;
 
     if (name->hash == 0) {
         name->hash = ngx_hash_key(name->lowcase.data, name->lowcase.len);
     }
 
     n = 0;
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    walk.part = &r->headers_in.headers.part;
+    walk.i = 0;
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_trove_headers_next(&walk)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len != name->key.len
-            || !ngx_http_trove_headers_same(&h[i], &name->lowcase, &exact))
+        if (h->key.len != name->key.len
+            || !ngx_http_trove_headers_same(h, &name->lowcase, &exact))
         {
             continue;
         }
 
         /* before a redirect, FastCGI and its kin may have linked the copies */
 
-        ngx_http_trove_header_end(&h[i]);
+        ngx_http_trove_header_end(h);
 
         if (n++ == 0) {
-            h[i].key = name->key;
-            h[i].lowcase_key = name->lowcase.data;
-            h[i].hash = name->hash;
-            h[i].value = *value;
+            h->key = name->key;
+            h->lowcase_key = name->lowcase.data;
+            h->hash = name->hash;
+            h->value = *value;
             continue;
         }
 
@@ -134,10 +136,10 @@ ngx_http_trove_headers_set(ngx_http_request_t *r,
          * another copy says.
          */
 
-        ngx_str_set(&h[i].key, "X-Trove-Repeated");
-        h[i].lowcase_key = (u_char *) "x-trove-repeated";
-        h[i].hash = ngx_hash_key(h[i].lowcase_key, h[i].key.len);
-        ngx_str_set(&h[i].value, "1");
+        ngx_str_set(&h->key, "X-Trove-Repeated");
+        h->lowcase_key = (u_char *) "x-trove-repeated";
+        h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
+        ngx_str_set(&h->value, "1");
     }
 
     if (n) {

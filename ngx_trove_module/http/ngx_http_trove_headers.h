@@ -23,6 +23,40 @@ typedef struct {
 } ngx_http_trove_header_t;
 
 
+/* the place in a walk of the headers of a list; which starts with part, 0 */
+typedef struct {
+    ngx_list_part_t  *part;
+    ngx_uint_t        i;
+} ngx_http_trove_headers_walk_t;
+
+
+/* The next header of a list, until all have been returned; then NULL. */
+static ngx_inline ngx_table_elt_t *
+ngx_http_trove_headers_next(ngx_http_trove_headers_walk_t *walk)
+{
+    while (walk->i >= walk->part->nelts) {
+
+        if (walk->part->next == NULL) {
+            return NULL;
+        }
+
+        walk->part = walk->part->next;
+        walk->i = 0;
+    }
+
+    return (ngx_table_elt_t *) walk->part->elts + walk->i++;
+}
+
+
+/*
+ * Adds a header to a list of those of a request or of a response.  The names
+ * are constants; the value must live as long as the list.
+ *
+ * NULL  out of memory
+ */
+ngx_table_elt_t *ngx_http_trove_headers_add(ngx_list_t *list, const char *key,
+    const char *lowcase, ngx_str_t *value);
+
 /*
  * Finds the request header of a name, given in lower case.  One of a name that
  * differs only by its separators ("X_Trove.Event") is not taken for it, but an

@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_headers.h"
 #include "ngx_http_trove_method.h"
 #include "ngx_http_trove_response.h"
 
@@ -57,21 +57,17 @@ ngx_http_trove_method_log(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_trove_method_refuse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 {
-    ngx_table_elt_t  *h;
-
+    static ngx_str_t  post = ngx_string("POST");
     static ngx_str_t  json = ngx_string("{\"error\":\"method\"}");
 
     if (!ctx->allow) {
 
-        h = ngx_list_push(&r->headers_out.headers);
-        if (h == NULL) {
+        if (ngx_http_trove_headers_add(&r->headers_out.headers, "Allow",
+                                       "allow", &post)
+            == NULL)
+        {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
-
-        h->hash = 1;
-        ngx_http_trove_header_end(h);
-        ngx_str_set(&h->key, "Allow");
-        ngx_str_set(&h->value, "POST");
 
         /* an error_page may lead to another location that refuses */
 

@@ -8,7 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_headers.h"
 #include "ngx_http_trove_response.h"
 
 
@@ -101,26 +101,21 @@ ngx_http_trove_answer_is_custom(ngx_http_request_t *r, ngx_uint_t status)
 static ngx_int_t
 ngx_http_trove_answer_retry_after(ngx_http_request_t *r, time_t retry_after)
 {
-    ngx_table_elt_t  *h;
+    ngx_str_t  value;
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
+    value.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
+    if (value.data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_http_trove_header_end(h);
-    h->hash = 0;
+    value.len = ngx_sprintf(value.data, "%T", retry_after) - value.data;
 
-    h->value.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
-    if (h->value.data == NULL) {
+    if (ngx_http_trove_headers_add(&r->headers_out.headers, "Retry-After",
+                                   "retry-after", &value)
+        == NULL)
+    {
         return NGX_ERROR;
     }
-
-    h->value.len = ngx_sprintf(h->value.data, "%T", retry_after)
-                   - h->value.data;
-
-    h->hash = 1;
-    ngx_str_set(&h->key, "Retry-After");
 
     return NGX_OK;
 }

@@ -12,6 +12,7 @@
 
 #include "ngx_http_trove_api.h"
 #include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_headers.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret.h"
 #include "ngx_http_trove_spool.h"
@@ -257,18 +258,16 @@ ngx_http_trove_api_unauthorized(ngx_http_request_t *r)
 {
     ngx_table_elt_t  *h;
 
+    static ngx_str_t  value = ngx_string("Bearer realm=\"trove\"");
+
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "trove: no good token for \"trove_api\"");
 
-    h = ngx_list_push(&r->headers_out.headers);
+    h = ngx_http_trove_headers_add(&r->headers_out.headers, "WWW-Authenticate",
+                                   "www-authenticate", &value);
     if (h == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    h->hash = 1;
-    ngx_http_trove_header_end(h);
-    ngx_str_set(&h->key, "WWW-Authenticate");
-    ngx_str_set(&h->value, "Bearer realm=\"trove\"");
 
     r->headers_out.www_authenticate = h;
 

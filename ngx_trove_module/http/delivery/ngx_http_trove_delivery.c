@@ -9,7 +9,6 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_body.h"
-#include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_headers.h"
@@ -29,9 +28,6 @@ static ngx_int_t ngx_http_trove_delivery_request(
     ngx_http_trove_delivery_t *d);
 static ngx_int_t ngx_http_trove_delivery_headers(ngx_http_request_t *r,
     ngx_http_headers_in_t *in);
-static ngx_table_elt_t *ngx_http_trove_delivery_header(
-    ngx_http_headers_in_t *in, const char *key, const char *lowcase,
-    ngx_str_t *value);
 static ngx_http_variable_value_t *ngx_http_trove_delivery_variables(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_delivery_end(ngx_http_request_t *sr,
@@ -219,48 +215,29 @@ ngx_http_trove_delivery_headers(ngx_http_request_t *r,
     /* the list has room for all of them */
 
     if (r->headers_in.host) {
-        in->host = ngx_http_trove_delivery_header(in, "Host", "host",
-                                                  &r->headers_in.host->value);
+        in->host = ngx_http_trove_headers_add(&in->headers, "Host", "host",
+                                              &r->headers_in.host->value);
     }
 
     if (r->headers_in.content_type) {
-        in->content_type = ngx_http_trove_delivery_header(in, "Content-Type",
-                                        "content-type",
+        in->content_type = ngx_http_trove_headers_add(&in->headers,
+                                        "Content-Type", "content-type",
                                         &r->headers_in.content_type->value);
     }
 
-    ngx_http_trove_delivery_header(in, "X-Trove-Event", "x-trove-event",
-                                   &ctx->event.type);
-    ngx_http_trove_delivery_header(in, "X-Trove-Event-Id", "x-trove-event-id",
-                                   &ctx->event.id);
+    (void) ngx_http_trove_headers_add(&in->headers, "X-Trove-Event",
+                                      "x-trove-event", &ctx->event.type);
+    (void) ngx_http_trove_headers_add(&in->headers, "X-Trove-Event-Id",
+                                      "x-trove-event-id", &ctx->event.id);
 
     if (ngx_http_trove_headers_find(r, &name, &signature) == NGX_OK
         && signature.len)
     {
-        ngx_http_trove_delivery_header(in, "X-Trove-Signature",
-                                       "x-trove-signature", &signature);
+        (void) ngx_http_trove_headers_add(&in->headers, "X-Trove-Signature",
+                                          "x-trove-signature", &signature);
     }
 
     return NGX_OK;
-}
-
-
-static ngx_table_elt_t *
-ngx_http_trove_delivery_header(ngx_http_headers_in_t *in, const char *key,
-    const char *lowcase, ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&in->headers);
-
-    h->key.len = ngx_strlen(key);
-    h->key.data = (u_char *) key;
-    h->lowcase_key = (u_char *) lowcase;
-    h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
-    h->value = *value;
-    ngx_http_trove_header_end(h);
-
-    return h;
 }
 
 
@@ -414,31 +391,20 @@ ngx_http_trove_delivery_truncated(ngx_http_trove_delivery_t *d,
 static void
 ngx_http_trove_delivery_retry_after(ngx_http_request_t *sr, ngx_str_t *value)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t                *h;
+    ngx_http_trove_headers_walk_t   walk;
 
-    part = &sr->headers_out.headers.part;
-    h = part->elts;
+    walk.part = &sr->headers_out.headers.part;
+    walk.i = 0;
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_trove_headers_next(&walk)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash && h[i].key.len == sizeof("Retry-After") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
+        if (h->hash && h->key.len == sizeof("Retry-After") - 1
+            && ngx_strncasecmp(h->key.data, (u_char *) "Retry-After",
                                sizeof("Retry-After") - 1)
                == 0)
         {
-            *value = h[i].value;
+            *value = h->value;
             return;
         }
     }

@@ -11,6 +11,7 @@
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_fake_request.h"
+#include "ngx_http_trove_headers.h"
 
 
 /* of headers: Host and Content-Type */
@@ -39,9 +40,6 @@ typedef struct {
 
 static ngx_int_t ngx_http_trove_background_fill(ngx_http_request_t *r,
     ngx_trove_spool_event_t *event);
-static ngx_table_elt_t *ngx_http_trove_background_header(
-    ngx_http_request_t *r, const char *key, const char *lowcase,
-    ngx_str_t *value);
 static void ngx_http_trove_background_terminated(void *data);
 static u_char *ngx_http_trove_background_log(ngx_log_t *log, u_char *buf,
     size_t len);
@@ -199,16 +197,17 @@ ngx_http_trove_background_fill(ngx_http_request_t *r,
     /* the list has room for both */
 
     if (event->host.len) {
-        r->headers_in.host = ngx_http_trove_background_header(r, "Host",
-                                                     "host", &event->host);
+        r->headers_in.host = ngx_http_trove_headers_add(&r->headers_in.headers,
+                                                        "Host", "host",
+                                                        &event->host);
         r->headers_in.server = event->host;
     }
 
     if (event->content_type.len) {
-        r->headers_in.content_type = ngx_http_trove_background_header(r,
-                                                     "Content-Type",
-                                                     "content-type",
-                                                     &event->content_type);
+        r->headers_in.content_type = ngx_http_trove_headers_add(
+                                               &r->headers_in.headers,
+                                               "Content-Type", "content-type",
+                                               &event->content_type);
     }
 
     r->headers_in.content_length_n = event->body.len;
@@ -262,25 +261,6 @@ ngx_http_trove_background_fill(ngx_http_request_t *r,
     ctx->published = 1;
 
     return NGX_OK;
-}
-
-
-static ngx_table_elt_t *
-ngx_http_trove_background_header(ngx_http_request_t *r, const char *key,
-    const char *lowcase, ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_in.headers);
-
-    h->key.len = ngx_strlen(key);
-    h->key.data = (u_char *) key;
-    h->lowcase_key = (u_char *) lowcase;
-    h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
-    h->value = *value;
-    ngx_http_trove_header_end(h);
-
-    return h;
 }
 
 
