@@ -304,7 +304,7 @@ sub variables {
 
     # the fields that exist for JSON
 
-    my ($fields) = $text{source('ngx_http_trove_variables.c')}
+    my ($fields) = $text{source('ngx_http_trove_variables_module.c')}
         =~ /^static ngx_http_trove_field_t .*?^\};/ms ? $& : '';
 
     for my $field ($fields =~ /ngx_string\("(\w+)"\)/g) {

@@ -9,7 +9,6 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_module.h"
-#include "ngx_http_trove_variables.h"
 
 
 typedef struct {
@@ -21,7 +20,6 @@ typedef struct {
 } ngx_http_trove_main_conf_t;
 
 
-static ngx_int_t ngx_http_trove_init(ngx_conf_t *cf);
 static void *ngx_http_trove_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_trove_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_trove_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -29,8 +27,8 @@ static char *ngx_http_trove_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
 
 static ngx_http_module_t  ngx_http_trove_module_ctx = {
-    ngx_http_trove_variables_add,          /* preconfiguration */
-    ngx_http_trove_init,                   /* postconfiguration */
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
 
     ngx_http_trove_create_main_conf,       /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -199,6 +197,17 @@ ngx_http_trove_event_names(ngx_http_request_t *r)
 }
 
 
+ngx_trove_event_names_t *
+ngx_http_trove_conf_event_names(ngx_conf_t *cf)
+{
+    ngx_http_trove_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_module);
+
+    return &tmcf->names;
+}
+
+
 ngx_array_t *
 ngx_http_trove_secrets_warned(ngx_conf_t *cf, size_t size)
 {
@@ -213,17 +222,6 @@ ngx_http_trove_secrets_warned(ngx_conf_t *cf, size_t size)
     }
 
     return &tmcf->warned;
-}
-
-
-static ngx_int_t
-ngx_http_trove_init(ngx_conf_t *cf)
-{
-    ngx_http_trove_main_conf_t  *tmcf;
-
-    tmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_module);
-
-    return ngx_http_trove_variables_names(cf, &tmcf->names);
 }
 
 

@@ -22,6 +22,7 @@
 
 
 extern ngx_module_t  ngx_http_trove_module;
+extern ngx_module_t  ngx_http_trove_variables_module;
 extern ngx_module_t  ngx_http_trove_metrics_module;
 extern ngx_module_t  ngx_http_trove_sign_module;
 extern ngx_module_t  ngx_http_trove_api_module;
@@ -129,9 +130,11 @@ void *ngx_http_trove_subrequest(ngx_http_request_t *r,
 
 /*
  * The members of "data" that the configuration names in $trove_data_NAME and
- * $trove_json_data_NAME: what the parser keeps of a body.
+ * $trove_json_data_NAME: the parser keeps no others of a body.  The variables
+ * module collects them in "postconfiguration".
  */
 ngx_trove_event_names_t *ngx_http_trove_event_names(ngx_http_request_t *r);
+ngx_trove_event_names_t *ngx_http_trove_conf_event_names(ngx_conf_t *cf);
 
 /*
  * The secrets of this configuration that were warned of already, in elements of

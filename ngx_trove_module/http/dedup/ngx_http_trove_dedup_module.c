@@ -17,6 +17,7 @@
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_response.h"
+#include "ngx_http_trove_variables.h"
 
 
 #define NGX_HTTP_TROVE_DEDUP_TTL    86400
@@ -105,7 +106,14 @@ ngx_module_t  ngx_http_trove_dedup_module = {
 };
 
 
-static ngx_str_t  ngx_http_trove_dedup_name = ngx_string("trove_dedup");
+static ngx_http_variable_t  ngx_http_trove_dedup_variables[] = {
+
+    { ngx_string("trove_dedup"), NULL, ngx_http_trove_dedup_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
 
 static ngx_http_trove_dedup_e  ngx_http_trove_dedup_outcomes[] = {
     NGX_HTTP_TROVE_DEDUP_NEW,                  /* NGX_TROVE_ZONE_NEW */
@@ -315,36 +323,19 @@ ngx_http_trove_dedup_variable(ngx_http_request_t *r,
     ctx = ngx_http_trove_ctx_find(r);
 
     if (ctx == NULL || ctx->dedup == NGX_HTTP_TROVE_DEDUP_NONE) {
-        v->not_found = 1;
-        return NGX_OK;
+        return ngx_http_trove_variable_none(v);
     }
 
     name = &ngx_http_trove_dedup_names[ctx->dedup];
 
-    v->len = name->len;
-    v->data = name->data;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
+    return ngx_http_trove_variable_set(v, name->data, name->len);
 }
 
 
 static ngx_int_t
 ngx_http_trove_dedup_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var;
-
-    var = ngx_http_add_variable(cf, &ngx_http_trove_dedup_name,
-                                NGX_HTTP_VAR_NOCACHEABLE);
-    if (var == NULL) {
-        return NGX_ERROR;
-    }
-
-    var->get_handler = ngx_http_trove_dedup_variable;
-
-    return NGX_OK;
+    return ngx_http_trove_variables_add(cf, ngx_http_trove_dedup_variables);
 }
 
 

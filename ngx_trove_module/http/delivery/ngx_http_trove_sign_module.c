@@ -15,6 +15,7 @@
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret.h"
 #include "ngx_http_trove_sign.h"
+#include "ngx_http_trove_variables.h"
 
 
 typedef struct {
@@ -84,7 +85,13 @@ ngx_module_t  ngx_http_trove_sign_module = {
 };
 
 
-static ngx_str_t  ngx_http_trove_sign_name = ngx_string("trove_signature");
+static ngx_http_variable_t  ngx_http_trove_sign_variables[] = {
+
+    { ngx_string("trove_signature"), NULL, ngx_http_trove_sign_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
 
 
 /* only here, in the location of the target, it is known who signs */
@@ -271,8 +278,7 @@ ngx_http_trove_sign_variable(ngx_http_request_t *r,
     /* nothing is signed that is no event, or that nobody vouches for */
 
     if (slcf->secrets == NULL || ctx == NULL || !ctx->published) {
-        v->not_found = 1;
-        return NGX_OK;
+        return ngx_http_trove_variable_none(v);
     }
 
     switch (ngx_http_trove_sign_make(r, slcf->secrets, &signature)) {
@@ -281,20 +287,13 @@ ngx_http_trove_sign_variable(ngx_http_request_t *r,
         break;
 
     case NGX_DECLINED:
-        v->not_found = 1;
-        return NGX_OK;
+        return ngx_http_trove_variable_none(v);
 
     default:
         return NGX_ERROR;
     }
 
-    v->len = signature.len;
-    v->data = signature.data;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
+    return ngx_http_trove_variable_set(v, signature.data, signature.len);
 }
 
 
@@ -312,17 +311,7 @@ ngx_http_trove_sign_enabled(void **loc_conf)
 static ngx_int_t
 ngx_http_trove_sign_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var;
-
-    var = ngx_http_add_variable(cf, &ngx_http_trove_sign_name,
-                                NGX_HTTP_VAR_NOCACHEABLE);
-    if (var == NULL) {
-        return NGX_ERROR;
-    }
-
-    var->get_handler = ngx_http_trove_sign_variable;
-
-    return NGX_OK;
+    return ngx_http_trove_variables_add(cf, ngx_http_trove_sign_variables);
 }
 
 

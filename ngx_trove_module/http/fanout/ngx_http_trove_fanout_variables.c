@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_fanout.h"
+#include "ngx_http_trove_variables.h"
 
 
 static ngx_int_t ngx_http_trove_fanout_variable(ngx_http_request_t *r,
@@ -47,21 +48,14 @@ ngx_http_trove_fanout_variable(ngx_http_request_t *r,
     ctx = ngx_http_trove_ctx_find(r);
 
     if (ctx == NULL || ctx->fanout == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
+        return ngx_http_trove_variable_none(v);
     }
 
     if (ngx_http_trove_fanout_text(ctx->fanout, &text) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    v->len = text.len;
-    v->data = text.data;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
+    return ngx_http_trove_variable_set(v, text.data, text.len);
 }
 
 
@@ -74,17 +68,11 @@ ngx_http_trove_fanout_target_variable(ngx_http_request_t *r,
     d = ngx_http_trove_delivery_find(r);
 
     if (d == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
+        return ngx_http_trove_variable_none(v);
     }
 
-    v->len = d->target->name.len;
-    v->data = d->target->name.data;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
+    return ngx_http_trove_variable_set(v, d->target->name.data,
+                                       d->target->name.len);
 }
 
 
@@ -92,45 +80,20 @@ static ngx_int_t
 ngx_http_trove_fanout_attempt_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    u_char                     *p;
     ngx_http_trove_delivery_t  *d;
 
     d = ngx_http_trove_delivery_find(r);
 
     if (d == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
+        return ngx_http_trove_variable_none(v);
     }
 
-    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    v->data = p;
-    v->len = ngx_sprintf(p, "%ui", d->attempt) - p;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-
-    return NGX_OK;
+    return ngx_http_trove_variable_number(r, v, d->attempt);
 }
 
 
 ngx_int_t
 ngx_http_trove_fanout_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_trove_fanout_variables; v->name.len; v++) {
-
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-    }
-
-    return NGX_OK;
+    return ngx_http_trove_variables_add(cf, ngx_http_trove_fanout_variables);
 }
