@@ -10,7 +10,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_claim.h"
-#include "ngx_http_trove_dedup_zone.h"
+#include "ngx_http_trove_clock.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_timer.h"
 
@@ -107,7 +107,7 @@ ngx_http_trove_claim_take(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
     /* the lease runs from here, however long the answer takes */
 
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     claim->op = *op;
     claim->op.handler = ngx_http_trove_claim_answered;
@@ -348,7 +348,7 @@ ngx_http_trove_claim_renew(ngx_event_t *ev)
     ngx_trove_zone_now_t     now;
     ngx_http_trove_claim_t  *claim;
 
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     for (q = ngx_queue_head(&ngx_http_trove_claims);
          q != ngx_queue_sentinel(&ngx_http_trove_claims);

@@ -10,7 +10,9 @@
 
 #include <openssl/sha.h>
 
+#include "ngx_http_trove_clock.h"
 #include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_dedup_conf.h"
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_module.h"
 

@@ -12,6 +12,7 @@
 
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_dedup_key.h"
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_module.h"
 

@@ -10,7 +10,7 @@
 
 #include <openssl/sha.h>
 
-#include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_dedup_conf.h"
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_module.h"
 

@@ -9,8 +9,8 @@
 
 #include <sys/file.h>
 
+#include "ngx_http_trove_clock.h"
 #include "ngx_http_trove_dedup_state.h"
-#include "ngx_http_trove_dedup_zone.h"
 #include "ngx_trove_path.h"
 
 
@@ -306,7 +306,7 @@ ngx_http_trove_state_take(ngx_http_trove_state_t *state, size_t size)
         }
     }
 
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
     ngx_trove_table_stat(table, &now, &stat);
 
     ngx_log_error(NGX_LOG_NOTICE, state->log, 0,
@@ -368,7 +368,7 @@ ngx_http_trove_state_carry(ngx_http_trove_state_t *state,
         return NGX_OK;
     }
 
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     rc = ngx_trove_table_carry(table, state->fd, &now, &carried, &error);
 

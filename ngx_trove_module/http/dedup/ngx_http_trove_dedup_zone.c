@@ -8,21 +8,11 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_clock.h"
 #include "ngx_http_trove_dedup_state.h"
 #include "ngx_http_trove_dedup_sync.h"
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_module.h"
-
-
-/* whole seconds are what is wanted: a clock that is as old as the last tick */
-
-#if defined(CLOCK_MONOTONIC_COARSE)
-#define NGX_HTTP_TROVE_DEDUP_CLOCK  CLOCK_MONOTONIC_COARSE
-#elif defined(CLOCK_MONOTONIC_FAST)
-#define NGX_HTTP_TROVE_DEDUP_CLOCK  CLOCK_MONOTONIC_FAST
-#else
-#define NGX_HTTP_TROVE_DEDUP_CLOCK  CLOCK_MONOTONIC
-#endif
 
 
 /*
@@ -297,21 +287,6 @@ ngx_http_trove_dedup_zone_list(ngx_pool_t *pool, ngx_cycle_t *cycle)
 }
 
 
-void
-ngx_http_trove_dedup_zone_now(ngx_trove_zone_now_t *now)
-{
-    struct timespec  ts;
-
-    now->wall = ngx_time();
-
-    /* not ngx_current_msec: it is monotonic only on some systems */
-
-    (void) clock_gettime(NGX_HTTP_TROVE_DEDUP_CLOCK, &ts);
-
-    now->mono = ts.tv_sec;
-}
-
-
 /*
  * Runs before it is certain that the new configuration will be used, and under
  * "nginx -t": it changes nothing that is in use, and no file.
@@ -569,7 +544,7 @@ ngx_http_trove_dedup_zone_resize(ngx_shm_zone_t *shm_zone, ngx_log_t *log)
         return;
     }
 
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     if (ngx_trove_table_resize(zone->table, zone->size, &now, &left, &error)
         != NGX_OK)

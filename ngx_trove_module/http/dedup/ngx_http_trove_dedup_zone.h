@@ -75,8 +75,4 @@ ngx_int_t ngx_http_trove_dedup_zone_init_module(ngx_cycle_t *cycle);
 void ngx_http_trove_dedup_zone_init_process(ngx_cycle_t *cycle);
 void ngx_http_trove_dedup_zone_exit_process(ngx_cycle_t *cycle);
 
-/* What time it is for a table. */
-void ngx_http_trove_dedup_zone_now(ngx_trove_zone_now_t *now);
-
-
 #endif /* _NGX_HTTP_TROVE_DEDUP_ZONE_H_INCLUDED_ */

@@ -8,8 +8,9 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_clock.h"
 #include "ngx_http_trove_dedup_store.h"
-#include "ngx_http_trove_dedup_zone.h"
+#include "ngx_trove_table.h"
 
 
 static void ngx_http_trove_dedup_zone_key(void *data, u_char *p, size_t len,
@@ -69,7 +70,7 @@ ngx_http_trove_dedup_zone_claim(ngx_http_trove_dedup_op_t *op)
 {
     ngx_trove_zone_now_t  now;
 
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     op->result = ngx_trove_table_claim(op->store->data, &op->key.zone, &now,
                                        op->lease, &op->state.owner);
@@ -90,7 +91,7 @@ ngx_http_trove_dedup_zone_renew(ngx_http_trove_dedup_op_t *op)
 {
     ngx_trove_zone_now_t  now;
 
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     return ngx_trove_table_renew(op->store->data, &op->key.zone, &now,
                                  op->lease, op->state.owner);
@@ -102,7 +103,7 @@ ngx_http_trove_dedup_zone_complete(ngx_http_trove_dedup_op_t *op)
 {
     ngx_trove_zone_now_t  now;
 
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     return ngx_trove_table_complete(op->store->data, &op->key.zone, &now,
                                     op->ttl, op->state.owner);
@@ -124,7 +125,7 @@ ngx_http_trove_dedup_zone_ack(ngx_http_trove_dedup_op_t *op, ngx_str_t *name)
     ngx_trove_zone_now_t  now;
 
     ngx_http_trove_dedup_zone_ack_key(op, name, &key);
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     /* one that is lost repeats a delivery, and is counted */
 
@@ -140,7 +141,7 @@ ngx_http_trove_dedup_zone_acked(ngx_http_trove_dedup_op_t *op,
     ngx_trove_zone_now_t  now;
 
     ngx_http_trove_dedup_zone_ack_key(op, name, &key);
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     return ngx_trove_table_marked(op->store->data, &key, &now);
 }
@@ -168,7 +169,7 @@ ngx_http_trove_dedup_zone_forget(void *data, ngx_http_trove_key_t *key)
 {
     ngx_trove_zone_now_t  now;
 
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     return ngx_trove_table_forget(data, &key->zone, &now);
 }

@@ -100,9 +100,6 @@ void ngx_http_trove_metrics_add(ngx_http_request_t *r, ngx_uint_t counter,
 void ngx_http_trove_metrics_verdict(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
 
-/* Nanoseconds of a clock, to measure what is added to a counter of them. */
-uint64_t ngx_http_trove_metrics_clock(void);
-
 /*
  * Renders all metrics, of n locations, the zones and the spool, as the text
  * format of Prometheus, version 0.0.4.  loaded is when the configuration was

@@ -136,17 +136,6 @@ ngx_http_trove_metrics_loc_sum(ngx_http_trove_metrics_loc_t *loc,
 }
 
 
-uint64_t
-ngx_http_trove_metrics_clock(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-
 static ngx_int_t
 ngx_http_trove_metrics_handler(ngx_http_request_t *r)
 {

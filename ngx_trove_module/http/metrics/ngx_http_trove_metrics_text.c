@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_clock.h"
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_metrics_label.h"
@@ -139,7 +140,7 @@ ngx_http_trove_metrics_text(ngx_http_request_t *r,
         return NULL;
     }
 
-    ngx_http_trove_dedup_zone_now(&now);
+    ngx_http_trove_clock_zone(&now);
 
     zone = text.zones->elts;
 

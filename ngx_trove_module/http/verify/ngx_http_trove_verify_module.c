@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_body.h"
+#include "ngx_http_trove_clock.h"
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_headers.h"
 #include "ngx_http_trove_method.h"
@@ -361,7 +362,7 @@ ngx_http_trove_verify_weight(ngx_http_request_t *r)
 static uint64_t
 ngx_http_trove_verify_clock(ngx_http_trove_verify_ctx_t *vctx)
 {
-    return vctx->weight ? ngx_http_trove_metrics_clock() : 0;
+    return vctx->weight ? ngx_http_trove_clock_nsec() : 0;
 }
 
 
