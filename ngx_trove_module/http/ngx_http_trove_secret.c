@@ -8,296 +8,18 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <openssl/crypto.h>
 #include <openssl/sha.h>
 
 #include "ngx_http_trove_secret_conf.h"
-#include "ngx_http_trove_secret_near.h"
 
 
-static ngx_http_trove_secrets_t *ngx_http_trove_secret_create(ngx_conf_t *cf,
-    ngx_http_trove_secret_kind_e kind);
-static char *ngx_http_trove_secret_value(
-    ngx_http_trove_secret_source_t *source, ngx_str_t *value);
-static char *ngx_http_trove_secret_script(
-    ngx_http_trove_secret_source_t *source, ngx_str_t *value);
 static ngx_uint_t ngx_http_trove_secret_is_public(ngx_http_request_t *r,
     ngx_http_trove_secrets_t *secrets, ngx_http_complex_value_t *cv,
     ngx_str_t *value);
 static void ngx_http_trove_secret_digest(ngx_http_trove_keys_t *keys,
     ngx_str_t *value);
-static void ngx_http_trove_secret_cleanup(void *data);
-
-
-char *
-ngx_http_trove_secret_add(ngx_conf_t *cf, ngx_http_trove_secrets_t **secrets,
-    ngx_str_t *value, ngx_http_trove_secret_kind_e kind)
-{
-    ngx_str_t                       *cmd;
-    ngx_http_trove_secret_source_t   source;
-
-    cmd = cf->args->elts;
-
-    if (*secrets == NULL) {
-        *secrets = ngx_http_trove_secret_create(cf, kind);
-        if (*secrets == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    ngx_memzero(&source, sizeof(ngx_http_trove_secret_source_t));
-
-    source.cf = cf;
-    source.secrets = *secrets;
-    source.first = source.secrets->keys.nelts;
-
-    if (ngx_strncmp(value->data, "file:", 5) == 0) {
-        source.from = NGX_HTTP_TROVE_SECRET_FROM_FILE;
-        source.name.data = value->data + 5;
-        source.name.len = value->len - 5;
-
-        if (source.name.len == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "no path in \"%V\", say \"%V file:PATH\"",
-                               &cmd[0], &cmd[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        return ngx_http_trove_secret_file(&source);
-    }
-
-    if (ngx_strncmp(value->data, "env:", 4) == 0) {
-        source.from = NGX_HTTP_TROVE_SECRET_FROM_ENV;
-        source.name.data = value->data + 4;
-        source.name.len = value->len - 4;
-
-        if (source.name.len == 0
-            || strpbrk((char *) source.name.data, "=$ \t") != NULL)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "no name of an environment variable in \"%V\", "
-                               "say \"%V env:NAME\"", &cmd[0], &cmd[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        return ngx_http_trove_secret_env(&source);
-    }
-
-    return ngx_http_trove_secret_value(&source, value);
-}
-
-
-static ngx_http_trove_secrets_t *
-ngx_http_trove_secret_create(ngx_conf_t *cf, ngx_http_trove_secret_kind_e kind)
-{
-    ngx_pool_cleanup_t        *cln;
-    ngx_http_trove_secrets_t  *secrets;
-
-    secrets = ngx_palloc(cf->pool, sizeof(ngx_http_trove_secrets_t));
-    if (secrets == NULL) {
-        return NULL;
-    }
-
-    secrets->kind = kind;
-    secrets->min = (kind == NGX_HTTP_TROVE_SECRET_TOKEN)
-                   ? NGX_HTTP_TROVE_SECRET_TOKEN_MIN : 1;
-
-    if (ngx_array_init(&secrets->keys, cf->pool, 2, sizeof(ngx_trove_key_t *))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    if (ngx_array_init(&secrets->values, cf->pool, 1,
-                       sizeof(ngx_http_complex_value_t))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    if (ngx_array_init(&secrets->near, cf->pool, 2,
-                       sizeof(ngx_http_trove_secret_near_t))
-        != NGX_OK
-        || ngx_array_init(&secrets->origins, cf->pool, 1,
-                          sizeof(ngx_http_trove_secret_origin_t))
-           != NGX_OK)
-    {
-        return NULL;
-    }
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    cln->handler = ngx_http_trove_secret_cleanup;
-    cln->data = secrets;
-
-    return secrets;
-}
-
-
-static void
-ngx_http_trove_secret_cleanup(void *data)
-{
-    ngx_http_trove_secrets_t  *secrets = data;
-
-    ngx_uint_t         i;
-    ngx_trove_key_t  **keys;
-
-    keys = secrets->keys.elts;
-
-    for (i = 0; i < secrets->keys.nelts; i++) {
-        ngx_trove_key_destroy(keys[i]);
-    }
-
-    secrets->keys.nelts = 0;
-
-    ngx_http_trove_secret_near_free(secrets->near.elts, secrets->near.nelts);
-    secrets->near.nelts = 0;
-}
-
-
-static char *
-ngx_http_trove_secret_value(ngx_http_trove_secret_source_t *source,
-    ngx_str_t *value)
-{
-    size_t       len;
-    u_char      *start, *end;
-    ngx_str_t   *cmd;
-
-    start = value->data;
-    end = start + value->len;
-
-    ngx_http_trove_secret_trim(&start, &end);
-
-    len = end - start;
-
-    if (len == 0) {
-        cmd = source->cf->args->elts;
-
-        ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
-                           "empty secret in \"%V\", say \"%V file:PATH\", "
-                           "\"%V env:NAME\" or the secret itself",
-                           &cmd[0], &cmd[0], &cmd[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    source->script = ngx_http_script_variables_count(value) != 0;
-
-    if (ngx_http_trove_secret_check_warned(source) != NGX_CONF_OK
-        || ngx_http_trove_secret_check_path(source, start, len) != NGX_CONF_OK
-        || ngx_http_trove_secret_check(source, start, len) != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    if (source->script) {
-        return ngx_http_trove_secret_script(source, value);
-    }
-
-    if (ngx_http_trove_secret_check_conf(source) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    return ngx_http_trove_secret_key(source, start, len);
-}
-
-
-static char *
-ngx_http_trove_secret_script(ngx_http_trove_secret_source_t *source,
-    ngx_str_t *value)
-{
-    ngx_http_complex_value_t          *cv;
-    ngx_http_compile_complex_value_t   ccv;
-
-    if (ngx_http_trove_secret_room(source) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    cv = ngx_array_push(&source->secrets->values);
-    if (cv == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = source->cf;
-    ccv.value = value;
-    ccv.complex_value = cv;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    return ngx_http_trove_secret_check_variables(source, value);
-}
-
-
-char *
-ngx_http_trove_secret_key(ngx_http_trove_secret_source_t *source,
-    u_char *secret, size_t len)
-{
-    ngx_str_t         *cmd;
-    ngx_array_t       *keys;
-    ngx_trove_key_t  **key;
-
-    if (ngx_http_trove_secret_room(source) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    keys = &source->secrets->keys;
-
-    key = ngx_array_push(keys);
-    if (key == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    *key = ngx_trove_key_create(secret, len);
-
-    if (*key == NULL
-        || ngx_http_trove_secret_check_repeated(source, keys->nelts - 1)
-           != NGX_CONF_OK)
-    {
-        cmd = source->cf->args->elts;
-
-        ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
-                           "OpenSSL cannot use the secret of \"%V\" "
-                           "for HMAC-SHA256", &cmd[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (source->secrets->kind == NGX_HTTP_TROVE_SECRET_VERIFY
-        && ngx_http_trove_secret_near_add(source->cf, source->secrets, secret,
-                                          len)
-           != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_http_trove_secret_room(ngx_http_trove_secret_source_t *source)
-{
-    ngx_str_t  *cmd;
-
-    if (source->secrets->keys.nelts + source->secrets->values.nelts
-        < NGX_HTTP_TROVE_SECRETS_MAX)
-    {
-        return NGX_CONF_OK;
-    }
-
-    cmd = source->cf->args->elts;
-
-    ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
-                       "more than %d secrets by \"%V\", "
-                       "remove those that are not in use any more",
-                       NGX_HTTP_TROVE_SECRETS_MAX, &cmd[0]);
-
-    return NGX_CONF_ERROR;
-}
+static ngx_int_t ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *buf);
 
 
 ngx_int_t
@@ -478,7 +200,73 @@ ngx_http_trove_secret_free(ngx_http_trove_keys_t *keys)
 }
 
 
+/* in constant time: what is compared are MACs that the secrets are keys of */
+
 ngx_int_t
+ngx_http_trove_secret_match(ngx_http_trove_keys_t *keys, u_char *secret,
+    size_t len)
+{
+    u_char            given[NGX_TROVE_SIGNATURE_TEXT_MAX];
+    u_char            wanted[NGX_TROVE_SIGNATURE_TEXT_MAX];
+    ngx_int_t         rc, good;
+    ngx_uint_t        i;
+    ngx_trove_key_t  *key;
+
+    key = ngx_trove_key_create(secret, len);
+    if (key == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_trove_secret_mac(key, given);
+    ngx_trove_key_destroy(key);
+
+    good = 0;
+
+    for (i = 0; rc == NGX_OK && i < keys->nkeys; i++) {
+        rc = ngx_http_trove_secret_mac(keys->keys[i], wanted);
+
+        if (rc == NGX_OK) {
+            good |= CRYPTO_memcmp(given, wanted, sizeof(given)) == 0;
+        }
+    }
+
+    ngx_explicit_memzero(wanted, sizeof(wanted));
+    ngx_explicit_memzero(given, sizeof(given));
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return good ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_trove_secret_same(ngx_trove_key_t *key, ngx_trove_key_t *other)
+{
+    u_char     mac[NGX_TROVE_SIGNATURE_TEXT_MAX];
+    u_char     buf[NGX_TROVE_SIGNATURE_TEXT_MAX];
+    ngx_int_t  rc;
+
+    if (ngx_http_trove_secret_mac(key, mac) == NGX_OK
+        && ngx_http_trove_secret_mac(other, buf) == NGX_OK)
+    {
+        rc = CRYPTO_memcmp(mac, buf, sizeof(mac)) == 0 ? NGX_OK : NGX_DECLINED;
+
+    } else {
+        rc = NGX_ERROR;
+    }
+
+    ngx_explicit_memzero(mac, sizeof(mac));
+    ngx_explicit_memzero(buf, sizeof(buf));
+
+    return rc;
+}
+
+
+/* one that tells keys apart; buf is filled up with zeroes */
+
+static ngx_int_t
 ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *buf)
 {
     u_char           *p;
@@ -496,4 +284,19 @@ ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *buf)
     ngx_trove_mac_destroy(mac);
 
     return p ? NGX_OK : NGX_ERROR;
+}
+
+
+/* the secret has no blanks: they, and CR LF, are of an editor or a shell */
+
+void
+ngx_http_trove_secret_trim(u_char **start, u_char **end)
+{
+    while (*start < *end && ngx_http_trove_secret_blank(**start)) {
+        (*start)++;
+    }
+
+    while (*end > *start && ngx_http_trove_secret_blank((*end)[-1])) {
+        (*end)--;
+    }
 }

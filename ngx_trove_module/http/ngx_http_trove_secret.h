@@ -105,13 +105,18 @@ ngx_uint_t ngx_http_trove_secret_place(ngx_http_trove_keys_t *keys,
 void ngx_http_trove_secret_free(ngx_http_trove_keys_t *keys);
 
 /*
- * Writes a MAC that tells keys apart to buf, which has room for
- * NGX_TROVE_SIGNATURE_TEXT_MAX bytes and is filled up with zeroes.
+ * Compares a secret of len bytes with all of the keys, in constant time.
  *
- * NGX_OK
- * NGX_ERROR  out of memory, or OpenSSL failed
+ * NGX_OK        it is one of them
+ * NGX_DECLINED  it is none of them
+ * NGX_ERROR     out of memory, or OpenSSL failed
  */
-ngx_int_t ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *buf);
+ngx_int_t ngx_http_trove_secret_match(ngx_http_trove_keys_t *keys,
+    u_char *secret, size_t len);
+
+/* The same for two keys: NGX_OK if they are of the same secret. */
+ngx_int_t ngx_http_trove_secret_same(ngx_trove_key_t *key,
+    ngx_trove_key_t *other);
 
 
 #endif /* _NGX_HTTP_TROVE_SECRET_H_INCLUDED_ */

@@ -281,21 +281,6 @@ ngx_http_trove_secret_lines(ngx_http_trove_secret_source_t *source, u_char *p,
 }
 
 
-/* the secret has no blanks: they, and CR LF, are of an editor or a shell */
-
-void
-ngx_http_trove_secret_trim(u_char **start, u_char **end)
-{
-    while (*start < *end && ngx_http_trove_secret_blank(**start)) {
-        (*start)++;
-    }
-
-    while (*end > *start && ngx_http_trove_secret_blank((*end)[-1])) {
-        (*end)--;
-    }
-}
-
-
 char *
 ngx_http_trove_secret_env(ngx_http_trove_secret_source_t *source)
 {

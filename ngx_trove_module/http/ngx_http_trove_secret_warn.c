@@ -192,35 +192,24 @@ char *
 ngx_http_trove_secret_check_repeated(ngx_http_trove_secret_source_t *source,
     ngx_uint_t n)
 {
-    u_char             mac[NGX_TROVE_SIGNATURE_TEXT_MAX];
-    u_char             other[NGX_TROVE_SIGNATURE_TEXT_MAX];
+    ngx_int_t          rc;
     ngx_str_t          where;
     ngx_uint_t         i;
     ngx_trove_key_t  **key;
 
     key = source->secrets->keys.elts;
 
-    if (n == 0) {
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_trove_secret_mac(key[n], mac) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
     for (i = 0; i < n; i++) {
+        rc = ngx_http_trove_secret_same(key[i], key[n]);
 
-        if (ngx_http_trove_secret_mac(key[i], other) != NGX_OK) {
+        if (rc == NGX_ERROR) {
             return NGX_CONF_ERROR;
         }
 
-        if (ngx_memcmp(mac, other, sizeof(mac)) == 0) {
+        if (rc == NGX_OK) {
             break;
         }
     }
-
-    ngx_explicit_memzero(mac, sizeof(mac));
-    ngx_explicit_memzero(other, sizeof(other));
 
     /* inside of a file it was warned of with the file */
 

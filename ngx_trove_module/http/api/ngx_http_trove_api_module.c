@@ -8,8 +8,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <openssl/crypto.h>
-
 #include "ngx_http_trove_api.h"
 #include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_headers.h"
@@ -179,21 +177,14 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
 }
 
 
-/*
- * "Authorization: Bearer TOKEN" (RFC 6750).  What is compared, in constant
- * time, is not the token but a MAC that it is the key of.
- */
+/* "Authorization: Bearer TOKEN" (RFC 6750) */
 
 static ngx_int_t
 ngx_http_trove_api_authorize(ngx_http_request_t *r,
     ngx_http_trove_secrets_t *tokens)
 {
-    u_char                  given[NGX_TROVE_SIGNATURE_TEXT_MAX];
-    u_char                  wanted[NGX_TROVE_SIGNATURE_TEXT_MAX];
-    ngx_int_t               rc, good;
+    ngx_int_t               rc;
     ngx_str_t              *value;
-    ngx_uint_t              i;
-    ngx_trove_key_t        *key;
     ngx_http_trove_keys_t   keys;
 
     if (r->headers_in.authorization == NULL) {
@@ -211,21 +202,7 @@ ngx_http_trove_api_authorize(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    key = ngx_trove_key_create(value->data + sizeof("Bearer ") - 1,
-                               value->len - (sizeof("Bearer ") - 1));
-    if (key == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_trove_secret_mac(key, given);
-    ngx_trove_key_destroy(key);
-
-    if (rc != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     rc = ngx_http_trove_secret_keys(r, tokens, &keys);
-    good = 0;
 
     if (rc == NGX_OK && keys.nkeys == 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -233,23 +210,15 @@ ngx_http_trove_api_authorize(ngx_http_request_t *r,
                       "than %d bytes for it", NGX_HTTP_TROVE_SECRET_TOKEN_MIN);
     }
 
-    for (i = 0; rc == NGX_OK && i < keys.nkeys; i++) {
-        rc = ngx_http_trove_secret_mac(keys.keys[i], wanted);
-
-        if (rc == NGX_OK) {
-            good |= CRYPTO_memcmp(given, wanted, sizeof(given)) == 0;
-        }
+    if (rc == NGX_OK) {
+        rc = ngx_http_trove_secret_match(&keys,
+                                     value->data + sizeof("Bearer ") - 1,
+                                     value->len - (sizeof("Bearer ") - 1));
     }
 
     ngx_http_trove_secret_free(&keys);
-    ngx_explicit_memzero(wanted, sizeof(wanted));
-    ngx_explicit_memzero(given, sizeof(given));
 
-    if (rc != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return good ? NGX_OK : NGX_DECLINED;
+    return rc;
 }
 
 
@@ -272,26 +241,6 @@ ngx_http_trove_api_unauthorized(ngx_http_request_t *r)
     r->headers_out.www_authenticate = h;
 
     return ngx_http_trove_api_error(r, NGX_HTTP_UNAUTHORIZED, "unauthorized");
-}
-
-
-ngx_int_t
-ngx_http_trove_api_error(ngx_http_request_t *r, ngx_uint_t status,
-    const char *detail)
-{
-    ngx_str_t              s;
-    ngx_http_trove_json_t  json;
-
-    s.len = ngx_strlen(detail);
-    s.data = (u_char *) detail;
-
-    ngx_http_trove_json_init(&json, r->pool);
-
-    ngx_http_trove_json_printf(&json, "{\"detail\":");
-    ngx_http_trove_json_string(&json, &s);
-    ngx_http_trove_json_printf(&json, "}");
-
-    return ngx_http_trove_json_send(&json, r, status);
 }
 
 

@@ -30,6 +30,26 @@ static const char  *ngx_http_trove_api_states[] = {
 };
 
 
+ngx_int_t
+ngx_http_trove_api_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *detail)
+{
+    ngx_str_t              s;
+    ngx_http_trove_json_t  json;
+
+    s.len = ngx_strlen(detail);
+    s.data = (u_char *) detail;
+
+    ngx_http_trove_json_init(&json, r->pool);
+
+    ngx_http_trove_json_printf(&json, "{\"detail\":");
+    ngx_http_trove_json_string(&json, &s);
+    ngx_http_trove_json_printf(&json, "}");
+
+    return ngx_http_trove_json_send(&json, r, status);
+}
+
+
 /* the vendor's own form: each event is its body, newest first */
 
 ngx_int_t
