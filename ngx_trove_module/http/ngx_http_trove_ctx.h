@@ -95,7 +95,7 @@ typedef struct {
     ngx_http_trove_verdict_e   verdict;
     void                      *secrets;       /* that the verdict is about */
     ngx_uint_t                 secret;        /* place of the one; 0: none */
-    ngx_str_t                  whose;         /* digest of those of variables */
+    ngx_str_t                  secrets_digest; /* of those of variables */
     int64_t                    timestamp;
     unsigned                   allow:1;       /* sent: "Allow: POST" */
 

@@ -130,7 +130,7 @@ ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
     }
 
     len = NGX_HTTP_TROVE_DEDUP_SCOPE + value.len + 1 + r->uri.len
-          + ctx->whose.len;
+          + ctx->secrets_digest.len;
 
     buf = ngx_pnalloc(r->pool, len);
     if (buf == NULL) {
@@ -152,7 +152,7 @@ ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
 
         *p++ = '\0';
         p = ngx_cpymem(p, r->uri.data, r->uri.len);
-        p = ngx_cpymem(p, ctx->whose.data, ctx->whose.len);
+        p = ngx_cpymem(p, ctx->secrets_digest.data, ctx->secrets_digest.len);
     }
 
     name->data = buf;

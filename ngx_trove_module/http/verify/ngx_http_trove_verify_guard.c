@@ -17,7 +17,7 @@
 static ngx_uint_t ngx_http_trove_verify_verified(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf);
 static ngx_uint_t ngx_http_trove_verify_same(ngx_http_request_t *r,
-    ngx_http_trove_secrets_t *secrets, ngx_str_t *whose);
+    ngx_http_trove_secrets_t *secrets, ngx_str_t *digest);
 
 
 ngx_int_t
@@ -107,7 +107,7 @@ ngx_http_trove_verify_verified(ngx_http_request_t *r,
         return 0;
     }
 
-    return ngx_http_trove_verify_same(r, vlcf->secrets, &ctx->whose);
+    return ngx_http_trove_verify_same(r, vlcf->secrets, &ctx->secrets_digest);
 }
 
 
@@ -115,7 +115,7 @@ ngx_http_trove_verify_verified(ngx_http_request_t *r,
 
 static ngx_uint_t
 ngx_http_trove_verify_same(ngx_http_request_t *r,
-    ngx_http_trove_secrets_t *secrets, ngx_str_t *whose)
+    ngx_http_trove_secrets_t *secrets, ngx_str_t *digest)
 {
     ngx_uint_t             same;
     ngx_http_trove_keys_t  keys;
@@ -125,8 +125,8 @@ ngx_http_trove_verify_same(ngx_http_request_t *r,
     }
 
     same = ngx_http_trove_secret_keys(r, secrets, &keys) == NGX_OK
-           && whose->len == NGX_HTTP_TROVE_SECRET_DIGEST
-           && CRYPTO_memcmp(keys.digest, whose->data, whose->len) == 0;
+           && digest->len == NGX_HTTP_TROVE_SECRET_DIGEST
+           && CRYPTO_memcmp(keys.digest, digest->data, digest->len) == 0;
 
     ngx_http_trove_secret_free(&keys);
 

@@ -198,8 +198,8 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
             }
 
             if (rc == NGX_OK) {
-                ctx->whose.data = vctx->keys.digest;
-                ctx->whose.len = NGX_HTTP_TROVE_SECRET_DIGEST;
+                ctx->secrets_digest.data = vctx->keys.digest;
+                ctx->secrets_digest.len = NGX_HTTP_TROVE_SECRET_DIGEST;
 
             } else {
                 ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
