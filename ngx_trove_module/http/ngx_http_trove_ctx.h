@@ -76,13 +76,13 @@ typedef struct {
 
     /*
      * The event, by ngx_http_trove_body_parse(): parsed is its result, or
-     * NGX_AGAIN until then.  Variables see the event only once it is published:
-     * when it was verified, or where nobody asks for verification.
+     * NGX_AGAIN until then.  An event is trusted if it was verified, or if no
+     * verification is configured.  Variables see no other.
      */
     ngx_trove_event_t          event;
     ngx_int_t                  parsed;
     const char                *reason;        /* why it is not an event */
-    unsigned                   published:1;
+    unsigned                   trusted:1;
 
     /* of the event variables read since these were cleared */
     unsigned                   identified:1;  /* the id was one of them */

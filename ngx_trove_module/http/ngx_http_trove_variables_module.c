@@ -242,7 +242,7 @@ ngx_http_trove_variables_event(ngx_http_request_t *r, u_char *name, size_t len)
 
     ctx = ngx_http_trove_ctx_find(r);
 
-    if (ctx == NULL || !ctx->published) {
+    if (ctx == NULL || !ctx->trusted) {
         ngx_http_trove_variables_early(r, ctx);
 
         if (ctx == NULL && r->main->headers_out.status == 0) {

@@ -118,7 +118,7 @@ ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
             value.len = 0;
         }
 
-    } else if (ctx->published) {
+    } else if (ctx->trusted) {
         value = ctx->event.id;
 
     } else {

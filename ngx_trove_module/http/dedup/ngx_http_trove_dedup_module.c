@@ -218,7 +218,7 @@ ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
     }
 
     if (rc == NGX_OK) {
-        ctx->published = 1;
+        ctx->trusted = 1;
 
     } else {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

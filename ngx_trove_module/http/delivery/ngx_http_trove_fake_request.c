@@ -258,7 +258,7 @@ ngx_http_trove_background_fill(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ctx->published = 1;
+    ctx->trusted = 1;
 
     return NGX_OK;
 }

@@ -119,7 +119,7 @@ ngx_http_trove_sign_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_trove_ctx_find(r);
 
-    if (!ctx->published) {
+    if (!ctx->trusted) {
 
         /* "trove_verify log" has let pass what nobody vouches for */
 
@@ -277,7 +277,7 @@ ngx_http_trove_sign_variable(ngx_http_request_t *r,
 
     /* nothing is signed that is no event, or that nobody vouches for */
 
-    if (slcf->secrets == NULL || ctx == NULL || !ctx->published) {
+    if (slcf->secrets == NULL || ctx == NULL || !ctx->trusted) {
         return ngx_http_trove_variable_none(v);
     }
 

@@ -202,7 +202,7 @@ ngx_http_trove_fanout_event(ngx_http_request_t *r)
     if (rc == NGX_OK) {
 
         if (mode == NGX_HTTP_TROVE_VERIFY_OFF) {
-            ctx->published = 1;
+            ctx->trusted = 1;
         }
 
         return NGX_DECLINED;
@@ -254,7 +254,7 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
      * what "trove_verify log" has let pass.
      */
 
-    if (flcf->route && ctx->published) {
+    if (flcf->route && ctx->trusted) {
         return ngx_http_trove_spool_accept(r, ctx, flcf->route);
     }
 

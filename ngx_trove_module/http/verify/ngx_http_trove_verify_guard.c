@@ -89,7 +89,7 @@ ngx_http_trove_verify_verified(ngx_http_request_t *r,
 
     /* "trove_verify log" delivers what is not genuine, too */
 
-    if (ctx->published && ngx_http_trove_is_delivery(r)) {
+    if (ctx->trusted && ngx_http_trove_is_delivery(r)) {
         return 1;
     }
 

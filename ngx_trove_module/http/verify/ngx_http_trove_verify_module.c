@@ -284,7 +284,7 @@ ngx_http_trove_verify_known(ngx_http_request_t *r,
     /* somebody else's verdict says nothing here */
 
     ctx->verdict = NGX_HTTP_TROVE_VERDICT_NONE;
-    ctx->published = 0;
+    ctx->trusted = 0;
 
     return NGX_AGAIN;
 }
@@ -482,7 +482,7 @@ ngx_http_trove_verify_conclude(ngx_http_request_t *r,
     ngx_http_trove_metrics_verdict(r, ctx);
 
     if (verdict == NGX_HTTP_TROVE_VERDICT_OK) {
-        ctx->published = 1;
+        ctx->trusted = 1;
 
         if (ngx_http_trove_headers_set_event(r, &ctx->event) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
