@@ -101,8 +101,8 @@ typedef struct {
 
     /* by the dedup module */
     ngx_http_trove_dedup_e     dedup;
-    ngx_http_trove_key_t       key;           /* if it is expected: */
-    void                      *expected;      /* by this configuration */
+    ngx_http_trove_key_t       key;           /* if it was prefetched */
+    void                      *prefetched;    /* for this configuration */
     ngx_queue_t                claims;        /* ngx_http_trove_claim_t */
 
     /* by the fanout module: ngx_http_trove_fanout_t */

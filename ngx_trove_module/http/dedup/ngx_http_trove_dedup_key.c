@@ -23,7 +23,7 @@ static ngx_int_t ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
 
 
 void
-ngx_http_trove_dedup_expect(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
+ngx_http_trove_dedup_prefetch(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 {
     u_char                           *p;
     u_char                            name[NGX_HTTP_TROVE_DEDUP_SCOPE
@@ -47,7 +47,7 @@ ngx_http_trove_dedup_expect(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
     store->actions->key(store->data, name, p - name, &ctx->key);
     store->actions->prefetch(store->data, &ctx->key);
 
-    ctx->expected = dlcf;
+    ctx->prefetched = dlcf;
 }
 
 
@@ -60,7 +60,7 @@ ngx_http_trove_dedup_key(ngx_http_request_t *r,
     ngx_str_t                      name;
     ngx_http_trove_dedup_store_t  *store;
 
-    if (ctx->expected == dlcf) {
+    if (ctx->prefetched == dlcf) {
         *key = ctx->key;
         return NGX_OK;
     }

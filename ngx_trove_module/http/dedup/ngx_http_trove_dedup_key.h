@@ -25,11 +25,11 @@
 
 
 /*
- * An event has been verified, which the phase handler is to see soon: makes its
- * key, and has the memory that the zone keeps it in brought near.  May be left
- * out.
+ * Makes the key of an event that has been verified, and prefetches the memory
+ * that the zone keeps it in, since the phase handler will look there soon.
+ * ngx_http_trove_dedup_key() does not depend on it.
  */
-void ngx_http_trove_dedup_expect(ngx_http_request_t *r,
+void ngx_http_trove_dedup_prefetch(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
 
 /*

@@ -333,7 +333,7 @@ ngx_http_trove_dedup_init(ngx_conf_t *cf)
     ngx_http_core_main_conf_t  *cmcf;
 
     if (ngx_http_trove_dedup_scopes(cf) != NGX_OK
-        || ngx_http_trove_on_verified(cf, ngx_http_trove_dedup_expect)
+        || ngx_http_trove_on_verified(cf, ngx_http_trove_dedup_prefetch)
            != NGX_OK)
     {
         return NGX_ERROR;
