@@ -49,8 +49,8 @@ struct ngx_http_trove_api_s {
     u_char                       *keys;        /* of events to be forgotten */
     ngx_uint_t                    nkeys;
 
-    /* what is wrong with it, or NULL */
-    const char                   *wrong;
+    /* why it is rejected, or NULL */
+    const char                   *reject;
 
     /* what came of it */
     void                         *result;      /* ngx_trove_spool_free() */
@@ -70,7 +70,7 @@ struct ngx_http_trove_api_s {
 /*
  * Reads the arguments of the request into the filter and the like.
  *
- * NULL, or what is wrong with them
+ * NULL, or why they are rejected
  */
 const char *ngx_http_trove_api_args(ngx_http_trove_api_t *api);
 
@@ -80,7 +80,7 @@ const char *ngx_http_trove_api_args(ngx_http_trove_api_t *api);
  *
  * NGX_OK
  * NGX_DECLINED      there is no such path
- * NGX_HTTP_...      405, or 400; with 400, api->wrong says why
+ * NGX_HTTP_...      405, or 400; with 400, api->reject says why
  */
 ngx_int_t ngx_http_trove_api_route(ngx_http_trove_api_t *api,
     ngx_str_t *path);

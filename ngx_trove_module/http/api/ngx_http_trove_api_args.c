@@ -16,8 +16,8 @@
 #define NGX_HTTP_TROVE_API_LIST_MAX   64       /* names between commas */
 
 
-static const char *ngx_http_trove_api_known(ngx_http_trove_api_t *api);
-static const char *ngx_http_trove_api_wrong(ngx_http_trove_api_t *api,
+static const char *ngx_http_trove_api_args_check(ngx_http_trove_api_t *api);
+static const char *ngx_http_trove_api_args_error(ngx_http_trove_api_t *api,
     ngx_str_t *name, const char *what);
 static ngx_int_t ngx_http_trove_api_arg(ngx_http_trove_api_t *api,
     const char *name, ngx_str_t *value);
@@ -54,7 +54,7 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 {
     ngx_int_t                  rc, n;
     ngx_str_t                  value;
-    const char                *wrong;
+    const char                *error;
     ngx_trove_spool_filter_t  *filter;
 
     filter = &api->filter;
@@ -63,10 +63,10 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 
     /* a filter that is misspelt must not be one that lets all pass */
 
-    wrong = ngx_http_trove_api_known(api);
+    error = ngx_http_trove_api_args_check(api);
 
-    if (wrong) {
-        return wrong;
+    if (error) {
+        return error;
     }
 
 #define ngx_http_trove_api_get(name)                                          \
@@ -171,7 +171,7 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
  */
 
 static const char *
-ngx_http_trove_api_known(ngx_http_trove_api_t *api)
+ngx_http_trove_api_args_check(ngx_http_trove_api_t *api)
 {
     u_char      *p, *end, *next, *last;
     ngx_str_t   *args;
@@ -218,11 +218,13 @@ ngx_http_trove_api_known(ngx_http_trove_api_t *api)
         if (next - end < 2
             && (end == next || api->request->method == NGX_HTTP_POST))
         {
-            return ngx_http_trove_api_wrong(api, &names[i], "has no value");
+            return ngx_http_trove_api_args_error(api, &names[i],
+                                                 "has no value");
         }
 
         if (seen & (1u << i)) {
-            return ngx_http_trove_api_wrong(api, &names[i], "is given twice");
+            return ngx_http_trove_api_args_error(api, &names[i],
+                                                 "is given twice");
         }
 
         seen |= 1u << i;
@@ -233,7 +235,7 @@ ngx_http_trove_api_known(ngx_http_trove_api_t *api)
 
 
 static const char *
-ngx_http_trove_api_wrong(ngx_http_trove_api_t *api, ngx_str_t *name,
+ngx_http_trove_api_args_error(ngx_http_trove_api_t *api, ngx_str_t *name,
     const char *what)
 {
     u_char  *text;

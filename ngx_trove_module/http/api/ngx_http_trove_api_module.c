@@ -145,10 +145,10 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
     path.data = p;
     path.len = r->uri.data + r->uri.len - p;
 
-    api->wrong = ngx_http_trove_api_args(api);
+    api->reject = ngx_http_trove_api_args(api);
 
-    if (api->wrong) {
-        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->wrong);
+    if (api->reject) {
+        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->reject);
     }
 
     rc = ngx_http_trove_api_route(api, &path);
@@ -166,7 +166,7 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
                                         "another method is needed");
 
     case NGX_HTTP_BAD_REQUEST:
-        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->wrong);
+        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->reject);
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -30,7 +30,7 @@ typedef struct {
 
 static ngx_uint_t ngx_http_trove_api_match(ngx_str_t *pattern,
     ngx_str_t *path, ngx_str_t *segment);
-static const char *ngx_http_trove_api_unfit(ngx_http_trove_api_t *api,
+static const char *ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route);
 
 static ngx_int_t ngx_http_trove_api_prepare_workspace(
@@ -146,9 +146,9 @@ ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
             continue;
         }
 
-        api->wrong = ngx_http_trove_api_unfit(api, route);
+        api->reject = ngx_http_trove_api_reject(api, route);
 
-        if (api->wrong) {
+        if (api->reject) {
             return NGX_HTTP_BAD_REQUEST;
         }
 
@@ -206,7 +206,7 @@ ngx_http_trove_api_match(ngx_str_t *pattern, ngx_str_t *path,
 /* what asks for less than the call would do must not be overlooked */
 
 static const char *
-ngx_http_trove_api_unfit(ngx_http_trove_api_t *api,
+ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route)
 {
     if (route->work == ngx_http_trove_api_work_actions) {
@@ -322,7 +322,7 @@ static ngx_int_t
 ngx_http_trove_api_prepare_target(ngx_http_trove_api_t *api)
 {
     if (api->filter.target.len == 0) {
-        api->wrong = "\"target\" is missing";
+        api->reject = "\"target\" is missing";
         return NGX_HTTP_BAD_REQUEST;
     }
 
