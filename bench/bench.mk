@@ -1,13 +1,14 @@
 # Copyright (C) 2026 the ngx_trove_module authors
 #
-# The programs of the benchmark, for bench/run: OBJS, CC.
+# Builds the programs of the benchmarks.  Variables: OBJS, CC.  Run by
+# bench/run.
 
 DIRS   = $(shell find ngx_trove_module/core -type d)
 CORE   = $(basename $(notdir $(wildcard $(DIRS:%=%/*.c))))
 BENCH  = $(OBJS)/bench
 SRC    = $(OBJS)/src/src
 
-# as util/build compiles the module, so that the rooms are as fast as in it
+# the flags of util/build, so that core/ is as fast as in the module
 
 CFLAGS = -g -O2 -fstack-protector-strong -fPIC -D_FORTIFY_SOURCE=2 \
          -Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror

@@ -5,13 +5,13 @@
 
 
 /*
- * The floor: HMAC-SHA256 by EVP_MAC and a JSON parser over the bytes of an
- * event, and nothing else; OpenSSL's context is made before, yajl reports
- * nothing and does not look at UTF-8.
+ * Measures the floor: only HMAC-SHA256 by EVP_MAC and the JSON parser over the
+ * bytes of an event.  OpenSSL's context is created before.  yajl has no
+ * callbacks and does not check UTF-8.
  *
  *     floor FILE MILLISECONDS [CPU]
  *
- * Prints the processor time that each takes, in nanoseconds: the MAC, yajl.
+ * Prints the processor time of each in nanoseconds: the MAC, yajl.
  */
 
 #define _GNU_SOURCE
@@ -56,7 +56,7 @@ floor_time(void)
 }
 
 
-/* nanoseconds for one */
+/* nanoseconds of one run */
 
 static double
 floor_measure(floor_work_pt work, unsigned char *body, size_t len,
@@ -65,7 +65,7 @@ floor_measure(floor_work_pt work, unsigned char *body, size_t len,
     double  start, spent;
     size_t  i, n;
 
-    /* as many as make the clock cheap, and half of a millisecond of heat */
+    /* enough runs to make the clock cheap, and half a millisecond to warm up */
 
     n = 1 + 200000 / (len + 100);
     work(body, len);

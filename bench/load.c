@@ -5,35 +5,37 @@
 
 
 /*
- * Sends signed events over connections that are kept alive, as fast as they
- * are answered, and is the application behind what it sends them to.
+ * The load generator.  Sends signed events over keepalive connections, as fast
+ * as they are answered.  It is also the application behind the measured server.
  *
  *     load [CPU]
  *
- * Prints the port of the application.  Then each line of its input is a run,
- * and it prints one object of JSON for it:
+ * Prints the port of the application.  Then each line of the input is a run,
+ * and a JSON object is printed for it:
  *
  *     -p PORT -u URI -s SECRET -n REQUESTS [-d IDS] [-b FIRST]
  *         [-c CONNECTIONS] [-r RATE] [-e TARGETS] [-t SECONDS] [-P PID] [-g]
  *         [-w] FILE
  *     -a REQUESTS -t SECONDS
  *
- * FILE is a body with the id "evt-000000000000".  Request number i has the id
- * FIRST + i % IDS in place of that; IDS is as many as there are requests where
- * it is not given.  -w signs wrong.  -g sends nothing but GET.  -P names the
- * process that answers: what the kernel has counted for it is reported, too.
+ * FILE is a body with the id "evt-000000000000".  In request number i the id is
+ * FIRST + i % IDS.  By default, IDS is the number of requests.  -w sends wrong
+ * signatures.  -g sends only GET requests.  -P is the pid of the measured
+ * process: its processor time as accounted by the kernel is reported, too.
  *
- * With -r request i is due at i / RATE, and its latency begins then, whether or
- * not there is a connection for it: who answers late is not spared.
+ * With -r, request i is due at i / RATE, and its latency is measured from then,
+ * even if no connection is free: a slow server does not get fewer requests.
  *
- * -e says how many of /t/0, /t/1, .. of the application get each event.  A run
- * is over when all have arrived, or none has for as long as -t says.
+ * -e is the number of targets, /t/0, /t/1, .. of the application, that receive
+ * each event.  A run ends when all deliveries have arrived, or if none has
+ * arrived for the time of -t.
  *
- * -a sends nothing, but waits until the application has got so many.
+ * -a sends nothing, and waits until the application has received this number of
+ * requests.
  *
- * With a CPU of its own it never sleeps.  To wake a process on another
- * processor is work for who does that, and how much of it there is would depend
- * on how busy everybody is.
+ * With a CPU of its own, the process never sleeps.  Waking a process on another
+ * processor takes time of the process that wakes it, and this time would depend
+ * on the load.
  */
 
 #define _GNU_SOURCE
@@ -52,7 +54,7 @@
 #include "load.h"
 
 
-#define LOAD_WORDS    32                  /* of a line of the input */
+#define LOAD_WORDS    32                  /* in a line of the input */
 #define LOAD_EVENTS   256
 
 
@@ -199,7 +201,7 @@ load_real(const char *text)
 }
 
 
-/* the words of the line stay where they are; 0 where it is not understood */
+/* the words of the line are not copied; 0 if the line is invalid */
 
 static int
 load_options(char *line, load_run_t *run)
@@ -315,8 +317,8 @@ load_options(char *line, load_run_t *run)
 
 
 /*
- * What the kernel has counted for the threads of the process: time on a
- * processor, and time in which they could have run but others did.
+ * The times that the kernel has accounted to the threads of the process: on a
+ * processor, and runnable while others were running.
  */
 
 static load_usage_t
@@ -355,7 +357,7 @@ load_usage(int pid)
         }
 
         if (fscanf(file, "%llu %llu", &run, &wait) != 2) {
-            load_wrong("schedstat is not as expected");
+            load_wrong("schedstat has an unknown format");
         }
 
         fclose(file);
@@ -370,7 +372,7 @@ load_usage(int pid)
 }
 
 
-/* what comes in meanwhile is served */
+/* serves requests that arrive meanwhile */
 
 static void
 load_pause(double seconds)
@@ -460,7 +462,7 @@ load_measure(load_run_t *run)
     load_client_run(run, &result);
     drain = load_drain(run->wait);
 
-    /* the kernel has counted all when the process sleeps */
+    /* the accounting is complete when the process sleeps */
 
     load_pause(0.005);
 
@@ -506,7 +508,7 @@ main(int argc, char **argv)
         load_pin(argv[1]);
     }
 
-    /* whoever has started it may be killed */
+    /* ends with its parent, which may be killed */
 
     (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
 
@@ -521,7 +523,7 @@ main(int argc, char **argv)
     while (fgets(line, sizeof(line), stdin)) {
 
         if (!load_options(line, &run)) {
-            load_wrong("usage: see load.c");
+            load_wrong("invalid arguments, see load.c");
         }
 
         if (run.await) {

@@ -5,9 +5,9 @@
 
 
 /*
- * What the files of the load generator share.  It is one process: the senders
- * and the application behind what is measured take turns in one loop, so that
- * both together need no more than one processor.
+ * Common declarations of the load generator.  It is one process: the senders,
+ * and the application behind the measured server, run in one loop, so that both
+ * use only one processor.
  */
 
 #ifndef LOAD_H
@@ -24,7 +24,7 @@
 #define LOAD_QUARTERS     4
 
 
-/* what has a socket; the handler gets the events of epoll */
+/* a socket; the handler is called with the events of epoll */
 
 typedef struct load_source_s  load_source_t;
 
@@ -34,14 +34,14 @@ struct load_source_s {
 };
 
 
-/* a run, as it was asked for */
+/* the options of a run */
 
 typedef struct {
     int                    port;
-    int                    pid;           /* of what is measured, or 0 */
+    int                    pid;           /* of the measured process, or 0 */
     int                    wrong;
-    int                    get;           /* nothing but GET, without a body */
-    size_t                 await;         /* not to send, but to wait for */
+    int                    get;           /* only GET, without a body */
+    size_t                 await;         /* requests to wait for */
     double                 rate;          /* a second; 0: as fast as answered */
     double                 wait;          /* seconds, the longest */
     size_t                 requests;
@@ -55,7 +55,7 @@ typedef struct {
 } load_run_t;
 
 
-/* an answer is told from others by its status and the length of its body */
+/* responses are grouped by their status and the length of the body */
 
 typedef struct {
     unsigned               status;
@@ -64,7 +64,7 @@ typedef struct {
 } load_kind_t;
 
 
-/* what came of a run; what is not used of "kinds" has a count of 0 */
+/* the result of a run; unused elements of "kinds" have a count of 0 */
 
 typedef struct {
     double                 seconds;
@@ -73,8 +73,8 @@ typedef struct {
     double                 max;
     load_kind_t            kinds[LOAD_KINDS];
 
-    /* deliveries that have not arrived when a quarter of the events, a half,
-       .. are answered */
+    /* deliveries that have not arrived when a quarter, a half, .. of the
+       events are answered */
     long long              backlog[LOAD_QUARTERS];
 } load_result_t;
 
@@ -92,12 +92,12 @@ typedef struct {
 /*
  * load.c
  *
- * load_die() ends the process with a message and errno's; load_wrong() with
- * one that has "what" in it as it is.  load_watch() adds a source to the loop,
- * or changes the events that it waits for (EPOLLIN and the like); "add" says
- * which.  load_poll() waits for events, no longer than so many seconds where
- * the process has no processor of its own, and calls the handlers; it
- * returns how many there were.  load_time() is in seconds.
+ * load_die() ends the process with a message and the text of errno;
+ * load_wrong() with the message only.  load_watch() adds a source to the loop
+ * ("add" is 1), or changes its events, EPOLLIN and the like.  load_poll() waits
+ * for events and calls the handlers; if the process has no processor of its
+ * own, it waits at most "timeout" seconds.  It returns the number of events.
+ * load_time() is in seconds.
  */
 
 void load_die(const char *what);
@@ -110,9 +110,8 @@ double load_time(void);
 /*
  * load_request.c
  *
- * load_request_prepare() makes and signs all requests of a run, in memory that
- * is its own, in place of those of the run before.  load_request() is number n
- * of them.
+ * load_request_prepare() creates and signs all requests of a run, and frees
+ * those of the previous run.  load_request() returns request number n.
  */
 
 void load_request_prepare(load_run_t *run);
@@ -122,13 +121,13 @@ load_request_t load_request(size_t n);
 /*
  * load_arrival.c
  *
- * When events arrive at the targets, /t/0, /t/1, .., of the application.  They
- * are told by X-Trove-Event-Id.  load_arrival_start() begins a run;
- * load_arrival_sent() says when its request n was due; load_arrival() that a
- * request with this head has arrived; load_arrival_missing() how many
- * deliveries have not; load_arrival_print() prints what is known about each
- * target, as JSON.  load_quantiles() sorts, and gives the median, the 99th
- * percentile and the maximum.
+ * Records when events arrive at the targets of the application, /t/0, /t/1, ..
+ * Events are identified by X-Trove-Event-Id.  load_arrival_start() begins a
+ * run.  load_arrival_sent() sets the time at which request n was due.
+ * load_arrival() records a request with this head.  load_arrival_missing()
+ * returns the number of deliveries that have not arrived.  load_arrival_print()
+ * prints the figures of each target as JSON.  load_quantiles() sorts the
+ * values, and returns the median, the 99th percentile and the maximum.
  */
 
 void load_arrival_start(load_run_t *run);
@@ -144,9 +143,9 @@ void load_quantiles(float *values, size_t n, double *p50, double *p99,
 /*
  * load_client.c
  *
- * load_client_open() makes the connections of a run, load_client_run() sends
- * its requests over them and waits for all answers, load_client_close() closes
- * them.
+ * load_client_open() opens the connections of a run.  load_client_run() sends
+ * its requests, and waits for all responses.  load_client_close() closes the
+ * connections.
  */
 
 void load_client_open(load_run_t *run);
@@ -157,9 +156,10 @@ void load_client_close(void);
 /*
  * load_backend.c
  *
- * load_backend_start() returns the port on which the application listens;
- * load_backend_count() how many requests it has got; load_backend_opened() how
- * many connections.  What is sent to /hang is never answered.
+ * load_backend_start() returns the port of the application,
+ * load_backend_count() the number of requests that it has received, and
+ * load_backend_opened() the number of connections.  Requests to /hang are never
+ * answered.
  */
 
 int load_backend_start(void);

@@ -5,8 +5,8 @@
 
 
 /*
- * When events arrive at the targets.  Both ends are in this process, so that
- * there is one clock.
+ * The times at which events arrive at the targets.  The senders are in the same
+ * process, so all times are of the same clock.
  */
 
 #include <stdio.h>
@@ -145,7 +145,7 @@ load_arrival_print(void)
                i ? "," : "", n, load_repeated[i], p50, p99, max);
     }
 
-    /* what comes late is of no run */
+    /* late deliveries belong to no run */
 
     free(load_sent);
     load_sent = NULL;

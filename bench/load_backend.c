@@ -5,8 +5,8 @@
 
 
 /*
- * The application behind what is measured: reads a request to its end, counts
- * it, and says {"ok":true}; or nothing at all, where the URI is /hang.
+ * The application behind the measured server: reads and counts a request, and
+ * responds with {"ok":true}.  Requests to /hang get no response.
  */
 
 #define _GNU_SOURCE
@@ -143,7 +143,7 @@ load_backend_handler(load_source_t *source, uint32_t events)
 
         if (c->rest) {
 
-            /* nobody wants to see it: not even copied */
+            /* the body is discarded without being copied */
 
             size = c->rest;
             n = recv(c->source.fd, NULL, size, MSG_TRUNC);
@@ -175,7 +175,7 @@ load_backend_handler(load_source_t *source, uint32_t events)
             break;
         }
 
-        /* there is no more: the next one waits for our answer */
+        /* no pipelining: the next request follows the response */
 
         if ((size_t) n < size) {
             return;
@@ -187,7 +187,7 @@ load_backend_handler(load_source_t *source, uint32_t events)
 }
 
 
-/* 1: the request is complete, 0: more has to come, -1: no request */
+/* 1: the request is complete, 0: incomplete, -1: invalid */
 
 static int
 load_backend_head(load_backend_t *c)

@@ -4,7 +4,7 @@
  */
 
 
-/* The senders of the load generator, and the answers that they get. */
+/* The senders of the load generator, and the responses that they receive. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -31,9 +31,9 @@ typedef struct load_client_s  load_client_t;
 
 struct load_client_s {
     load_source_t          source;
-    load_client_t         *next;          /* one that has nothing to do */
-    unsigned               out:1;         /* waits until it can be written */
-    unsigned               close:1;       /* after this answer */
+    load_client_t         *next;          /* idle */
+    unsigned               out:1;         /* waits for EPOLLOUT */
+    unsigned               close:1;       /* after this response */
     load_request_t         request;
     size_t                 sent;
     double                 start;
@@ -121,7 +121,7 @@ load_client_run(load_run_t *run, load_result_t *result)
             last = load_time();
 
         } else if (load_time() - last > LOAD_PATIENCE) {
-            load_wrong("no answers any more");
+            load_wrong("timed out while waiting for responses");
         }
     }
 
@@ -197,7 +197,7 @@ load_client_handler(load_source_t *source, uint32_t events)
 }
 
 
-/* those who are due, as far as there are connections for them */
+/* sends the requests that are due, while connections are free */
 
 static void
 load_client_due(void)
@@ -218,7 +218,7 @@ load_client_due(void)
 }
 
 
-/* how long nothing is to be sent */
+/* the time until the next request is due */
 
 static double
 load_client_pause(void)
@@ -344,7 +344,7 @@ load_client_read(load_client_t *c)
 
     if (n <= 0) {
         errno = n ? errno : ECONNRESET;
-        load_die("an answer is cut off, or too long");
+        load_die("a response is truncated or too long");
     }
 
     c->len += n;
@@ -366,7 +366,7 @@ load_client_read(load_client_t *c)
               - (long long) load_arrival_count();
     }
 
-    /* answered before all was sent: the rest belongs to nothing */
+    /* answered before the whole request was sent */
 
     if (c->sent < c->request.head_len + c->request.tail_len) {
         c->close = 1;
@@ -410,7 +410,7 @@ load_client_complete(load_client_t *c, load_kind_t *kind)
     }
 
     if (load_client_field(c->answer, "\r\nTransfer-Encoding:") == NULL) {
-        load_wrong("an answer without a length");
+        load_wrong("a response without Content-Length");
     }
 
     kind->length = strtoul(body, NULL, 16);
@@ -457,5 +457,5 @@ load_client_count(load_kind_t *kind)
         }
     }
 
-    load_wrong("too many kinds of answers");
+    load_wrong("too many kinds of responses");
 }

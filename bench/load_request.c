@@ -5,9 +5,9 @@
 
 
 /*
- * The requests of the load generator, made and signed before the first of them
- * is sent.  They share what follows the id in the body, so that many large ones
- * fit into memory.
+ * The requests of the load generator.  They are created and signed before the
+ * first one is sent.  They share the part of the body after the id, so that
+ * many large requests fit into memory.
  */
 
 #include <errno.h>
@@ -43,7 +43,7 @@ static char         *load_body;
 static size_t        load_body_len;
 static size_t        load_body_head;      /* up to the end of the id */
 
-static char         *load_heads;          /* each of them is as long */
+static char         *load_heads;          /* all of the same length */
 static size_t        load_head_len;
 static size_t        load_ids;
 
@@ -68,7 +68,7 @@ load_request_prepare(load_run_t *run)
 
     id = strstr(load_body, LOAD_ID);
     if (id == NULL) {
-        load_wrong("there is no \"" LOAD_ID "\" in the body");
+        load_wrong("the body does not contain \"" LOAD_ID "\"");
     }
 
     load_body_head = id + LOAD_ID_LEN - load_body;
@@ -243,7 +243,7 @@ load_request_sign(load_run_t *run, char *hex, const char *t, const char *head,
         load_wrong("HMAC failed");
     }
 
-    /* the worst that there is: all but the last bit is right */
+    /* the worst case: only the last bit differs */
 
     if (run->wrong) {
         md[31] ^= 1;

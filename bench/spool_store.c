@@ -5,13 +5,13 @@
 
 
 /*
- * What the spool room does in a second, and how long it takes when much is
- * waiting.  An event has a body of 280 bytes.  Each figure is of a new file; a
- * thread does the housekeeping, as in a worker.
+ * Measures the operations of core/spool per second, and their duration with a
+ * large backlog.  The body of an event has 280 bytes.  Each figure is measured
+ * with a new file.  A thread runs the maintenance, as in a worker.
  *
  *     spool_store [directory [seconds [part ..]]]
  *
- * A part is one of accept, deliver, two, backlog; without any, all are done.
+ * The parts are accept, deliver, two, backlog.  By default, all are run.
  */
 
 #define _GNU_SOURCE
@@ -194,7 +194,7 @@ bench_memory(void)
 }
 
 
-/* what a commit takes at least */
+/* the minimum time of a commit */
 
 static void
 bench_disk(const char *directory)
@@ -387,8 +387,8 @@ bench_write(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops)
 
 
 /*
- * Batches of events, and, if deliver, of as many outcomes: those of the
- * deliveries of the batch before.
+ * Writes batches of events and, if "deliver" is set, the outcomes of the
+ * deliveries of the previous batch.
  */
 
 static bench_figure_t
@@ -605,7 +605,7 @@ bench_lease(ngx_trove_spool_t *spool, ngx_uint_t target, ngx_uint_t max,
 }
 
 
-/* one of another target, while as many wait for that which hangs */
+/* one of another target, while many wait for a target that hangs */
 
 static void
 bench_lease_figure(ngx_trove_spool_t *spool, const char *what,
@@ -644,7 +644,7 @@ bench_lease_figure(ngx_trove_spool_t *spool, const char *what,
 }
 
 
-/* what waits is leased and delivered, with a limit of 256 at a time */
+/* leases and delivers the backlog, 256 deliveries at a time */
 
 static void
 bench_drain(ngx_trove_spool_t *spool)

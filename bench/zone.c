@@ -5,14 +5,14 @@
 
 
 /*
- * What the zone room holds and how fast it is.  Times are medians over rounds;
- * what is compared is measured in turns.  Prints one object of JSON, times in
- * nanoseconds.
+ * Measures the capacity and the speed of core/zone.  Times are medians of the
+ * rounds.  Figures that are compared are measured in turn.  Prints a JSON
+ * object with times in nanoseconds.
  *
  *     zone [-r ROUNDS] [-i IDS] [CPU CPU]
  *
- * IDS is up to how many it tries to hold.  The processors are those that two
- * processes are pinned to; without them nothing is said of two.
+ * IDS is the largest number of ids that is tried.  Two processes are pinned to
+ * the processors.  Without processors, two processes are not measured.
  */
 
 #define _GNU_SOURCE
@@ -32,7 +32,7 @@
 #include "zone_bench.h"
 
 
-/* what NGINX leaves of a zone of 10 MB: its slab allocator takes the rest */
+/* usable part of a zone of 10 MB; the rest is used by the slab allocator */
 #define BENCH_SIZE    ((size_t) 10 * 1024 * 1024 - 70 * 1024)
 
 #define BENCH_IDS     400000
@@ -93,7 +93,7 @@ static long         bench_switches;
 static ngx_uint_t   bench_disturbed;
 
 
-/* best effort: without it the figures of two processes are less steady */
+/* may fail: the figures of two processes then vary more */
 
 static void
 bench_pin(ngx_uint_t process)
@@ -138,7 +138,7 @@ bench_cpu(void)
 }
 
 
-/* as good as ngx_trove_zone_key(), and the same in each run */
+/* as uniform as ngx_trove_zone_key(), and the same in each run */
 
 static ngx_trove_zone_key_t
 bench_key(uint64_t *seed)
@@ -169,8 +169,8 @@ bench_create(ngx_uint_t n)
 
 
 /*
- * Claims and completes new ids, rate of them a second.  Of each the table is
- * told before it is asked, as the gate does.
+ * Claims and completes new ids, "rate" of them per second.  Each is prefetched
+ * before it is claimed, as in the gate.
  */
 
 static void
@@ -203,7 +203,7 @@ bench_run(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now, ngx_uint_t from,
 }
 
 
-/* gone early: while it is filled, and when as many follow as expire */
+/* lost early: while it is filled, and while new ids replace expired ones */
 
 static void
 bench_held(ngx_uint_t ids)
@@ -229,7 +229,7 @@ bench_held(ngx_uint_t ids)
 }
 
 
-/* a table through which keys run, BENCH_IDS of them alive */
+/* a table that new keys are added to, with BENCH_IDS live ones */
 
 static void
 bench_single(bench_times_t *times)
@@ -326,7 +326,7 @@ bench_single(bench_times_t *times)
 
     times->key = (bench_cpu() - start) / n * 1e9;
 
-    /* so that no compiler finds out that nobody needs it */
+    /* keeps the compiler from removing the computation */
 
     if (sum == 1) {
         fprintf(stderr, "unlikely\n");
@@ -334,7 +334,7 @@ bench_single(bench_times_t *times)
 }
 
 
-/* a process of a round: waits until all are there */
+/* a process of a round: waits until all have started */
 
 static double
 bench_start(bench_round_t *round, ngx_uint_t p, ngx_uint_t processes)
@@ -364,8 +364,8 @@ bench_finish(bench_round_t *round, ngx_uint_t p, double start)
     round->seconds[p] = bench_time() - start;
 
     /*
-     * Who had to leave the processor to somebody else measured that.  Waiting
-     * for a lock is another thing, and counts.
+     * A measurement is invalid if the process was preempted.  Waiting for a
+     * lock is part of the measurement.
      */
 
     getrusage(RUSAGE_SELF, &usage);
@@ -378,7 +378,7 @@ bench_finish(bench_round_t *round, ngx_uint_t p, double start)
 }
 
 
-/* whether nothing else went on meanwhile */
+/* whether no process was preempted */
 
 static ngx_uint_t
 bench_wait(bench_round_t *round, ngx_uint_t processes)
@@ -397,8 +397,8 @@ bench_wait(bench_round_t *round, ngx_uint_t processes)
 
 
 /*
- * Millions of claims with completion a second, summed over the processes; each
- * table has BENCH_IDS alive.
+ * Millions of claims with completion per second, the sum of all processes.
+ * Each table has BENCH_IDS live keys.
  */
 
 static double
@@ -483,7 +483,7 @@ bench_processes_try(ngx_uint_t shared, ngx_uint_t processes, double *sum)
 }
 
 
-/* two processes that do nothing but ask for one and the same key */
+/* two processes that claim the same key all the time */
 
 static double
 bench_hot(void)
@@ -568,7 +568,7 @@ bench_full(void)
     n = BENCH_IDS;
     zone = bench_create(0);
 
-    /* twice as many as there is room for, and none expires */
+    /* twice the capacity, and none expires */
 
     bench_run(zone, &now, 0, 3 * n, 3 * n, &seed);
     ngx_trove_zone_stat(zone, &now, &stat);

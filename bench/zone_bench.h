@@ -15,9 +15,9 @@
 
 
 /*
- * What the programs about the zone have in common: memory that processes
- * share, numbers that are as random and the same in each run, and a median,
- * which sorts its values.  They exit where there is no memory.
+ * Common code of zone.c and zone_floor.c: memory shared by processes, pseudo
+ * random numbers that are the same in each run, and a median, which sorts its
+ * values.  The functions exit if memory cannot be allocated.
  */
 
 

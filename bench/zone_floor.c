@@ -5,12 +5,12 @@
 
 
 /*
- * What two processes on one table could reach at most on this machine: as many
- * pages as a zone of 10 MB has, with a robust mutex and a counter in each, and
- * nothing else.  A step asks for the line of the next, takes a mutex, counts
- * and gives it back, twice, as a claim and its completion do.  And how long a
- * line of the cache takes from one processor to the other.  Prints one object
- * of JSON: millions of steps a second, nanoseconds.
+ * Measures the maximum that two processes on one table could reach on this
+ * machine.  The table has as many pages as a zone of 10 MB, each with only a
+ * robust mutex and a counter.  A step prefetches the cache line of the next
+ * page, and twice locks a mutex, counts and unlocks it, as a claim and its
+ * completion do.  Also measures the transfer of a cache line between the
+ * processors.  Prints a JSON object: millions of steps per second, nanoseconds.
  *
  *     zone_floor ROUNDS CPU CPU
  */
@@ -89,7 +89,7 @@ floor_fork(void (*run)(unsigned process))
             CPU_ZERO(&set);
             CPU_SET(floor_cpus[p], &set);
 
-            /* they wait for one another, for ever if they share a processor */
+            /* they wait for each other, forever if they share a processor */
 
             if (sched_setaffinity(0, sizeof(set), &set) == -1) {
                 perror("sched_setaffinity");
@@ -124,7 +124,7 @@ floor_table(unsigned process)
     table = floor_tables[process];
     seed = process;
 
-    /* the first touch of a page is another matter */
+    /* the first access to a page is not measured */
 
     for (i = 0; i < FLOOR_PAGES; i++) {
         (void) *(volatile char *) &table[i * FLOOR_PAGE];

@@ -1,8 +1,8 @@
 # Copyright (C) 2026 the ngx_trove_module authors
 
-"""The vendor's own pattern: the application verifies, and keeps a set.
+"""The example of the vendor: the application verifies, and keeps a set of ids.
 
-/plain is the same application without that, behind a gate.
+/plain is the same application without these checks, as behind a gate.
 """
 
 import hashlib

@@ -1,9 +1,8 @@
 -- Copyright (C) 2026 the ngx_trove_module authors
 --
--- The gate as users of lua-nginx would write it: HMAC by FFI to the libcrypto
--- that NGINX has loaded, lua-cjson, a shared dictionary.  One context of HMAC
--- is set up and used again, and the body is not copied to put the time before
--- it.
+-- The gate as users of lua-nginx would write it: HMAC by FFI from the libcrypto
+-- that NGINX has loaded, lua-cjson, a shared dictionary.  One HMAC context is
+-- reused, and the body is not copied in order to prepend the time.
 
 local bit = require "bit"
 local cjson = require "cjson.safe"

@@ -1,7 +1,7 @@
 package Bench;
 
-# What each part of the benchmark is given: how much to measure, and with which
-# programs.
+# The object that is passed to each part of the benchmark: the extent of the
+# measurements, and the programs.
 
 use strict;
 use warnings;
@@ -25,19 +25,20 @@ Builds the programs.
 
 =item quick(), rounds(), seconds()
 
-Whether to measure only the most important, how often, and how long each time.
+Whether to measure only the most important figures, the number of rounds, and
+the duration of each measurement.
 
 =item tool($name)
 
-The path of a program, made of bench/NAME.c.
+The path of the program built from bench/NAME.c.
 
 =item save($part, $figures), saved($part)
 
-Keeps the figures, and gives those of the last time.
+Saves the figures of a run, and returns those of the last run.
 
 =item say($text)
 
-Tells how far it is.
+Reports the progress.
 
 =cut
 
@@ -48,7 +49,7 @@ sub new {
         // die "bench: TROVE_OBJS is not set: run make bench\n";
 
     system('make', '-s', '-C', $root, '-f', 'bench/bench.mk', "OBJS=$objs",
-        'CC=' . ($ENV{CC} // 'gcc')) == 0 or die "bench: cannot build\n";
+        'CC=' . ($ENV{CC} // 'gcc')) == 0 or die "bench: the build failed\n";
 
     return bless { quick => $opt{quick}, tools => "$objs/bench" }, $class;
 }

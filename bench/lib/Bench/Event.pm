@@ -1,6 +1,6 @@
 package Bench::Event;
 
-# Events of a given size, each time the same.
+# Events of a given size.  The same arguments give the same event.
 
 use strict;
 use warnings;
@@ -27,9 +27,8 @@ my @levels = qw/ INFO WARN ERROR DEBUG /;
 
 =item styles()
 
-Names of what an event can be full of: "prose", an output in plain words with a
-few letters outside of ASCII; "log", an output of lines full of escapes;
-"members", many small members of all types.
+The kinds of content: "prose", words with a few characters outside of ASCII;
+"log", lines with many escapes; "members", many small members of all types.
 
 =cut
 
@@ -61,7 +60,7 @@ sub event {
 
     my $body = $before . $fill{$style}->($room) . $after;
 
-    die "the event is not of $size bytes\n" if length $body != $size;
+    die "the event does not have $size bytes\n" if length $body != $size;
 
     return $body;
 }
@@ -70,7 +69,7 @@ sub event {
 sub style_is_text { return $_[0] ne 'members' }
 
 
-# a sequence that is random enough, and the same everywhere
+# a pseudo random sequence, which is the same on all machines
 
 sub sequence {
     my $state = 1;
@@ -82,7 +81,7 @@ sub sequence {
 }
 
 
-# $piece gives text until $room bytes are full; the rest is filled by the letter
+# appends the results of $piece up to $room bytes, and fills the rest with "x"
 
 sub fill {
     my ($room, $piece) = @_;
@@ -128,7 +127,7 @@ sub log_lines {
 }
 
 
-# the last one is a string, which can be of any length
+# the last member is a string, whose length is variable
 
 sub members {
     my ($room) = @_;

@@ -1,6 +1,6 @@
 package Bench::Load;
 
-# Drives load.c: the load, and the application behind what gets it.
+# Controls load.c: the load generator, and the application behind the server.
 
 use strict;
 use warnings;
@@ -21,11 +21,11 @@ use Trove::Util qw/ slurp /;
 
 =item Bench::Load->new($program, $cpu)
 
-Starts it, on that processor.  It ends when the object goes.
+Starts the program, on that processor.  It ends when the object is destroyed.
 
 =item port()
 
-Where the application listens.
+The port of the application.
 
 =cut
 
@@ -61,11 +61,12 @@ sub port { return $_[0]{port} }
 
 =item run(%options)
 
-Runs a load.  Options: file, uri, secret, server (whose "port" gets it, and
-whose "pid" is watched), requests, ids, first, wrong, connections, rate (a
-second; without it as fast as they are answered), targets (whose deliveries are
-noted and waited for), get (not events, but GET), wait (seconds).  Returns what
-load.c prints, and besides "status": { status => how many }.
+Runs a load.  Options: file, uri, secret, server (requests are sent to its
+"port", and its "pid" is measured), requests, ids, first, wrong, connections,
+rate (per second; by default as fast as requests are answered), targets (the
+number of targets whose deliveries are recorded and waited for), get (GET
+requests instead of events), wait (seconds).  Returns the output of load.c, with
+"status" added: { status => count }.
 
 =item begin(%options), end()
 
@@ -73,8 +74,8 @@ The same in two steps.
 
 =item await($requests, $seconds, sub { })
 
-Only waits until the application has got so many requests, but not longer, and
-calls the function from time to time meanwhile.
+Waits until the application has received this number of requests, or the time
+has passed.  Calls the function periodically meanwhile.
 
 =cut
 
@@ -162,7 +163,7 @@ sub tail {
 
 =item requests_for($seconds, %options)
 
-How many requests take about that long: for the option "requests".
+The number of requests that take about this time, for the option "requests".
 
 =cut
 

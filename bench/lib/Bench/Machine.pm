@@ -1,6 +1,6 @@
 package Bench::Machine;
 
-# The machine, and the versions of what runs on it.
+# The machine, and the versions of the software on it.
 
 use strict;
 use warnings;
@@ -22,9 +22,9 @@ our $root = abs_path(dirname(__FILE__) . '/../../..');
 
 =item processors()
 
-Where what is measured runs, and where the load comes from and what else is
-needed: two processors with a core each.  On a machine with a single core they
-are undefined: nothing is pinned then.
+Two processors on different cores: one for the measured process, and one for the
+load and everything else.  On a machine with a single core they are undefined,
+and nothing is pinned.
 
 =cut
 
@@ -40,7 +40,7 @@ sub processors {
         push @cores, $cpu unless length $siblings && $seen{$siblings}++;
     }
 
-    # the first one has the interrupts
+    # the first one handles interrupts
 
     return @cores < 2 ? (undef, undef) : @cores[ 1, 0 ];
 }
@@ -85,8 +85,8 @@ sub has_program {
 
 =item facts($placement)
 
-What a figure should not be without, as pairs of a name and a text.  Where a part
-places nothing as processors() says, it has to tell what it does.
+The environment of the figures, as pairs of a name and a text.  A part that does
+not use processors() passes a description of its placement.
 
 =cut
 

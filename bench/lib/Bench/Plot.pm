@@ -1,6 +1,6 @@
 package Bench::Plot;
 
-# Plots, by gnuplot.
+# Draws plots with gnuplot.
 
 use strict;
 use warnings;
@@ -19,8 +19,8 @@ our @EXPORT_OK = qw/ plot /;
 
 =item plot($name, %options)
 
-Draws docs/benchmarks/NAME.svg: panels side by side, in each of them lines over
-the same places on the x axis, the y axis logarithmic.
+Draws docs/benchmarks/NAME.svg: panels side by side, each with lines over the
+same ticks of the x axis.  The y axis is logarithmic.
 
     title, ylabel
     ticks => [ '280 bytes', .. ]

@@ -1,7 +1,7 @@
 package Bench::Process;
 
-# What is measured: NGINX and other servers.  All of it is gone when the benchmark
-# ends, whichever way.
+# The measured processes: NGINX and other servers.  All of them are ended when
+# the benchmark ends, also after an error.
 
 use strict;
 use warnings;
@@ -22,18 +22,18 @@ my ($count, $hooked, %running) = (0);
 
 =head1 FUNCTIONS
 
-Each of those that start something returns a hash: "pid" of what is measured,
-"port", "dir", "stop" the pid to end.
+Functions that start a server return a hash: "pid" of the measured process,
+"port", "dir", and "stop", the pid of the process to end.
 
 =over
 
 =item start_nginx(conf => $text, modules => [], cpu => $cpu, workers => 1,
 connections => 1024, vars => {}, returns => 0, under => [])
 
-An NGINX; $text stands in http { }.  In it %%PORT%%, %%DIR%% and the names of
-"vars" are replaced.  "pids" are those of all its workers, "pid" is the first.
-With "returns" it gives memory back to the kernel as it does elsewhere.  With
-"under", a command that runs it, it is a single process.
+Starts NGINX.  $text is put into http { }.  In it %%PORT%%, %%DIR%% and the
+names of "vars" are replaced.  "pids" are those of all workers, "pid" is the
+first one.  With "returns", free memory is returned to the kernel, as it is by
+default.  "under" is a command that runs NGINX, which is a single process then.
 
 =cut
 
@@ -98,7 +98,7 @@ sub replace {
 
 =item start_server($command, env => {}, cpu => $cpu)
 
-Any other one: $command gets %%PORT%% replaced in its words.
+Starts another server.  %%PORT%% is replaced in the words of $command.
 
 =cut
 
@@ -151,7 +151,7 @@ sub stop {
         delete $running{ $server->{stop} };
     }
 
-    # nobody may take the pid of somebody else for one of these
+    # the pids may be reused by other processes
 
     unlink map { "$_->{dir}/pid" } @all;
 }
@@ -171,9 +171,9 @@ sub spawn {
 
     on_exit { stop(values %running) } unless $hooked++;
 
-    # Whether the end of the heap is free at times, so that glibc gives it back
-    # to the kernel and soon asks for it again, is a matter of luck, and costs
-    # more than what is to be measured.  All keep what they have had.
+    # If the end of the heap is free, glibc returns it to the kernel, and soon
+    # requests it again.  Whether this happens is a matter of chance, and it
+    # costs more than what is measured.  So free memory is not returned.
 
     local %ENV = (
         (map { ("MALLOC_${_}_" => 32 * 1024 * 1024) }

@@ -1,6 +1,6 @@
 package Bench::Report;
 
-# Tables in Markdown, and the page that they are kept in.
+# Tables in Markdown, and updates of docs/benchmarks.md.
 
 use strict;
 use warnings;
@@ -20,8 +20,8 @@ our @EXPORT_OK = qw/ table number median percent bytes write_section /;
 
 =item table(\@headers, \@rows)
 
-A table.  A header that begins with ">" has its column aligned to the right; an
-undefined cell is a dash.
+Renders a table.  A column whose header begins with ">" is aligned to the right.
+An undefined cell is shown as a dash.
 
 =cut
 
@@ -52,8 +52,8 @@ sub table {
 
 =item number($n), percent($share), bytes($size)
 
-Three digits of a number that count; per cent of a share; a size as it is
-spoken.
+A number with three significant digits, a share in per cent, and a size with its
+unit.
 
 =cut
 
@@ -100,7 +100,7 @@ sub median {
 
 =item write_section($part, $text)
 
-Replaces what docs/benchmarks.md says between the marks of a part.
+Replaces the text between the marks of a part in docs/benchmarks.md.
 
 =cut
 

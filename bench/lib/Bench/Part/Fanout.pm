@@ -1,6 +1,6 @@
 package Bench::Part::Fanout;
 
-# The fan-out, and what else copies a request to several places.
+# The fan-out, and other ways to copy a request to several servers.
 
 use strict;
 use warnings;
@@ -83,8 +83,7 @@ sub measure_fan {
         $run->{first} *= 10;
     }
 
-    # there and back again, so that what changes slowly weighs as much for one
-    # as for another
+    # in both orders, so that slow changes affect all variants equally
 
     for (1 .. $bench->rounds) {
         my %slices;
@@ -116,7 +115,7 @@ sub available {
 }
 
 
-# "count" targets, and what else stands in the location
+# starts a server with "count" targets; "more" is added to the location
 
 sub start {
     my ($variant, $backend, $cpu, %opt) = @_;
@@ -125,7 +124,7 @@ sub start {
     my @numbers = 0 .. $opt{count} - 1;
     my $fanout = slurp("$here/$variant->{name}.conf") . ($opt{more} // '');
 
-    # the line after the mark, for each of them
+    # repeats the line after the mark for each target
 
     $fanout =~ s{^ *# EACH( BUT ONE)?:.*\n(.*\n)}{
         my $line = $2;
@@ -160,7 +159,7 @@ sub targets {
 }
 
 
-# and makes sure that the work was done
+# measures, and checks that the work was done
 
 sub measure_cell {
     my ($load, $cell, $count) = @_;
@@ -202,8 +201,8 @@ sub joined {
 }
 
 
-# Events at a steady rate; of one target more nobody hears anything.  What waits
-# for it is limited, as the documentation advises.
+# Sends events at a constant rate, with an additional target that never answers.
+# Its queue is limited, as recommended by the documentation.
 
 sub measure_hang {
     my ($bench, $load, $cpu, $file) = @_;
@@ -223,7 +222,7 @@ sub measure_hang {
                 targets => $others, connections => 256, server => $server,
             );
 
-            # the connections are there, and whoever is to hang, hangs
+            # opens the connections, and lets the target hang
 
             $load->run(%run, requests => 200, first => 1, rate => $rate);
 
@@ -238,7 +237,7 @@ sub measure_hang {
 }
 
 
-# of the target that is worst
+# the latency of the slowest target
 
 sub latency {
     my ($result) = @_;
@@ -259,7 +258,7 @@ sub value {
 }
 
 
-# within a round
+# the median of the ratios within each round
 
 sub ratio {
     my ($fan, $name, $other) = @_;

@@ -1,6 +1,6 @@
 package Bench::Part::Gate;
 
-# The gate and its peers against a plain proxy_pass.
+# The gate and other programs, compared with a plain proxy_pass.
 
 use strict;
 use warnings;
@@ -17,13 +17,13 @@ use Trove::Util qw/ slurp spew testdir /;
 
 my $secret = 'trove-whsec-4f1d8a3b5c7e9a0b2c4d6e8f';
 my $known = 500;                                # ids that are repeated
-my $filling = 15000;                            # ids that are there before
+my $filling = 15000;                            # ids in memory at the start
 my $slices = 2;                                 # of a round
 my $disturbed = 0.05;                           # of the time
 
-# What is compared, and which traffic tells something about it: without a
-# memory, a repeated event is like a new one.  "plain" comes first, and what is
-# compared most closely with it stands next to it.
+# The variants, and the traffic that each is measured with: for a variant that
+# does not remember ids, a repeated event is like a new one.  "plain" is first.
+# The closer a variant is to it in this list, the more exact is the comparison.
 
 my @variants = (
     { name => 'plain', title => 'plain', rgb => '#888888',
@@ -74,7 +74,7 @@ sub measure {
 }
 
 
-# The servers are new for each event, and so are the ids that they remember.
+# Starts new servers for each event, which remember no ids.
 
 sub measure_event {
     my ($bench, $load, $cpu, $style, $size) = @_;
@@ -88,7 +88,7 @@ sub measure_event {
     my @running = map { { %$_, server => start($_, $load->port, $cpu) } }
         available();
 
-    # the first touch of a page of shared memory is another matter
+    # the first access to a page of shared memory is not measured
 
     for my $variant (grep { $_->{memory} } @running) {
         $load->run(
@@ -114,8 +114,7 @@ sub measure_event {
         }
     }
 
-    # a round goes there and back again, so that what changes slowly weighs as
-    # much for one as for another
+    # in both orders, so that slow changes affect all variants equally
 
     for (1 .. $bench->rounds) {
         my %slices;
@@ -138,7 +137,7 @@ sub measure_event {
 }
 
 
-# the modules of the distribution fit its NGINX only
+# the modules of the distribution can be loaded only into its NGINX
 
 sub available {
     my $dir = modules();
@@ -187,7 +186,7 @@ sub start {
 }
 
 
-# how many requests make a slice; where events are repeated, they have been seen
+# sets the number of requests of a slice, and sends the events to be repeated
 
 sub prepare {
     my ($bench, $load, $cell) = @_;
@@ -208,8 +207,7 @@ sub prepare {
 }
 
 
-# and makes sure that the work was done: what was answered, and what was passed
-# on
+# measures, and checks the work: the responses, and the requests passed on
 
 sub measure_cell {
     my ($load, $cell) = @_;
@@ -263,7 +261,7 @@ sub floor_of {
 }
 
 
-# What is made of it.  A ratio and a difference are taken within a round.
+# Ratios and differences are computed within a round.
 
 sub value {
     my ($event, $name, $what) = @_;
@@ -389,7 +387,7 @@ sub against_floor {
 }
 
 
-# how far to trust it
+# the accuracy of the figures
 
 sub quality {
     my ($figures) = @_;

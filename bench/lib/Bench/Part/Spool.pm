@@ -1,6 +1,6 @@
 package Bench::Part::Spool;
 
-# The spool: events that are on the disk before they are answered.
+# The spool: events that are written to the disk before they are answered.
 
 use strict;
 use warnings;
@@ -49,7 +49,7 @@ sub measure {
     spew(testdir() . '/event', event('prose', $size));
     spew(testdir() . '/secret', "$secret\n");
 
-    # NGINX is the one that runs on several processors here: nothing is pinned
+    # NGINX uses several processors here, so nothing is pinned
 
     my $self = bless {
         load => Bench::Load->new($bench->tool('load')),
@@ -103,7 +103,7 @@ sub measure {
 }
 
 
-# Names of locations, "/t/0" and so on: each of them is a target.
+# starts a server; "targets" are the names of their locations, such as "/t/0"
 
 sub start {
     my ($self, %opt) = @_;
@@ -138,7 +138,7 @@ sub start {
     $self->{server} = $server;
     $self->{next} = 1;
 
-    # the first touch of a page of shared memory is another matter
+    # the first access to a page of shared memory is not measured
 
     $self->run(requests => 15_000,
         targets => $opt{none} ? 0 : scalar grep { $_ ne '/hang' } @targets);
@@ -154,7 +154,7 @@ sub finish {
 }
 
 
-# all have to be answered as they should, and to arrive
+# runs a load, and checks that all events are answered and delivered
 
 sub run {
     my ($self, %opt) = @_;
@@ -188,7 +188,7 @@ sub run {
 }
 
 
-# as much as there can be, for so many seconds
+# the maximum rate, for a number of seconds
 
 sub flood {
     my ($self, $seconds, %opt) = @_;
@@ -200,8 +200,8 @@ sub flood {
 }
 
 
-# milliseconds of a disk that does what it is asked for: a write of four pages
-# at the end of a file
+# the milliseconds of the disk for writing and syncing four pages at the end of
+# a file
 
 sub disk {
     my ($self) = @_;
@@ -244,8 +244,8 @@ sub accepting {
 }
 
 
-# The most that there can be, and then half of that; the mode "wait" gets half
-# of what was the most for the spool.
+# The maximum rate, and then half of it.  The mode "wait" gets half of the
+# maximum rate of the spool.
 
 sub loads {
     my ($self, $sizes, %opt) = @_;
@@ -276,7 +276,7 @@ sub loads {
 }
 
 
-# asks for what has nothing to do with events meanwhile
+# requests another location, without events, at the same time
 
 sub pinged {
     my ($self, $seconds, $what) = @_;
@@ -312,8 +312,8 @@ sub long {
 }
 
 
-# deliveries that wait because the targets are paused, and what becomes of the
-# memory when they no longer are
+# accumulates deliveries for paused targets, and measures memory while they are
+# delivered
 
 sub drain {
     my ($self, $deliveries) = @_;
@@ -343,7 +343,7 @@ sub drain {
         @peak = map { max($peak[$_], $now->[$_]) } 0, 1;
     });
 
-    die "bench: $drain->{passed} of $deliveries came out of the file\n"
+    die "bench: $drain->{passed} of $deliveries were delivered\n"
         if $drain->{passed} != $deliveries;
 
     $figures{peak} = \@peak;
@@ -368,8 +368,8 @@ sub call {
 }
 
 
-# The same work twice: a second target answers, or it never does and there are
-# many deliveries that wait for it.
+# The same work twice: with a second target that answers, and with one that
+# never does and has many waiting deliveries.
 
 sub hang {
     my ($self, $seconds, $how) = @_;
@@ -384,7 +384,7 @@ sub hang {
     my $result = $self->run(targets => 1, rate => $rate,
         requests => $rate * $seconds);
 
-    # nobody waits for the time-out
+    # stops now, instead of waiting for the timeout
 
     $self->finish;
 
@@ -410,7 +410,7 @@ sub latency {
 }
 
 
-# of the target that is worst
+# the figures of the slowest target
 
 sub arrival {
     my ($result) = @_;
@@ -430,7 +430,7 @@ sub middle {
 }
 
 
-# megabytes of all workers: resident, and of that what is nobody else's
+# megabytes of all workers: resident, and the private part of it
 
 sub memory {
     my ($server) = @_;

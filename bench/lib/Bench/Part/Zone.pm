@@ -134,7 +134,7 @@ sub floor {
 }
 
 
-# of two processes, each: nanoseconds, of millions a second by both
+# nanoseconds in each of two processes, from millions per second of both
 
 sub more {
     my ($rates) = @_;
