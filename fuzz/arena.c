@@ -10,11 +10,11 @@
 
 
 /*
- * The memory of yajl.  An input: 3 bytes each for what to do, with which block,
- * and how many bytes it is to have.
+ * Tests the memory of yajl.  The input consists of operations of 3 bytes: the
+ * operation, the block, and its size.
  *
- * Each block is filled, and has to keep what is in it, as long as it is there:
- * what overlaps is found so, and what is outside of the arena by the sanitizer.
+ * Each block is filled, and must keep its contents until it is freed.  This
+ * finds overlapping blocks.  The sanitizer finds accesses outside of the arena.
  */
 
 #define BLOCKS  32
@@ -46,7 +46,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ngx_memzero(blocks, sizeof(blocks));
 
     arena = malloc(sizeof(ngx_trove_arena_t));
-    fuzz_check(arena != NULL, "no memory for the harness");
+    fuzz_check(arena != NULL, "harness: out of memory");
 
     memset(arena, 0xa5, sizeof(ngx_trove_arena_t));
     ngx_trove_arena_init(arena);
@@ -58,7 +58,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         op = fuzz_number(&in, 1);
         block = &blocks[op / 8 % BLOCKS];
 
-        /* few are large */
+        /* few blocks are large */
 
         len = fuzz_number(&in, 2);
         len %= (len & 0x8000) ? NGX_TROVE_ARENA_SIZE + 64 : 256;

@@ -14,23 +14,23 @@
 
 
 /*
- * The event room.  An input:
+ * Tests core/event.  The input:
  *
- *   1 byte    which members of "data" are wanted
- *   2 bytes   how the body is cut
- *   1 byte    the allocation that fails, 0: none
+ *   1 byte    the members of "data" to keep
+ *   2 bytes   the sizes of the parts of the body
+ *   1 byte    the number of the allocation that fails, 0: none
  *   the rest  the body
  *
- * The body is parsed whole, in pieces, and by the reference: all three
- * have to agree on whether it is JSON and an event, and on each string of it.
- * Then once more, while memory runs out.
+ * The body is parsed as a whole, in parts, and by the reference.  All three
+ * must agree on whether it is JSON and an event, and on each string of it.
+ * Then it is parsed again while an allocation fails.
  */
 
 #define NAMES  7
 
 
 /*
- * The room once more, under other names and with a malloc() that fails: as in
+ * core/event again, with other names and a malloc() that fails, as in
  * t/unit/event_nomem.c.
  */
 
@@ -192,7 +192,7 @@ run(result_t *result, ngx_trove_event_names_t *names, const u_char *body,
 
     result->rc = ngx_trove_event_finish(parser);
 
-    fuzz_check(rc == NGX_OK || result->rc == rc, "fed: %d, the end: %d",
+    fuzz_check(rc == NGX_OK || result->rc == rc, "feed: %d, finish: %d",
                (int) rc, (int) result->rc);
 
     reason = ngx_trove_event_reason(parser);
@@ -208,11 +208,11 @@ run(result_t *result, ngx_trove_event_names_t *names, const u_char *body,
     fuzz_check(result->rc == NGX_OK
                || (event->id.data == NULL && event->type.data == NULL
                    && event->namespace.data == NULL && event->data == NULL),
-               "%d: something is left", (int) result->rc);
+               "%d: the event is not zeroed", (int) result->rc);
 }
 
 
-/* an allocation fails, or there are fewer of them; all is given back */
+/* an allocation fails, unless there are fewer; all memory is freed */
 
 static void
 run_nomem(ngx_trove_event_names_t *names, const u_char *body, size_t len,
@@ -248,7 +248,7 @@ run_nomem(ngx_trove_event_names_t *names, const u_char *body, size_t len,
         fuzz_check(rc != NGX_ERROR || calls >= fail_at,
                    "no allocation failed: %d", (int) rc);
         fuzz_check(rc == NGX_OK || result.event.data == NULL,
-                   "something is left");
+                   "the event is not zeroed");
 
         (void) nomem_event_reason(parser);
         nomem_event_destroy(parser);
@@ -257,12 +257,12 @@ run_nomem(ngx_trove_event_names_t *names, const u_char *body, size_t len,
         fuzz_check(calls >= fail_at, "no parser");
     }
 
-    /* what is kept for the next one */
+    /* memory kept for the next parser */
 
     nomem_free(ngx_trove_event_spare);
     ngx_trove_event_spare = NULL;
 
-    fuzz_check(live == 0, "%d blocks are not given back", (int) live);
+    fuzz_check(live == 0, "%d blocks are not freed", (int) live);
 
     result_free(&result);
 }
@@ -294,7 +294,7 @@ compare(result_t *a, result_t *b, ngx_uint_t nnames, const char *what)
     for (i = 0; i < nnames; i++) {
         compare_string(&x->data[i], &y->data[i], what, "a member of data");
         fuzz_check((x->data[i].data == NULL) == (y->data[i].data == NULL),
-                   "%s: a member of data that is absent", what);
+                   "%s: an absent member of data", what);
     }
 }
 

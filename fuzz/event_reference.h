@@ -14,30 +14,30 @@
 
 
 /*
- * What is an event, and what is in it, by a parser of a whole body that follows
- * the rules as ngx_trove_event.h has them.
+ * The reference parser of an event: it parses a whole body by the rules in
+ * ngx_trove_event.h.
  */
 
-/* what comes of a body */
+/* the result of parsing a body */
 typedef struct {
     ngx_int_t                 rc;
     char                      reason[80];
     ngx_trove_event_t         event;
 
-    ngx_uint_t                nblocks;     /* of memory, all freed at once */
+    ngx_uint_t                nblocks;     /* of memory, freed together */
     ngx_uint_t                size;
     void                    **blocks;
 } result_t;
 
 
-/* where the reference is in a body */
+/* the position of the reference in a body */
 typedef struct {
     const u_char             *last;
     ngx_uint_t                depth;
 
     ngx_uint_t                object;
     ngx_uint_t                seen[7];     /* of the keys of the envelope */
-    ngx_uint_t                bad;         /* it is no event */
+    ngx_uint_t                bad;         /* not an event */
     result_t                 *result;
     ngx_trove_event_names_t  *names;
 } reference_t;
@@ -122,7 +122,7 @@ blanks(const u_char *p, const u_char *last)
 }
 
 
-/* the end of a value, NULL if it is none */
+/* the end of a value, NULL if it is invalid */
 
 static const u_char *
 value(reference_t *ref, const u_char *p, where_e where)
@@ -403,7 +403,7 @@ result_init(result_t *result)
 }
 
 
-/* a block of just the size asked for */
+/* a block of exactly this size */
 
 static void *
 result_alloc(void *ctx, size_t size)

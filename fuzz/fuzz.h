@@ -16,19 +16,19 @@
 
 
 /*
- * What the harnesses share.  libFuzzer calls LLVMFuzzerTestOneInput() with one
- * input after the other.  What a harness does depends on its input only, so
- * that a finding can be run again.
+ * Common code of the harnesses.  libFuzzer calls LLVMFuzzerTestOneInput() with
+ * one input after the other.  A harness depends only on its input, so that a
+ * finding can be reproduced.
  *
- *   fuzz_check(cond, "format", ...)  where it does not hold: a finding
+ *   fuzz_check(cond, "format", ...)  reports a finding if cond is false
  */
 
 #define FUZZ_UNUSED  __attribute__((unused))
 
-/* no news to the fuzzer: of what looks at all of a table */
+/* not instrumented: for functions that read a whole table */
 #define FUZZ_QUIET   FUZZ_UNUSED __attribute__((no_sanitize("coverage")))
 
-#define FUZZ_GUARD   65536         /* bytes: the largest page there is */
+#define FUZZ_GUARD   65536         /* bytes, the largest page size */
 
 
 #define fuzz_check(cond, ...)                                                 \
@@ -39,7 +39,7 @@
     } while (0)
 
 
-/* an input, that is used up from its start */
+/* an input, which is consumed from its start */
 typedef struct {
     const u_char  *p;
     const u_char  *last;
@@ -66,7 +66,7 @@ fuzz_failed(const char *file, int line, const char *cond, const char *fmt, ...)
 }
 
 
-/* the next n bytes as a number, little-endian; what is not there is 0 */
+/* the next n bytes as a little-endian number; missing bytes are 0 */
 
 static FUZZ_UNUSED uint64_t
 fuzz_number(fuzz_input_t *in, ngx_uint_t n)
@@ -84,7 +84,7 @@ fuzz_number(fuzz_input_t *in, ngx_uint_t n)
 }
 
 
-/* numbers that look random, the same ones for the same state */
+/* pseudo random numbers, which depend on the state only */
 
 static FUZZ_UNUSED uint32_t
 fuzz_random(uint32_t *state)
@@ -95,7 +95,7 @@ fuzz_random(uint32_t *state)
 }
 
 
-/* how much to feed next of what is left: mostly a few bytes, sometimes many */
+/* the size of the next part: mostly a few bytes, sometimes many */
 
 static FUZZ_UNUSED size_t
 fuzz_piece(uint32_t *state, size_t left)
@@ -110,7 +110,7 @@ fuzz_piece(uint32_t *state, size_t left)
 }
 
 
-/* a copy that ends where its memory ends; to be given to free() */
+/* a copy that ends at the end of its memory; to be freed by free() */
 
 static FUZZ_UNUSED u_char *
 fuzz_copy(const u_char *p, size_t len)
@@ -128,7 +128,7 @@ fuzz_copy(const u_char *p, size_t len)
 }
 
 
-/* memory between pages that nobody may touch; size is of whole pages */
+/* memory between two inaccessible pages; size is of whole pages */
 
 static FUZZ_UNUSED u_char *
 fuzz_region(size_t size)

@@ -12,13 +12,13 @@
 
 
 /*
- * JSON as RFC 8259 has it, and UTF-8 as RFC 3629 has it: the reference that the
- * rooms are compared with.  Reads a whole text, and is slow and plain: it is
- * not to have the mistakes of what it is compared with.
+ * The reference implementation of JSON (RFC 8259) and UTF-8 (RFC 3629).  It
+ * reads a whole text.  It is slow and simple, so that it does not have the same
+ * errors as the tested code.
  */
 
 
-/* the length of the character at p, 0 if there is none */
+/* the length of the character at p, 0 if it is invalid */
 
 static FUZZ_UNUSED size_t
 json_char(const u_char *p, const u_char *last)
@@ -72,7 +72,7 @@ json_utf8(const u_char *p, const u_char *last)
 }
 
 
-/* the end of the inside of a string, where its quote is; NULL if it has none */
+/* the closing quote of a string; NULL if there is none */
 
 static FUZZ_UNUSED const u_char *
 json_string(const u_char *p, const u_char *last)
@@ -112,7 +112,7 @@ json_string(const u_char *p, const u_char *last)
 }
 
 
-/* the UTF-16 of the inside of a string, as its escapes are meant: len units */
+/* the contents of a string in UTF-16, with its escapes decoded: len units */
 
 static FUZZ_UNUSED size_t
 json_units(const u_char *p, const u_char *last, uint16_t *units)
@@ -165,8 +165,8 @@ json_units(const u_char *p, const u_char *last, uint16_t *units)
 
 
 /*
- * Decodes the inside of a string, which is well formed, to dst, of as many
- * bytes.  Halves of surrogate pairs become U+FFFD and are counted.
+ * Decodes the contents of a valid string to dst, which has the same size.
+ * Halves of surrogate pairs become U+FFFD and are counted.
  */
 
 static FUZZ_UNUSED size_t
@@ -179,7 +179,7 @@ json_decode(const u_char *p, const u_char *last, u_char *dst,
     uint32_t   ch;
 
     units = malloc((last - p + 1) * sizeof(uint16_t));
-    fuzz_check(units != NULL, "no memory for the harness");
+    fuzz_check(units != NULL, "harness: out of memory");
 
     n = json_units(p, last, units);
     start = dst;

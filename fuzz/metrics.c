@@ -10,12 +10,12 @@
 
 
 /*
- * The table of counters.  An input:
+ * Tests the table of counters.  The input:
  *
- *   1 byte    of how many sets the table is
- *   5 bytes   each: what to do, a name, a worker, a counter, how much
+ *   1 byte    the number of sets in the table
+ *   5 bytes   each: an operation, a name, a worker, a counter, a number to add
  *
- * A model of the sets goes along.
+ * The sets are compared with a model.
  */
 
 #define NAMES     32
@@ -96,7 +96,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 
-/* a table that ends where its memory ends */
+/* a table that ends at the end of its memory */
 
 static void
 create(ngx_uint_t n)
@@ -112,7 +112,7 @@ create(ngx_uint_t n)
 
     addr = regions[region] + REGION - size;
 
-    /* what was there before does not matter */
+    /* the previous contents must not matter */
 
     memset(addr, 0xa5, size);
 
@@ -121,7 +121,7 @@ create(ngx_uint_t n)
 }
 
 
-/* as a reload does where the configuration has another number of sets */
+/* a reload with another number of sets in the configuration */
 
 static void
 copy(ngx_uint_t n)
@@ -134,7 +134,7 @@ copy(ngx_uint_t n)
     create(n);
     ngx_trove_metrics_copy(metrics, old);
 
-    /* the first of them, as far as there is room, at places of their own */
+    /* the first of them, as many as fit, each in its own set */
 
     qsort(models, nmodels, sizeof(model_t), compare);
     nmodels = ngx_min(nmodels, nsets);
@@ -191,18 +191,18 @@ find(ngx_uint_t name, ngx_trove_metrics_set_t **set)
     }
 
     if (i == nsets) {
-        fuzz_check(found == NULL, "a set more than there is room for");
+        fuzz_check(found == NULL, "more sets than the table can hold");
         return NULL;
     }
 
-    fuzz_check(found != NULL, "no set, but there is room");
+    fuzz_check(found != NULL, "no set, although the table is not full");
 
     index = ngx_trove_metrics_index(metrics, found);
 
-    fuzz_check(index < nsets, "a set beyond the table");
+    fuzz_check(index < nsets, "a set outside of the table");
     fuzz_check((u_char *) found
                == (u_char *) metrics + ngx_trove_metrics_size(index),
-               "set %d is not where it should be", (int) index);
+               "set %d is in the wrong place", (int) index);
 
     if (i == nmodels) {
         nmodels++;
@@ -211,7 +211,7 @@ find(ngx_uint_t name, ngx_trove_metrics_set_t **set)
         models[i].index = nsets;
     }
 
-    /* where it is once it stays, and nothing else is there */
+    /* a set does not move, and belongs to one name */
 
     if (models[i].index == nsets) {
         for (k = 0; k < nmodels; k++) {

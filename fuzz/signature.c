@@ -13,19 +13,19 @@
 
 
 /*
- * The signature room.  An input:
+ * Tests core/signature.  The input:
  *
- *   1 byte    how many keys, and which
- *   1 byte    of how many seconds the tolerance is
- *   1 byte    how the body is cut
- *   a line    the header, where $ becomes the hex of the right MAC, % that of
- *             another key, in upper case, and ~ the right one but for a bit:
- *             no fuzzer finds one
+ *   1 byte    the number of keys, and their choice
+ *   1 byte    the tolerance in seconds
+ *   1 byte    the sizes of the parts of the body
+ *   a line    the header.  $ is replaced with the valid MAC in hex, % with that
+ *             of another key in upper case, and ~ with the valid one except for
+ *             one bit: a fuzzer cannot find a valid MAC
  *   the rest  the body
  *
- * Both results, of the parser and of the MAC, have to be those of the reference
- * below, which is written after the sender's documentation, and of OpenSSL's
- * HMAC() over all of the text at once.
+ * The results of the parser and of the MAC must be those of the reference
+ * below, which is written from the documentation of the sender, and of
+ * OpenSSL's HMAC() over the whole text.
  */
 
 #define KEYS      4
@@ -34,7 +34,7 @@
 
 
 typedef struct {
-    ngx_uint_t       nt;               /* how often "t=" is there */
+    ngx_uint_t       nt;               /* the number of "t=" */
     const u_char    *t;
     size_t           t_len;
     ngx_uint_t       nmacs;
@@ -147,7 +147,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_parsed(&sg, &ref);
     check_fresh(&sg, tolerance);
 
-    /* what is kept has nothing to do with the header */
+    /* the result does not refer to the header */
 
     free(value.data);
 
@@ -163,7 +163,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
 
-    /* again: a key is not changed by what it is used for */
+    /* again: using a key must not change it */
 
     for (i = 0; i < 2; i++) {
         rc = verify(&set, &sg, body, body_len, cut);
@@ -241,7 +241,7 @@ reference(reference_t *ref, const u_char *p, size_t len)
 }
 
 
-/* how many bytes at the start are of a set */
+/* the number of bytes at the start that are in a set */
 
 static ngx_uint_t
 span(const u_char *p, size_t len, const char *set)
@@ -381,7 +381,7 @@ verify(key_set_t *set, ngx_trove_signature_t *sg, const u_char *body,
     mac = ngx_trove_mac_create(set->keys, set->nkeys, sg->text, sg->text_len);
     fuzz_check(mac != NULL, "no MAC");
 
-    /* one that is given up halfway, as that of a client that goes away */
+    /* a MAC that is not finished, as when the client closes the connection */
 
     other = ngx_trove_mac_create(set->keys, set->nkeys, sg->text,
                                  sg->text_len);
@@ -410,7 +410,7 @@ verify(key_set_t *set, ngx_trove_signature_t *sg, const u_char *body,
 }
 
 
-/* what is signed here is what the sender would send, and verifies */
+/* the signature is the one that the sender would create, and is valid */
 
 static void
 check_sign(key_set_t *set, ngx_trove_signature_t *sg, const u_char *body,
@@ -441,15 +441,15 @@ check_sign(key_set_t *set, ngx_trove_signature_t *sg, const u_char *body,
     }
 
     fuzz_check(end != NULL && end - buf == p - expected
-               && memcmp(buf, expected, end - buf) == 0, "what is signed");
+               && memcmp(buf, expected, end - buf) == 0, "another header");
 
     value.data = buf;
     value.len = end - buf;
 
     fuzz_check(ngx_trove_signature_parse(&again, &value) == NGX_OK,
-               "it does not parse");
+               "the signed header is malformed");
     fuzz_check(verify(set, &again, body, len, 0) == NGX_OK,
-               "it does not verify");
+               "the signed header is not valid");
 
     free(buf);
 }

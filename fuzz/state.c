@@ -8,17 +8,17 @@
 
 
 /*
- * The state file: a table of which nobody knows how it was left, or that is
- * none.  An input:
+ * Tests the state file: a table in an unknown state, or a file that is not a
+ * table.  The input:
  *
- *   1 byte    the pages of the table, those of the file, and whether the rest
- *             is the file, as it is
- *   1 byte    where the clocks are
- *   1 byte    how many keys the room puts into it
- *   the rest  what becomes of it then: damage(), or the file
+ *   1 byte    the pages of the table and of the file, and whether the rest is
+ *             the contents of the file
+ *   1 byte    the state of the clocks
+ *   1 byte    the number of keys that are put into the table
+ *   the rest  changes of the table, see damage(), or the contents of the file
  *
- * What is taken for a table has to be usable, and what it says true: nothing
- * is found that was not there, and nothing sound is lost.
+ * If the file is accepted as a table, it must be usable and consistent: no key
+ * is found that was not in it, and no valid key is lost.
  */
 
 #define KEYS         64
@@ -84,7 +84,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                "attached, and not aligned");
     fuzz_check(ngx_trove_zone_attach(file, ngx_trove_zone_size_min() - 1)
                == NULL, "attached, and too small");
-    fuzz_check(memcmp(image, file, size) == 0, "it was changed");
+    fuzz_check(memcmp(image, file, size) == 0, "the file was changed");
 
     if (!table) {
         (void) ngx_trove_zone_size(file);
@@ -100,7 +100,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_use(random);
     check_copy(2 + random / 4 % (TABLE_PAGES_MAX - 1));
 
-    /* and a restart later */
+    /* and after another restart */
 
     fuzz_check(ngx_trove_zone_attach(file, size) == zone, "not attached");
 
@@ -110,7 +110,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 }
 
 
-/* what is in the file; whether it is a table */
+/* writes the file; returns whether it is a table */
 
 static ngx_uint_t
 make(fuzz_input_t *in, ngx_uint_t mode, ngx_uint_t nkeys)
@@ -127,7 +127,7 @@ make(fuzz_input_t *in, ngx_uint_t mode, ngx_uint_t nkeys)
 
     if (mode & 0x80) {
 
-        /* as it is, and what is missing in the last page is 0 */
+        /* the unchanged input, padded with zeroes to a whole page */
 
         len = ngx_min((size_t) (in->last - in->p), TABLE_SIZE_MAX);
         n = ngx_max(1, (len + NGX_TROVE_ZONE_PAGE - 1) / NGX_TROVE_ZONE_PAGE);
@@ -148,7 +148,7 @@ make(fuzz_input_t *in, ngx_uint_t mode, ngx_uint_t nkeys)
     memset(zone->key, 7, sizeof(zone->key));
     ngx_trove_zone_seal(zone);
 
-    /* of all ages, and some in flight */
+    /* of different ages, some INFLIGHT */
 
     t = now;
 
@@ -168,7 +168,7 @@ make(fuzz_input_t *in, ngx_uint_t mode, ngx_uint_t nkeys)
         damage(in);
     }
 
-    /* a file that is shorter, or longer */
+    /* a shorter or longer file */
 
     file = table_memory(regions[0], n);
     memmove(file, zone, ngx_min(size, n * NGX_TROVE_ZONE_PAGE));
@@ -184,8 +184,8 @@ make(fuzz_input_t *in, ngx_uint_t mode, ngx_uint_t nkeys)
 
 
 /*
- * What a crash of the machine, a bad disk, or somebody with an editor leaves.
- * The geometry in the first page may be wrong already: it is not gone by.
+ * Changes as by a crash of the machine, a damaged disk, or an editor.  The
+ * geometry in the first page may already be wrong, so it is not used.
  */
 
 static void
@@ -197,7 +197,7 @@ damage(fuzz_input_t *in)
     ngx_uint_t             op, at, n, nslots;
     ngx_trove_zone_key_t   key;
 
-    /* where the fields of the first page are */
+    /* the offsets of the fields of the first page */
 
     static ngx_uint_t  head[] = {
         offsetof(ngx_trove_zone_t, magic),
@@ -241,7 +241,7 @@ damage(fuzz_input_t *in)
         ngx_memcpy(p + n, &value, 4);
         break;
 
-    case 3: /* whatever is there is given the right check */
+    case 3: /* a valid check for the current contents */
         ngx_trove_zone_seal(zone);
         break;
 
@@ -276,7 +276,7 @@ damage(fuzz_input_t *in)
                                n, value);
         break;
 
-    case 7: /* a slot that is somewhere else, too */
+    case 7: /* a copy of another slot */
         from = table_slot(zone, fuzz_number(in, 2) % nslots);
 
         slot.bucket->place[slot.n] = from.bucket->place[from.n];
@@ -284,7 +284,7 @@ damage(fuzz_input_t *in)
         slot_word(&slot) = slot_word(&from);
         break;
 
-    case 8: /* the rest of a page, never written */
+    case 8: /* the rest of a page was not written */
         n = size - at % size;
         n = (op & 0x80) ? n : ngx_min(n, 512);
         ngx_memzero(p + at % size, n);
@@ -299,7 +299,7 @@ damage(fuzz_input_t *in)
 }
 
 
-/* what ngx_trove_zone_attach() has to say, by the description of the layout */
+/* the expected result of ngx_trove_zone_attach(), from the layout */
 
 static ngx_uint_t
 is_table(u_char *addr, size_t len)
@@ -315,7 +315,7 @@ is_table(u_char *addr, size_t len)
         return 0;
     }
 
-    /* as it would be with the right check */
+    /* the page with a valid check */
 
     sealed = *table;
     ngx_trove_zone_seal(&sealed);
@@ -331,7 +331,7 @@ is_table(u_char *addr, size_t len)
 }
 
 
-/* claims go, what is damaged goes and is counted, what is sound stays */
+/* claims are removed; damaged slots are removed and counted; others remain */
 
 static void
 check_recover(void)
@@ -369,11 +369,11 @@ check_recover(void)
             && slot_sound(&old))
         {
             fuzz_check(slot_word(&slot) == slot_word(&old),
-                       "slot %d was sound", (int) i);
+                       "slot %d was valid", (int) i);
             continue;
         }
 
-        fuzz_check(slot_word(&slot) == 0, "slot %d is not sound, and stays",
+        fuzz_check(slot_word(&slot) == 0, "slot %d is invalid, and remains",
                    (int) i);
 
         damaged += slot_word(&old) != 0
@@ -383,7 +383,7 @@ check_recover(void)
     check_stat(&after);
 
     fuzz_check(after.damaged == before.damaged + damaged,
-               "%llu damaged, then %llu, but %d are gone",
+               "%llu damaged, then %llu, but %d were removed",
                (unsigned long long) before.damaged,
                (unsigned long long) after.damaged, (int) damaged);
 
@@ -393,15 +393,15 @@ check_recover(void)
                && after.dropped == before.dropped
                && after.recovered == before.recovered, "other counters");
 
-    /* once more changes nothing */
+    /* another recovery changes nothing */
 
     ngx_memcpy(image, file, size);
 
     fuzz_check(ngx_trove_zone_recover(zone) == NGX_OK, "not recovered");
-    fuzz_check(memcmp(image, file, size) == 0, "there was something left");
+    fuzz_check(memcmp(image, file, size) == 0, "recovery removed more slots");
 
     fuzz_check(ngx_trove_zone_migrate_begin(zone) == NGX_OK,
-               "somebody migrates it");
+               "the table is being migrated");
     ngx_trove_zone_migrate_end(zone);
 }
 
@@ -434,7 +434,7 @@ check_stat(ngx_trove_zone_stat_t *stat)
 }
 
 
-/* the keys of some of the slots, and new ones */
+/* the keys of some slots, and new ones */
 
 static void
 check_use(uint32_t random)
@@ -458,7 +458,7 @@ check_use(uint32_t random)
 }
 
 
-/* a table may have a key more than once: that which is not over counts */
+/* a key may be in a table more than once: the one that is live is used */
 
 static ngx_uint_t
 is_done(ngx_trove_zone_key_t *key)
@@ -527,8 +527,8 @@ check_key(ngx_trove_zone_key_t *key, ngx_uint_t what)
 
 
 /*
- * Each DONE that is alive comes along, but for those said to be left out, and
- * nothing else; each key is where it is looked for.
+ * Each live DONE is copied, except for the number reported as left out, and
+ * nothing else.  Each key is in a place where it is searched for.
  */
 
 static void
@@ -568,7 +568,7 @@ check_copy(ngx_uint_t pages)
             continue;
         }
 
-        /* one that is there more than once is lost once */
+        /* a key that occurs more than once is counted once */
 
         for (k = 0; k < i; k++) {
             found = table_slot(zone, k);
@@ -595,12 +595,12 @@ check_copy(ngx_uint_t pages)
 
         fuzz_check(table_find(copy, &key, &found)
                    && found.bucket == slot.bucket && found.n == slot.n,
-                   "a key that is not found, or twice");
+                   "a key is not found, or found twice");
 
         copied += slot_state(&slot) == NGX_TROVE_ZONE_COMPLETED;
     }
 
-    /* keys that were there more than once are so no more */
+    /* duplicates of keys are not copied */
 
     fuzz_check(lost <= n && copied + n <= keys,
                "%d keys, %d left out, %d of them missing, %d copied",

@@ -11,8 +11,8 @@
 
 
 /*
- * The UTF-8 check, whole and in pieces, and the decoding of JSON strings.  An
- * input: 2 bytes for how it is cut, and the text.
+ * Tests the UTF-8 check of a whole text and of its parts, and the decoding of
+ * JSON strings.  The input: 2 bytes for the sizes of the parts, and the text.
  */
 
 
@@ -37,7 +37,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(in.p, len, 0);
     check(in.p, len, 1 + cut);
 
-    /* as far as it is the inside of a string */
+    /* the part that is valid in a string */
 
     end = json_string(in.p, in.last);
 
@@ -85,7 +85,7 @@ unescape(const u_char *p, size_t len)
     src = fuzz_copy(p, len);
     dst = malloc(len);
     expected = malloc(len);
-    fuzz_check((dst && expected) || len == 0, "no memory for the harness");
+    fuzz_check((dst && expected) || len == 0, "harness: out of memory");
 
     broken = 0;
     n = ngx_trove_utf8_unescape(dst, src, len, &broken) - dst;
@@ -99,7 +99,7 @@ unescape(const u_char *p, size_t len)
 
     broken = 7;
     (void) ngx_trove_utf8_unescape(dst, src, len, &broken);
-    fuzz_check(broken == (halves ? 1 : 7), "left alone: %d", (int) broken);
+    fuzz_check(broken == (halves ? 1 : 7), "not changed: %d", (int) broken);
 
     free(expected);
     free(dst);

@@ -10,20 +10,20 @@
 
 
 /*
- * The operations of a table, each compared with a model.  An input:
+ * Compares the operations of a table with a model.  The input:
  *
- *   1 byte    where the clocks begin
+ *   1 byte    the initial values of the clocks
  *   1 byte    the pages of the table
  *   4 bytes   each: an operation, a key, and an argument of 2 bytes
  *
- * After each operation, its result, and what has changed in the table, have to
- * be what ngx_trove_zone.h says.
+ * After each operation, its result and the changes of the table must be those
+ * specified in ngx_trove_zone.h.
  *
- * To add an operation: a function, and a line at the end of ops[], so that the
- * corpus keeps its meaning.
+ * To add an operation, add a function, and a line at the end of ops[].  The
+ * corpus then keeps its meaning.
  */
 
-#define PAIR         24                /* of the keys, in two buckets */
+#define PAIR         24                /* keys in the same two buckets */
 #define CROWD        48                /* with them, in three */
 #define OPS_MAX      400
 #define DEATHS_MAX   4                 /* a thread each */
@@ -120,7 +120,7 @@ start(ngx_uint_t clocks, ngx_uint_t pages)
 {
     ngx_uint_t  i;
 
-    /* where 32 bits, or 31, come to their end, too */
+    /* also at the limits of 31 and 32 bits */
 
     static int64_t  walls[] = { 1793000000, 0x7fffffff - 100,
                                 0xffffffff - 100, 0xffffffffLL + 5000000 };
@@ -153,7 +153,7 @@ start(ngx_uint_t clocks, ngx_uint_t pages)
 }
 
 
-/* many in three buckets, most of them in the same two, and some anywhere */
+/* many keys in three buckets, most in the same two, and some anywhere */
 
 static void
 make_keys(void)
@@ -172,7 +172,7 @@ make_keys(void)
         key.place = (uint64_t) fuzz_random(&state) << 32;
         key.place |= fuzz_random(&state);
 
-        /* by its lower bits a key is found in the models */
+        /* the lower bits of a key are its index in the models */
 
         key.tag = (uint64_t) fuzz_random(&state) << 8 | i;
 
@@ -186,7 +186,7 @@ make_keys(void)
             continue;
         }
 
-        /* some differ by their tag only */
+        /* some differ only in their tag */
 
         if (i % 8 == 7) {
             key.place = models[i - 1].key.place;
@@ -210,7 +210,7 @@ make_table(ngx_uint_t pages)
     addr = table_memory(regions[region], npages);
     size = npages * NGX_TROVE_ZONE_PAGE;
 
-    /* what was there before does not matter, nor what is less than a page */
+    /* the previous contents, and a part of a page, must not matter */
 
     memset(addr, 0xa5, size);
 
@@ -218,7 +218,7 @@ make_table(ngx_uint_t pages)
     fuzz_check(zone == (void *) addr, "no table");
     fuzz_check(zone->groups == npages - 1, "%d groups", (int) zone->groups);
 
-    /* its secret is random otherwise */
+    /* the secret is random otherwise */
 
     memset(zone->key, 7, sizeof(zone->key));
     ngx_trove_zone_seal(zone);
@@ -279,7 +279,7 @@ op_claim(model_t *m, ngx_uint_t arg)
         }
 
     } else {
-        fuzz_check(owner == 0, "an owner of what is not claimed");
+        fuzz_check(owner == 0, "an owner without a claim");
 
         room = ROOM_NONE;
         counters.full += (rc == NGX_TROVE_ZONE_FULL);
@@ -288,7 +288,7 @@ op_claim(model_t *m, ngx_uint_t arg)
     settle(m, room);
 
     fuzz_check(rc != NGX_TROVE_ZONE_DONE || now.wall - m->since >= -m->ttl,
-               "from the far future, and not dated anew");
+               "in the far future, and the time was not reset");
 }
 
 
@@ -444,7 +444,7 @@ op_copy(model_t *m, ngx_uint_t arg)
 }
 
 
-/* what has become of the keys in another table, that has left out n of them */
+/* the keys in the new table, in which n of them were left out */
 
 static void
 carried(ngx_uint_t n, ngx_uint_t twice, ngx_uint_t again)
@@ -483,13 +483,13 @@ carried(ngx_uint_t n, ngx_uint_t twice, ngx_uint_t again)
 
     if (again) {
 
-        /* what had no room may have been counted twice */
+        /* keys that did not fit may have been counted twice */
 
         ngx_trove_zone_stat(zone, &now, &stat);
 
         fuzz_check(stat.evicted <= counters.evicted
                    && stat.evicted + 2 * n >= counters.evicted
-                   && stat.dropped >= counters.dropped, "what is counted");
+                   && stat.dropped >= counters.dropped, "the counters differ");
 
         counters.evicted = stat.evicted;
         counters.dropped = stat.dropped;
@@ -527,7 +527,7 @@ left_out(model_t *m)
         switch (slot_live(&slot, &now)) {
 
         case NGX_TROVE_ZONE_EMPTY:
-            fuzz_check(0, "it was left out, and there is room");
+            fuzz_check(0, "it was left out, but there is space");
 
         case NGX_TROVE_ZONE_CLAIMED:
             break;
@@ -550,7 +550,7 @@ left_out(model_t *m)
 }
 
 
-/* as after a restart: the claims are gone, and no lock is held by anybody */
+/* a restart: claims are removed, and no lock is held */
 
 static void
 op_recover(model_t *m, ngx_uint_t arg)
@@ -575,8 +575,8 @@ op_recover(model_t *m, ngx_uint_t arg)
 
 
 /*
- * A process is killed while it makes room: a DONE is there twice, or a slot has
- * a key and no word.
+ * A process is killed while it moves or evicts a slot: a DONE occurs twice, or
+ * a slot has a key and no word.
  */
 
 static void
@@ -711,7 +711,7 @@ op_forget(model_t *m, ngx_uint_t arg)
     fuzz_check(rc == (there && !model_over(m) ? NGX_OK : NGX_DECLINED),
                "forget: %d", (int) rc);
 
-    /* both, if it was there twice */
+    /* both copies, if it occurs twice */
 
     if (there) {
         m->state = ABSENT;
@@ -774,8 +774,8 @@ op_marked(model_t *m, ngx_uint_t arg)
 
 
 /*
- * As a copy, but the old table sends everybody to the new one.  Who does it may
- * be killed before the last group is said to be moved, and another one goes on.
+ * Like a copy, but the old table refers to the new one.  The process may be
+ * killed before the last group is marked as moved, and another one continues.
  */
 
 static void
@@ -839,13 +839,13 @@ op_migrate(model_t *m, ngx_uint_t arg)
     fuzz_check(ngx_trove_zone_complete(old, &m->key, &now, 60, m->owner)
                == NGX_AGAIN, "completed there");
 
-    /* who goes on tries again what had no room, or gives up others */
+    /* the second process tries again to copy keys, or evicts others */
 
     carried(n, twice, arg & 0x8000);
 }
 
 
-/* the highest rank of what is in the buckets of a key is counted as given up */
+/* the slot of the highest rank in the buckets of a key is counted as evicted */
 
 static void
 given_up(model_t *m)
@@ -871,7 +871,7 @@ given_up(model_t *m)
 }
 
 
-/* mostly that of the key, otherwise one before, another key's, or none */
+/* mostly the owner of the key, or a previous, another key's, or no owner */
 
 static uint32_t
 pick_owner(model_t *m, ngx_uint_t arg)

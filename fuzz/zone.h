@@ -14,9 +14,9 @@
 
 
 /*
- * A look at a table from outside, for the harnesses of the zone room.  It goes
- * by the description in ngx_trove_zone_layout.h, and leaves to the room only
- * which buckets are a key's, and the check of a slot.
+ * Reads a table, for the harnesses of core/zone.  It is written from the
+ * description in ngx_trove_zone_layout.h.  Only the buckets of a key and the
+ * check of a slot are computed by core/zone itself.
  */
 
 #define TABLE_PAGES_MAX  4             /* with the first one */
@@ -38,7 +38,7 @@ typedef struct {
 #define slot_state(slot)  ngx_trove_zone_word_state(slot_word(slot))
 
 
-/* memory for a table of so many pages, that ends where the region ends */
+/* memory for a table of this size, which ends at the end of the region */
 
 static FUZZ_UNUSED u_char *
 table_memory(u_char *region, ngx_uint_t pages)
@@ -110,7 +110,7 @@ slot_ttl(slot_t *slot)
 }
 
 
-/* its state, EMPTY if what is in it is over */
+/* its state, EMPTY if it has expired */
 
 static FUZZ_UNUSED ngx_uint_t
 slot_live(slot_t *slot, ngx_trove_zone_now_t *now)
@@ -136,7 +136,7 @@ slot_live(slot_t *slot, ngx_trove_zone_now_t *now)
 }
 
 
-/* the buckets of a key, which are two, in a group that is of the table */
+/* the two buckets of a key, in a group of the table */
 
 static FUZZ_UNUSED void
 table_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
@@ -159,7 +159,7 @@ table_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 }
 
 
-/* the slots that a key may be in */
+/* the slots in which a key may be */
 
 static FUZZ_QUIET slot_t
 pair_slot(ngx_trove_zone_pair_t *pair, ngx_uint_t i)
@@ -173,7 +173,7 @@ pair_slot(ngx_trove_zone_pair_t *pair, ngx_uint_t i)
 }
 
 
-/* that of a key, over or not: the first one, if there are two */
+/* the slot of a key, expired or not: the first one, if there are two */
 
 static FUZZ_QUIET ngx_uint_t
 pair_find(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key,
@@ -204,7 +204,7 @@ table_find(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key, slot_t *slot)
 }
 
 
-/* what is still alive of a bucket */
+/* the live slots of a bucket */
 
 static FUZZ_UNUSED ngx_uint_t
 bucket_live(ngx_trove_zone_bucket_t *bucket, ngx_trove_zone_now_t *now)

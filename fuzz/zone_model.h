@@ -12,13 +12,14 @@
 
 
 /*
- * The model that zone.c holds a table to: an array of keys with their states,
- * and what an operation may change.  Which slot a key gets, and which DONE is
- * given up, is the room's choice within the rules: room_of() says before an
- * operation what it has to come to, and settle() looks at what has changed.
+ * The model that zone.c compares a table with: an array of keys with their
+ * states, and the changes that an operation may make.  The slot of a key, and
+ * the DONE that is evicted, may be any that the rules allow: room_of() returns
+ * the expected kind of change before an operation, and settle() checks the
+ * changes after it.
  *
- * To add a state: a line in the enum, what it means in model_over(), model_is()
- * and slot_live(), and when it is given up in rank().
+ * To add a state, add a line to the enum, its meaning to model_over(),
+ * model_is() and slot_live(), and its order of eviction to rank().
  */
 
 #define CLAIMS  64                     /* keys that are claimed */
@@ -34,20 +35,20 @@ typedef enum {
 } state_e;
 
 
-/* what there is for a key that is to be put into the table */
+/* how a slot is found for a new key */
 typedef enum {
     ROOM_NONE = 0,
     ROOM_FREE,
     ROOM_MOVE,                         /* of another to its other bucket */
     ROOM_EVICT,
-    ROOM_OWN,                          /* it has a slot */
+    ROOM_OWN,                          /* its own slot */
     ROOM_LEFT                          /* it leaves its slot, or both */
 } room_e;
 
 
 typedef struct {
     ngx_trove_zone_key_t   key;
-    ngx_trove_zone_pair_t  pair;       /* in the table that there is */
+    ngx_trove_zone_pair_t  pair;       /* in the current table */
     state_e                state;
 
     int64_t                until;      /* INFLIGHT: its last second, mono */
@@ -56,7 +57,7 @@ typedef struct {
     int64_t                since;      /* DONE, MARK: its first second, wall */
     int64_t                ttl;        /* as it is kept */
 
-    uint32_t               owners[OWNERS];     /* that there were */
+    uint32_t               owners[OWNERS];     /* all owners so far */
     ngx_uint_t             nowners;
 } model_t;
 
@@ -90,10 +91,10 @@ static model_t                 models[KEYS];
 static ngx_trove_zone_t       *zone;
 static ngx_uint_t              npages;
 static ngx_trove_zone_now_t    now;
-static ngx_trove_zone_stat_t   counters;      /* as they should be */
+static ngx_trove_zone_stat_t   counters;      /* expected values */
 static ngx_uint_t              dead[TABLE_PAGES_MAX];
 
-/* the table before an operation, the key's buckets, and what has changed */
+/* the table before an operation, the buckets of the key, and the changes */
 
 static u_char                 *image;
 static ngx_trove_zone_pair_t  *pair;
@@ -104,7 +105,7 @@ static model_t                *touched[NGX_TROVE_ZONE_GROUP_SLOTS * 2];
 static ngx_uint_t              ntouched;
 
 
-/* whether a key is as good as absent: no lease, no ttl holds any more */
+/* whether the lease or ttl of a key has expired, or it is absent */
 
 static ngx_uint_t
 model_over(model_t *m)
@@ -124,7 +125,7 @@ model_over(model_t *m)
 }
 
 
-/* whether that is what a slot says of it */
+/* whether a slot agrees with the model of its key */
 
 static ngx_uint_t
 model_is(model_t *m, slot_t *slot)
@@ -151,7 +152,7 @@ model_is(model_t *m, slot_t *slot)
             return 0;
         }
 
-        /* the clock was set far back: who sees that may date it anew */
+        /* the clock was set far back: the time may have been reset */
 
         if (now.wall - m->since < -m->ttl && slot_age(slot, &now) == 0) {
             m->since = now.wall;
@@ -165,7 +166,7 @@ model_is(model_t *m, slot_t *slot)
 }
 
 
-/* an owner is never given out twice */
+/* an owner is never used twice */
 
 static void
 model_owner(model_t *m, uint32_t owner)
@@ -178,7 +179,7 @@ model_owner(model_t *m, uint32_t owner)
     n = ngx_min(m->nowners, OWNERS);
 
     for (i = 0; i < n; i++) {
-        fuzz_check(m->owners[i] != owner, "owner %u once more", owner);
+        fuzz_check(m->owners[i] != owner, "owner %u was used before", owner);
     }
 
     m->owners[m->nowners++ % OWNERS] = owner;
@@ -198,7 +199,7 @@ kept(ngx_uint_t ttl)
 }
 
 
-/* where there is no room, the highest is given up first, and 0 never */
+/* the highest rank is evicted first, and 0 never */
 
 static ngx_uint_t
 rank(ngx_uint_t state)
@@ -217,7 +218,7 @@ rank(ngx_uint_t state)
 }
 
 
-/* an operation on a key begins, which takes the lock of its group */
+/* begins an operation on a key, which takes the lock of its group */
 
 static void
 before(model_t *m)
@@ -232,7 +233,7 @@ before(model_t *m)
 }
 
 
-/* a slot as it was before */
+/* a slot before the operation */
 
 static slot_t
 then(slot_t *slot)
@@ -247,7 +248,7 @@ then(slot_t *slot)
 }
 
 
-/* a key had two slots before; whoever meets them may erase one */
+/* a key had two slots before; an operation may erase one of them */
 
 static ngx_uint_t
 was_twice(model_t *m)
@@ -317,7 +318,7 @@ room_of(model_t *m)
 }
 
 
-/* looks at what has changed, and at what has become of each key */
+/* checks the changes, and the state of each key */
 
 static void
 settle(model_t *m, room_e room)
@@ -375,7 +376,7 @@ settle(model_t *m, room_e room)
 }
 
 
-/* the slot that it got is one that it may have */
+/* the key may be in this slot */
 
 static void
 settle_taken(model_t *m, room_e room)
@@ -388,12 +389,12 @@ settle_taken(model_t *m, room_e room)
     switch (room) {
 
     case ROOM_OWN:
-        fuzz_check(slot_has(&old, &m->key), "not the slot that it had");
+        fuzz_check(slot_has(&old, &m->key), "the key was not in this slot");
         break;
 
     case ROOM_FREE:
         fuzz_check(slot_live(&old, &now) == NGX_TROVE_ZONE_EMPTY,
-                   "there is a free slot, and it took another's");
+                   "it replaced a slot, although another one is free");
 
         for (i = 0; i < 2; i++) {
             slot.bucket = pair->bucket[i];
@@ -404,7 +405,7 @@ settle_taken(model_t *m, room_e room)
 
         i = (taken.bucket == pair->bucket[1]);
 
-        fuzz_check(nfree[i] >= nfree[!i], "not into the emptier bucket");
+        fuzz_check(nfree[i] >= nfree[!i], "not in the emptier bucket");
         break;
 
     case ROOM_MOVE:
@@ -414,7 +415,7 @@ settle_taken(model_t *m, room_e room)
         }
 
         fuzz_check(slot_has(&old, &moved->key),
-                   "not the slot of what was moved");
+                   "not the slot that was moved");
         break;
 
     case ROOM_EVICT:
@@ -483,11 +484,11 @@ settle_slot(model_t *m, slot_t *slot, slot_t *old, room_e room)
         return;
     }
 
-    /* what is moved, is so from its other bucket */
+    /* a slot is moved from its other bucket */
 
-    fuzz_check(room == ROOM_MOVE && moved == NULL, "another key was touched");
+    fuzz_check(room == ROOM_MOVE && moved == NULL, "another key was changed");
     fuzz_check(slot_live(old, &now) == NGX_TROVE_ZONE_EMPTY,
-               "moved to where something was");
+               "moved to a slot in use");
 
     moved = other;
     touched[ntouched++] = moved;
@@ -510,11 +511,11 @@ settle_slot(model_t *m, slot_t *slot, slot_t *old, room_e room)
         }
     }
 
-    fuzz_check(0, "moved, but it was not there");
+    fuzz_check(0, "moved, but it did not exist");
 }
 
 
-/* what was given up has the highest rank, and is the oldest of it */
+/* the evicted slot has the highest rank, and is the oldest of it */
 
 static void
 settle_victim(slot_t *given)
@@ -539,7 +540,7 @@ settle_victim(slot_t *given)
             oldest = INT64_MIN;
         }
 
-        /* from beyond its ttl in the future, it is dated anew */
+        /* farther in the future than its ttl: the time was reset */
 
         age = slot_age(&slot, &now);
         age = (age < -slot_ttl(&slot)) ? 0 : age;
@@ -551,13 +552,13 @@ settle_victim(slot_t *given)
     age = (age < -slot_ttl(given)) ? 0 : age;
 
     fuzz_check(highest && rank(slot_state(given)) == highest,
-               "given up, but not what comes first");
-    fuzz_check(age == oldest, "given up at %d seconds, the oldest has %d",
+               "evicted, but another slot has a higher rank");
+    fuzz_check(age == oldest, "evicted at %d seconds, the oldest has %d",
                (int) age, (int) oldest);
 }
 
 
-/* a key is as the model has it; what is over may be gone */
+/* a key agrees with the model; an expired one may be absent */
 
 static void
 settle_key(model_t *m)
@@ -576,12 +577,12 @@ settle_key(model_t *m)
         return;
     }
 
-    /* of a DONE that was there twice, the second one comes to light */
+    /* of a DONE that occurred twice, the second one is found now */
 
     fuzz_check(model_over(m)
                && slot_state(&slot) == NGX_TROVE_ZONE_COMPLETED
                && slot_live(&slot, &now) == NGX_TROVE_ZONE_EMPTY,
-               "key %d is not as it should be", (int) (m - models));
+               "key %d differs from the model", (int) (m - models));
 
     m->state = DONE;
     m->since = now.wall - slot_age(&slot, &now);
@@ -617,13 +618,13 @@ model_of(slot_t *slot)
     i = slot->bucket->tag[slot->n] & 0xff;
 
     fuzz_check(i < KEYS && slot_has(slot, &models[i].key),
-               "a key that nobody has put there");
+               "an unknown key");
 
     return &models[i];
 }
 
 
-/* how many slots there are for keys that have one already */
+/* the number of additional slots of keys that have one already */
 
 static FUZZ_QUIET ngx_uint_t
 doubles(void)
@@ -673,8 +674,8 @@ remember(void)
 
 
 /*
- * The table is one, nobody has touched a group that was not asked for, and each
- * key is where it would be looked for.
+ * The table is valid, unused groups have not been changed, and each key is in a
+ * place where it is searched for.
  */
 
 static FUZZ_QUIET void
@@ -701,7 +702,7 @@ check_table(void)
 
         fuzz_check(slot.bucket == m->pair.bucket[0]
                    || slot.bucket == m->pair.bucket[1],
-                   "a key in a bucket that is not its own");
+                   "a key in a wrong bucket");
     }
 }
 
