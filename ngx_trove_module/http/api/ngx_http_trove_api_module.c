@@ -14,7 +14,7 @@
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret.h"
 #include "ngx_http_trove_spool.h"
-#include "ngx_http_trove_spool_dispatcher.h"
+#include "ngx_http_trove_spool_queue.h"
 #include "ngx_http_trove_spool_writer.h"
 #include "ngx_http_trove_timer.h"
 
@@ -314,7 +314,7 @@ ngx_http_trove_api_done(ngx_event_t *ev)
     }
 
     if (api->wake) {
-        ngx_http_trove_courier_wake();
+        ngx_http_trove_queue_wake();
     }
 
     ngx_http_trove_resume(api->suspend);

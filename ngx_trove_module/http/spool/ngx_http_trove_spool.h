@@ -14,7 +14,8 @@
 
 #include "ngx_http_trove_conf.h"
 #include "ngx_http_trove_ctx.h"
-#include "ngx_http_trove_spool_dispatcher.h"
+#include "ngx_http_trove_spool_route.h"
+#include "ngx_trove_spool.h"
 
 
 /*

@@ -14,7 +14,9 @@
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_response.h"
 #include "ngx_http_trove_spool.h"
+#include "ngx_http_trove_spool_dispatcher.h"
 #include "ngx_http_trove_spool_metrics.h"
+#include "ngx_http_trove_spool_queue.h"
 #include "ngx_http_trove_spool_writer.h"
 #include "ngx_http_trove_suspend.h"
 
@@ -93,7 +95,7 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
     for (i = 0; i < accept->n; i++) {
         accept->starts[i].lease = op->fd == NGX_INVALID_FILE
-                                  && ngx_http_trove_courier_reserve(route,
+                                  && ngx_http_trove_queue_reserve(route,
                                                          accept->indices[i],
                                                          op->event.body.len);
     }
@@ -180,7 +182,7 @@ ngx_http_trove_spool_event(ngx_http_trove_accept_t *accept,
 
     op->targets = accept->starts;
     op->ntargets = accept->n;
-    op->lease = NGX_HTTP_TROVE_COURIER_LEASE;
+    op->lease = NGX_HTTP_TROVE_QUEUE_LEASE;
 
     rc = ngx_http_trove_dedup_digest(r, accept->ctx, accept->key);
 
@@ -284,8 +286,8 @@ ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept)
         waiting |= !accept->starts[i].paused;
 
         if (accept->starts[i].lease) {
-            ngx_http_trove_courier_unreserve(accept->route,
-                                             accept->indices[i], 0);
+            ngx_http_trove_queue_unreserve(accept->route, accept->indices[i],
+                                           0);
         }
     }
 
@@ -297,7 +299,7 @@ ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept)
                                 accept->indices, n);
 
     if (waiting) {
-        ngx_http_trove_courier_wake();
+        ngx_http_trove_queue_wake();
     }
 }
 

@@ -12,8 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_spool_retry.h"
-#include "ngx_http_trove_target.h"
+#include "ngx_http_trove_spool_route.h"
 #include "ngx_trove_spool.h"
 
 
@@ -39,23 +38,6 @@
  */
 
 
-/* how long a delivery is ours before others take it over, milliseconds */
-#define NGX_HTTP_TROVE_COURIER_LEASE  30000
-
-
-/* a location whose events are spooled */
-typedef struct {
-    ngx_str_t                  name;           /* that it has in the file */
-    ngx_http_core_srv_conf_t  *cscf;
-    void                     **loc_conf;
-    ngx_array_t               *targets;        /* ngx_http_trove_target_t * */
-    ngx_http_trove_retry_t   **retries;        /* of each of them */
-
-    /* of this worker: where its targets begin in those of the courier */
-    ngx_uint_t                 first;
-} ngx_http_trove_route_t;
-
-
 /*
  * Starts the courier of a worker for an array of ngx_http_trove_route_t *.
  *
@@ -65,43 +47,13 @@ typedef struct {
 ngx_int_t ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes);
 
 /*
- * Asks for room for a delivery to the target number index of a route, for an
- * event of so many bytes, to be started as soon as it is in the file.  If there
- * is, it has to be used by ngx_http_trove_courier_take(), or given back; what
- * is a retry says so (0 or 1), here and below.
- *
- * Whether there is room.
- */
-ngx_uint_t ngx_http_trove_courier_reserve(ngx_http_trove_route_t *route,
-    ngx_uint_t index, size_t bytes);
-void ngx_http_trove_courier_unreserve(ngx_http_trove_route_t *route,
-    ngx_uint_t index, ngx_uint_t retry);
-
-/*
- * A delivery that is held may begin, if there is room under way; otherwise it
- * is put into the queue of those that are ready, and begins, or is handed back,
- * by a call of ngx_http_trove_parcel_begin() or ..._hand_back().  What has
- * begun has to leave.
- *
- * Whether it may begin now.
- */
-ngx_uint_t ngx_http_trove_courier_enter(ngx_http_trove_route_t *route,
-    ngx_uint_t index, ngx_uint_t retry, ngx_queue_t *ready);
-void ngx_http_trove_courier_leave(ngx_http_trove_route_t *route,
-    ngx_uint_t index);
-
-/*
  * Takes over an event that has just been accepted, with those of its deliveries
- * that are leased to us: starts[i] is for the target number indices[i] of the
- * route.  The event is copied.
+ * that are leased to us, and that capacity was reserved for: starts[i] is for
+ * the target number indices[i] of the route.  The event is copied.
  */
 void ngx_http_trove_courier_take(ngx_http_trove_route_t *route,
     ngx_trove_spool_event_t *event, ngx_trove_spool_start_t *starts,
     ngx_uint_t *indices, ngx_uint_t n);
-
-/* There is something due in the file, or will be in delay milliseconds. */
-void ngx_http_trove_courier_wake(void);
-void ngx_http_trove_courier_due(ngx_msec_t delay);
 
 
 #endif /* _NGX_HTTP_TROVE_SPOOL_DISPATCHER_H_INCLUDED_ */

@@ -12,8 +12,8 @@
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_fake_request.h"
 #include "ngx_http_trove_health.h"
-#include "ngx_http_trove_spool_dispatcher.h"
 #include "ngx_http_trove_spool_job.h"
+#include "ngx_http_trove_spool_queue.h"
 #include "ngx_http_trove_spool_writer.h"
 #include "ngx_http_trove_timer.h"
 
@@ -41,7 +41,7 @@ typedef struct {
     int64_t                        age;        /* when it was leased */
     int64_t                        started;    /* wall clock, milliseconds */
 
-    ngx_queue_t                    ready;      /* of the courier */
+    ngx_http_trove_ready_t         ready;      /* in the queue */
     ngx_queue_t                    worker;     /* all that the worker has */
     ngx_msec_t                     leased;     /* or renewed */
 
@@ -76,6 +76,8 @@ typedef struct {
 
 static void ngx_http_trove_parcel_cleanup(void *data);
 static void ngx_http_trove_parcel_terminated(void *data);
+static void ngx_http_trove_parcel_ready(ngx_http_trove_ready_t *ready,
+    ngx_uint_t release);
 static void ngx_http_trove_parcel_run(ngx_http_trove_item_t *item);
 static void ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d);
 static void ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
@@ -91,7 +93,6 @@ static void ngx_http_trove_parcel_renewed(ngx_http_trove_write_t *write);
 /* of this process */
 static ngx_queue_t       ngx_http_trove_parcels;     /* items */
 static ngx_uint_t        ngx_http_trove_parcel_unwritten;
-static size_t            ngx_http_trove_parcel_total;
 static ngx_event_t       ngx_http_trove_parcel_timer;
 
 
@@ -99,7 +100,6 @@ void
 ngx_http_trove_parcel_init(ngx_cycle_t *cycle)
 {
     ngx_queue_init(&ngx_http_trove_parcels);
-    ngx_http_trove_parcel_total = 0;
     ngx_http_trove_parcel_unwritten = 0;
 
     ngx_http_trove_timer_init(&ngx_http_trove_parcel_timer,
@@ -107,13 +107,6 @@ ngx_http_trove_parcel_init(ngx_cycle_t *cycle)
 
     ngx_add_timer(&ngx_http_trove_parcel_timer,
                   NGX_HTTP_TROVE_PARCEL_RENEW / 2);
-}
-
-
-size_t
-ngx_http_trove_parcel_bytes(void)
-{
-    return ngx_http_trove_parcel_total;
 }
 
 
@@ -152,10 +145,11 @@ ngx_http_trove_parcel_create(ngx_http_trove_route_t *route,
     parcel->route = route;
     parcel->bytes = event->body.len;
 
-    ngx_http_trove_parcel_total += parcel->bytes;
+    ngx_http_trove_queue_memory(parcel->bytes);
 
     return parcel;
 }
+
 
 void
 ngx_http_trove_parcel_own(ngx_http_trove_parcel_t *parcel,
@@ -175,7 +169,7 @@ ngx_http_trove_parcel_cleanup(void *data)
 
     ngx_uint_t  i;
 
-    ngx_http_trove_parcel_total -= parcel->bytes;
+    ngx_http_trove_queue_memory(-(ssize_t) parcel->bytes);
 
     if (parcel->event) {
         for (i = 0; i < parcel->nitems; i++) {
@@ -210,7 +204,7 @@ ngx_http_trove_parcel_terminated(void *data)
             ngx_http_trove_delivery_abort(&item->delivery);
 
         } else {
-            ngx_queue_remove(&item->ready);
+            ngx_http_trove_queue_remove(&item->ready);
         }
 
         ngx_http_trove_parcel_over(&item->delivery);
@@ -237,6 +231,8 @@ ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel, ngx_uint_t index,
     item->age = age;
     item->leased = ngx_current_msec;
 
+    item->ready.handler = ngx_http_trove_parcel_ready;
+
     item->delivery.request = parcel->request;
     item->delivery.target = target[index];
     item->delivery.attempt = attempt;
@@ -259,9 +255,9 @@ ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel)
     for (i = 0; i < parcel->nitems; i++) {
         item = &parcel->items[i];
 
-        if (ngx_http_trove_courier_enter(parcel->route, item->index,
-                                         item->delivery.attempt > 1,
-                                         &item->ready))
+        if (ngx_http_trove_queue_enter(parcel->route, item->index,
+                                       item->delivery.attempt > 1,
+                                       &item->ready))
         {
             ngx_http_trove_parcel_run(item);
         }
@@ -271,14 +267,23 @@ ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel)
 }
 
 
-void
-ngx_http_trove_parcel_begin(ngx_queue_t *ready)
+static void
+ngx_http_trove_parcel_ready(ngx_http_trove_ready_t *ready, ngx_uint_t release)
 {
     ngx_connection_t       *c;
     ngx_http_request_t     *r;
     ngx_http_trove_item_t  *item;
 
-    item = ngx_queue_data(ready, ngx_http_trove_item_t, ready);
+    item = (ngx_http_trove_item_t *)
+               ((u_char *) ready - offsetof(ngx_http_trove_item_t, ready));
+
+    if (release) {
+
+        /* as if it could not be sent */
+
+        ngx_http_trove_parcel_over(&item->delivery);
+        return;
+    }
 
     r = item->parcel->request;
     c = r->connection;
@@ -301,19 +306,6 @@ ngx_http_trove_parcel_run(ngx_http_trove_item_t *item)
     item->started = (int64_t) tp->sec * 1000 + tp->msec;
 
     ngx_http_trove_delivery_start(&item->delivery);
-}
-
-
-/* as if it could not be sent */
-
-void
-ngx_http_trove_parcel_hand_back(ngx_queue_t *ready)
-{
-    ngx_http_trove_item_t  *item;
-
-    item = ngx_queue_data(ready, ngx_http_trove_item_t, ready);
-
-    ngx_http_trove_parcel_over(&item->delivery);
 }
 
 
@@ -345,7 +337,7 @@ ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
     ngx_http_trove_parcel_verdict(item, outcome);
 
     if (item->begun) {
-        ngx_http_trove_courier_leave(item->parcel->route, item->index);
+        ngx_http_trove_queue_leave(item->parcel->route, item->index);
     }
 
     item->ended = 1;
@@ -354,8 +346,8 @@ ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
 
     if (ngx_http_trove_parcel_unwritten++ < NGX_HTTP_TROVE_PARCEL_UNWRITTEN) {
         item->released = 1;
-        ngx_http_trove_courier_unreserve(item->parcel->route, item->index,
-                                         d->attempt > 1);
+        ngx_http_trove_queue_unreserve(item->parcel->route, item->index,
+                                       d->attempt > 1);
     }
 
     ngx_http_trove_writer_post(&item->outcome);
@@ -458,7 +450,7 @@ ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
     }
 
     if (write->op.u.outcome.verdict == NGX_TROVE_SPOOL_TO_RETRY) {
-        ngx_http_trove_courier_due(write->op.u.outcome.delay);
+        ngx_http_trove_queue_due(write->op.u.outcome.delay);
     }
 
     if (write->op.u.outcome.verdict == NGX_TROVE_SPOOL_TO_FAILED
@@ -471,8 +463,8 @@ ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
     ngx_http_trove_parcel_unwritten--;
 
     if (!item->released) {
-        ngx_http_trove_courier_unreserve(parcel->route, item->index,
-                                         item->delivery.attempt > 1);
+        ngx_http_trove_queue_unreserve(parcel->route, item->index,
+                                       item->delivery.attempt > 1);
     }
 
     if (--parcel->pending == 0) {
@@ -501,7 +493,7 @@ ngx_http_trove_parcel_refuse(ngx_http_trove_route_t *route,
 {
     ngx_http_trove_write_t  *write;
 
-    ngx_http_trove_courier_unreserve(route, index, retry);
+    ngx_http_trove_queue_unreserve(route, index, retry);
 
     write = ngx_calloc(sizeof(ngx_http_trove_write_t), ngx_cycle->log);
 
@@ -585,7 +577,7 @@ ngx_http_trove_parcel_renew(ngx_event_t *ev)
     renewal->write.op.type = NGX_TROVE_SPOOL_OP_RENEW;
     renewal->write.op.u.renew.refs = renewal->refs;
     renewal->write.op.u.renew.nrefs = n;
-    renewal->write.op.u.renew.lease = NGX_HTTP_TROVE_COURIER_LEASE;
+    renewal->write.op.u.renew.lease = NGX_HTTP_TROVE_QUEUE_LEASE;
     renewal->write.op.u.renew.results = renewal->results;
 
     ngx_http_trove_writer_post(&renewal->write);

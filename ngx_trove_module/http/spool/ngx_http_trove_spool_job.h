@@ -12,7 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_spool_dispatcher.h"
+#include "ngx_http_trove_spool_route.h"
 #include "ngx_trove_spool.h"
 
 
@@ -32,9 +32,6 @@ typedef struct ngx_http_trove_parcel_s  ngx_http_trove_parcel_t;
 
 /* For a worker that comes. */
 void ngx_http_trove_parcel_init(ngx_cycle_t *cycle);
-
-/* The bytes of the events that are under way in this worker. */
-size_t ngx_http_trove_parcel_bytes(void);
 
 /*
  * Makes a parcel of an event with n deliveries to targets of a route.
@@ -63,13 +60,6 @@ void ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel,
     ngx_uint_t nth, int64_t age);
 
 void ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel);
-
-/*
- * For ngx_http_trove_courier_enter(): begins a delivery that was put into the
- * queue, and has been taken out of it; or hands it back.
- */
-void ngx_http_trove_parcel_begin(ngx_queue_t *ready);
-void ngx_http_trove_parcel_hand_back(ngx_queue_t *ready);
 
 /*
  * Hands back a delivery of which no parcel could be made, and its room.

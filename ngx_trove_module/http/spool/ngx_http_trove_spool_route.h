@@ -1,0 +1,32 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_SPOOL_ROUTE_H_INCLUDED_
+#define _NGX_HTTP_TROVE_SPOOL_ROUTE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_spool_retry.h"
+#include "ngx_http_trove_target.h"
+
+
+/* a location whose events are spooled */
+typedef struct {
+    ngx_str_t                  name;           /* that it has in the file */
+    ngx_http_core_srv_conf_t  *cscf;
+    void                     **loc_conf;
+    ngx_array_t               *targets;        /* ngx_http_trove_target_t * */
+    ngx_http_trove_retry_t   **retries;        /* of each of them */
+
+    /* of this worker: where its targets begin in those of the queue */
+    ngx_uint_t                 first;
+} ngx_http_trove_route_t;
+
+
+#endif /* _NGX_HTTP_TROVE_SPOOL_ROUTE_H_INCLUDED_ */
