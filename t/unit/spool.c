@@ -10,7 +10,7 @@
 #include "spool.h"
 
 
-/* Accept, lease, outcome, renewal: what the courier does. */
+/* Accept, lease, outcome, renewal: what the dispatcher does. */
 
 
 static void opens(void);

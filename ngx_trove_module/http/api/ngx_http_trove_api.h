@@ -63,7 +63,7 @@ struct ngx_http_trove_api_s {
     ngx_int_t                   (*render)(ngx_http_trove_api_t *api);
 
     ngx_event_t                   watch;       /* keeps an exiting worker */
-    unsigned                      wake:1;      /* the courier, afterwards */
+    unsigned                      wake:1;      /* the dispatcher, afterwards */
 };
 
 

@@ -63,8 +63,8 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     ngx_http_trove_route_t *route)
 {
     ngx_uint_t                 i;
-    ngx_trove_spool_accept_t  *op;
     ngx_http_trove_accept_t   *accept;
+    ngx_trove_spool_accept_t  *op;
 
     accept = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_accept_t));
     if (accept == NULL) {
@@ -91,7 +91,7 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* what is in a file would have to be read here: the courier does it */
+    /* what is in a file would have to be read here: the dispatcher does it */
 
     for (i = 0; i < accept->n; i++) {
         accept->starts[i].lease = op->fd == NGX_INVALID_FILE
@@ -160,9 +160,9 @@ static ngx_int_t
 ngx_http_trove_spool_event(ngx_http_trove_accept_t *accept,
     ngx_trove_spool_accept_t *op)
 {
-    ngx_int_t             rc;
-    ngx_http_request_t   *r;
-    ngx_trove_event_t    *event;
+    ngx_int_t            rc;
+    ngx_trove_event_t   *event;
+    ngx_http_request_t  *r;
 
     r = accept->request;
     event = &accept->ctx->event;
@@ -295,8 +295,8 @@ ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept)
         return;
     }
 
-    ngx_http_trove_courier_take(accept->route, &op->event, accept->starts,
-                                accept->indices, n);
+    ngx_http_trove_dispatcher_take(accept->route, &op->event, accept->starts,
+                                   accept->indices, n);
 
     if (waiting) {
         ngx_http_trove_queue_wake();

@@ -15,54 +15,54 @@
 
 
 /* how often the file is asked what is due, at the least, milliseconds */
-#define NGX_HTTP_TROVE_COURIER_POLL      1000
+#define NGX_HTTP_TROVE_DISPATCHER_POLL   1000
 
 /* what is taken out of the file at once */
-#define NGX_HTTP_TROVE_COURIER_MAX       512
-#define NGX_HTTP_TROVE_COURIER_BYTES     (16 * 1024 * 1024)
+#define NGX_HTTP_TROVE_DISPATCHER_MAX    512
+#define NGX_HTTP_TROVE_DISPATCHER_BYTES  (16 * 1024 * 1024)
 
 
 /* a target that was asked for */
 typedef struct {
     ngx_http_trove_route_t           *route;
     ngx_uint_t                        index;
-} ngx_http_trove_courier_want_t;
+} ngx_http_trove_dispatcher_want_t;
 
 
 typedef struct {
-    ngx_array_t                      *routes;  /* ngx_http_trove_route_t * */
+    ngx_array_t                       *routes; /* ngx_http_trove_route_t * */
 
     /* the lease that is asked for; one at a time */
-    ngx_http_trove_write_t            lease;
-    ngx_trove_spool_want_t           *wants;
-    ngx_http_trove_courier_want_t    *wanted;  /* the same targets */
-    ngx_trove_spool_leased_t          leased[NGX_HTTP_TROVE_COURIER_MAX];
-} ngx_http_trove_courier_t;
+    ngx_http_trove_write_t             lease;
+    ngx_trove_spool_want_t            *wants;
+    ngx_http_trove_dispatcher_want_t  *wanted; /* the same targets */
+    ngx_trove_spool_leased_t           leased[NGX_HTTP_TROVE_DISPATCHER_MAX];
+} ngx_http_trove_dispatcher_t;
 
 
-static void ngx_http_trove_courier_poll(ngx_event_t *ev);
-static ngx_uint_t ngx_http_trove_courier_want(ngx_uint_t *max);
-static void ngx_http_trove_courier_leased(ngx_http_trove_write_t *write);
-static void ngx_http_trove_courier_send(ngx_http_trove_route_t *route,
+static void ngx_http_trove_dispatcher_poll(ngx_event_t *ev);
+static ngx_uint_t ngx_http_trove_dispatcher_want(ngx_uint_t *max);
+static void ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write);
+static void ngx_http_trove_dispatcher_send(ngx_http_trove_route_t *route,
     ngx_trove_spool_leased_t *leased, ngx_uint_t n);
 
 
 /* of this process */
-static ngx_http_trove_courier_t  ngx_http_trove_courier;
+static ngx_http_trove_dispatcher_t  ngx_http_trove_dispatcher;
 
 
 ngx_int_t
-ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
+ngx_http_trove_dispatcher_init(ngx_cycle_t *cycle, ngx_array_t *routes)
 {
-    ngx_uint_t                  i, n;
-    ngx_http_trove_route_t    **route;
-    ngx_http_trove_courier_t   *cr;
+    ngx_uint_t                    i, n;
+    ngx_http_trove_route_t      **route;
+    ngx_http_trove_dispatcher_t  *d;
 
-    cr = &ngx_http_trove_courier;
+    d = &ngx_http_trove_dispatcher;
 
-    ngx_memzero(cr, sizeof(ngx_http_trove_courier_t));
+    ngx_memzero(d, sizeof(ngx_http_trove_dispatcher_t));
 
-    cr->routes = routes;
+    d->routes = routes;
 
     route = routes->elts;
 
@@ -70,21 +70,21 @@ ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
         n += route[i]->targets->nelts;
     }
 
-    cr->wants = ngx_palloc(cycle->pool, n * sizeof(ngx_trove_spool_want_t));
-    cr->wanted = ngx_palloc(cycle->pool,
-                            n * sizeof(ngx_http_trove_courier_want_t));
+    d->wants = ngx_palloc(cycle->pool, n * sizeof(ngx_trove_spool_want_t));
+    d->wanted = ngx_palloc(cycle->pool,
+                           n * sizeof(ngx_http_trove_dispatcher_want_t));
 
-    if (cr->wants == NULL || cr->wanted == NULL) {
+    if (d->wants == NULL || d->wanted == NULL) {
         return NGX_ERROR;
     }
 
-    if (ngx_http_trove_queue_init(cycle, routes, ngx_http_trove_courier_poll)
+    if (ngx_http_trove_queue_init(cycle, routes, ngx_http_trove_dispatcher_poll)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    ngx_http_trove_parcel_init(cycle);
+    ngx_http_trove_job_init(cycle);
     ngx_http_trove_queue_poll(0);
 
     return NGX_OK;
@@ -92,13 +92,13 @@ ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes)
 
 
 static void
-ngx_http_trove_courier_poll(ngx_event_t *ev)
+ngx_http_trove_dispatcher_poll(ngx_event_t *ev)
 {
-    ngx_uint_t                 n, max;
-    ngx_trove_spool_lease_t   *lease;
-    ngx_http_trove_courier_t  *cr;
+    ngx_uint_t                    n, max;
+    ngx_trove_spool_lease_t      *lease;
+    ngx_http_trove_dispatcher_t  *d;
 
-    cr = &ngx_http_trove_courier;
+    d = &ngx_http_trove_dispatcher;
 
     /* of a worker that exits: what has not begun is left to others */
 
@@ -111,54 +111,54 @@ ngx_http_trove_courier_poll(ngx_event_t *ev)
         return;
     }
 
-    n = ngx_http_trove_courier_want(&max);
+    n = ngx_http_trove_dispatcher_want(&max);
 
     if (n == 0) {
         (void) ngx_http_trove_queue_asked();
 
-        ngx_http_trove_queue_poll(NGX_HTTP_TROVE_COURIER_POLL);
+        ngx_http_trove_queue_poll(NGX_HTTP_TROVE_DISPATCHER_POLL);
         return;
     }
 
-    ngx_memzero(&cr->lease, sizeof(ngx_http_trove_write_t));
+    ngx_memzero(&d->lease, sizeof(ngx_http_trove_write_t));
 
-    cr->lease.handler = ngx_http_trove_courier_leased;
-    cr->lease.op.type = NGX_TROVE_SPOOL_OP_LEASE;
+    d->lease.handler = ngx_http_trove_dispatcher_leased;
+    d->lease.op.type = NGX_TROVE_SPOOL_OP_LEASE;
 
-    lease = &cr->lease.op.u.lease;
-    lease->wants = cr->wants;
+    lease = &d->lease.op.u.lease;
+    lease->wants = d->wants;
     lease->nwants = n;
-    lease->max = ngx_min(max, NGX_HTTP_TROVE_COURIER_MAX);
-    lease->max_bytes = NGX_HTTP_TROVE_COURIER_BYTES;
+    lease->max = ngx_min(max, NGX_HTTP_TROVE_DISPATCHER_MAX);
+    lease->max_bytes = NGX_HTTP_TROVE_DISPATCHER_BYTES;
     lease->lease = NGX_HTTP_TROVE_QUEUE_LEASE;
-    lease->leased = cr->leased;
+    lease->leased = d->leased;
 
-    ngx_http_trove_writer_post(&cr->lease);
+    ngx_http_trove_writer_post(&d->lease);
 }
 
 
 /* the targets that have capacity: their number, and all their capacity */
 
 static ngx_uint_t
-ngx_http_trove_courier_want(ngx_uint_t *max)
+ngx_http_trove_dispatcher_want(ngx_uint_t *max)
 {
-    ngx_uint_t                 i, k, n;
-    ngx_trove_spool_want_t    *want;
-    ngx_http_trove_route_t   **route;
-    ngx_http_trove_target_t  **target;
-    ngx_http_trove_courier_t  *cr;
+    ngx_uint_t                    i, k, n;
+    ngx_trove_spool_want_t       *want;
+    ngx_http_trove_route_t      **route;
+    ngx_http_trove_target_t     **target;
+    ngx_http_trove_dispatcher_t  *d;
 
-    cr = &ngx_http_trove_courier;
-    route = cr->routes->elts;
+    d = &ngx_http_trove_dispatcher;
+    route = d->routes->elts;
 
     n = 0;
     *max = 0;
 
-    for (i = 0; i < cr->routes->nelts; i++) {
+    for (i = 0; i < d->routes->nelts; i++) {
         target = route[i]->targets->elts;
 
         for (k = 0; k < route[i]->targets->nelts; k++) {
-            want = &cr->wants[n];
+            want = &d->wants[n];
 
             want->limit = ngx_http_trove_queue_capacity(route[i], k,
                                                         &want->retries);
@@ -171,8 +171,8 @@ ngx_http_trove_courier_want(ngx_uint_t *max)
             want->delay_max = route[i]->retries[k]->max;
             want->more = 0;
 
-            cr->wanted[n].route = route[i];
-            cr->wanted[n].index = k;
+            d->wanted[n].route = route[i];
+            d->wanted[n].index = k;
 
             *max += want->limit;
             n++;
@@ -184,21 +184,22 @@ ngx_http_trove_courier_want(ngx_uint_t *max)
 
 
 static void
-ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
+ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
 {
-    ngx_msec_t                      next;
-    ngx_uint_t                      i, k, n, woken;
-    ngx_http_trove_route_t         *route;
-    ngx_trove_spool_lease_t        *lease;
-    ngx_trove_spool_leased_t       *leased, same[NGX_HTTP_TROVE_COURIER_MAX];
-    ngx_http_trove_courier_want_t  *wanted;
+    ngx_msec_t                         next;
+    ngx_uint_t                         i, k, n, woken;
+    ngx_http_trove_route_t            *route;
+    ngx_trove_spool_lease_t           *lease;
+    ngx_trove_spool_leased_t          *leased;
+    ngx_trove_spool_leased_t           same[NGX_HTTP_TROVE_DISPATCHER_MAX];
+    ngx_http_trove_dispatcher_want_t  *wanted;
 
     lease = &write->op.u.lease;
     leased = lease->leased;
-    wanted = ngx_http_trove_courier.wanted;
+    wanted = ngx_http_trove_dispatcher.wanted;
 
     woken = ngx_http_trove_queue_asked();
-    next = NGX_HTTP_TROVE_COURIER_POLL;
+    next = NGX_HTTP_TROVE_DISPATCHER_POLL;
 
     if (write->op.result == NGX_TROVE_SPOOL_DONE) {
 
@@ -224,14 +225,14 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
                 }
             }
 
-            ngx_http_trove_courier_send(route, same, n);
+            ngx_http_trove_dispatcher_send(route, same, n);
         }
 
         if (lease->n == lease->max || woken) {
             next = 0;
 
         } else if (lease->next >= 0
-                   && lease->next < NGX_HTTP_TROVE_COURIER_POLL)
+                   && lease->next < NGX_HTTP_TROVE_DISPATCHER_POLL)
         {
             next = lease->next + 1;
         }
@@ -262,14 +263,14 @@ ngx_http_trove_courier_leased(ngx_http_trove_write_t *write)
 /* n deliveries of one event, out of the file, to targets of a route */
 
 static void
-ngx_http_trove_courier_send(ngx_http_trove_route_t *route,
+ngx_http_trove_dispatcher_send(ngx_http_trove_route_t *route,
     ngx_trove_spool_leased_t *leased, ngx_uint_t n)
 {
-    ngx_uint_t                      i;
-    ngx_http_trove_parcel_t        *parcel;
-    ngx_http_trove_courier_want_t  *wanted;
+    ngx_uint_t                         i;
+    ngx_http_trove_job_t              *job;
+    ngx_http_trove_dispatcher_want_t  *wanted;
 
-    wanted = ngx_http_trove_courier.wanted;
+    wanted = ngx_http_trove_dispatcher.wanted;
 
     /* what is replayed counts as a retry: many of them hold up nobody new */
 
@@ -278,34 +279,34 @@ ngx_http_trove_courier_send(ngx_http_trove_route_t *route,
                                  leased[i].attempt > 1);
     }
 
-    parcel = ngx_http_trove_parcel_create(route, leased[0].event, n);
+    job = ngx_http_trove_job_create(route, leased[0].event, n);
 
-    if (parcel == NULL) {
+    if (job == NULL) {
 
         for (i = 0; i < n; i++) {
-            ngx_http_trove_parcel_refuse(route, &leased[i].ref,
-                                         wanted[leased[i].want].index,
-                                         leased[i].attempt > 1);
+            ngx_http_trove_job_refuse(route, &leased[i].ref,
+                                      wanted[leased[i].want].index,
+                                      leased[i].attempt > 1);
             ngx_trove_spool_event_free(leased[i].event);
         }
 
         return;
     }
 
-    ngx_http_trove_parcel_own(parcel, leased[0].event, NULL);
+    ngx_http_trove_job_own(job, leased[0].event, NULL);
 
     for (i = 0; i < n; i++) {
-        ngx_http_trove_parcel_add(parcel, wanted[leased[i].want].index,
-                                  &leased[i].ref, leased[i].attempt,
-                                  leased[i].nth, leased[i].age);
+        ngx_http_trove_job_add(job, wanted[leased[i].want].index,
+                               &leased[i].ref, leased[i].attempt,
+                               leased[i].nth, leased[i].age);
     }
 
-    ngx_http_trove_parcel_start(parcel);
+    ngx_http_trove_job_start(job);
 }
 
 
 void
-ngx_http_trove_courier_take(ngx_http_trove_route_t *route,
+ngx_http_trove_dispatcher_take(ngx_http_trove_route_t *route,
     ngx_trove_spool_event_t *event, ngx_trove_spool_start_t *starts,
     ngx_uint_t *indices, ngx_uint_t n)
 {
@@ -313,8 +314,8 @@ ngx_http_trove_courier_take(ngx_http_trove_route_t *route,
     size_t                    size;
     ngx_str_t                *s;
     ngx_uint_t                i;
+    ngx_http_trove_job_t     *job;
     ngx_trove_spool_event_t  *copy;
-    ngx_http_trove_parcel_t  *parcel;
 
     if (n == 0) {
         return;
@@ -323,7 +324,7 @@ ngx_http_trove_courier_take(ngx_http_trove_route_t *route,
     size = sizeof(ngx_trove_spool_event_t) + event->id.len + event->host.len
            + event->uri.len + event->content_type.len + event->body.len;
 
-    parcel = NULL;
+    job = NULL;
 
     copy = ngx_alloc(size, ngx_cycle->log);
 
@@ -331,7 +332,7 @@ ngx_http_trove_courier_take(ngx_http_trove_route_t *route,
         *copy = *event;
         p = (u_char *) (copy + 1);
 
-#define ngx_http_trove_courier_copy(member)                                   \
+#define ngx_http_trove_dispatcher_copy(member)                                \
         s = &copy->member;                                                    \
         if (s->len) {                                                         \
             ngx_memcpy(p, s->data, s->len);                                   \
@@ -339,19 +340,19 @@ ngx_http_trove_courier_take(ngx_http_trove_route_t *route,
             p += s->len;                                                      \
         }
 
-        ngx_http_trove_courier_copy(id);
-        ngx_http_trove_courier_copy(host);
-        ngx_http_trove_courier_copy(uri);
-        ngx_http_trove_courier_copy(content_type);
-        ngx_http_trove_courier_copy(body);
+        ngx_http_trove_dispatcher_copy(id);
+        ngx_http_trove_dispatcher_copy(host);
+        ngx_http_trove_dispatcher_copy(uri);
+        ngx_http_trove_dispatcher_copy(content_type);
+        ngx_http_trove_dispatcher_copy(body);
 
-        parcel = ngx_http_trove_parcel_create(route, copy, n);
+        job = ngx_http_trove_job_create(route, copy, n);
     }
 
-    if (parcel == NULL) {
+    if (job == NULL) {
 
         for (i = 0; i < n; i++) {
-            ngx_http_trove_parcel_refuse(route, &starts[i].ref, indices[i], 0);
+            ngx_http_trove_job_refuse(route, &starts[i].ref, indices[i], 0);
         }
 
         if (copy) {
@@ -361,11 +362,11 @@ ngx_http_trove_courier_take(ngx_http_trove_route_t *route,
         return;
     }
 
-    ngx_http_trove_parcel_own(parcel, NULL, copy);
+    ngx_http_trove_job_own(job, NULL, copy);
 
     for (i = 0; i < n; i++) {
-        ngx_http_trove_parcel_add(parcel, indices[i], &starts[i].ref, 1, 1, 0);
+        ngx_http_trove_job_add(job, indices[i], &starts[i].ref, 1, 1, 0);
     }
 
-    ngx_http_trove_parcel_start(parcel);
+    ngx_http_trove_job_start(job);
 }

@@ -39,19 +39,20 @@
 
 
 /*
- * Starts the courier of a worker for an array of ngx_http_trove_route_t *.
+ * Starts the dispatcher of a worker for an array of ngx_http_trove_route_t *.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
  */
-ngx_int_t ngx_http_trove_courier_init(ngx_cycle_t *cycle, ngx_array_t *routes);
+ngx_int_t ngx_http_trove_dispatcher_init(ngx_cycle_t *cycle,
+    ngx_array_t *routes);
 
 /*
  * Takes over an event that has just been accepted, with those of its deliveries
  * that are leased to us, and that capacity was reserved for: starts[i] is for
  * the target number indices[i] of the route.  The event is copied.
  */
-void ngx_http_trove_courier_take(ngx_http_trove_route_t *route,
+void ngx_http_trove_dispatcher_take(ngx_http_trove_route_t *route,
     ngx_trove_spool_event_t *event, ngx_trove_spool_start_t *starts,
     ngx_uint_t *indices, ngx_uint_t n);
 

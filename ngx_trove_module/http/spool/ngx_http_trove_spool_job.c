@@ -19,22 +19,22 @@
 
 
 /* when a lease is renewed, milliseconds */
-#define NGX_HTTP_TROVE_PARCEL_RENEW  10000
+#define NGX_HTTP_TROVE_JOB_RENEW     10000
 
 /* how long to wait before what could not be written is written again, msec */
-#define NGX_HTTP_TROVE_PARCEL_AGAIN  1000
+#define NGX_HTTP_TROVE_JOB_AGAIN     1000
 
 /* outcomes to be written, beyond which nothing else is begun instead */
-#define NGX_HTTP_TROVE_PARCEL_UNWRITTEN  4096
+#define NGX_HTTP_TROVE_JOB_UNWRITTEN     4096
 
 /* "gone": the target wants no more of it */
-#define NGX_HTTP_TROVE_PARCEL_GONE   410
+#define NGX_HTTP_TROVE_JOB_GONE      410
 
 
-/* a delivery of a parcel */
+/* a delivery of a job */
 typedef struct {
     ngx_http_trove_delivery_t      delivery;
-    ngx_http_trove_parcel_t       *parcel;
+    ngx_http_trove_job_t          *job;
     ngx_uint_t                     index;      /* of the target */
     ngx_trove_spool_ref_t          ref;
     ngx_uint_t                     nth;        /* attempt of its window */
@@ -54,7 +54,7 @@ typedef struct {
 
 
 /* an event, and its deliveries that are under way together */
-struct ngx_http_trove_parcel_s {
+struct ngx_http_trove_job_s {
     ngx_http_request_t            *request;
     ngx_http_trove_route_t        *route;
     ngx_trove_spool_event_t       *event;      /* out of the file, or NULL */
@@ -74,49 +74,48 @@ typedef struct {
 } ngx_http_trove_renewal_t;
 
 
-static void ngx_http_trove_parcel_cleanup(void *data);
-static void ngx_http_trove_parcel_terminated(void *data);
-static void ngx_http_trove_parcel_ready(ngx_http_trove_ready_t *ready,
+static void ngx_http_trove_job_cleanup(void *data);
+static void ngx_http_trove_job_terminated(void *data);
+static void ngx_http_trove_job_ready(ngx_http_trove_ready_t *ready,
     ngx_uint_t release);
-static void ngx_http_trove_parcel_run(ngx_http_trove_item_t *item);
-static void ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d);
-static void ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
+static void ngx_http_trove_job_run(ngx_http_trove_item_t *item);
+static void ngx_http_trove_job_over(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_job_verdict(ngx_http_trove_item_t *item,
     ngx_trove_spool_outcome_t *outcome);
-static void ngx_http_trove_parcel_written(ngx_http_trove_write_t *write);
-static void ngx_http_trove_parcel_again(ngx_event_t *ev);
-static void ngx_http_trove_parcel_refused(ngx_http_trove_write_t *write);
-static void ngx_http_trove_parcel_renew(ngx_event_t *ev);
-static ngx_uint_t ngx_http_trove_parcel_expires(ngx_http_trove_item_t *item);
-static void ngx_http_trove_parcel_renewed(ngx_http_trove_write_t *write);
+static void ngx_http_trove_job_written(ngx_http_trove_write_t *write);
+static void ngx_http_trove_job_again(ngx_event_t *ev);
+static void ngx_http_trove_job_refused(ngx_http_trove_write_t *write);
+static void ngx_http_trove_job_renew(ngx_event_t *ev);
+static ngx_uint_t ngx_http_trove_job_expires(ngx_http_trove_item_t *item);
+static void ngx_http_trove_job_renewed(ngx_http_trove_write_t *write);
 
 
 /* of this process */
-static ngx_queue_t       ngx_http_trove_parcels;     /* items */
-static ngx_uint_t        ngx_http_trove_parcel_unwritten;
-static ngx_event_t       ngx_http_trove_parcel_timer;
+static ngx_queue_t       ngx_http_trove_jobs;        /* items */
+static ngx_uint_t        ngx_http_trove_job_unwritten;
+static ngx_event_t       ngx_http_trove_job_timer;
 
 
 void
-ngx_http_trove_parcel_init(ngx_cycle_t *cycle)
+ngx_http_trove_job_init(ngx_cycle_t *cycle)
 {
-    ngx_queue_init(&ngx_http_trove_parcels);
-    ngx_http_trove_parcel_unwritten = 0;
+    ngx_queue_init(&ngx_http_trove_jobs);
+    ngx_http_trove_job_unwritten = 0;
 
-    ngx_http_trove_timer_init(&ngx_http_trove_parcel_timer,
-                              ngx_http_trove_parcel_renew, cycle->log, 1);
+    ngx_http_trove_timer_init(&ngx_http_trove_job_timer,
+                              ngx_http_trove_job_renew, cycle->log, 1);
 
-    ngx_add_timer(&ngx_http_trove_parcel_timer,
-                  NGX_HTTP_TROVE_PARCEL_RENEW / 2);
+    ngx_add_timer(&ngx_http_trove_job_timer, NGX_HTTP_TROVE_JOB_RENEW / 2);
 }
 
 
-ngx_http_trove_parcel_t *
-ngx_http_trove_parcel_create(ngx_http_trove_route_t *route,
+ngx_http_trove_job_t *
+ngx_http_trove_job_create(ngx_http_trove_route_t *route,
     ngx_trove_spool_event_t *event, ngx_uint_t n)
 {
-    ngx_http_request_t       *r;
-    ngx_pool_cleanup_t       *cln;
-    ngx_http_trove_parcel_t  *parcel;
+    ngx_http_request_t    *r;
+    ngx_pool_cleanup_t    *cln;
+    ngx_http_trove_job_t  *job;
 
     r = ngx_http_trove_background_create(route->cscf, route->loc_conf, event,
                                          ngx_cycle->log);
@@ -124,61 +123,60 @@ ngx_http_trove_parcel_create(ngx_http_trove_route_t *route,
         return NULL;
     }
 
-    parcel = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_parcel_t)
-                                  + n * sizeof(ngx_http_trove_item_t));
+    job = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_job_t)
+                               + n * sizeof(ngx_http_trove_item_t));
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
-    if (parcel == NULL || cln == NULL
-        || ngx_http_trove_background_cleanup(r,
-                                             ngx_http_trove_parcel_terminated,
-                                             parcel)
+    if (job == NULL || cln == NULL
+        || ngx_http_trove_background_cleanup(r, ngx_http_trove_job_terminated,
+                                             job)
            != NGX_OK)
     {
         ngx_http_trove_background_free(r);
         return NULL;
     }
 
-    cln->handler = ngx_http_trove_parcel_cleanup;
-    cln->data = parcel;
+    cln->handler = ngx_http_trove_job_cleanup;
+    cln->data = job;
 
-    parcel->request = r;
-    parcel->route = route;
-    parcel->bytes = event->body.len;
+    job->request = r;
+    job->route = route;
+    job->bytes = event->body.len;
 
-    ngx_http_trove_queue_memory(parcel->bytes);
+    ngx_http_trove_queue_memory(job->bytes);
 
-    return parcel;
+    return job;
 }
 
 
 void
-ngx_http_trove_parcel_own(ngx_http_trove_parcel_t *parcel,
+ngx_http_trove_job_own(ngx_http_trove_job_t *job,
     ngx_trove_spool_event_t *event, ngx_trove_spool_event_t *copy)
 {
-    parcel->event = event;
-    parcel->copy = copy;
+    job->event = event;
+    job->copy = copy;
 }
 
 
 /* nobody needs the event any more, which is older than the request */
 
 static void
-ngx_http_trove_parcel_cleanup(void *data)
+ngx_http_trove_job_cleanup(void *data)
 {
-    ngx_http_trove_parcel_t *parcel = data;
+    ngx_http_trove_job_t *job = data;
 
     ngx_uint_t  i;
 
-    ngx_http_trove_queue_memory(-(ssize_t) parcel->bytes);
+    ngx_http_trove_queue_memory(-(ssize_t) job->bytes);
 
-    if (parcel->event) {
-        for (i = 0; i < parcel->nitems; i++) {
-            ngx_trove_spool_event_free(parcel->event);
+    if (job->event) {
+        for (i = 0; i < job->nitems; i++) {
+            ngx_trove_spool_event_free(job->event);
         }
     }
 
-    if (parcel->copy) {
-        ngx_free(parcel->copy);
+    if (job->copy) {
+        ngx_free(job->copy);
     }
 }
 
@@ -186,15 +184,15 @@ ngx_http_trove_parcel_cleanup(void *data)
 /* ends what is under way, and hands back what has not begun */
 
 static void
-ngx_http_trove_parcel_terminated(void *data)
+ngx_http_trove_job_terminated(void *data)
 {
-    ngx_http_trove_parcel_t *parcel = data;
+    ngx_http_trove_job_t *job = data;
 
     ngx_uint_t              i;
     ngx_http_trove_item_t  *item;
 
-    for (i = 0; i < parcel->nitems; i++) {
-        item = &parcel->items[i];
+    for (i = 0; i < job->nitems; i++) {
+        item = &job->items[i];
 
         if (item->ended) {
             continue;
@@ -207,68 +205,68 @@ ngx_http_trove_parcel_terminated(void *data)
             ngx_http_trove_queue_remove(&item->ready);
         }
 
-        ngx_http_trove_parcel_over(&item->delivery);
+        ngx_http_trove_job_over(&item->delivery);
     }
 }
 
 
 void
-ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel, ngx_uint_t index,
+ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
     ngx_trove_spool_ref_t *ref, ngx_uint_t attempt, ngx_uint_t nth,
     int64_t age)
 {
     ngx_http_trove_item_t     *item;
     ngx_http_trove_target_t  **target;
 
-    target = parcel->route->targets->elts;
+    target = job->route->targets->elts;
 
-    item = &parcel->items[parcel->nitems++];
+    item = &job->items[job->nitems++];
 
-    item->parcel = parcel;
+    item->job = job;
     item->index = index;
     item->ref = *ref;
     item->nth = nth;
     item->age = age;
     item->leased = ngx_current_msec;
 
-    item->ready.handler = ngx_http_trove_parcel_ready;
+    item->ready.handler = ngx_http_trove_job_ready;
 
-    item->delivery.request = parcel->request;
+    item->delivery.request = job->request;
     item->delivery.target = target[index];
     item->delivery.attempt = attempt;
-    item->delivery.handler = ngx_http_trove_parcel_over;
+    item->delivery.handler = ngx_http_trove_job_over;
     item->delivery.data = item;
-    item->delivery.keep = parcel->route->retries[index]->answer;
+    item->delivery.keep = job->route->retries[index]->answer;
 
-    ngx_queue_insert_tail(&ngx_http_trove_parcels, &item->worker);
+    ngx_queue_insert_tail(&ngx_http_trove_jobs, &item->worker);
 }
 
 
 void
-ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel)
+ngx_http_trove_job_start(ngx_http_trove_job_t *job)
 {
     ngx_uint_t              i;
     ngx_http_trove_item_t  *item;
 
-    parcel->pending = parcel->nitems;
+    job->pending = job->nitems;
 
-    for (i = 0; i < parcel->nitems; i++) {
-        item = &parcel->items[i];
+    for (i = 0; i < job->nitems; i++) {
+        item = &job->items[i];
 
-        if (ngx_http_trove_queue_enter(parcel->route, item->index,
+        if (ngx_http_trove_queue_enter(job->route, item->index,
                                        item->delivery.attempt > 1,
                                        &item->ready))
         {
-            ngx_http_trove_parcel_run(item);
+            ngx_http_trove_job_run(item);
         }
     }
 
-    ngx_http_run_posted_requests(parcel->request->connection);
+    ngx_http_run_posted_requests(job->request->connection);
 }
 
 
 static void
-ngx_http_trove_parcel_ready(ngx_http_trove_ready_t *ready, ngx_uint_t release)
+ngx_http_trove_job_ready(ngx_http_trove_ready_t *ready, ngx_uint_t release)
 {
     ngx_connection_t       *c;
     ngx_http_request_t     *r;
@@ -281,22 +279,22 @@ ngx_http_trove_parcel_ready(ngx_http_trove_ready_t *ready, ngx_uint_t release)
 
         /* as if it could not be sent */
 
-        ngx_http_trove_parcel_over(&item->delivery);
+        ngx_http_trove_job_over(&item->delivery);
         return;
     }
 
-    r = item->parcel->request;
+    r = item->job->request;
     c = r->connection;
 
     ngx_http_set_log_request(c->log, r);
 
-    ngx_http_trove_parcel_run(item);
+    ngx_http_trove_job_run(item);
     ngx_http_run_posted_requests(c);
 }
 
 
 static void
-ngx_http_trove_parcel_run(ngx_http_trove_item_t *item)
+ngx_http_trove_job_run(ngx_http_trove_item_t *item)
 {
     ngx_time_t  *tp;
 
@@ -310,7 +308,7 @@ ngx_http_trove_parcel_run(ngx_http_trove_item_t *item)
 
 
 static void
-ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
+ngx_http_trove_job_over(ngx_http_trove_delivery_t *d)
 {
     ngx_http_trove_item_t      *item;
     ngx_trove_spool_outcome_t  *outcome;
@@ -318,7 +316,7 @@ ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
     item = d->data;
     outcome = &item->outcome.op.u.outcome;
 
-    item->outcome.handler = ngx_http_trove_parcel_written;
+    item->outcome.handler = ngx_http_trove_job_written;
     item->outcome.data = item;
     item->outcome.op.type = NGX_TROVE_SPOOL_OP_OUTCOME;
 
@@ -334,19 +332,19 @@ ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
 
     outcome->answer = d->answer;
 
-    ngx_http_trove_parcel_verdict(item, outcome);
+    ngx_http_trove_job_verdict(item, outcome);
 
     if (item->begun) {
-        ngx_http_trove_queue_leave(item->parcel->route, item->index);
+        ngx_http_trove_queue_leave(item->job->route, item->index);
     }
 
     item->ended = 1;
 
     /* the target need not wait for the disk, unless that does not work */
 
-    if (ngx_http_trove_parcel_unwritten++ < NGX_HTTP_TROVE_PARCEL_UNWRITTEN) {
+    if (ngx_http_trove_job_unwritten++ < NGX_HTTP_TROVE_JOB_UNWRITTEN) {
         item->released = 1;
-        ngx_http_trove_queue_unreserve(item->parcel->route, item->index,
+        ngx_http_trove_queue_unreserve(item->job->route, item->index,
                                        d->attempt > 1);
     }
 
@@ -355,7 +353,7 @@ ngx_http_trove_parcel_over(ngx_http_trove_delivery_t *d)
 
 
 static void
-ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
+ngx_http_trove_job_verdict(ngx_http_trove_item_t *item,
     ngx_trove_spool_outcome_t *outcome)
 {
     char                       *action;
@@ -378,19 +376,19 @@ ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
 
     if (!d->sent) {
         outcome->verdict = NGX_TROVE_SPOOL_TO_WAIT;
-        outcome->delay = NGX_HTTP_TROVE_PARCEL_AGAIN;
+        outcome->delay = NGX_HTTP_TROVE_JOB_AGAIN;
         return;
     }
 
     log = d->request->connection->log;
-    retry = item->parcel->route->retries[item->index];
+    retry = item->job->route->retries[item->index];
 
     /*
      * However long a target, or we, have been down: what was not tried after
      * the window is not given up.
      */
 
-    if ((d->status == NGX_HTTP_TROVE_PARCEL_GONE && d->error == NULL)
+    if ((d->status == NGX_HTTP_TROVE_JOB_GONE && d->error == NULL)
         || item->age > retry->window)
     {
         outcome->verdict = NGX_TROVE_SPOOL_TO_FAILED;
@@ -427,13 +425,13 @@ ngx_http_trove_parcel_verdict(ngx_http_trove_item_t *item,
 
 
 static void
-ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
+ngx_http_trove_job_written(ngx_http_trove_write_t *write)
 {
-    ngx_http_trove_item_t    *item;
-    ngx_http_trove_parcel_t  *parcel;
+    ngx_http_trove_job_t   *job;
+    ngx_http_trove_item_t  *item;
 
     item = write->data;
-    parcel = item->parcel;
+    job = item->job;
 
     if (write->op.result == NGX_TROVE_SPOOL_UNDONE) {
 
@@ -442,10 +440,10 @@ ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
          * to whoever finds the lease run out, and the event is delivered twice
          */
 
-        ngx_http_trove_timer_init(&item->again, ngx_http_trove_parcel_again,
+        ngx_http_trove_timer_init(&item->again, ngx_http_trove_job_again,
                                   ngx_cycle->log, 1);
 
-        ngx_add_timer(&item->again, NGX_HTTP_TROVE_PARCEL_AGAIN);
+        ngx_add_timer(&item->again, NGX_HTTP_TROVE_JOB_AGAIN);
         return;
     }
 
@@ -460,21 +458,21 @@ ngx_http_trove_parcel_written(ngx_http_trove_write_t *write)
     }
 
     ngx_queue_remove(&item->worker);
-    ngx_http_trove_parcel_unwritten--;
+    ngx_http_trove_job_unwritten--;
 
     if (!item->released) {
-        ngx_http_trove_queue_unreserve(parcel->route, item->index,
+        ngx_http_trove_queue_unreserve(job->route, item->index,
                                        item->delivery.attempt > 1);
     }
 
-    if (--parcel->pending == 0) {
-        ngx_http_trove_background_free(parcel->request);
+    if (--job->pending == 0) {
+        ngx_http_trove_background_free(job->request);
     }
 }
 
 
 static void
-ngx_http_trove_parcel_again(ngx_event_t *ev)
+ngx_http_trove_job_again(ngx_event_t *ev)
 {
     ngx_http_trove_item_t  *item;
 
@@ -488,7 +486,7 @@ ngx_http_trove_parcel_again(ngx_event_t *ev)
 /* hands back a delivery that could not be started, for want of memory */
 
 void
-ngx_http_trove_parcel_refuse(ngx_http_trove_route_t *route,
+ngx_http_trove_job_refuse(ngx_http_trove_route_t *route,
     ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry)
 {
     ngx_http_trove_write_t  *write;
@@ -504,25 +502,25 @@ ngx_http_trove_parcel_refuse(ngx_http_trove_route_t *route,
         return;
     }
 
-    write->handler = ngx_http_trove_parcel_refused;
+    write->handler = ngx_http_trove_job_refused;
     write->op.type = NGX_TROVE_SPOOL_OP_OUTCOME;
     write->op.u.outcome.ref = *ref;
     write->op.u.outcome.verdict = NGX_TROVE_SPOOL_TO_WAIT;
-    write->op.u.outcome.delay = NGX_HTTP_TROVE_PARCEL_AGAIN;
+    write->op.u.outcome.delay = NGX_HTTP_TROVE_JOB_AGAIN;
 
     ngx_http_trove_writer_post(write);
 }
 
 
 static void
-ngx_http_trove_parcel_refused(ngx_http_trove_write_t *write)
+ngx_http_trove_job_refused(ngx_http_trove_write_t *write)
 {
     ngx_free(write);
 }
 
 
 static void
-ngx_http_trove_parcel_renew(ngx_event_t *ev)
+ngx_http_trove_job_renew(ngx_event_t *ev)
 {
     ngx_uint_t                 n;
     ngx_queue_t               *q;
@@ -531,17 +529,17 @@ ngx_http_trove_parcel_renew(ngx_event_t *ev)
 
     /* an exiting worker, too, finishes what is under way */
 
-    ngx_add_timer(ev, NGX_HTTP_TROVE_PARCEL_RENEW / 2);
+    ngx_add_timer(ev, NGX_HTTP_TROVE_JOB_RENEW / 2);
 
     n = 0;
 
-    for (q = ngx_queue_head(&ngx_http_trove_parcels);
-         q != ngx_queue_sentinel(&ngx_http_trove_parcels);
+    for (q = ngx_queue_head(&ngx_http_trove_jobs);
+         q != ngx_queue_sentinel(&ngx_http_trove_jobs);
          q = ngx_queue_next(q))
     {
         item = ngx_queue_data(q, ngx_http_trove_item_t, worker);
 
-        n += ngx_http_trove_parcel_expires(item);
+        n += ngx_http_trove_job_expires(item);
     }
 
     if (n == 0) {
@@ -561,19 +559,19 @@ ngx_http_trove_parcel_renew(ngx_event_t *ev)
 
     n = 0;
 
-    for (q = ngx_queue_head(&ngx_http_trove_parcels);
-         q != ngx_queue_sentinel(&ngx_http_trove_parcels);
+    for (q = ngx_queue_head(&ngx_http_trove_jobs);
+         q != ngx_queue_sentinel(&ngx_http_trove_jobs);
          q = ngx_queue_next(q))
     {
         item = ngx_queue_data(q, ngx_http_trove_item_t, worker);
 
-        if (ngx_http_trove_parcel_expires(item)) {
+        if (ngx_http_trove_job_expires(item)) {
             renewal->refs[n++] = item->ref;
             item->leased = ngx_current_msec;
         }
     }
 
-    renewal->write.handler = ngx_http_trove_parcel_renewed;
+    renewal->write.handler = ngx_http_trove_job_renewed;
     renewal->write.op.type = NGX_TROVE_SPOOL_OP_RENEW;
     renewal->write.op.u.renew.refs = renewal->refs;
     renewal->write.op.u.renew.nrefs = n;
@@ -587,20 +585,20 @@ ngx_http_trove_parcel_renew(ngx_event_t *ev)
 /* an outcome ends the lease, so that it would be found lost after that */
 
 static ngx_uint_t
-ngx_http_trove_parcel_expires(ngx_http_trove_item_t *item)
+ngx_http_trove_job_expires(ngx_http_trove_item_t *item)
 {
     if (item->ended && !item->again.timer_set) {
         return 0;
     }
 
-    return ngx_current_msec - item->leased >= NGX_HTTP_TROVE_PARCEL_RENEW;
+    return ngx_current_msec - item->leased >= NGX_HTTP_TROVE_JOB_RENEW;
 }
 
 
 /* one that is lost may be delivered twice; its outcome is recorded anyhow */
 
 static void
-ngx_http_trove_parcel_renewed(ngx_http_trove_write_t *write)
+ngx_http_trove_job_renewed(ngx_http_trove_write_t *write)
 {
     ngx_uint_t                i, lost;
     ngx_trove_spool_renew_t  *renew;

@@ -27,26 +27,25 @@
  * lease is renewed.
  */
 
-typedef struct ngx_http_trove_parcel_s  ngx_http_trove_parcel_t;
+typedef struct ngx_http_trove_job_s  ngx_http_trove_job_t;
 
 
 /* For a worker that comes. */
-void ngx_http_trove_parcel_init(ngx_cycle_t *cycle);
+void ngx_http_trove_job_init(ngx_cycle_t *cycle);
 
 /*
- * Makes a parcel of an event with n deliveries to targets of a route.
+ * Makes a job of an event with n deliveries to targets of a route.
  *
  * NULL  out of memory, or it is no event
  */
-ngx_http_trove_parcel_t *ngx_http_trove_parcel_create(
-    ngx_http_trove_route_t *route, ngx_trove_spool_event_t *event,
-    ngx_uint_t n);
+ngx_http_trove_job_t *ngx_http_trove_job_create(ngx_http_trove_route_t *route,
+    ngx_trove_spool_event_t *event, ngx_uint_t n);
 
 /*
- * Has the parcel free its event in the end: one that was leased, once for each
+ * Has the job free its event in the end: one that was leased, once for each
  * delivery, or a copy, by ngx_free().  One of them is NULL.
  */
-void ngx_http_trove_parcel_own(ngx_http_trove_parcel_t *parcel,
+void ngx_http_trove_job_own(ngx_http_trove_job_t *job,
     ngx_trove_spool_event_t *event, ngx_trove_spool_event_t *copy);
 
 /*
@@ -55,16 +54,16 @@ void ngx_http_trove_parcel_own(ngx_http_trove_parcel_t *parcel,
  * age milliseconds before the lease.  Room has been reserved for it, and is
  * given back in the end.
  */
-void ngx_http_trove_parcel_add(ngx_http_trove_parcel_t *parcel,
-    ngx_uint_t index, ngx_trove_spool_ref_t *ref, ngx_uint_t attempt,
-    ngx_uint_t nth, int64_t age);
+void ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
+    ngx_trove_spool_ref_t *ref, ngx_uint_t attempt, ngx_uint_t nth,
+    int64_t age);
 
-void ngx_http_trove_parcel_start(ngx_http_trove_parcel_t *parcel);
+void ngx_http_trove_job_start(ngx_http_trove_job_t *job);
 
 /*
- * Hands back a delivery of which no parcel could be made, and its room.
+ * Hands back a delivery of which no job could be made, and its room.
  */
-void ngx_http_trove_parcel_refuse(ngx_http_trove_route_t *route,
+void ngx_http_trove_job_refuse(ngx_http_trove_route_t *route,
     ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry);
 
 

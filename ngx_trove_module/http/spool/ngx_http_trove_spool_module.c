@@ -557,5 +557,5 @@ ngx_http_trove_spool_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return ngx_http_trove_courier_init(cycle, &smcf->routes);
+    return ngx_http_trove_dispatcher_init(cycle, &smcf->routes);
 }

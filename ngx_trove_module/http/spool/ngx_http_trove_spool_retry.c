@@ -49,8 +49,8 @@ char *
 ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
 {
     int64_t      base, max, window;
-    ngx_int_t    rc, factor;
     ssize_t      answer;
+    ngx_int_t    rc, factor;
     ngx_str_t   *value, s;
     ngx_uint_t   i;
 
