@@ -31,13 +31,13 @@
 #define NGX_HTTP_TROVE_JOB_GONE      410
 
 
-/* a delivery of a job */
+/* an attempt of one of the deliveries of a job */
 typedef struct {
     ngx_http_trove_delivery_t      delivery;
     ngx_http_trove_job_t          *job;
     ngx_uint_t                     index;      /* of the target */
     ngx_trove_spool_ref_t          ref;
-    ngx_uint_t                     nth;        /* attempt of its window */
+    ngx_uint_t                     nth;        /* 1 .. of its window */
     int64_t                        age;        /* when it was leased */
     int64_t                        started;    /* wall clock, milliseconds */
 
@@ -48,9 +48,9 @@ typedef struct {
     ngx_http_trove_write_t         outcome;
     ngx_event_t                    again;
     unsigned                       begun:1;
-    unsigned                       released:1;
+    unsigned                       unreserved:1;
     unsigned                       ended:1;    /* its outcome is known */
-} ngx_http_trove_item_t;
+} ngx_http_trove_attempt_t;
 
 
 /* an event, and its deliveries that are under way together */
@@ -60,9 +60,9 @@ struct ngx_http_trove_job_s {
     ngx_trove_spool_event_t       *event;      /* out of the file, or NULL */
     ngx_trove_spool_event_t       *copy;       /* the other one */
     size_t                         bytes;
-    ngx_uint_t                     nitems;
+    ngx_uint_t                     nattempts;
     ngx_uint_t                     pending;    /* outcome not written */
-    ngx_http_trove_item_t          items[1];
+    ngx_http_trove_attempt_t       attempts[1];
 };
 
 
@@ -78,20 +78,20 @@ static void ngx_http_trove_job_cleanup(void *data);
 static void ngx_http_trove_job_terminated(void *data);
 static void ngx_http_trove_job_ready(ngx_http_trove_ready_t *ready,
     ngx_uint_t release);
-static void ngx_http_trove_job_run(ngx_http_trove_item_t *item);
+static void ngx_http_trove_job_run(ngx_http_trove_attempt_t *attempt);
 static void ngx_http_trove_job_over(ngx_http_trove_delivery_t *d);
-static void ngx_http_trove_job_verdict(ngx_http_trove_item_t *item,
+static void ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     ngx_trove_spool_outcome_t *outcome);
 static void ngx_http_trove_job_written(ngx_http_trove_write_t *write);
 static void ngx_http_trove_job_again(ngx_event_t *ev);
 static void ngx_http_trove_job_refused(ngx_http_trove_write_t *write);
 static void ngx_http_trove_job_renew(ngx_event_t *ev);
-static ngx_uint_t ngx_http_trove_job_expires(ngx_http_trove_item_t *item);
+static ngx_uint_t ngx_http_trove_job_expires(ngx_http_trove_attempt_t *attempt);
 static void ngx_http_trove_job_renewed(ngx_http_trove_write_t *write);
 
 
 /* of this process */
-static ngx_queue_t       ngx_http_trove_jobs;        /* items */
+static ngx_queue_t       ngx_http_trove_jobs;        /* attempts */
 static ngx_uint_t        ngx_http_trove_job_unwritten;
 static ngx_event_t       ngx_http_trove_job_timer;
 
@@ -124,7 +124,7 @@ ngx_http_trove_job_create(ngx_http_trove_route_t *route,
     }
 
     job = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_job_t)
-                               + n * sizeof(ngx_http_trove_item_t));
+                               + n * sizeof(ngx_http_trove_attempt_t));
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
     if (job == NULL || cln == NULL
@@ -170,7 +170,7 @@ ngx_http_trove_job_cleanup(void *data)
     ngx_http_trove_queue_memory(-(ssize_t) job->bytes);
 
     if (job->event) {
-        for (i = 0; i < job->nitems; i++) {
+        for (i = 0; i < job->nattempts; i++) {
             ngx_trove_spool_event_free(job->event);
         }
     }
@@ -188,76 +188,76 @@ ngx_http_trove_job_terminated(void *data)
 {
     ngx_http_trove_job_t *job = data;
 
-    ngx_uint_t              i;
-    ngx_http_trove_item_t  *item;
+    ngx_uint_t                 i;
+    ngx_http_trove_attempt_t  *attempt;
 
-    for (i = 0; i < job->nitems; i++) {
-        item = &job->items[i];
+    for (i = 0; i < job->nattempts; i++) {
+        attempt = &job->attempts[i];
 
-        if (item->ended) {
+        if (attempt->ended) {
             continue;
         }
 
-        if (item->begun) {
-            ngx_http_trove_delivery_abort(&item->delivery);
+        if (attempt->begun) {
+            ngx_http_trove_delivery_abort(&attempt->delivery);
 
         } else {
-            ngx_http_trove_queue_remove(&item->ready);
+            ngx_http_trove_queue_remove(&attempt->ready);
         }
 
-        ngx_http_trove_job_over(&item->delivery);
+        ngx_http_trove_job_over(&attempt->delivery);
     }
 }
 
 
 void
 ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
-    ngx_trove_spool_ref_t *ref, ngx_uint_t attempt, ngx_uint_t nth,
+    ngx_trove_spool_ref_t *ref, ngx_uint_t number, ngx_uint_t nth,
     int64_t age)
 {
-    ngx_http_trove_item_t     *item;
-    ngx_http_trove_target_t  **target;
+    ngx_http_trove_target_t   **target;
+    ngx_http_trove_attempt_t   *attempt;
 
     target = job->route->targets->elts;
 
-    item = &job->items[job->nitems++];
+    attempt = &job->attempts[job->nattempts++];
 
-    item->job = job;
-    item->index = index;
-    item->ref = *ref;
-    item->nth = nth;
-    item->age = age;
-    item->leased = ngx_current_msec;
+    attempt->job = job;
+    attempt->index = index;
+    attempt->ref = *ref;
+    attempt->nth = nth;
+    attempt->age = age;
+    attempt->leased = ngx_current_msec;
 
-    item->ready.handler = ngx_http_trove_job_ready;
+    attempt->ready.handler = ngx_http_trove_job_ready;
 
-    item->delivery.request = job->request;
-    item->delivery.target = target[index];
-    item->delivery.attempt = attempt;
-    item->delivery.handler = ngx_http_trove_job_over;
-    item->delivery.data = item;
-    item->delivery.keep = job->route->retries[index]->answer;
+    attempt->delivery.request = job->request;
+    attempt->delivery.target = target[index];
+    attempt->delivery.attempt = number;
+    attempt->delivery.handler = ngx_http_trove_job_over;
+    attempt->delivery.data = attempt;
+    attempt->delivery.keep = job->route->retries[index]->answer;
 
-    ngx_queue_insert_tail(&ngx_http_trove_jobs, &item->worker);
+    ngx_queue_insert_tail(&ngx_http_trove_jobs, &attempt->worker);
 }
 
 
 void
 ngx_http_trove_job_start(ngx_http_trove_job_t *job)
 {
-    ngx_uint_t              i;
-    ngx_http_trove_item_t  *item;
+    ngx_uint_t                 i;
+    ngx_http_trove_attempt_t  *attempt;
 
-    job->pending = job->nitems;
+    job->pending = job->nattempts;
 
-    for (i = 0; i < job->nitems; i++) {
-        item = &job->items[i];
+    for (i = 0; i < job->nattempts; i++) {
+        attempt = &job->attempts[i];
 
-        if (ngx_http_trove_queue_enter(job->route, item->index,
-                                       item->delivery.attempt > 1,
-                                       &item->ready))
+        if (ngx_http_trove_queue_enter(job->route, attempt->index,
+                                       attempt->delivery.attempt > 1,
+                                       &attempt->ready))
         {
-            ngx_http_trove_job_run(item);
+            ngx_http_trove_job_run(attempt);
         }
     }
 
@@ -268,60 +268,60 @@ ngx_http_trove_job_start(ngx_http_trove_job_t *job)
 static void
 ngx_http_trove_job_ready(ngx_http_trove_ready_t *ready, ngx_uint_t release)
 {
-    ngx_connection_t       *c;
-    ngx_http_request_t     *r;
-    ngx_http_trove_item_t  *item;
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_trove_attempt_t  *attempt;
 
-    item = (ngx_http_trove_item_t *)
-               ((u_char *) ready - offsetof(ngx_http_trove_item_t, ready));
+    attempt = (ngx_http_trove_attempt_t *)
+               ((u_char *) ready - offsetof(ngx_http_trove_attempt_t, ready));
 
     if (release) {
 
         /* as if it could not be sent */
 
-        ngx_http_trove_job_over(&item->delivery);
+        ngx_http_trove_job_over(&attempt->delivery);
         return;
     }
 
-    r = item->job->request;
+    r = attempt->job->request;
     c = r->connection;
 
     ngx_http_set_log_request(c->log, r);
 
-    ngx_http_trove_job_run(item);
+    ngx_http_trove_job_run(attempt);
     ngx_http_run_posted_requests(c);
 }
 
 
 static void
-ngx_http_trove_job_run(ngx_http_trove_item_t *item)
+ngx_http_trove_job_run(ngx_http_trove_attempt_t *attempt)
 {
     ngx_time_t  *tp;
 
     tp = ngx_timeofday();
 
-    item->begun = 1;
-    item->started = (int64_t) tp->sec * 1000 + tp->msec;
+    attempt->begun = 1;
+    attempt->started = (int64_t) tp->sec * 1000 + tp->msec;
 
-    ngx_http_trove_delivery_start(&item->delivery);
+    ngx_http_trove_delivery_start(&attempt->delivery);
 }
 
 
 static void
 ngx_http_trove_job_over(ngx_http_trove_delivery_t *d)
 {
-    ngx_http_trove_item_t      *item;
+    ngx_http_trove_attempt_t   *attempt;
     ngx_trove_spool_outcome_t  *outcome;
 
-    item = d->data;
-    outcome = &item->outcome.op.u.outcome;
+    attempt = d->data;
+    outcome = &attempt->outcome.op.u.outcome;
 
-    item->outcome.handler = ngx_http_trove_job_written;
-    item->outcome.data = item;
-    item->outcome.op.type = NGX_TROVE_SPOOL_OP_OUTCOME;
+    attempt->outcome.handler = ngx_http_trove_job_written;
+    attempt->outcome.data = attempt;
+    attempt->outcome.op.type = NGX_TROVE_SPOOL_OP_OUTCOME;
 
-    outcome->ref = item->ref;
-    outcome->started = item->started;
+    outcome->ref = attempt->ref;
+    outcome->started = attempt->started;
     outcome->took = d->duration;
     outcome->status = d->status;
 
@@ -332,28 +332,28 @@ ngx_http_trove_job_over(ngx_http_trove_delivery_t *d)
 
     outcome->answer = d->answer;
 
-    ngx_http_trove_job_verdict(item, outcome);
+    ngx_http_trove_job_verdict(attempt, outcome);
 
-    if (item->begun) {
-        ngx_http_trove_queue_leave(item->job->route, item->index);
+    if (attempt->begun) {
+        ngx_http_trove_queue_leave(attempt->job->route, attempt->index);
     }
 
-    item->ended = 1;
+    attempt->ended = 1;
 
     /* the target need not wait for the disk, unless that does not work */
 
     if (ngx_http_trove_job_unwritten++ < NGX_HTTP_TROVE_JOB_UNWRITTEN) {
-        item->released = 1;
-        ngx_http_trove_queue_unreserve(item->job->route, item->index,
+        attempt->unreserved = 1;
+        ngx_http_trove_queue_unreserve(attempt->job->route, attempt->index,
                                        d->attempt > 1);
     }
 
-    ngx_http_trove_writer_post(&item->outcome);
+    ngx_http_trove_writer_post(&attempt->outcome);
 }
 
 
 static void
-ngx_http_trove_job_verdict(ngx_http_trove_item_t *item,
+ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     ngx_trove_spool_outcome_t *outcome)
 {
     char                       *action;
@@ -362,7 +362,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_item_t *item,
     ngx_http_trove_retry_t     *retry;
     ngx_http_trove_delivery_t  *d;
 
-    d = &item->delivery;
+    d = &attempt->delivery;
     ctx = ngx_http_trove_ctx_find(d->request);
 
     if (d->sent) {
@@ -381,7 +381,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_item_t *item,
     }
 
     log = d->request->connection->log;
-    retry = item->job->route->retries[item->index];
+    retry = attempt->job->route->retries[attempt->index];
 
     /*
      * However long a target, or we, have been down: what was not tried after
@@ -389,7 +389,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_item_t *item,
      */
 
     if ((d->status == NGX_HTTP_TROVE_JOB_GONE && d->error == NULL)
-        || item->age > retry->window)
+        || attempt->age > retry->window)
     {
         outcome->verdict = NGX_TROVE_SPOOL_TO_FAILED;
 
@@ -408,7 +408,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_item_t *item,
     }
 
     outcome->verdict = NGX_TROVE_SPOOL_TO_RETRY;
-    outcome->delay = ngx_http_trove_retry_delay(retry, item->nth,
+    outcome->delay = ngx_http_trove_retry_delay(retry, attempt->nth,
                                                 &d->retry_after);
 
     action = ngx_http_trove_health_action(log);
@@ -427,11 +427,11 @@ ngx_http_trove_job_verdict(ngx_http_trove_item_t *item,
 static void
 ngx_http_trove_job_written(ngx_http_trove_write_t *write)
 {
-    ngx_http_trove_job_t   *job;
-    ngx_http_trove_item_t  *item;
+    ngx_http_trove_job_t      *job;
+    ngx_http_trove_attempt_t  *attempt;
 
-    item = write->data;
-    job = item->job;
+    attempt = write->data;
+    job = attempt->job;
 
     if (write->op.result == NGX_TROVE_SPOOL_UNDONE) {
 
@@ -440,10 +440,10 @@ ngx_http_trove_job_written(ngx_http_trove_write_t *write)
          * to whoever finds the lease run out, and the event is delivered twice
          */
 
-        ngx_http_trove_timer_init(&item->again, ngx_http_trove_job_again,
+        ngx_http_trove_timer_init(&attempt->again, ngx_http_trove_job_again,
                                   ngx_cycle->log, 1);
 
-        ngx_add_timer(&item->again, NGX_HTTP_TROVE_JOB_AGAIN);
+        ngx_add_timer(&attempt->again, NGX_HTTP_TROVE_JOB_AGAIN);
         return;
     }
 
@@ -454,15 +454,15 @@ ngx_http_trove_job_written(ngx_http_trove_write_t *write)
     if (write->op.u.outcome.verdict == NGX_TROVE_SPOOL_TO_FAILED
         && write->op.result == NGX_TROVE_SPOOL_DONE)
     {
-        ngx_http_trove_target_failed(item->delivery.target);
+        ngx_http_trove_target_failed(attempt->delivery.target);
     }
 
-    ngx_queue_remove(&item->worker);
+    ngx_queue_remove(&attempt->worker);
     ngx_http_trove_job_unwritten--;
 
-    if (!item->released) {
-        ngx_http_trove_queue_unreserve(job->route, item->index,
-                                       item->delivery.attempt > 1);
+    if (!attempt->unreserved) {
+        ngx_http_trove_queue_unreserve(job->route, attempt->index,
+                                       attempt->delivery.attempt > 1);
     }
 
     if (--job->pending == 0) {
@@ -474,12 +474,12 @@ ngx_http_trove_job_written(ngx_http_trove_write_t *write)
 static void
 ngx_http_trove_job_again(ngx_event_t *ev)
 {
-    ngx_http_trove_item_t  *item;
+    ngx_http_trove_attempt_t  *attempt;
 
-    item = (ngx_http_trove_item_t *)
-               ((u_char *) ev - offsetof(ngx_http_trove_item_t, again));
+    attempt = (ngx_http_trove_attempt_t *)
+               ((u_char *) ev - offsetof(ngx_http_trove_attempt_t, again));
 
-    ngx_http_trove_writer_post(&item->outcome);
+    ngx_http_trove_writer_post(&attempt->outcome);
 }
 
 
@@ -524,7 +524,7 @@ ngx_http_trove_job_renew(ngx_event_t *ev)
 {
     ngx_uint_t                 n;
     ngx_queue_t               *q;
-    ngx_http_trove_item_t     *item;
+    ngx_http_trove_attempt_t  *attempt;
     ngx_http_trove_renewal_t  *renewal;
 
     /* an exiting worker, too, finishes what is under way */
@@ -537,9 +537,9 @@ ngx_http_trove_job_renew(ngx_event_t *ev)
          q != ngx_queue_sentinel(&ngx_http_trove_jobs);
          q = ngx_queue_next(q))
     {
-        item = ngx_queue_data(q, ngx_http_trove_item_t, worker);
+        attempt = ngx_queue_data(q, ngx_http_trove_attempt_t, worker);
 
-        n += ngx_http_trove_job_expires(item);
+        n += ngx_http_trove_job_expires(attempt);
     }
 
     if (n == 0) {
@@ -563,11 +563,11 @@ ngx_http_trove_job_renew(ngx_event_t *ev)
          q != ngx_queue_sentinel(&ngx_http_trove_jobs);
          q = ngx_queue_next(q))
     {
-        item = ngx_queue_data(q, ngx_http_trove_item_t, worker);
+        attempt = ngx_queue_data(q, ngx_http_trove_attempt_t, worker);
 
-        if (ngx_http_trove_job_expires(item)) {
-            renewal->refs[n++] = item->ref;
-            item->leased = ngx_current_msec;
+        if (ngx_http_trove_job_expires(attempt)) {
+            renewal->refs[n++] = attempt->ref;
+            attempt->leased = ngx_current_msec;
         }
     }
 
@@ -585,13 +585,13 @@ ngx_http_trove_job_renew(ngx_event_t *ev)
 /* an outcome ends the lease, so that it would be found lost after that */
 
 static ngx_uint_t
-ngx_http_trove_job_expires(ngx_http_trove_item_t *item)
+ngx_http_trove_job_expires(ngx_http_trove_attempt_t *attempt)
 {
-    if (item->ended && !item->again.timer_set) {
+    if (attempt->ended && !attempt->again.timer_set) {
         return 0;
     }
 
-    return ngx_current_msec - item->leased >= NGX_HTTP_TROVE_JOB_RENEW;
+    return ngx_current_msec - attempt->leased >= NGX_HTTP_TROVE_JOB_RENEW;
 }
 
 

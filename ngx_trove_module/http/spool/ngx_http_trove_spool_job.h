@@ -49,13 +49,13 @@ void ngx_http_trove_job_own(ngx_http_trove_job_t *job,
     ngx_trove_spool_event_t *event, ngx_trove_spool_event_t *copy);
 
 /*
- * Adds attempt number attempt of a delivery that is leased to us, to the target
- * number index.  It is the nth (1 ..) of the present window, which had begun
- * age milliseconds before the lease.  Room has been reserved for it, and is
- * given back in the end.
+ * Adds the attempt with that number (1 ..) of a delivery that is leased to us,
+ * to the target number index.  It is the nth (1 ..) of the present window,
+ * which had begun age milliseconds before the lease.  Capacity has been
+ * reserved for it, and is given back in the end.
  */
 void ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
-    ngx_trove_spool_ref_t *ref, ngx_uint_t attempt, ngx_uint_t nth,
+    ngx_trove_spool_ref_t *ref, ngx_uint_t number, ngx_uint_t nth,
     int64_t age);
 
 void ngx_http_trove_job_start(ngx_http_trove_job_t *job);
