@@ -449,7 +449,7 @@ ok(wait_until {
     ($failed) = @{ call(GET => 'deliveries?state=failed')->{deliveries} };
 }, 'spool.conf: one has failed for good');
 is($failed->{target}, 'billing', 'it is billing');
-is($failed->{last_attempt}{answer}, 'closed', 'which has said why');
+is($failed->{last_attempt}{response}, 'closed', 'which has said why');
 
 $behind{warehouse}->start;
 ok($behind{warehouse}->wait_count(1), 'spool.conf: the other is up again');

@@ -8,10 +8,10 @@ use Trove;
 my $backend = backend();
 
 my %retry = (
-    off => '', none => 'answer=0', some => 'answer=15', most => 'answer=4k',
+    off => '', none => 'response=0', some => 'response=15', most => 'response=4k',
 );
 
-my $short = 'trove_retry base=1ms max=1ms window=1ms answer=4k;';
+my $short = 'trove_retry base=1ms max=1ms window=1ms response=4k;';
 
 my $nginx = nginx(spool_conf(
     targets => [ map {
@@ -68,36 +68,36 @@ sub answers {
 my %got = answers('/events', 500, status => 500, body => qq(no "room" \n\there));
 
 for my $target (qw/ off none /) {
-    is(scalar(grep { exists $_->{answer} } @{ $got{$target} }), 0,
+    is(scalar(grep { exists $_->{response} } @{ $got{$target} }), 0,
         "$target: nothing is kept");
 }
 
 is($got{most}[0]{status}, 500, 'the failed attempt');
-is($got{most}[0]{answer}, qq(no "room" \n\there), 'has its answer');
-is($got{some}[0]{answer}, qq(no "room" \n\ther), 'as much as is wanted');
+is($got{most}[0]{response}, qq(no "room" \n\there), 'has its answer');
+is($got{some}[0]{response}, qq(no "room" \n\ther), 'as much as is wanted');
 is($got{most}[1]{status}, 200, 'the successful one');
-ok(!exists $got{most}[1]{answer}, 'has none');
+ok(!exists $got{most}[1]{response}, 'has none');
 
 %got = answers('/events', 502, status => 502, size => 300_000, pieces => 5,
     pause => 0.05, chunked => 1);
-is($got{most}[0]{answer}, 'x' x 4096, 'a long one, in pieces');
-is($got{some}[0]{answer}, 'x' x 15, 'and less of it');
+is($got{most}[0]{response}, 'x' x 4096, 'a long one, in pieces');
+is($got{some}[0]{response}, 'x' x 15, 'and less of it');
 
 %got = answers('/events', 400, status => 400,
     body => "\0\x01 a\xff\xc3\xa4 \xe2\x82");
-is($got{most}[0]{answer}, "\0\x01 a\x{fffd}\x{e4} \x{fffd}",
+is($got{most}[0]{response}, "\0\x01 a\x{fffd}\x{e4} \x{fffd}",
     'what is not UTF-8');
 
 %got = answers('/events', 503, status => 503, body => '');
-ok(!exists $got{most}[0]{answer}, 'an empty one is none');
+ok(!exists $got{most}[0]{response}, 'an empty one is none');
 
 %got = answers('/events', 500, status => 500, size => 1000, drop => 'half');
-is($got{most}[0]{answer}, 'x' x 500, 'one that broke off');
+is($got{most}[0]{response}, 'x' x 500, 'one that broke off');
 
 %got = answers('/own', 0);
 is($got{down}[0]{status}, 502, 'no answer');
-ok(!exists $got{down}[0]{answer}, 'is none, whatever page NGINX makes');
-is($got{text}[0]{answer}, 'of the location', 'one that the location gives');
+ok(!exists $got{down}[0]{response}, 'is none, whatever page NGINX makes');
+is($got{text}[0]{response}, 'of the location', 'one that the location gives');
 
 
 # in the file it is as it came
@@ -111,8 +111,8 @@ like($bytes, qr/^00012061FFC3A420E282$/, 'in the file, byte for byte');
 
 # what the directive takes
 
-for my $wrong ('answer=', 'answer=-1', 'answer=5k', 'answer=x',
-    'answer=1 answer=1')
+for my $wrong ('response=', 'response=-1', 'response=5k', 'response=x',
+    'response=1 response=1')
 {
     my ($code, $text) = nginx_t("trove_retry $wrong;");
 
@@ -120,7 +120,13 @@ for my $wrong ('answer=', 'answer=-1', 'answer=5k', 'answer=x',
     like($text, qr/\[emerg\] .* in "trove_retry"/, 'and why is said');
 }
 
-is((nginx_t("trove_retry answer=$_;"))[0], 0, "answer=$_")
+my ($code, $text) = nginx_t('trove_retry answer=1k;');
+
+isnt($code, 0, 'the old name is refused');
+is(() = $text =~ /\[emerg\]/g, 1, 'in one line');
+like($text, qr/"answer" in "trove_retry" is now "response" in /, 'with the new');
+
+is((nginx_t("trove_retry response=$_;"))[0], 0, "response=$_")
     for qw/ 0 1 4096 4k /;
 
 done_testing();

@@ -225,7 +225,7 @@ outcomes(void)
 
     outcome_op(&op, refs[2], NGX_TROVE_SPOOL_TO_RETRY, 503, 0);
     op.u.outcome.reason = str("service unavailable");
-    op.u.outcome.answer = str("come back later");
+    op.u.outcome.response = str("come back later");
     spool_write(spool, &op);
     tap_is(op.result, NGX_TROVE_SPOOL_DONE, "to be tried again");
     tap_is(spool_state(spool, refs[2].id), NGX_TROVE_SPOOL_RETRY, "is so");
@@ -259,9 +259,9 @@ outcomes(void)
     tap_is_mem(list->deliveries[0].history[0].reason.data,
                list->deliveries[0].history[0].reason.len,
                "service unavailable", 19, "its reason");
-    tap_is_mem(list->deliveries[0].history[0].answer.data,
-               list->deliveries[0].history[0].answer.len,
-               "come back later", 15, "its answer");
+    tap_is_mem(list->deliveries[0].history[0].response.data,
+               list->deliveries[0].history[0].response.len,
+               "come back later", 15, "its response");
     tap_is(list->deliveries[0].history[0].took, 12, "its duration");
     tap_is(list->deliveries[0].history[1].status, 0, "the second one");
     tap_is(list->deliveries[0].history[2].n, 3, "the third one");

@@ -513,7 +513,7 @@ deliveries(void)
     page = ngx_trove_spool_event_deliveries(spool, 5, &error);
     tap_is(page->n, 2, "those of an event");
     tap_is(page->deliveries[0].state, NGX_TROVE_SPOOL_DELIVERED, "the first");
-    tap_is(page->deliveries[0].history[0].status, 200, "with its answer");
+    tap_is(page->deliveries[0].history[0].status, 200, "with its response");
     tap_is(page->deliveries[1].state, NGX_TROVE_SPOOL_LEASED, "the other");
     tap_is(page->deliveries[1].nhistory, 0, "without any yet");
     tap_ok(page->deliveries[0].event == page->deliveries[1].event,
@@ -750,18 +750,18 @@ many_attempts(void)
     ngx_trove_spool_ref_t          ref;
     ngx_trove_spool_deliveries_t  *page;
 
-    static u_char  answer[NGX_TROVE_SPOOL_ANSWER_LEN + 1];
+    static u_char  response[NGX_TROVE_SPOOL_RESPONSE_LEN + 1];
 
-    memset(answer, 'x', sizeof(answer));
+    memset(response, 'x', sizeof(response));
     spool_accept(spool, 1000, "m", 1, &ref);
 
     for (i = 1; i <= NGX_TROVE_SPOOL_ATTEMPTS + 5; i++) {
 
         outcome_op(&op, ref, NGX_TROVE_SPOOL_TO_RETRY, 500, 0);
-        op.u.outcome.answer.data = answer;
-        op.u.outcome.answer.len = sizeof(answer);
-        op.u.outcome.reason.data = answer;
-        op.u.outcome.reason.len = sizeof(answer);
+        op.u.outcome.response.data = response;
+        op.u.outcome.response.len = sizeof(response);
+        op.u.outcome.reason.data = response;
+        op.u.outcome.reason.len = sizeof(response);
         spool_write(spool, &op);
 
         n = spool_lease(spool, "m", 1, 1);
@@ -783,8 +783,8 @@ many_attempts(void)
     tap_is(n, NGX_TROVE_SPOOL_ATTEMPTS + 1, "the last ones are on record");
     tap_is(page->deliveries[0].history[0].n, 6, "from this one");
     tap_is(page->deliveries[0].history[n - 1].status, 200, "to that one");
-    tap_is(page->deliveries[0].history[0].answer.len,
-           NGX_TROVE_SPOOL_ANSWER_LEN, "no more of an answer than that");
+    tap_is(page->deliveries[0].history[0].response.len,
+           NGX_TROVE_SPOOL_RESPONSE_LEN, "no more of a response than that");
     tap_is(page->deliveries[0].history[0].reason.len,
            NGX_TROVE_SPOOL_REASON_LEN, "nor of a reason");
     ngx_trove_spool_free(page);

@@ -133,9 +133,9 @@ typedef struct {
 #define NGX_TROVE_SPOOL_LEASE_MAX    ((int64_t) 86400 * 1000)
 #define NGX_TROVE_SPOOL_DELAY_MAX    ((int64_t) 366 * 86400 * 1000)
 
-/* what is kept of an error's text, and of the answer to a failed attempt */
-#define NGX_TROVE_SPOOL_REASON_LEN   256
-#define NGX_TROVE_SPOOL_ANSWER_LEN   4096
+/* what is kept of an error's text, and of the response to a failed attempt */
+#define NGX_TROVE_SPOOL_REASON_LEN    256
+#define NGX_TROVE_SPOOL_RESPONSE_LEN  4096
 
 /* deliveries that an event can have */
 #define NGX_TROVE_SPOOL_TARGETS      65535
@@ -291,9 +291,9 @@ typedef struct {
     /* the attempt, unless TO_WAIT; strings are cut to ..._LEN */
     int64_t                          started;    /* wall clock */
     int64_t                          took;
-    ngx_uint_t                       status;     /* of the answer, or 0 */
+    ngx_uint_t                       status;     /* of the response, or 0 */
     ngx_str_t                        reason;     /* why it failed, or absent */
-    ngx_str_t                        answer;     /* first bytes, or absent */
+    ngx_str_t                        response;   /* first bytes, or absent */
 } ngx_trove_spool_outcome_t;
 
 

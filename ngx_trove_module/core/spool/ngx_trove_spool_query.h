@@ -81,9 +81,9 @@ typedef struct {
     ngx_uint_t                       n;          /* the attempt: 1, .. */
     int64_t                          started;    /* wall clock */
     int64_t                          took;
-    ngx_uint_t                       status;     /* 0: there was no answer */
+    ngx_uint_t                       status;     /* 0: there was no response */
     ngx_str_t                        reason;
-    ngx_str_t                        answer;
+    ngx_str_t                        response;
 } ngx_trove_spool_attempt_t;
 
 

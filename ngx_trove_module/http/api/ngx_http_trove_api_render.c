@@ -362,9 +362,9 @@ ngx_http_trove_api_json_attempt(ngx_http_trove_json_t *json,
                                attempt->took, attempt->status);
     ngx_http_trove_json_string(json, &attempt->reason);
 
-    if (attempt->answer.data) {
-        ngx_http_trove_json_printf(json, ",\"answer\":");
-        ngx_http_trove_json_text(json, &attempt->answer);
+    if (attempt->response.data) {
+        ngx_http_trove_json_printf(json, ",\"response\":");
+        ngx_http_trove_json_text(json, &attempt->response);
     }
 
     ngx_http_trove_json_printf(json, "}");

@@ -236,7 +236,7 @@ ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
     attempt->delivery.attempt = number;
     attempt->delivery.handler = ngx_http_trove_job_over;
     attempt->delivery.data = attempt;
-    attempt->delivery.keep = job->route->retries[index]->answer;
+    attempt->delivery.keep = job->route->retries[index]->response;
 
     ngx_queue_insert_tail(&ngx_http_trove_jobs, &attempt->worker);
 }
@@ -330,7 +330,7 @@ ngx_http_trove_job_over(ngx_http_trove_delivery_t *d)
         outcome->reason.data = (u_char *) d->error;
     }
 
-    outcome->answer = d->answer;
+    outcome->response = d->answer;
 
     ngx_http_trove_job_verdict(attempt, outcome);
 

@@ -41,7 +41,7 @@ ngx_http_trove_retry_default(ngx_http_trove_retry_t *retry)
     retry->factor = NGX_HTTP_TROVE_RETRY_FACTOR;
     retry->max = NGX_HTTP_TROVE_RETRY_MAX;
     retry->window = NGX_HTTP_TROVE_RETRY_WINDOW;
-    retry->answer = 0;
+    retry->response = 0;
 }
 
 
@@ -49,7 +49,7 @@ char *
 ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
 {
     int64_t      base, max, window;
-    ssize_t      answer;
+    ssize_t      response;
     ngx_int_t    rc, factor;
     ngx_str_t   *value, s;
     ngx_uint_t   i;
@@ -58,7 +58,7 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
     max = 0;
     window = 0;
     factor = 0;
-    answer = NGX_CONF_UNSET;
+    response = NGX_CONF_UNSET;
 
     value = cf->args->elts;
 
@@ -97,30 +97,38 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
                 rc = NGX_ERROR;
             }
 
-        } else if (ngx_strncmp(value[i].data, "answer=", 7) == 0
-                   && answer == NGX_CONF_UNSET)
+        } else if (ngx_strncmp(value[i].data, "response=", 9) == 0
+                   && response == NGX_CONF_UNSET)
         {
             rc = NGX_OK;
 
-            s.data = value[i].data + 7;
-            s.len = value[i].len - 7;
+            s.data = value[i].data + 9;
+            s.len = value[i].len - 9;
 
-            answer = ngx_parse_size(&s);
+            response = ngx_parse_size(&s);
 
-            if (answer == NGX_ERROR || answer > NGX_TROVE_SPOOL_ANSWER_LEN) {
+            if (response == NGX_ERROR
+                || response > NGX_TROVE_SPOOL_RESPONSE_LEN)
+            {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                    "invalid size \"%V\" in \"%V\", "
                                    "it must be from 0 to %dk", &value[i],
                                    &value[0],
-                                   NGX_TROVE_SPOOL_ANSWER_LEN / 1024);
+                                   NGX_TROVE_SPOOL_RESPONSE_LEN / 1024);
                 rc = NGX_ERROR;
             }
+
+        } else if (ngx_strncmp(value[i].data, "answer=", 7) == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"answer\" in \"%V\" is now \"response\"",
+                               &value[0]);
+            rc = NGX_ERROR;
 
         } else {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "unknown or repeated parameter \"%V\" in "
                                "\"%V\", say \"[base=TIME] [factor=N] "
-                               "[max=TIME] [window=TIME] [answer=SIZE]\"",
+                               "[max=TIME] [window=TIME] [response=SIZE]\"",
                                &value[i], &value[0]);
             rc = NGX_ERROR;
         }
@@ -134,7 +142,7 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
     retry->max = max ? (ngx_msec_t) max : NGX_HTTP_TROVE_RETRY_MAX;
     retry->window = window ? window : NGX_HTTP_TROVE_RETRY_WINDOW;
     retry->factor = factor ? factor : NGX_HTTP_TROVE_RETRY_FACTOR;
-    retry->answer = (answer == NGX_CONF_UNSET) ? 0 : (size_t) answer;
+    retry->response = (response == NGX_CONF_UNSET) ? 0 : (size_t) response;
 
     if (retry->base > retry->max) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -19,7 +19,7 @@ typedef struct {
     ngx_uint_t   factor;
     ngx_msec_t   max;
     int64_t      window;
-    size_t       answer;         /* bytes kept of one that is no success */
+    size_t       response;       /* bytes kept of one that is no success */
 } ngx_http_trove_retry_t;
 
 

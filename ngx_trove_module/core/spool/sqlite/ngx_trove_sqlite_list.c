@@ -364,7 +364,7 @@ static ngx_int_t
 ngx_trove_sqlite_list_attempt(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt,
     ngx_trove_spool_attempt_t *attempt)
 {
-    ngx_str_t  reason, answer;
+    ngx_str_t  reason, response;
 
     attempt->n = sqlite3_column_int64(stmt, 0);
     attempt->started = sqlite3_column_int64(stmt, 1);
@@ -372,7 +372,7 @@ ngx_trove_sqlite_list_attempt(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt,
     attempt->status = sqlite3_column_int64(stmt, 3);
 
     ngx_trove_sqlite_column(stmt, 4, &reason);
-    ngx_trove_sqlite_column(stmt, 5, &answer);
+    ngx_trove_sqlite_column(stmt, 5, &response);
 
     if (ngx_trove_sqlite_read_string(list->db, list->list, &attempt->reason,
                                      &reason)
@@ -381,6 +381,6 @@ ngx_trove_sqlite_list_attempt(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt,
         return NGX_ERROR;
     }
 
-    return ngx_trove_sqlite_read_string(list->db, list->list, &attempt->answer,
-                                        &answer);
+    return ngx_trove_sqlite_read_string(list->db, list->list,
+                                        &attempt->response, &response);
 }

@@ -14,7 +14,7 @@ static ngx_int_t ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
     ngx_trove_sqlite_row_t *row, int64_t now);
 static ngx_int_t ngx_trove_sqlite_attempt_add(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_row_t *row, ngx_str_t *reason, ngx_str_t *answer);
+    ngx_trove_sqlite_row_t *row, ngx_str_t *reason, ngx_str_t *response);
 
 
 ngx_int_t
@@ -138,7 +138,7 @@ ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
 
     if (!delivered
         && ngx_trove_sqlite_attempt_add(db, row, &outcome->reason,
-                                        &outcome->answer)
+                                        &outcome->response)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -166,7 +166,7 @@ ngx_trove_sqlite_attempt_keep(ngx_trove_sqlite_db_t *db,
 
 static ngx_int_t
 ngx_trove_sqlite_attempt_add(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_row_t *row, ngx_str_t *reason, ngx_str_t *answer)
+    ngx_trove_sqlite_row_t *row, ngx_str_t *reason, ngx_str_t *response)
 {
     ngx_str_t      s;
     sqlite3_stmt  *stmt;
@@ -188,10 +188,10 @@ ngx_trove_sqlite_attempt_add(ngx_trove_sqlite_db_t *db,
 
     ngx_trove_sqlite_bind(stmt, 6, &s);
 
-    if (answer->data != NULL) {
-        (void) sqlite3_bind_blob(stmt, 7, answer->data,
-                                 (int) ngx_min(answer->len,
-                                               NGX_TROVE_SPOOL_ANSWER_LEN),
+    if (response->data != NULL) {
+        (void) sqlite3_bind_blob(stmt, 7, response->data,
+                                 (int) ngx_min(response->len,
+                                               NGX_TROVE_SPOOL_RESPONSE_LEN),
                                  SQLITE_STATIC);
 
     } else {
