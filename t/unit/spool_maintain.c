@@ -10,7 +10,7 @@
 #include "spool.h"
 
 
-/* Housekeeping: keys in bulk, retention, size. */
+/* Maintenance: keys in bulk, retention, size. */
 
 
 static void keys(void);
@@ -158,7 +158,7 @@ keys(void)
     tap_is(accept_many(0, 20000, "", 0), 0, "after a restart as well");
 
     maintain();
-    tap_is(accept_many(0, 20000, "", 0), 0, "and after housekeeping");
+    tap_is(accept_many(0, 20000, "", 0), 0, "and after maintenance");
     tap_is(accept_many(20000, 21000, "", 0), 1000, "while others are new");
     tap_ok(spool_sound(), "all is sound");
 }
@@ -445,7 +445,7 @@ checkpoints(void)
         /* it began anew */
 
         if (sqlite(spool)->writer.wal_pages < 100) {
-            n += (i > 0 && sqlite(spool)->keeper.wal_pages == 0);
+            n += (i > 0 && sqlite(spool)->maintenance.wal_pages == 0);
         }
     }
 

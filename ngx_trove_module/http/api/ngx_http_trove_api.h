@@ -62,7 +62,7 @@ struct ngx_http_trove_api_s {
     void                        (*work)(ngx_http_trove_api_t *api);
     ngx_int_t                   (*render)(ngx_http_trove_api_t *api);
 
-    ngx_event_t                   watch;       /* keeps an exiting worker */
+    ngx_event_t                   exit_guard;  /* keeps an exiting worker */
     unsigned                      wake:1;      /* the dispatcher, afterwards */
 };
 

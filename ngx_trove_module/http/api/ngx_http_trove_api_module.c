@@ -20,7 +20,7 @@
 
 
 /* how often an exiting worker looks whether a call is still under way, msec */
-#define NGX_HTTP_TROVE_API_WATCH  1000
+#define NGX_HTTP_TROVE_API_EXIT  1000
 
 /* of the field; a token may be as long as a line of a file */
 #define NGX_HTTP_TROVE_API_TOKEN_MAX  (sizeof("Bearer ") - 1 + 1024)
@@ -38,7 +38,7 @@ static ngx_int_t ngx_http_trove_api_unauthorized(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_api_start(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_thread(void *data, ngx_log_t *log);
 static void ngx_http_trove_api_done(ngx_event_t *ev);
-static void ngx_http_trove_api_watch(ngx_event_t *ev);
+static void ngx_http_trove_api_exit_guard(ngx_event_t *ev);
 static ngx_int_t ngx_http_trove_api_complete(ngx_http_request_t *r,
     void *data);
 static void ngx_http_trove_api_cleanup(void *data);
@@ -285,9 +285,9 @@ ngx_http_trove_api_start(ngx_http_trove_api_t *api)
 
     ngx_http_trove_suspend(api->suspend);
 
-    ngx_http_trove_timer_init(&api->watch, ngx_http_trove_api_watch,
+    ngx_http_trove_timer_init(&api->exit_guard, ngx_http_trove_api_exit_guard,
                               ngx_cycle->log, 0);
-    ngx_add_timer(&api->watch, NGX_HTTP_TROVE_API_WATCH);
+    ngx_add_timer(&api->exit_guard, NGX_HTTP_TROVE_API_EXIT);
 
     return NGX_DONE;
 }
@@ -309,8 +309,8 @@ ngx_http_trove_api_done(ngx_event_t *ev)
 
     api = ev->data;
 
-    if (api->watch.timer_set) {
-        ngx_del_timer(&api->watch);
+    if (api->exit_guard.timer_set) {
+        ngx_del_timer(&api->exit_guard);
     }
 
     if (api->wake) {
@@ -324,9 +324,9 @@ ngx_http_trove_api_done(ngx_event_t *ev)
 /* a request that waits for a thread keeps no worker from exiting */
 
 static void
-ngx_http_trove_api_watch(ngx_event_t *ev)
+ngx_http_trove_api_exit_guard(ngx_event_t *ev)
 {
-    ngx_add_timer(ev, NGX_HTTP_TROVE_API_WATCH);
+    ngx_add_timer(ev, NGX_HTTP_TROVE_API_EXIT);
 }
 
 

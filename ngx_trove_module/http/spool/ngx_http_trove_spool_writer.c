@@ -18,9 +18,9 @@
 #define NGX_HTTP_TROVE_WRITER_BATCH     1024
 
 /* how often a worker that is to exit looks whether all is written, msec */
-#define NGX_HTTP_TROVE_WRITER_WATCH     1000
+#define NGX_HTTP_TROVE_WRITER_EXIT      1000
 
-/* how often housekeeping is done, and how often counters are read, msec */
+/* how often maintenance is done, and how often counters are read, msec */
 #define NGX_HTTP_TROVE_WRITER_MAINTAIN  1000
 #define NGX_HTTP_TROVE_WRITER_STAT      3000
 
@@ -49,7 +49,7 @@ typedef struct {
     ngx_trove_spool_error_t        error;
     ngx_int_t                      rc;
     unsigned                       want:1;
-} ngx_http_trove_writer_care_t;
+} ngx_http_trove_maintenance_t;
 
 
 typedef struct {
@@ -62,9 +62,9 @@ typedef struct {
     ngx_trove_spool_op_t         **tail;
 
     ngx_thread_task_t             *task;
-    ngx_thread_task_t             *care;
-    ngx_event_t                    watch;      /* keeps an exiting worker */
-    ngx_event_t                    timer;      /* of the housekeeping */
+    ngx_thread_task_t             *maintenance;
+    ngx_event_t                    exit_guard; /* keeps an exiting worker */
+    ngx_event_t                    timer;      /* of the maintenance */
 
     ngx_msec_t                     stated;
     ngx_msec_t                     logged;
@@ -77,10 +77,10 @@ static void ngx_http_trove_writer_run(void);
 static void ngx_http_trove_writer_thread(void *data, ngx_log_t *log);
 static void ngx_http_trove_writer_done(ngx_event_t *ev);
 static ngx_uint_t ngx_http_trove_writer_proof(ngx_trove_spool_op_t *op);
-static void ngx_http_trove_writer_watch(ngx_event_t *ev);
-static void ngx_http_trove_writer_care(ngx_event_t *ev);
-static void ngx_http_trove_writer_care_thread(void *data, ngx_log_t *log);
-static void ngx_http_trove_writer_cared(ngx_event_t *ev);
+static void ngx_http_trove_writer_exit_guard(ngx_event_t *ev);
+static void ngx_http_trove_writer_maintain(ngx_event_t *ev);
+static void ngx_http_trove_writer_maintain_thread(void *data, ngx_log_t *log);
+static void ngx_http_trove_writer_maintained(ngx_event_t *ev);
 static void ngx_http_trove_writer_log(ngx_trove_spool_error_t *error);
 
 
@@ -106,10 +106,10 @@ ngx_http_trove_writer_init(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf)
 
     w->task = ngx_thread_task_alloc(cycle->pool,
                                     sizeof(ngx_http_trove_writer_task_t));
-    w->care = ngx_thread_task_alloc(cycle->pool,
-                                    sizeof(ngx_http_trove_writer_care_t));
+    w->maintenance = ngx_thread_task_alloc(cycle->pool,
+                                       sizeof(ngx_http_trove_maintenance_t));
 
-    if (w->task == NULL || w->care == NULL) {
+    if (w->task == NULL || w->maintenance == NULL) {
         return NGX_ERROR;
     }
 
@@ -127,14 +127,14 @@ ngx_http_trove_writer_init(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf)
     ngx_http_trove_timer_init(&w->task->event, ngx_http_trove_writer_done,
                               cycle->log, 0);
 
-    ngx_memzero(w->care->ctx, sizeof(ngx_http_trove_writer_care_t));
-    w->care->handler = ngx_http_trove_writer_care_thread;
-    ngx_http_trove_timer_init(&w->care->event, ngx_http_trove_writer_cared,
-                              cycle->log, 0);
+    ngx_memzero(w->maintenance->ctx, sizeof(ngx_http_trove_maintenance_t));
+    w->maintenance->handler = ngx_http_trove_writer_maintain_thread;
+    ngx_http_trove_timer_init(&w->maintenance->event,
+                              ngx_http_trove_writer_maintained, cycle->log, 0);
 
-    ngx_http_trove_timer_init(&w->watch, ngx_http_trove_writer_watch,
+    ngx_http_trove_timer_init(&w->exit_guard, ngx_http_trove_writer_exit_guard,
                               cycle->log, 0);
-    ngx_http_trove_timer_init(&w->timer, ngx_http_trove_writer_care,
+    ngx_http_trove_timer_init(&w->timer, ngx_http_trove_writer_maintain,
                               cycle->log, 1);
 
     ngx_add_timer(&w->timer, NGX_HTTP_TROVE_WRITER_MAINTAIN);
@@ -258,8 +258,8 @@ ngx_http_trove_writer_run(void)
      * is to exit would leave without it.
      */
 
-    if (!w->watch.timer_set) {
-        ngx_add_timer(&w->watch, NGX_HTTP_TROVE_WRITER_WATCH);
+    if (!w->exit_guard.timer_set) {
+        ngx_add_timer(&w->exit_guard, NGX_HTTP_TROVE_WRITER_EXIT);
     }
 }
 
@@ -350,8 +350,8 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
         write->handler(write);
     }
 
-    if (maintain && !w->care->event.active) {
-        ngx_http_trove_writer_care(&w->timer);
+    if (maintain && !w->maintenance->event.active) {
+        ngx_http_trove_writer_maintain(&w->timer);
     }
 }
 
@@ -382,25 +382,25 @@ ngx_http_trove_writer_proof(ngx_trove_spool_op_t *op)
 
 
 static void
-ngx_http_trove_writer_watch(ngx_event_t *ev)
+ngx_http_trove_writer_exit_guard(ngx_event_t *ev)
 {
     if (ngx_http_trove_writer.head
         || ngx_http_trove_writer.task->event.active)
     {
-        ngx_add_timer(ev, NGX_HTTP_TROVE_WRITER_WATCH);
+        ngx_add_timer(ev, NGX_HTTP_TROVE_WRITER_EXIT);
     }
 }
 
 
 static void
-ngx_http_trove_writer_care(ngx_event_t *ev)
+ngx_http_trove_writer_maintain(ngx_event_t *ev)
 {
     ngx_http_trove_writer_t       *w;
-    ngx_http_trove_writer_care_t  *care;
     ngx_http_trove_writer_task_t  *task;
+    ngx_http_trove_maintenance_t  *m;
 
     w = &ngx_http_trove_writer;
-    care = w->care->ctx;
+    m = w->maintenance->ctx;
     task = w->task->ctx;
 
     if (!ngx_exiting && !ev->timer_set) {
@@ -416,60 +416,59 @@ ngx_http_trove_writer_care(ngx_event_t *ev)
         return;
     }
 
-    if (w->care->event.active || ngx_exiting) {
+    if (w->maintenance->event.active || ngx_exiting) {
         return;
     }
 
-    care->spool = w->spool;
-    care->stat = NULL;
-    care->want = w->state.stat == NULL
-                 || ngx_current_msec - w->stated >= NGX_HTTP_TROVE_WRITER_STAT;
+    m->spool = w->spool;
+    m->stat = NULL;
+    m->want = w->state.stat == NULL
+              || ngx_current_msec - w->stated >= NGX_HTTP_TROVE_WRITER_STAT;
 
-    (void) ngx_thread_task_post(w->pool, w->care);
+    (void) ngx_thread_task_post(w->pool, w->maintenance);
 }
 
 
 static void
-ngx_http_trove_writer_care_thread(void *data, ngx_log_t *log)
+ngx_http_trove_writer_maintain_thread(void *data, ngx_log_t *log)
 {
-    ngx_http_trove_writer_care_t *care = data;
+    ngx_http_trove_maintenance_t *m = data;
 
-    ngx_memzero(&care->error, sizeof(ngx_trove_spool_error_t));
-    ngx_memzero(&care->maintained, sizeof(ngx_trove_spool_maintained_t));
+    ngx_memzero(&m->error, sizeof(ngx_trove_spool_error_t));
+    ngx_memzero(&m->maintained, sizeof(ngx_trove_spool_maintained_t));
 
-    care->rc = ngx_trove_spool_maintain(care->spool, &care->maintained,
-                                        &care->error);
+    m->rc = ngx_trove_spool_maintain(m->spool, &m->maintained, &m->error);
 
-    if (care->rc == NGX_OK && care->want) {
-        care->stat = ngx_trove_spool_stat(care->spool, &care->error);
+    if (m->rc == NGX_OK && m->want) {
+        m->stat = ngx_trove_spool_stat(m->spool, &m->error);
     }
 }
 
 
 static void
-ngx_http_trove_writer_cared(ngx_event_t *ev)
+ngx_http_trove_writer_maintained(ngx_event_t *ev)
 {
     ngx_http_trove_writer_t       *w;
-    ngx_http_trove_writer_care_t  *care;
+    ngx_http_trove_maintenance_t  *m;
 
     w = &ngx_http_trove_writer;
-    care = w->care->ctx;
+    m = w->maintenance->ctx;
 
     ev->complete = 0;
     ev->active = 0;
 
-    if (care->error.kind) {
-        ngx_http_trove_writer_log(&care->error);
+    if (m->error.kind) {
+        ngx_http_trove_writer_log(&m->error);
     }
 
-    if (care->stat) {
+    if (m->stat) {
         ngx_trove_spool_free(w->state.stat);
-        w->state.stat = care->stat;
+        w->state.stat = m->stat;
         w->stated = ngx_current_msec;
     }
 
-    if (care->maintained.more && !ngx_exiting) {
-        ngx_http_trove_writer_care(&w->timer);
+    if (m->maintained.more && !ngx_exiting) {
+        ngx_http_trove_writer_maintain(&w->timer);
     }
 }
 

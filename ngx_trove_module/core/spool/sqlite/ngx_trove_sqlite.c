@@ -76,7 +76,7 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
 
     ngx_trove_sqlite_db_init(&spool->writer);
     ngx_trove_sqlite_db_init(&spool->reader);
-    ngx_trove_sqlite_db_init(&spool->keeper);
+    ngx_trove_sqlite_db_init(&spool->maintenance);
 
     if (spool->path == NULL || spool->path_lock == NULL
         || spool->path_wal == NULL)
@@ -137,7 +137,7 @@ ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
 
     (void) pthread_mutex_destroy(&spool->writer.mutex);
     (void) pthread_mutex_destroy(&spool->reader.mutex);
-    (void) pthread_mutex_destroy(&spool->keeper.mutex);
+    (void) pthread_mutex_destroy(&spool->maintenance.mutex);
 
     free(spool->path);
     free(spool->path_lock);
@@ -150,7 +150,7 @@ static void
 ngx_trove_sqlite_close_all(ngx_trove_sqlite_t *spool)
 {
     ngx_trove_sqlite_db_close(&spool->reader);
-    ngx_trove_sqlite_db_close(&spool->keeper);
+    ngx_trove_sqlite_db_close(&spool->maintenance);
     ngx_trove_sqlite_db_close(&spool->writer);
 
     ngx_trove_sqlite_key_drop(&spool->work);
@@ -281,7 +281,7 @@ ngx_trove_sqlite_lock_all(ngx_trove_sqlite_t *spool)
 {
     (void) pthread_mutex_lock(&spool->writer.mutex);
     (void) pthread_mutex_lock(&spool->reader.mutex);
-    (void) pthread_mutex_lock(&spool->keeper.mutex);
+    (void) pthread_mutex_lock(&spool->maintenance.mutex);
 }
 
 
@@ -297,8 +297,8 @@ ngx_trove_sqlite_unlock_all(ngx_trove_sqlite_t *spool,
         (void) pthread_mutex_unlock(&spool->reader.mutex);
     }
 
-    if (except != &spool->keeper) {
-        (void) pthread_mutex_unlock(&spool->keeper.mutex);
+    if (except != &spool->maintenance) {
+        (void) pthread_mutex_unlock(&spool->maintenance.mutex);
     }
 }
 
@@ -379,8 +379,8 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
 
     ngx_trove_sqlite_attached(spool);
 
-    if (ngx_trove_sqlite_open_db(spool, &spool->keeper, SQLITE_OPEN_READWRITE,
-                                 error)
+    if (ngx_trove_sqlite_open_db(spool, &spool->maintenance,
+                                 SQLITE_OPEN_READWRITE, error)
         != NGX_OK
         || ngx_trove_sqlite_open_db(spool, &spool->reader, SQLITE_OPEN_READONLY,
                                     error)

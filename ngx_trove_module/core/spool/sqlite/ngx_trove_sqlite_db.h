@@ -30,7 +30,7 @@
  *   ngx_trove_sqlite_db.c        running them, errors
  *   ngx_trove_sqlite_txn.c       transactions
  *   ngx_trove_sqlite_key.c       which keys there are
- *   ngx_trove_sqlite_key_merge.c     housekeeping of the keys
+ *   ngx_trove_sqlite_key_merge.c     maintenance of the keys
  *   ngx_trove_sqlite_row.c       targets and deliveries, with their counters
  *   ngx_trove_sqlite_write.c     batches, and accept
  *   ngx_trove_sqlite_outcome.c   outcomes
@@ -247,7 +247,7 @@ typedef struct {
 
     ngx_trove_sqlite_db_t        writer;
     ngx_trove_sqlite_db_t        reader;
-    ngx_trove_sqlite_db_t        keeper;
+    ngx_trove_sqlite_db_t        maintenance;
 
     /* these change only while all three mutexes are held */
 

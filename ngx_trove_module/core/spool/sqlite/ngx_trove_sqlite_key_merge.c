@@ -11,7 +11,7 @@
 
 
 /*
- * Housekeeping of the keys: see ngx_trove_sqlite_key.c.  Only one process does
+ * Maintenance of the keys: see ngx_trove_sqlite_key.c.  Only one process does
  * it at a time.  If it is killed, the next one begins anew.
  */
 

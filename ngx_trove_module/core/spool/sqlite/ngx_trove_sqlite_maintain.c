@@ -75,7 +75,7 @@ ngx_trove_sqlite_maintain(ngx_trove_spool_t *base,
     ngx_memzero(maintained, sizeof(ngx_trove_spool_maintained_t));
     ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
 
-    db = &spool->keeper;
+    db = &spool->maintenance;
 
     if (ngx_trove_sqlite_enter(spool, db, error) != NGX_OK) {
         return NGX_ERROR;
