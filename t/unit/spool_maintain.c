@@ -233,8 +233,8 @@ prunes(void)
 
     /* one is looked at again */
 
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY, refs[5][1].id,
-                               &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_REPLAY, refs[5][1].id,
+                                   &error),
            NGX_OK, "a replay");
 
     sqlite(spool)->skew_wall += 120000;

@@ -46,8 +46,8 @@ main(void)
     spool_outcome(spool, leased[0].ref, NGX_TROVE_SPOOL_TO_DELIVERED, 200, 0);
     spool_leased_free(1);
 
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY, refs[1].id,
-                               &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_REPLAY, refs[1].id,
+                                   &error),
            NGX_OK, "what has failed in it can be replayed");
     tap_is(spool_lease(spool, "b", 10, 10), 1, "and is due");
     tap_is(leased[0].attempt, 2, "for the second time");

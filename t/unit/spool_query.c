@@ -576,22 +576,22 @@ replays(void)
     ngx_trove_spool_op_t           op;
     ngx_trove_spool_deliveries_t  *page;
 
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY, 4711, &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_REPLAY, 4711, &error),
            NGX_DECLINED, "no replay of what is not there");
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY, refs[1][1].id,
-                               &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_REPLAY, refs[1][1].id,
+                                   &error),
            NGX_BUSY, "nor of what is under way");
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY_COUNT,
-                               refs[4][1].id, &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_REPLAY_COUNT,
+                                   refs[4][1].id, &error),
            NGX_OK, "a dry run");
     tap_is(spool_state(spool, refs[4][1].id), NGX_TROVE_SPOOL_FAILED,
            "does nothing");
 
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY, refs[4][1].id,
-                               &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_REPLAY, refs[4][1].id,
+                                   &error),
            NGX_OK, "a replay of what failed");
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY, refs[4][0].id,
-                               &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_REPLAY, refs[4][0].id,
+                                   &error),
            NGX_OK, "and of what was delivered");
 
     n = spool_lease(spool, "a b", 10, 10);
@@ -629,8 +629,8 @@ replays(void)
 
     /* one that waits need not wait */
 
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY, refs[2][1].id,
-                               &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_REPLAY, refs[2][1].id,
+                                   &error),
            NGX_OK, "a replay of what waits");
     n = spool_lease(spool, "b", 10, 10);
     tap_is(n, 1, "is done at once");
@@ -657,11 +657,11 @@ replays_many(void)
     count = 0;
 
     do {
-        if (ngx_trove_spool_act_all(spool, NGX_TROVE_SPOOL_REPLAY_COUNT,
-                                    &filter, &cursor, &count, &error)
+        if (ngx_trove_spool_control_all(spool, NGX_TROVE_SPOOL_REPLAY_COUNT,
+                                        &filter, &cursor, &count, &error)
             != NGX_OK)
         {
-            die("act_all");
+            die("control_all");
         }
 
     } while (cursor);
@@ -674,11 +674,11 @@ replays_many(void)
     calls = 0;
 
     do {
-        if (ngx_trove_spool_act_all(spool, NGX_TROVE_SPOOL_REPLAY, &filter,
-                                    &cursor, &count, &error)
+        if (ngx_trove_spool_control_all(spool, NGX_TROVE_SPOOL_REPLAY, &filter,
+                                        &cursor, &count, &error)
             != NGX_OK)
         {
-            die("act_all");
+            die("control_all");
         }
 
         calls++;
@@ -700,24 +700,24 @@ cancels(void)
     uint64_t                   count;
     ngx_trove_spool_filter_t   filter;
 
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_CANCEL, refs[4][1].id,
-                               &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_CANCEL, refs[4][1].id,
+                                   &error),
            NGX_BUSY, "what is final cannot be cancelled");
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_CANCEL, refs[38][1].id,
-                               &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_CANCEL,
+                                   refs[38][1].id, &error),
            NGX_OK, "what waits can");
     tap_is(spool_state(spool, refs[38][1].id), NGX_TROVE_SPOOL_CANCELLED,
            "and is so");
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_CANCEL, refs[1][1].id,
-                               &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_CANCEL, refs[1][1].id,
+                                   &error),
            NGX_OK, "what is under way can");
     tap_is(spool_outcome(spool, refs[1][1], NGX_TROVE_SPOOL_TO_RETRY, 500, 0),
            NGX_TROVE_SPOOL_LOST, "and is not tried again");
     tap_is(spool_state(spool, refs[1][1].id), NGX_TROVE_SPOOL_CANCELLED,
            "if it fails");
 
-    (void) ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_CANCEL, refs[3][1].id,
-                               &error);
+    (void) ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_CANCEL, refs[3][1].id,
+                                   &error);
     spool_outcome(spool, refs[3][1], NGX_TROVE_SPOOL_TO_DELIVERED, 200, 0);
     tap_is(spool_state(spool, refs[3][1].id), NGX_TROVE_SPOOL_DELIVERED,
            "what was delivered all the same is so");
@@ -728,14 +728,14 @@ cancels(void)
     cursor = 0;
     count = 0;
 
-    tap_is(ngx_trove_spool_act_all(spool, NGX_TROVE_SPOOL_CANCEL, &filter,
-                                   &cursor, &count, &error),
+    tap_is(ngx_trove_spool_control_all(spool, NGX_TROVE_SPOOL_CANCEL, &filter,
+                                       &cursor, &count, &error),
            NGX_OK, "many at once");
     tap_is(count, 3, "those that are pending");
     tap_is(cursor, 0, "all of them");
 
-    tap_is(ngx_trove_spool_act(spool, NGX_TROVE_SPOOL_REPLAY, refs[38][1].id,
-                               &error),
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_REPLAY,
+                                   refs[38][1].id, &error),
            NGX_OK, "a cancelled one can be replayed");
     tap_is(spool_state(spool, refs[38][1].id), NGX_TROVE_SPOOL_RETRY,
            "and waits again");

@@ -243,19 +243,20 @@ ngx_trove_spool_event_deliveries(ngx_trove_spool_t *spool, int64_t number,
 
 
 ngx_int_t
-ngx_trove_spool_act(ngx_trove_spool_t *spool, ngx_trove_spool_action_e action,
-    int64_t id, ngx_trove_spool_error_t *error)
+ngx_trove_spool_control(ngx_trove_spool_t *spool,
+    ngx_trove_spool_action_e action, int64_t id, ngx_trove_spool_error_t *error)
 {
-    return spool->engine->act(spool, action, id, error);
+    return spool->engine->control(spool, action, id, error);
 }
 
 
 ngx_int_t
-ngx_trove_spool_act_all(ngx_trove_spool_t *spool,
+ngx_trove_spool_control_all(ngx_trove_spool_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error)
 {
-    return spool->engine->act_all(spool, action, filter, cursor, count, error);
+    return spool->engine->control_all(spool, action, filter, cursor, count,
+                                      error);
 }
 
 

@@ -72,11 +72,11 @@ typedef struct {
                                       int64_t number,
                                       ngx_trove_spool_error_t *error);
 
-    ngx_int_t                     (*act)(ngx_trove_spool_t *spool,
+    ngx_int_t                     (*control)(ngx_trove_spool_t *spool,
                                       ngx_trove_spool_action_e action,
                                       int64_t id,
                                       ngx_trove_spool_error_t *error);
-    ngx_int_t                     (*act_all)(ngx_trove_spool_t *spool,
+    ngx_int_t                     (*control_all)(ngx_trove_spool_t *spool,
                                       ngx_trove_spool_action_e action,
                                       ngx_trove_spool_filter_t *filter,
                                       int64_t *cursor, uint64_t *count,

@@ -213,7 +213,7 @@ typedef enum {
  *               final already
  * NGX_ERROR
  */
-ngx_int_t ngx_trove_spool_act(ngx_trove_spool_t *spool,
+ngx_int_t ngx_trove_spool_control(ngx_trove_spool_t *spool,
     ngx_trove_spool_action_e action, int64_t id,
     ngx_trove_spool_error_t *error);
 
@@ -229,7 +229,7 @@ ngx_int_t ngx_trove_spool_act(ngx_trove_spool_t *spool,
  * NGX_OK
  * NGX_ERROR
  */
-ngx_int_t ngx_trove_spool_act_all(ngx_trove_spool_t *spool,
+ngx_int_t ngx_trove_spool_control_all(ngx_trove_spool_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error);
 

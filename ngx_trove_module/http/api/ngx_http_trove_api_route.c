@@ -425,8 +425,8 @@ ngx_http_trove_api_work_delivery(ngx_http_trove_api_t *api)
 static void
 ngx_http_trove_api_work_action(ngx_http_trove_api_t *api)
 {
-    api->rc = ngx_trove_spool_act(api->spool, api->action, api->id,
-                                  &api->error);
+    api->rc = ngx_trove_spool_control(api->spool, api->action, api->id,
+                                      &api->error);
 
     if (api->rc != NGX_ERROR) {
         api->result = ngx_trove_spool_delivery(api->spool, api->id,
@@ -446,9 +446,9 @@ ngx_http_trove_api_work_actions(ngx_http_trove_api_t *api)
     cursor = 0;
 
     do {
-        api->rc = ngx_trove_spool_act_all(api->spool, api->action,
-                                          &api->filter, &cursor, &api->count,
-                                          &api->error);
+        api->rc = ngx_trove_spool_control_all(api->spool, api->action,
+                                              &api->filter, &cursor,
+                                              &api->count, &api->error);
 
     } while (api->rc == NGX_OK && cursor);
 }

@@ -22,10 +22,10 @@ static ngx_uint_t ngx_trove_sqlite_can(ngx_trove_spool_action_e action,
     ngx_trove_sqlite_row_t *row);
 static ngx_int_t ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_sqlite_row_t *row);
-static ngx_int_t ngx_trove_sqlite_act_count(ngx_trove_sqlite_t *spool,
+static ngx_int_t ngx_trove_sqlite_control_count(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_sqlite_act_some(ngx_trove_sqlite_t *spool,
+static ngx_int_t ngx_trove_sqlite_control_some(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count);
 
@@ -74,8 +74,8 @@ ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool, ngx_int_t rc)
 
 
 ngx_int_t
-ngx_trove_sqlite_act(ngx_trove_spool_t *base, ngx_trove_spool_action_e action,
-    int64_t id, ngx_trove_spool_error_t *error)
+ngx_trove_sqlite_control(ngx_trove_spool_t *base,
+    ngx_trove_spool_action_e action, int64_t id, ngx_trove_spool_error_t *error)
 {
     ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
@@ -157,7 +157,7 @@ ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool, ngx_trove_spool_action_e action,
 
 
 ngx_int_t
-ngx_trove_sqlite_act_all(ngx_trove_spool_t *base,
+ngx_trove_sqlite_control_all(ngx_trove_spool_t *base,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error)
 {
@@ -168,22 +168,22 @@ ngx_trove_sqlite_act_all(ngx_trove_spool_t *base,
     if (action == NGX_TROVE_SPOOL_REPLAY_COUNT
         || action == NGX_TROVE_SPOOL_CANCEL_COUNT)
     {
-        return ngx_trove_sqlite_act_count(spool, action, filter, cursor, count,
-                                          error);
+        return ngx_trove_sqlite_control_count(spool, action, filter, cursor,
+                                              count, error);
     }
 
     if (ngx_trove_sqlite_enter_txn(spool, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    rc = ngx_trove_sqlite_act_some(spool, action, filter, cursor, count);
+    rc = ngx_trove_sqlite_control_some(spool, action, filter, cursor, count);
 
     return ngx_trove_sqlite_leave_txn(spool, rc);
 }
 
 
 static ngx_int_t
-ngx_trove_sqlite_act_count(ngx_trove_sqlite_t *spool,
+ngx_trove_sqlite_control_count(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error)
 {
@@ -215,7 +215,7 @@ ngx_trove_sqlite_act_count(ngx_trove_sqlite_t *spool,
 
 
 static ngx_int_t
-ngx_trove_sqlite_act_some(ngx_trove_sqlite_t *spool,
+ngx_trove_sqlite_control_some(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count)
 {

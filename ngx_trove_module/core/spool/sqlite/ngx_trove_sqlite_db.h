@@ -321,10 +321,10 @@ ngx_trove_spool_deliveries_t *ngx_trove_sqlite_delivery(
     ngx_trove_spool_t *base, int64_t id, ngx_trove_spool_error_t *error);
 ngx_trove_spool_deliveries_t *ngx_trove_sqlite_event_deliveries(
     ngx_trove_spool_t *base, int64_t number, ngx_trove_spool_error_t *error);
-ngx_int_t ngx_trove_sqlite_act(ngx_trove_spool_t *base,
+ngx_int_t ngx_trove_sqlite_control(ngx_trove_spool_t *base,
     ngx_trove_spool_action_e action, int64_t id,
     ngx_trove_spool_error_t *error);
-ngx_int_t ngx_trove_sqlite_act_all(ngx_trove_spool_t *base,
+ngx_int_t ngx_trove_sqlite_control_all(ngx_trove_spool_t *base,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error);
 ngx_int_t ngx_trove_sqlite_pause(ngx_trove_spool_t *base,
