@@ -188,26 +188,26 @@ ngx_trove_sqlite_control_count(ngx_trove_sqlite_t *spool,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error)
 {
     ngx_int_t                rc;
-    ngx_trove_sqlite_walk_t  walk;
+    ngx_trove_sqlite_scan_t  scan;
 
     if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    rc = ngx_trove_sqlite_walk(&spool->reader, filter, *cursor, &walk);
+    rc = ngx_trove_sqlite_scan(&spool->reader, filter, *cursor, &scan);
 
     while (rc == NGX_OK) {
 
-        rc = ngx_trove_sqlite_walk_next(&walk);
+        rc = ngx_trove_sqlite_scan_next(&scan);
 
-        if (rc == NGX_OK && ngx_trove_sqlite_can(action, &walk.row)) {
+        if (rc == NGX_OK && ngx_trove_sqlite_can(action, &scan.row)) {
             (*count)++;
         }
     }
 
-    *cursor = walk.cursor;
+    *cursor = scan.cursor;
 
-    ngx_trove_sqlite_walk_end(&walk);
+    ngx_trove_sqlite_scan_end(&scan);
     ngx_trove_sqlite_read_end(spool, rc);
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
@@ -222,7 +222,7 @@ ngx_trove_sqlite_control_some(ngx_trove_sqlite_t *spool,
     ngx_int_t                rc;
     ngx_uint_t               i, n;
     ngx_trove_sqlite_row_t  *rows;
-    ngx_trove_sqlite_walk_t  walk;
+    ngx_trove_sqlite_scan_t  scan;
 
     rows = malloc(NGX_TROVE_SQLITE_ACTS * sizeof(ngx_trove_sqlite_row_t));
     if (rows == NULL) {
@@ -231,21 +231,21 @@ ngx_trove_sqlite_control_some(ngx_trove_sqlite_t *spool,
                                     "out of memory");
     }
 
-    rc = ngx_trove_sqlite_walk(&spool->writer, filter, *cursor, &walk);
+    rc = ngx_trove_sqlite_scan(&spool->writer, filter, *cursor, &scan);
     n = 0;
 
     while (rc == NGX_OK && n < NGX_TROVE_SQLITE_ACTS) {
 
-        rc = ngx_trove_sqlite_walk_next(&walk);
+        rc = ngx_trove_sqlite_scan_next(&scan);
 
-        if (rc == NGX_OK && ngx_trove_sqlite_can(action, &walk.row)) {
-            rows[n++] = walk.row;
+        if (rc == NGX_OK && ngx_trove_sqlite_can(action, &scan.row)) {
+            rows[n++] = scan.row;
         }
     }
 
-    ngx_trove_sqlite_walk_end(&walk);
+    ngx_trove_sqlite_scan_end(&scan);
 
-    /* not while the walk goes on: they would move under its feet */
+    /* not while the scan goes on: they would move under its feet */
 
     for (i = 0; i < n && rc != NGX_ERROR; i++) {
         rc = ngx_trove_sqlite_do(spool, action, &rows[i]);
@@ -257,7 +257,7 @@ ngx_trove_sqlite_control_some(ngx_trove_sqlite_t *spool,
         return NGX_ERROR;
     }
 
-    *cursor = walk.cursor;
+    *cursor = scan.cursor;
     *count += n;
 
     return NGX_OK;

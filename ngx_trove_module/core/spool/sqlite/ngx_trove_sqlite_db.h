@@ -38,7 +38,7 @@
  *   ngx_trove_sqlite_lease.c     leases
  *   ngx_trove_sqlite_event.c     events, from rows to memory
  *   ngx_trove_sqlite_maintain.c  checkpoints, pruning
- *   ngx_trove_sqlite_scan.c      filters, and walks by them
+ *   ngx_trove_sqlite_scan.c      filters, and scans by them
  *   ngx_trove_sqlite_stat.c      counters
  *   ngx_trove_sqlite_read.c      lists of events
  *   ngx_trove_sqlite_list.c      lists of deliveries
@@ -121,7 +121,7 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_STATE_SET,
     NGX_TROVE_SQLITE_SQL_KEY,
     NGX_TROVE_SQLITE_SQL_KEY_SET,
-    NGX_TROVE_SQLITE_SQL_KEY_WALK,
+    NGX_TROVE_SQLITE_SQL_KEY_SCAN,
     NGX_TROVE_SQLITE_SQL_KEY_DELETE,
     NGX_TROVE_SQLITE_SQL_TARGET,
     NGX_TROVE_SQLITE_SQL_TARGET_FIND,
@@ -135,7 +135,7 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_EVENT_KEY,
     NGX_TROVE_SQLITE_SQL_EVENT_KEYS,
     NGX_TROVE_SQLITE_SQL_EVENT_FORGET,
-    NGX_TROVE_SQLITE_SQL_EVENT_WALK,
+    NGX_TROVE_SQLITE_SQL_EVENT_SCAN,
     NGX_TROVE_SQLITE_SQL_EVENT_FROM,
     NGX_TROVE_SQLITE_SQL_EVENT_DELETE,
     NGX_TROVE_SQLITE_SQL_DELIVERY,
@@ -145,7 +145,7 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_DELIVERY_DUE,
     NGX_TROVE_SQLITE_SQL_DELIVERY_NEXT,
     NGX_TROVE_SQLITE_SQL_DELIVERY_LATE,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_WALK,
+    NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN,
     NGX_TROVE_SQLITE_SQL_DELIVERY_PENDING,
     NGX_TROVE_SQLITE_SQL_DELIVERY_FAILED,
     NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST,
@@ -613,7 +613,7 @@ ngx_int_t ngx_trove_sqlite_lease_void(ngx_trove_sqlite_t *spool,
 
 /* ngx_trove_sqlite_event.c */
 
-/* columns of EVENT, EVENT_HEAD (without the body), EVENT_WALK */
+/* columns of EVENT, EVENT_HEAD (without the body), EVENT_SCAN */
 void ngx_trove_sqlite_event_row(sqlite3_stmt *stmt, ngx_uint_t body,
     ngx_trove_spool_event_t *event);
 
@@ -631,7 +631,7 @@ ngx_int_t ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
 
 /* ngx_trove_sqlite_scan.c */
 
-/* a walk over deliveries, or events, newest first, for those that match */
+/* a scan over deliveries, or events, newest first, for those that match */
 typedef struct {
     ngx_trove_sqlite_db_t       *db;
     ngx_trove_spool_filter_t    *filter;
@@ -643,28 +643,28 @@ typedef struct {
     ngx_trove_sqlite_row_t       row;
     ngx_trove_sqlite_known_t    *known;
     ngx_trove_spool_event_t      event;          /* a delivery's: no body */
-} ngx_trove_sqlite_walk_t;
+} ngx_trove_sqlite_scan_t;
 
 
-ngx_int_t ngx_trove_sqlite_walk(ngx_trove_sqlite_db_t *db,
+ngx_int_t ngx_trove_sqlite_scan(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t cursor,
-    ngx_trove_sqlite_walk_t *walk);
-ngx_int_t ngx_trove_sqlite_walk_events(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_scan_t *scan);
+ngx_int_t ngx_trove_sqlite_scan_events(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t cursor,
-    ngx_trove_sqlite_walk_t *walk);
+    ngx_trove_sqlite_scan_t *scan);
 
 /*
  * NGX_OK     there is one that matches
- * NGX_DONE   there is none in reach: see walk->cursor
+ * NGX_DONE   there is none in reach: see scan->cursor
  * NGX_ERROR
  */
-ngx_int_t ngx_trove_sqlite_walk_next(ngx_trove_sqlite_walk_t *walk);
-ngx_int_t ngx_trove_sqlite_walk_next_event(ngx_trove_sqlite_walk_t *walk);
+ngx_int_t ngx_trove_sqlite_scan_next(ngx_trove_sqlite_scan_t *scan);
+ngx_int_t ngx_trove_sqlite_scan_next_event(ngx_trove_sqlite_scan_t *scan);
 
-void ngx_trove_sqlite_walk_end(ngx_trove_sqlite_walk_t *walk);
+void ngx_trove_sqlite_scan_end(ngx_trove_sqlite_scan_t *scan);
 
-/* the event of a row, without its body: in walk->event */
-ngx_int_t ngx_trove_sqlite_walk_head(ngx_trove_sqlite_walk_t *walk);
+/* the event of a row, without its body: in scan->event */
+ngx_int_t ngx_trove_sqlite_scan_head(ngx_trove_sqlite_scan_t *scan);
 
 
 /* ngx_trove_sqlite_read.c */

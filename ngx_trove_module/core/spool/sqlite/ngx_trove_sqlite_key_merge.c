@@ -266,7 +266,7 @@ ngx_trove_sqlite_key_sweep(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
         return NGX_ERROR;
     }
 
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_KEY_WALK);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_KEY_SCAN);
     if (stmt == NULL) {
         goto failed;
     }

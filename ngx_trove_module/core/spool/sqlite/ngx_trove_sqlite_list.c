@@ -29,7 +29,7 @@ static ngx_trove_spool_deliveries_t *ngx_trove_sqlite_list_by(
 static ngx_int_t ngx_trove_sqlite_list_rows(ngx_trove_sqlite_list_t *list,
     sqlite3_stmt *stmt);
 static ngx_int_t ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
-    ngx_trove_sqlite_walk_t *walk);
+    ngx_trove_sqlite_scan_t *scan);
 static ngx_int_t ngx_trove_sqlite_list_history(ngx_trove_sqlite_list_t *list,
     ngx_trove_sqlite_row_t *row, ngx_trove_spool_delivery_t *delivery);
 static ngx_int_t ngx_trove_sqlite_list_attempt(ngx_trove_sqlite_list_t *list,
@@ -45,7 +45,7 @@ ngx_trove_sqlite_deliveries(ngx_trove_spool_t *base,
 
     ngx_int_t                rc;
     ngx_trove_sqlite_list_t  list;
-    ngx_trove_sqlite_walk_t  walk;
+    ngx_trove_sqlite_scan_t  scan;
 
     if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
         return NULL;
@@ -59,20 +59,20 @@ ngx_trove_sqlite_deliveries(ngx_trove_spool_t *base,
         goto done;
     }
 
-    rc = ngx_trove_sqlite_walk(list.db, filter, cursor, &walk);
+    rc = ngx_trove_sqlite_scan(list.db, filter, cursor, &scan);
 
     while (rc == NGX_OK && list.list->n < limit) {
 
-        rc = ngx_trove_sqlite_walk_next(&walk);
+        rc = ngx_trove_sqlite_scan_next(&scan);
 
         if (rc == NGX_OK) {
-            rc = ngx_trove_sqlite_list_add(&list, &walk);
+            rc = ngx_trove_sqlite_list_add(&list, &scan);
         }
     }
 
-    list.list->next = walk.cursor;
+    list.list->next = scan.cursor;
 
-    ngx_trove_sqlite_walk_end(&walk);
+    ngx_trove_sqlite_scan_end(&scan);
 
 done:
 
@@ -150,11 +150,11 @@ static ngx_int_t
 ngx_trove_sqlite_list_rows(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt)
 {
     ngx_int_t                rc;
-    ngx_trove_sqlite_walk_t  walk;
+    ngx_trove_sqlite_scan_t  scan;
 
-    ngx_memzero(&walk, sizeof(ngx_trove_sqlite_walk_t));
+    ngx_memzero(&scan, sizeof(ngx_trove_sqlite_scan_t));
 
-    walk.db = list->db;
+    scan.db = list->db;
 
     for ( ;; ) {
         rc = ngx_trove_sqlite_step(list->db, stmt);
@@ -163,12 +163,12 @@ ngx_trove_sqlite_list_rows(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt)
             break;
         }
 
-        ngx_trove_sqlite_row_read(stmt, &walk.row);
+        ngx_trove_sqlite_row_read(stmt, &scan.row);
 
-        if (ngx_trove_sqlite_known_id(walk.db, walk.row.target, &walk.known)
+        if (ngx_trove_sqlite_known_id(scan.db, scan.row.target, &scan.known)
             != NGX_OK
-            || ngx_trove_sqlite_walk_head(&walk) != NGX_OK
-            || ngx_trove_sqlite_list_add(list, &walk) != NGX_OK)
+            || ngx_trove_sqlite_scan_head(&scan) != NGX_OK
+            || ngx_trove_sqlite_list_add(list, &scan) != NGX_OK)
         {
             (void) sqlite3_reset(stmt);
             rc = NGX_ERROR;
@@ -176,7 +176,7 @@ ngx_trove_sqlite_list_rows(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt)
         }
     }
 
-    ngx_trove_sqlite_walk_end(&walk);
+    ngx_trove_sqlite_scan_end(&scan);
 
     return rc;
 }
@@ -208,12 +208,12 @@ ngx_trove_sqlite_list_init(ngx_trove_sqlite_t *spool,
 
 static ngx_int_t
 ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
-    ngx_trove_sqlite_walk_t *walk)
+    ngx_trove_sqlite_scan_t *scan)
 {
     ngx_trove_sqlite_row_t      *row;
     ngx_trove_spool_delivery_t  *delivery;
 
-    row = &walk->row;
+    row = &scan->row;
 
     /* who shows the list takes the state for an index */
 
@@ -241,14 +241,14 @@ ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
         list->list->deliveries = delivery;
     }
 
-    if (list->event == NULL || list->event->number != walk->event.number) {
+    if (list->event == NULL || list->event->number != scan->event.number) {
 
         list->event = ngx_trove_sqlite_read_alloc(list->db, list->list,
                                               sizeof(ngx_trove_spool_event_t));
 
         if (list->event == NULL
             || ngx_trove_sqlite_read_event(list->db, list->list, list->event,
-                                           &walk->event)
+                                           &scan->event)
                != NGX_OK)
         {
             return NGX_ERROR;
@@ -263,16 +263,16 @@ ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
     delivery->due = list->ahead + (ngx_trove_sqlite_pending(row->state)
                                    ? row->due : row->ended);
     delivery->opened = row->opened + list->ahead;
-    delivery->paused = walk->known->paused ? 1 : 0;
+    delivery->paused = scan->known->paused ? 1 : 0;
     delivery->event = list->event;
 
     if (ngx_trove_sqlite_read_string(list->db, list->list,
                                      &delivery->target.route,
-                                     &walk->known->target.route)
+                                     &scan->known->target.route)
         != NGX_OK
         || ngx_trove_sqlite_read_string(list->db, list->list,
                                         &delivery->target.name,
-                                        &walk->known->target.name)
+                                        &scan->known->target.name)
            != NGX_OK)
     {
         return NGX_ERROR;

@@ -136,7 +136,7 @@ ngx_trove_sqlite_events(ngx_trove_spool_t *base,
     int64_t                    last;
     ngx_int_t                  rc;
     ngx_trove_sqlite_db_t     *db;
-    ngx_trove_sqlite_walk_t    walk;
+    ngx_trove_sqlite_scan_t    scan;
     ngx_trove_spool_events_t  *page;
 
     if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
@@ -159,35 +159,35 @@ ngx_trove_sqlite_events(ngx_trove_spool_t *base,
                                     limit * sizeof(ngx_trove_spool_event_t));
 
     if (page->events == NULL
-        || ngx_trove_sqlite_walk_events(db, filter, cursor, &walk) != NGX_OK)
+        || ngx_trove_sqlite_scan_events(db, filter, cursor, &scan) != NGX_OK)
     {
         goto done;
     }
 
     do {
-        last = walk.cursor;
+        last = scan.cursor;
 
-        rc = ngx_trove_sqlite_walk_next_event(&walk);
+        rc = ngx_trove_sqlite_scan_next_event(&scan);
 
         if (rc != NGX_OK) {
             break;
         }
 
-        bytes += walk.event.body.len;
+        bytes += scan.event.body.len;
 
         if (page->n && bytes > max_bytes) {
-            walk.cursor = last;
+            scan.cursor = last;
             break;
         }
 
         rc = ngx_trove_sqlite_read_event(db, page, &page->events[page->n++],
-                                         &walk.event);
+                                         &scan.event);
 
     } while (rc == NGX_OK && page->n < limit);
 
-    page->next = walk.cursor;
+    page->next = scan.cursor;
 
-    ngx_trove_sqlite_walk_end(&walk);
+    ngx_trove_sqlite_scan_end(&scan);
 
 done:
 

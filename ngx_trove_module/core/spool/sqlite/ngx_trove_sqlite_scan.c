@@ -14,14 +14,14 @@
 #define NGX_TROVE_SQLITE_SLACK  60000
 
 
-static ngx_int_t ngx_trove_sqlite_walk_bounds(ngx_trove_sqlite_db_t *db,
+static ngx_int_t ngx_trove_sqlite_scan_bounds(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t *low, int64_t *high);
-static int64_t ngx_trove_sqlite_walk_seek(ngx_trove_sqlite_db_t *db,
+static int64_t ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db,
     int64_t received);
-static ngx_trove_sqlite_sql_e ngx_trove_sqlite_walk_by(ngx_uint_t states);
-static ngx_int_t ngx_trove_sqlite_walk_start(ngx_trove_sqlite_walk_t *walk,
+static ngx_trove_sqlite_sql_e ngx_trove_sqlite_scan_by(ngx_uint_t states);
+static ngx_int_t ngx_trove_sqlite_scan_start(ngx_trove_sqlite_scan_t *scan,
     ngx_trove_sqlite_sql_e sql, int64_t low, int64_t high);
-static ngx_int_t ngx_trove_sqlite_walk_step(ngx_trove_sqlite_walk_t *walk);
+static ngx_int_t ngx_trove_sqlite_scan_step(ngx_trove_sqlite_scan_t *scan);
 static ngx_uint_t ngx_trove_sqlite_match(ngx_trove_spool_filter_t *filter,
     ngx_trove_spool_event_t *event);
 static ngx_uint_t ngx_trove_sqlite_match_one(ngx_str_t *wanted, ngx_str_t *s);
@@ -30,18 +30,18 @@ static ngx_uint_t ngx_trove_sqlite_match_list(ngx_str_t *wanted, ngx_uint_t n,
 
 
 ngx_int_t
-ngx_trove_sqlite_walk(ngx_trove_sqlite_db_t *db,
+ngx_trove_sqlite_scan(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t cursor,
-    ngx_trove_sqlite_walk_t *walk)
+    ngx_trove_sqlite_scan_t *scan)
 {
     int64_t  low, high;
 
-    ngx_memzero(walk, sizeof(ngx_trove_sqlite_walk_t));
+    ngx_memzero(scan, sizeof(ngx_trove_sqlite_scan_t));
 
-    walk->db = db;
-    walk->filter = filter;
+    scan->db = db;
+    scan->filter = filter;
 
-    if (ngx_trove_sqlite_walk_bounds(db, filter, &low, &high) != NGX_OK) {
+    if (ngx_trove_sqlite_scan_bounds(db, filter, &low, &high) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -52,25 +52,25 @@ ngx_trove_sqlite_walk(ngx_trove_sqlite_db_t *db,
         high = ngx_min(high, cursor);
     }
 
-    return ngx_trove_sqlite_walk_start(walk,
-                                       ngx_trove_sqlite_walk_by(filter->states),
+    return ngx_trove_sqlite_scan_start(scan,
+                                       ngx_trove_sqlite_scan_by(filter->states),
                                        low, high);
 }
 
 
 ngx_int_t
-ngx_trove_sqlite_walk_events(ngx_trove_sqlite_db_t *db,
+ngx_trove_sqlite_scan_events(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t cursor,
-    ngx_trove_sqlite_walk_t *walk)
+    ngx_trove_sqlite_scan_t *scan)
 {
     int64_t  low, high;
 
-    ngx_memzero(walk, sizeof(ngx_trove_sqlite_walk_t));
+    ngx_memzero(scan, sizeof(ngx_trove_sqlite_scan_t));
 
-    walk->db = db;
-    walk->filter = filter;
+    scan->db = db;
+    scan->filter = filter;
 
-    if (ngx_trove_sqlite_walk_bounds(db, filter, &low, &high) != NGX_OK) {
+    if (ngx_trove_sqlite_scan_bounds(db, filter, &low, &high) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -78,7 +78,7 @@ ngx_trove_sqlite_walk_events(ngx_trove_sqlite_db_t *db,
         high = ngx_min(high, cursor);
     }
 
-    return ngx_trove_sqlite_walk_start(walk, NGX_TROVE_SQLITE_SQL_EVENT_WALK,
+    return ngx_trove_sqlite_scan_start(scan, NGX_TROVE_SQLITE_SQL_EVENT_SCAN,
                                        low,
                                        high);
 }
@@ -91,19 +91,19 @@ ngx_trove_sqlite_walk_events(ngx_trove_sqlite_db_t *db,
  */
 
 static ngx_int_t
-ngx_trove_sqlite_walk_bounds(ngx_trove_sqlite_db_t *db,
+ngx_trove_sqlite_scan_bounds(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t *low, int64_t *high)
 {
     *low = 0;
     *high = INT64_MAX;
 
     if (filter->since != 0) {
-        *low = ngx_trove_sqlite_walk_seek(db, filter->since
+        *low = ngx_trove_sqlite_scan_seek(db, filter->since
                                               - NGX_TROVE_SQLITE_SLACK);
     }
 
     if (filter->until != 0) {
-        *high = ngx_trove_sqlite_walk_seek(db, filter->until
+        *high = ngx_trove_sqlite_scan_seek(db, filter->until
                                               + NGX_TROVE_SQLITE_SLACK);
     }
 
@@ -114,7 +114,7 @@ ngx_trove_sqlite_walk_bounds(ngx_trove_sqlite_db_t *db,
 /* the first one that was received then, or later; -1 on error */
 
 static int64_t
-ngx_trove_sqlite_walk_seek(ngx_trove_sqlite_db_t *db, int64_t received)
+ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db, int64_t received)
 {
     int64_t        low, high, middle;
     ngx_int_t      rc;
@@ -164,10 +164,10 @@ ngx_trove_sqlite_walk_seek(ngx_trove_sqlite_db_t *db, int64_t received)
 /* by an index, where there is one of a few among many */
 
 static ngx_trove_sqlite_sql_e
-ngx_trove_sqlite_walk_by(ngx_uint_t states)
+ngx_trove_sqlite_scan_by(ngx_uint_t states)
 {
     if (states == 0) {
-        return NGX_TROVE_SQLITE_SQL_DELIVERY_WALK;
+        return NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN;
     }
 
     if ((states & ~NGX_TROVE_SPOOL_PENDING) == 0) {
@@ -178,40 +178,40 @@ ngx_trove_sqlite_walk_by(ngx_uint_t states)
         return NGX_TROVE_SQLITE_SQL_DELIVERY_FAILED;
     }
 
-    return NGX_TROVE_SQLITE_SQL_DELIVERY_WALK;
+    return NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN;
 }
 
 
 static ngx_int_t
-ngx_trove_sqlite_walk_start(ngx_trove_sqlite_walk_t *walk,
+ngx_trove_sqlite_scan_start(ngx_trove_sqlite_scan_t *scan,
     ngx_trove_sqlite_sql_e sql, int64_t low, int64_t high)
 {
-    walk->stmt = ngx_trove_sqlite_sql(walk->db, sql);
-    if (walk->stmt == NULL) {
+    scan->stmt = ngx_trove_sqlite_sql(scan->db, sql);
+    if (scan->stmt == NULL) {
         return NGX_ERROR;
     }
 
-    (void) sqlite3_bind_int64(walk->stmt, 1, high);
-    (void) sqlite3_bind_int64(walk->stmt, 2, low);
-    (void) sqlite3_bind_int(walk->stmt, 3, NGX_TROVE_SPOOL_SCAN);
+    (void) sqlite3_bind_int64(scan->stmt, 1, high);
+    (void) sqlite3_bind_int64(scan->stmt, 2, low);
+    (void) sqlite3_bind_int(scan->stmt, 3, NGX_TROVE_SPOOL_SCAN);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_trove_sqlite_walk_step(ngx_trove_sqlite_walk_t *walk)
+ngx_trove_sqlite_scan_step(ngx_trove_sqlite_scan_t *scan)
 {
     ngx_int_t  rc;
 
-    rc = ngx_trove_sqlite_step(walk->db, walk->stmt);
+    rc = ngx_trove_sqlite_step(scan->db, scan->stmt);
 
     if (rc == NGX_OK) {
-        walk->scanned++;
-        walk->cursor = sqlite3_column_int64(walk->stmt, 0);
+        scan->scanned++;
+        scan->cursor = sqlite3_column_int64(scan->stmt, 0);
 
-    } else if (rc == NGX_DONE && walk->scanned < NGX_TROVE_SPOOL_SCAN) {
-        walk->cursor = 0;
+    } else if (rc == NGX_DONE && scan->scanned < NGX_TROVE_SPOOL_SCAN) {
+        scan->cursor = 0;
     }
 
     return rc;
@@ -219,46 +219,46 @@ ngx_trove_sqlite_walk_step(ngx_trove_sqlite_walk_t *walk)
 
 
 ngx_int_t
-ngx_trove_sqlite_walk_next(ngx_trove_sqlite_walk_t *walk)
+ngx_trove_sqlite_scan_next(ngx_trove_sqlite_scan_t *scan)
 {
     ngx_int_t                  rc;
     ngx_uint_t                 states;
     ngx_trove_spool_filter_t  *filter;
 
-    filter = walk->filter;
+    filter = scan->filter;
 
     states = filter->states ? filter->states : NGX_MAX_UINT32_VALUE;
 
     for ( ;; ) {
-        rc = ngx_trove_sqlite_walk_step(walk);
+        rc = ngx_trove_sqlite_scan_step(scan);
 
         if (rc != NGX_OK) {
             return rc;
         }
 
-        ngx_trove_sqlite_row_read(walk->stmt, &walk->row);
+        ngx_trove_sqlite_row_read(scan->stmt, &scan->row);
 
-        if (!(ngx_trove_spool_mask(walk->row.state & 0x1f) & states)) {
+        if (!(ngx_trove_spool_mask(scan->row.state & 0x1f) & states)) {
             continue;
         }
 
-        if (ngx_trove_sqlite_known_id(walk->db, walk->row.target, &walk->known)
+        if (ngx_trove_sqlite_known_id(scan->db, scan->row.target, &scan->known)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
 
         if (!ngx_trove_sqlite_match_one(&filter->target,
-                                        &walk->known->target.name))
+                                        &scan->known->target.name))
         {
             continue;
         }
 
-        if (ngx_trove_sqlite_walk_head(walk) != NGX_OK) {
+        if (ngx_trove_sqlite_scan_head(scan) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        if (ngx_trove_sqlite_match(filter, &walk->event)) {
+        if (ngx_trove_sqlite_match(filter, &scan->event)) {
             return NGX_OK;
         }
     }
@@ -266,19 +266,19 @@ ngx_trove_sqlite_walk_next(ngx_trove_sqlite_walk_t *walk)
 
 
 ngx_int_t
-ngx_trove_sqlite_walk_head(ngx_trove_sqlite_walk_t *walk)
+ngx_trove_sqlite_scan_head(ngx_trove_sqlite_scan_t *scan)
 {
     int64_t        number;
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    number = ngx_trove_spool_event_of(walk->row.id);
+    number = ngx_trove_spool_event_of(scan->row.id);
 
-    if (walk->event.number == number) {
+    if (scan->event.number == number) {
         return NGX_OK;
     }
 
-    stmt = ngx_trove_sqlite_sql(walk->db, NGX_TROVE_SQLITE_SQL_EVENT_HEAD);
+    stmt = ngx_trove_sqlite_sql(scan->db, NGX_TROVE_SQLITE_SQL_EVENT_HEAD);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -288,10 +288,10 @@ ngx_trove_sqlite_walk_head(ngx_trove_sqlite_walk_t *walk)
     (void) sqlite3_reset(stmt);
     (void) sqlite3_bind_int64(stmt, 1, number);
 
-    rc = ngx_trove_sqlite_step(walk->db, stmt);
+    rc = ngx_trove_sqlite_step(scan->db, stmt);
 
     if (rc == NGX_DONE) {
-        return ngx_trove_spool_fail(walk->db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
+        return ngx_trove_spool_fail(scan->db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
                                     "a delivery has no row in \"event\"");
     }
 
@@ -299,19 +299,19 @@ ngx_trove_sqlite_walk_head(ngx_trove_sqlite_walk_t *walk)
         return NGX_ERROR;
     }
 
-    ngx_trove_sqlite_event_row(stmt, 0, &walk->event);
+    ngx_trove_sqlite_event_row(stmt, 0, &scan->event);
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_trove_sqlite_walk_next_event(ngx_trove_sqlite_walk_t *walk)
+ngx_trove_sqlite_scan_next_event(ngx_trove_sqlite_scan_t *scan)
 {
     ngx_int_t  rc;
 
     for ( ;; ) {
-        rc = ngx_trove_sqlite_walk_step(walk);
+        rc = ngx_trove_sqlite_scan_step(scan);
 
         if (rc != NGX_OK) {
             return rc;
@@ -319,10 +319,10 @@ ngx_trove_sqlite_walk_next_event(ngx_trove_sqlite_walk_t *walk)
 
         /* a body may be large, and is for those only that match */
 
-        ngx_trove_sqlite_event_row(walk->stmt, 0, &walk->event);
+        ngx_trove_sqlite_event_row(scan->stmt, 0, &scan->event);
 
-        if (ngx_trove_sqlite_match(walk->filter, &walk->event)) {
-            ngx_trove_sqlite_event_row(walk->stmt, 1, &walk->event);
+        if (ngx_trove_sqlite_match(scan->filter, &scan->event)) {
+            ngx_trove_sqlite_event_row(scan->stmt, 1, &scan->event);
             return NGX_OK;
         }
     }
@@ -330,15 +330,15 @@ ngx_trove_sqlite_walk_next_event(ngx_trove_sqlite_walk_t *walk)
 
 
 void
-ngx_trove_sqlite_walk_end(ngx_trove_sqlite_walk_t *walk)
+ngx_trove_sqlite_scan_end(ngx_trove_sqlite_scan_t *scan)
 {
     sqlite3_stmt  *stmt;
 
-    if (walk->stmt != NULL) {
-        (void) sqlite3_reset(walk->stmt);
+    if (scan->stmt != NULL) {
+        (void) sqlite3_reset(scan->stmt);
     }
 
-    stmt = walk->db->stmts[NGX_TROVE_SQLITE_SQL_EVENT_HEAD];
+    stmt = scan->db->stmts[NGX_TROVE_SQLITE_SQL_EVENT_HEAD];
 
     if (stmt != NULL) {
         (void) sqlite3_reset(stmt);

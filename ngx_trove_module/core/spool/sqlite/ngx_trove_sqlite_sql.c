@@ -47,7 +47,7 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_KEY_SET] =
         "INSERT OR REPLACE INTO key (hash, event) VALUES (?, ?)",
 
-    [NGX_TROVE_SQLITE_SQL_KEY_WALK] =
+    [NGX_TROVE_SQLITE_SQL_KEY_SCAN] =
         "SELECT hash, event, EXISTS (SELECT 1 FROM event "
             "WHERE event.number = key.event AND event.key IS NOT NULL) "
         "FROM key WHERE hash >= ? ORDER BY hash LIMIT ?",
@@ -97,7 +97,7 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_EVENT_FORGET] =
         "UPDATE event SET key = NULL WHERE number = ?",
 
-    [NGX_TROVE_SQLITE_SQL_EVENT_WALK] =
+    [NGX_TROVE_SQLITE_SQL_EVENT_SCAN] =
         "SELECT" NGX_TROVE_SQLITE_HEAD ", body FROM event "
         "WHERE number < ? AND number >= ? ORDER BY number DESC LIMIT ?",
 
@@ -138,7 +138,7 @@ const char  *ngx_trove_sqlite_sqls[] = {
         "SELECT" NGX_TROVE_SQLITE_ROW NGX_TROVE_SQLITE_BY_PENDING
             "target = ? AND state = ? AND due > ? LIMIT ?",
 
-    [NGX_TROVE_SQLITE_SQL_DELIVERY_WALK] =
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN] =
         "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery "
         "WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?",
 
