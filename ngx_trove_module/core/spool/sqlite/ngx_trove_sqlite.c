@@ -178,7 +178,7 @@ ngx_trove_sqlite_db_close(ngx_trove_sqlite_db_t *db)
         db->db = NULL;
     }
 
-    ngx_trove_sqlite_known_clear(db);
+    ngx_trove_sqlite_cache_clear(db);
 
     free(db->taken);
 

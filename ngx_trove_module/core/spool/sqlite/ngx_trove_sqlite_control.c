@@ -274,7 +274,7 @@ ngx_trove_sqlite_pause(ngx_trove_spool_t *base,
     ngx_int_t                  rc;
     sqlite3_stmt              *stmt;
     ngx_trove_sqlite_db_t     *db;
-    ngx_trove_sqlite_known_t  *known;
+    ngx_trove_sqlite_cached_t     *cached;
 
     if (ngx_trove_sqlite_enter_txn(spool, error) != NGX_OK) {
         return NGX_ERROR;
@@ -284,7 +284,7 @@ ngx_trove_sqlite_pause(ngx_trove_spool_t *base,
     rc = NGX_ERROR;
 
     if (target->route.data != NULL
-        && ngx_trove_sqlite_known(db, target, 1, &known) != NGX_OK)
+        && ngx_trove_sqlite_cache_get(db, target, 1, &cached) != NGX_OK)
     {
         goto done;
     }

@@ -171,13 +171,13 @@ typedef struct {
 } ngx_trove_sqlite_row_state_t;
 
 
-typedef struct ngx_trove_sqlite_known_s  ngx_trove_sqlite_known_t;
+typedef struct ngx_trove_sqlite_cached_s  ngx_trove_sqlite_cached_t;
 
-/* a target, as known to a connection */
-struct ngx_trove_sqlite_known_s {
-    ngx_trove_sqlite_known_t    *by_name;        /* next of the bucket */
-    ngx_trove_sqlite_known_t    *by_id;          /* likewise */
-    ngx_trove_sqlite_known_t    *changed;        /* next */
+/* a target in the cache of a connection */
+struct ngx_trove_sqlite_cached_s {
+    ngx_trove_sqlite_cached_t   *by_name;        /* next of the bucket */
+    ngx_trove_sqlite_cached_t   *by_id;          /* likewise */
+    ngx_trove_sqlite_cached_t   *changed;        /* next */
 
     int64_t                      id;
     ngx_trove_spool_target_t     target;
@@ -208,10 +208,10 @@ typedef struct {
     uint64_t                      txn;            /* counts them */
     ngx_trove_sqlite_row_state_t  state;
 
-    ngx_trove_sqlite_known_t    *by_name[NGX_TROVE_SQLITE_BUCKETS];
-    ngx_trove_sqlite_known_t    *by_id[NGX_TROVE_SQLITE_BUCKETS];
-    ngx_trove_sqlite_known_t    *changed;
-    ngx_uint_t                   nknown;
+    ngx_trove_sqlite_cached_t   *by_name[NGX_TROVE_SQLITE_BUCKETS];
+    ngx_trove_sqlite_cached_t   *by_id[NGX_TROVE_SQLITE_BUCKETS];
+    ngx_trove_sqlite_cached_t   *changed;
+    ngx_uint_t                   ncached;
 
     /* slots taken for its keys, to be given back by a rollback */
     ngx_trove_sqlite_slot_t    **taken;
@@ -513,24 +513,24 @@ void ngx_trove_sqlite_key_drop(ngx_trove_sqlite_work_t *work);
  * NGX_DECLINED  there is none, and it was not to be added
  * NGX_ERROR
  */
-ngx_int_t ngx_trove_sqlite_known(ngx_trove_sqlite_db_t *db,
+ngx_int_t ngx_trove_sqlite_cache_get(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_target_t *target, ngx_uint_t add,
-    ngx_trove_sqlite_known_t **known);
-ngx_int_t ngx_trove_sqlite_known_id(ngx_trove_sqlite_db_t *db, int64_t id,
-    ngx_trove_sqlite_known_t **known);
+    ngx_trove_sqlite_cached_t **cached);
+ngx_int_t ngx_trove_sqlite_cache_get_id(ngx_trove_sqlite_db_t *db, int64_t id,
+    ngx_trove_sqlite_cached_t **cached);
 
 /* writes the counters that changed */
-ngx_int_t ngx_trove_sqlite_known_flush(ngx_trove_sqlite_db_t *db);
+ngx_int_t ngx_trove_sqlite_cache_flush(ngx_trove_sqlite_db_t *db);
 
 /* forgets all targets, and what was not written */
-void ngx_trove_sqlite_known_clear(ngx_trove_sqlite_db_t *db);
+void ngx_trove_sqlite_cache_clear(ngx_trove_sqlite_db_t *db);
 
 /* NGX_OK, NGX_DECLINED: there is no such delivery, NGX_ERROR */
 ngx_int_t ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_row_t *row);
 void ngx_trove_sqlite_row_read(sqlite3_stmt *stmt, ngx_trove_sqlite_row_t *row);
 ngx_int_t ngx_trove_sqlite_row_add(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_known_t *known, ngx_trove_sqlite_row_t *row);
+    ngx_trove_sqlite_cached_t *cached, ngx_trove_sqlite_row_t *row);
 
 /* writes a row that was in the state from */
 ngx_int_t ngx_trove_sqlite_row_set(ngx_trove_sqlite_db_t *db,
@@ -589,12 +589,12 @@ ngx_int_t ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op);
 
 /* the target of a want; NGX_DECLINED: there is nothing to look for */
-ngx_int_t ngx_trove_sqlite_lease_known(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_known_t **known);
+ngx_int_t ngx_trove_sqlite_lease_cached(ngx_trove_sqlite_taking_t *taking,
+    ngx_uint_t want, ngx_trove_sqlite_cached_t **cached);
 
 /* puts into next when something of this target is due, if that is sooner */
 ngx_int_t ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
-    ngx_trove_sqlite_known_t *known);
+    ngx_trove_sqlite_cached_t *cached);
 
 /* a statement for n, up to ..._ROWS, that are due; and what it finds */
 sqlite3_stmt *ngx_trove_sqlite_lease_due(ngx_trove_sqlite_db_t *db,
@@ -604,7 +604,7 @@ ngx_int_t ngx_trove_sqlite_lease_rows(ngx_trove_sqlite_db_t *db,
 
 /* leases that ran out become waiting, and so do impossible times */
 ngx_int_t ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_known_t *known);
+    ngx_uint_t want, ngx_trove_sqlite_cached_t *cached);
 
 /* makes all leased ones wait: nobody is there who could have them */
 ngx_int_t ngx_trove_sqlite_lease_void(ngx_trove_sqlite_t *spool,
@@ -641,7 +641,7 @@ typedef struct {
 
     /* what was found, until the next one; of an event only the latter */
     ngx_trove_sqlite_row_t       row;
-    ngx_trove_sqlite_known_t    *known;
+    ngx_trove_sqlite_cached_t   *cached;
     ngx_trove_spool_event_t      event;          /* a delivery's: no body */
 } ngx_trove_sqlite_scan_t;
 

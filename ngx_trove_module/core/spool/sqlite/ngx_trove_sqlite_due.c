@@ -28,10 +28,10 @@
 
 static sqlite3_stmt *ngx_trove_sqlite_lease_late(
     ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_known_t *known, ngx_trove_spool_state_e state);
+    ngx_trove_sqlite_cached_t *cached, ngx_trove_spool_state_e state);
 static ngx_int_t ngx_trove_sqlite_lease_is_late(
     ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_known_t *known);
+    ngx_trove_sqlite_cached_t *cached);
 static ngx_int_t ngx_trove_sqlite_lease_wait(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_row_t *rows, ngx_uint_t n, int64_t now);
 static ngx_int_t ngx_trove_sqlite_lease_void_target(ngx_trove_sqlite_t *spool,
@@ -62,23 +62,23 @@ ngx_int_t
 ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op)
 {
-    ngx_int_t                  rc;
-    ngx_uint_t                 i;
-    ngx_trove_sqlite_known_t  *known;
-    ngx_trove_sqlite_taking_t  taking;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i;
+    ngx_trove_sqlite_taking_t   taking;
+    ngx_trove_sqlite_cached_t  *cached;
 
     ngx_trove_sqlite_lease_init(spool, db, op, &taking);
 
     for (i = 0; i < op->u.lease.nwants; i++) {
 
-        rc = ngx_trove_sqlite_lease_known(&taking, i, &known);
+        rc = ngx_trove_sqlite_lease_cached(&taking, i, &cached);
 
         if (rc == NGX_DECLINED) {
             continue;
         }
 
         if (rc != NGX_OK
-            || ngx_trove_sqlite_lease_next(&taking, known) != NGX_OK)
+            || ngx_trove_sqlite_lease_next(&taking, cached) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -88,7 +88,7 @@ ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
         }
 
         if (taking.clamp) {
-            rc = ngx_trove_sqlite_lease_is_late(&taking, i, known);
+            rc = ngx_trove_sqlite_lease_is_late(&taking, i, cached);
 
             if (rc != NGX_DECLINED) {
                 return rc;
@@ -107,11 +107,11 @@ ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
 /* NGX_DECLINED: there is nothing to look for */
 
 ngx_int_t
-ngx_trove_sqlite_lease_known(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_known_t **known)
+ngx_trove_sqlite_lease_cached(ngx_trove_sqlite_taking_t *taking,
+    ngx_uint_t want, ngx_trove_sqlite_cached_t **cached)
 {
-    ngx_int_t               rc;
-    ngx_trove_spool_want_t *w;
+    ngx_int_t                rc;
+    ngx_trove_spool_want_t  *w;
 
     w = &taking->lease->wants[want];
 
@@ -119,13 +119,14 @@ ngx_trove_sqlite_lease_known(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
         return NGX_DECLINED;
     }
 
-    rc = ngx_trove_sqlite_known(taking->db, &w->target, 0, known);
+    rc = ngx_trove_sqlite_cache_get(taking->db, &w->target, 0, cached);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    return ((*known)->paused || (*known)->pending == 0) ? NGX_DECLINED : NGX_OK;
+    return ((*cached)->paused || (*cached)->pending == 0) ? NGX_DECLINED
+                                                          : NGX_OK;
 }
 
 
@@ -133,7 +134,7 @@ ngx_trove_sqlite_lease_known(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
 
 ngx_int_t
 ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
-    ngx_trove_sqlite_known_t *known)
+    ngx_trove_sqlite_cached_t *cached)
 {
     int64_t        next;
     ngx_int_t      rc;
@@ -150,7 +151,7 @@ ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
             return NGX_ERROR;
         }
 
-        (void) sqlite3_bind_int64(stmt, 1, known->id);
+        (void) sqlite3_bind_int64(stmt, 1, cached->id);
         (void) sqlite3_bind_int(stmt, 2, state);
 
         rc = ngx_trove_sqlite_step(taking->db, stmt);
@@ -180,7 +181,7 @@ ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
 
 static sqlite3_stmt *
 ngx_trove_sqlite_lease_late(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_known_t *known, ngx_trove_spool_state_e state)
+    ngx_trove_sqlite_cached_t *cached, ngx_trove_spool_state_e state)
 {
     int64_t        max;
     sqlite3_stmt  *stmt;
@@ -201,7 +202,7 @@ ngx_trove_sqlite_lease_late(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
         max = taking->lease->wants[want].delay_max;
     }
 
-    (void) sqlite3_bind_int64(stmt, 1, known->id);
+    (void) sqlite3_bind_int64(stmt, 1, cached->id);
     (void) sqlite3_bind_int(stmt, 2, state);
     (void) sqlite3_bind_int64(stmt, 3, taking->now + max);
     (void) sqlite3_bind_int(stmt, 4, NGX_TROVE_SQLITE_ROWS);
@@ -214,7 +215,7 @@ ngx_trove_sqlite_lease_late(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
 
 static ngx_int_t
 ngx_trove_sqlite_lease_is_late(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_known_t *known)
+    ngx_uint_t want, ngx_trove_sqlite_cached_t *cached)
 {
     ngx_int_t      rc;
     ngx_uint_t     state;
@@ -224,7 +225,7 @@ ngx_trove_sqlite_lease_is_late(ngx_trove_sqlite_taking_t *taking,
          state <= NGX_TROVE_SPOOL_LEASED;
          state++)
     {
-        stmt = ngx_trove_sqlite_lease_late(taking, want, known, state);
+        stmt = ngx_trove_sqlite_lease_late(taking, want, cached, state);
         if (stmt == NULL) {
             return NGX_ERROR;
         }
@@ -312,7 +313,7 @@ ngx_trove_sqlite_lease_wait(ngx_trove_sqlite_db_t *db,
 
 ngx_int_t
 ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_known_t *known)
+    ngx_uint_t want, ngx_trove_sqlite_cached_t *cached)
 {
     ngx_uint_t              i, n, state;
     sqlite3_stmt           *stmt;
@@ -325,8 +326,9 @@ ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
 
     for (i = 0; i < NGX_TROVE_SQLITE_REPAIRS; i++) {
 
-        stmt = ngx_trove_sqlite_lease_due(db, known->id, NGX_TROVE_SPOOL_LEASED,
-                                          taking->now, NGX_TROVE_SQLITE_ROWS);
+        stmt = ngx_trove_sqlite_lease_due(db, cached->id,
+                                          NGX_TROVE_SPOOL_LEASED, taking->now,
+                                          NGX_TROVE_SQLITE_ROWS);
 
         if (ngx_trove_sqlite_lease_rows(db, stmt, rows, &n) != NGX_OK
             || ngx_trove_sqlite_lease_wait(db, rows, n, taking->now) != NGX_OK)
@@ -349,7 +351,7 @@ ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
     {
         for (i = 0; i < NGX_TROVE_SQLITE_REPAIRS; i++) {
 
-            stmt = ngx_trove_sqlite_lease_late(taking, want, known, state);
+            stmt = ngx_trove_sqlite_lease_late(taking, want, cached, state);
 
             if (ngx_trove_sqlite_lease_rows(db, stmt, rows, &n) != NGX_OK
                 || ngx_trove_sqlite_lease_wait(db, rows, n, taking->now)

@@ -12,10 +12,10 @@
 
 static ngx_int_t ngx_trove_sqlite_lease_target(
     ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_known_t *known, ngx_uint_t n, ngx_uint_t *got,
+    ngx_trove_sqlite_cached_t *cached, ngx_uint_t n, ngx_uint_t *got,
     ngx_uint_t *retries);
 static ngx_int_t ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_known_t *known,
+    ngx_uint_t want, ngx_trove_sqlite_cached_t *cached,
     ngx_trove_spool_state_e state, ngx_uint_t n, ngx_uint_t *got);
 static ngx_int_t ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking,
     ngx_uint_t want, ngx_trove_sqlite_row_t *row);
@@ -25,11 +25,11 @@ ngx_int_t
 ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_op_t *op)
 {
-    ngx_int_t                   rc;
-    ngx_uint_t                  i, n, w, active, share, pass, *got, *retries;
-    ngx_trove_spool_lease_t    *lease;
-    ngx_trove_sqlite_known_t  **known;
-    ngx_trove_sqlite_taking_t   taking;
+    ngx_int_t                    rc;
+    ngx_uint_t                   i, n, w, active, share, pass, *got, *retries;
+    ngx_trove_spool_lease_t     *lease;
+    ngx_trove_sqlite_taking_t    taking;
+    ngx_trove_sqlite_cached_t  **cached;
 
     ngx_trove_sqlite_lease_init(spool, db, op, &taking);
 
@@ -40,10 +40,10 @@ ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         return NGX_OK;
     }
 
-    known = calloc(lease->nwants, sizeof(ngx_trove_sqlite_known_t *));
+    cached = calloc(lease->nwants, sizeof(ngx_trove_sqlite_cached_t *));
     got = calloc(2 * lease->nwants, sizeof(ngx_uint_t));
 
-    if (known == NULL || got == NULL) {
+    if (cached == NULL || got == NULL) {
         rc = ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
                                   "out of memory");
         goto done;
@@ -54,15 +54,15 @@ ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     for (i = 0; i < lease->nwants; i++) {
 
-        rc = ngx_trove_sqlite_lease_known(&taking, i, &known[i]);
+        rc = ngx_trove_sqlite_lease_cached(&taking, i, &cached[i]);
 
         if (rc == NGX_DECLINED) {
-            known[i] = NULL;
+            cached[i] = NULL;
             continue;
         }
 
         if (rc != NGX_OK
-            || ngx_trove_sqlite_lease_repair(&taking, i, known[i]) != NGX_OK)
+            || ngx_trove_sqlite_lease_repair(&taking, i, cached[i]) != NGX_OK)
         {
             rc = NGX_ERROR;
             goto done;
@@ -85,7 +85,7 @@ ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
             w = (spool->turn + i) % lease->nwants;
 
-            if (known[w] == NULL) {
+            if (cached[w] == NULL) {
                 continue;
             }
 
@@ -95,7 +95,7 @@ ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
                 n = ngx_min(n, share);
             }
 
-            if (ngx_trove_sqlite_lease_target(&taking, w, known[w], n, &got[w],
+            if (ngx_trove_sqlite_lease_target(&taking, w, cached[w], n, &got[w],
                                               &retries[w])
                 != NGX_OK)
             {
@@ -112,9 +112,9 @@ ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         lease->wants[i].more = (got[i] == lease->wants[i].limit
                                 || retries[i] >= lease->wants[i].retries);
 
-        if (known[i] != NULL
+        if (cached[i] != NULL
             && !lease->wants[i].more
-            && ngx_trove_sqlite_lease_next(&taking, known[i]) != NGX_OK)
+            && ngx_trove_sqlite_lease_next(&taking, cached[i]) != NGX_OK)
         {
             rc = NGX_ERROR;
             goto done;
@@ -125,7 +125,7 @@ ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
 done:
 
-    free(known);
+    free(cached);
     free(got);
 
     return rc;
@@ -134,7 +134,7 @@ done:
 
 static ngx_int_t
 ngx_trove_sqlite_lease_target(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_known_t *known, ngx_uint_t n,
+    ngx_uint_t want, ngx_trove_sqlite_cached_t *cached, ngx_uint_t n,
     ngx_uint_t *got, ngx_uint_t *retries)
 {
     ngx_uint_t  before, tried, max;
@@ -146,14 +146,14 @@ ngx_trove_sqlite_lease_target(ngx_trove_sqlite_taking_t *taking,
 
     /* half of it, the other half, and what one of them has left over */
 
-    if (ngx_trove_sqlite_lease_state(taking, want, known, NGX_TROVE_SPOOL_NEW,
+    if (ngx_trove_sqlite_lease_state(taking, want, cached, NGX_TROVE_SPOOL_NEW,
                                      (n + 1) / 2, got)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (ngx_trove_sqlite_lease_state(taking, want, known,
+    if (ngx_trove_sqlite_lease_state(taking, want, cached,
                                      NGX_TROVE_SPOOL_RETRY,
                                      ngx_min(n - (*got - before), max),
                                      retries)
@@ -164,7 +164,7 @@ ngx_trove_sqlite_lease_target(ngx_trove_sqlite_taking_t *taking,
 
     *got += *retries - tried;
 
-    return ngx_trove_sqlite_lease_state(taking, want, known,
+    return ngx_trove_sqlite_lease_state(taking, want, cached,
                                         NGX_TROVE_SPOOL_NEW,
                                         n - (*got - before), got);
 }
@@ -172,7 +172,7 @@ ngx_trove_sqlite_lease_target(ngx_trove_sqlite_taking_t *taking,
 
 static ngx_int_t
 ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_known_t *known, ngx_trove_spool_state_e state,
+    ngx_trove_sqlite_cached_t *cached, ngx_trove_spool_state_e state,
     ngx_uint_t n, ngx_uint_t *got)
 {
     ngx_int_t               rc;
@@ -182,7 +182,7 @@ ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
 
     while (n && !taking->full) {
 
-        stmt = ngx_trove_sqlite_lease_due(taking->db, known->id, state,
+        stmt = ngx_trove_sqlite_lease_due(taking->db, cached->id, state,
                                           taking->now,
                                           ngx_min(n, NGX_TROVE_SQLITE_ROWS));
 

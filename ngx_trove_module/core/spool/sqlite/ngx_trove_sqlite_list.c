@@ -165,7 +165,8 @@ ngx_trove_sqlite_list_rows(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt)
 
         ngx_trove_sqlite_row_read(stmt, &scan.row);
 
-        if (ngx_trove_sqlite_known_id(scan.db, scan.row.target, &scan.known)
+        if (ngx_trove_sqlite_cache_get_id(scan.db, scan.row.target,
+                                          &scan.cached)
             != NGX_OK
             || ngx_trove_sqlite_scan_head(&scan) != NGX_OK
             || ngx_trove_sqlite_list_add(list, &scan) != NGX_OK)
@@ -263,16 +264,16 @@ ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
     delivery->due = list->ahead + (ngx_trove_sqlite_pending(row->state)
                                    ? row->due : row->ended);
     delivery->opened = row->opened + list->ahead;
-    delivery->paused = scan->known->paused ? 1 : 0;
+    delivery->paused = scan->cached->paused ? 1 : 0;
     delivery->event = list->event;
 
     if (ngx_trove_sqlite_read_string(list->db, list->list,
                                      &delivery->target.route,
-                                     &scan->known->target.route)
+                                     &scan->cached->target.route)
         != NGX_OK
         || ngx_trove_sqlite_read_string(list->db, list->list,
                                         &delivery->target.name,
-                                        &scan->known->target.name)
+                                        &scan->cached->target.name)
            != NGX_OK)
     {
         return NGX_ERROR;

@@ -17,22 +17,22 @@
  */
 
 /* targets that a connection remembers */
-#define NGX_TROVE_SQLITE_KNOWN_MAX  20000
+#define NGX_TROVE_SQLITE_CACHED_MAX  20000
 
 
-static ngx_uint_t ngx_trove_sqlite_known_hash(ngx_trove_spool_target_t *target);
-static ngx_trove_sqlite_known_t *ngx_trove_sqlite_known_add(
+static ngx_uint_t ngx_trove_sqlite_cache_hash(ngx_trove_spool_target_t *target);
+static ngx_trove_sqlite_cached_t *ngx_trove_sqlite_cache_add(
     ngx_trove_sqlite_db_t *db, int64_t id, ngx_trove_spool_target_t *target);
-static ngx_int_t ngx_trove_sqlite_known_refresh(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_known_t *known);
+static ngx_int_t ngx_trove_sqlite_cache_refresh(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_cached_t *cached);
 static ngx_int_t ngx_trove_sqlite_row_count(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_known_t *known, ngx_trove_spool_state_e state, int by);
+    ngx_trove_sqlite_cached_t *cached, ngx_trove_spool_state_e state, int by);
 static sqlite3_stmt *ngx_trove_sqlite_row_bind(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_sql_e n, ngx_trove_sqlite_row_t *row);
 
 
 static ngx_uint_t
-ngx_trove_sqlite_known_hash(ngx_trove_spool_target_t *target)
+ngx_trove_sqlite_cache_hash(ngx_trove_spool_target_t *target)
 {
     size_t      i;
     ngx_uint_t  hash;
@@ -52,28 +52,28 @@ ngx_trove_sqlite_known_hash(ngx_trove_spool_target_t *target)
 
 
 ngx_int_t
-ngx_trove_sqlite_known(ngx_trove_sqlite_db_t *db,
+ngx_trove_sqlite_cache_get(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_target_t *target, ngx_uint_t add,
-    ngx_trove_sqlite_known_t **known)
+    ngx_trove_sqlite_cached_t **cached)
 {
-    int64_t                    id;
-    ngx_int_t                  rc;
-    sqlite3_stmt              *stmt;
-    ngx_trove_sqlite_known_t  *k;
+    int64_t                     id;
+    ngx_int_t                   rc;
+    sqlite3_stmt               *stmt;
+    ngx_trove_sqlite_cached_t  *c;
 
-    for (k = db->by_name[ngx_trove_sqlite_known_hash(target)];
-         k != NULL;
-         k = k->by_name)
+    for (c = db->by_name[ngx_trove_sqlite_cache_hash(target)];
+         c != NULL;
+         c = c->by_name)
     {
-        if (k->target.name.len == target->name.len
-            && k->target.route.len == target->route.len
-            && ngx_memcmp(k->target.name.data, target->name.data,
+        if (c->target.name.len == target->name.len
+            && c->target.route.len == target->route.len
+            && ngx_memcmp(c->target.name.data, target->name.data,
                           target->name.len) == 0
-            && ngx_memcmp(k->target.route.data, target->route.data,
+            && ngx_memcmp(c->target.route.data, target->route.data,
                           target->route.len) == 0)
         {
-            *known = k;
-            return ngx_trove_sqlite_known_refresh(db, k);
+            *cached = c;
+            return ngx_trove_sqlite_cache_refresh(db, c);
         }
     }
 
@@ -116,31 +116,31 @@ ngx_trove_sqlite_known(ngx_trove_sqlite_db_t *db,
         id = sqlite3_last_insert_rowid(db->db);
     }
 
-    k = ngx_trove_sqlite_known_add(db, id, target);
-    if (k == NULL) {
+    c = ngx_trove_sqlite_cache_add(db, id, target);
+    if (c == NULL) {
         return NGX_ERROR;
     }
 
-    *known = k;
+    *cached = c;
 
-    return ngx_trove_sqlite_known_refresh(db, k);
+    return ngx_trove_sqlite_cache_refresh(db, c);
 }
 
 
 ngx_int_t
-ngx_trove_sqlite_known_id(ngx_trove_sqlite_db_t *db, int64_t id,
-    ngx_trove_sqlite_known_t **known)
+ngx_trove_sqlite_cache_get_id(ngx_trove_sqlite_db_t *db, int64_t id,
+    ngx_trove_sqlite_cached_t **cached)
 {
-    ngx_int_t                  rc;
-    sqlite3_stmt              *stmt;
-    ngx_trove_sqlite_known_t  *k;
-    ngx_trove_spool_target_t   target;
+    ngx_int_t                   rc;
+    sqlite3_stmt               *stmt;
+    ngx_trove_spool_target_t    target;
+    ngx_trove_sqlite_cached_t  *c;
 
-    for (k = db->by_id[id % NGX_TROVE_SQLITE_BUCKETS]; k; k = k->by_id) {
+    for (c = db->by_id[id % NGX_TROVE_SQLITE_BUCKETS]; c; c = c->by_id) {
 
-        if (k->id == id) {
-            *known = k;
-            return ngx_trove_sqlite_known_refresh(db, k);
+        if (c->id == id) {
+            *cached = c;
+            return ngx_trove_sqlite_cache_refresh(db, c);
         }
     }
 
@@ -165,76 +165,76 @@ ngx_trove_sqlite_known_id(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_column(stmt, 0, &target.route);
     ngx_trove_sqlite_column(stmt, 1, &target.name);
 
-    k = ngx_trove_sqlite_known_add(db, id, &target);
+    c = ngx_trove_sqlite_cache_add(db, id, &target);
 
     (void) sqlite3_reset(stmt);
 
-    if (k == NULL) {
+    if (c == NULL) {
         return NGX_ERROR;
     }
 
-    *known = k;
+    *cached = c;
 
-    return ngx_trove_sqlite_known_refresh(db, k);
+    return ngx_trove_sqlite_cache_refresh(db, c);
 }
 
 
-static ngx_trove_sqlite_known_t *
-ngx_trove_sqlite_known_add(ngx_trove_sqlite_db_t *db, int64_t id,
+static ngx_trove_sqlite_cached_t *
+ngx_trove_sqlite_cache_add(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_spool_target_t *target)
 {
-    u_char                    *p;
-    ngx_uint_t                 n;
-    ngx_trove_sqlite_known_t  *k;
+    u_char                     *p;
+    ngx_uint_t                  n;
+    ngx_trove_sqlite_cached_t  *c;
 
-    k = malloc(sizeof(ngx_trove_sqlite_known_t) + target->route.len
+    c = malloc(sizeof(ngx_trove_sqlite_cached_t) + target->route.len
                + target->name.len);
 
-    if (k == NULL) {
+    if (c == NULL) {
         (void) ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
                                     "out of memory");
         return NULL;
     }
 
-    ngx_memzero(k, sizeof(ngx_trove_sqlite_known_t));
+    ngx_memzero(c, sizeof(ngx_trove_sqlite_cached_t));
 
-    p = (u_char *) (k + 1);
+    p = (u_char *) (c + 1);
 
-    k->id = id;
-    k->target.route.len = target->route.len;
-    k->target.route.data = p;
+    c->id = id;
+    c->target.route.len = target->route.len;
+    c->target.route.data = p;
 
     p = ngx_cpymem(p, target->route.data, target->route.len);
 
-    k->target.name.len = target->name.len;
-    k->target.name.data = p;
+    c->target.name.len = target->name.len;
+    c->target.name.data = p;
 
     ngx_memcpy(p, target->name.data, target->name.len);
 
-    n = ngx_trove_sqlite_known_hash(&k->target);
-    k->by_name = db->by_name[n];
-    db->by_name[n] = k;
+    n = ngx_trove_sqlite_cache_hash(&c->target);
+    c->by_name = db->by_name[n];
+    db->by_name[n] = c;
 
     n = id % NGX_TROVE_SQLITE_BUCKETS;
-    k->by_id = db->by_id[n];
-    db->by_id[n] = k;
+    c->by_id = db->by_id[n];
+    db->by_id[n] = c;
 
-    db->nknown++;
+    db->ncached++;
 
-    return k;
+    return c;
 }
 
 
 /* others may have changed the row since the last transaction */
 
 static ngx_int_t
-ngx_trove_sqlite_known_refresh(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_known_t *known)
+ngx_trove_sqlite_cache_refresh(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_cached_t *cached)
 {
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    if (known->txn == db->txn) {
+    if (cached->txn == db->txn) {
         return NGX_OK;
     }
 
@@ -243,7 +243,7 @@ ngx_trove_sqlite_known_refresh(ngx_trove_sqlite_db_t *db,
         return NGX_ERROR;
     }
 
-    (void) sqlite3_bind_int64(stmt, 1, known->id);
+    (void) sqlite3_bind_int64(stmt, 1, cached->id);
 
     rc = ngx_trove_sqlite_step(db, stmt);
 
@@ -256,9 +256,9 @@ ngx_trove_sqlite_known_refresh(ngx_trove_sqlite_db_t *db,
                                     "a row of \"target\" has been removed");
     }
 
-    known->paused = sqlite3_column_int(stmt, 2);
-    known->pending = sqlite3_column_int64(stmt, 3);
-    known->txn = db->txn;
+    cached->paused = sqlite3_column_int(stmt, 2);
+    cached->pending = sqlite3_column_int64(stmt, 3);
+    cached->txn = db->txn;
 
     (void) sqlite3_reset(stmt);
 
@@ -267,37 +267,37 @@ ngx_trove_sqlite_known_refresh(ngx_trove_sqlite_db_t *db,
 
 
 ngx_int_t
-ngx_trove_sqlite_known_flush(ngx_trove_sqlite_db_t *db)
+ngx_trove_sqlite_cache_flush(ngx_trove_sqlite_db_t *db)
 {
-    ngx_uint_t                 i;
-    sqlite3_stmt              *stmt;
-    ngx_trove_sqlite_known_t  *k;
+    ngx_uint_t                  i;
+    sqlite3_stmt               *stmt;
+    ngx_trove_sqlite_cached_t  *c;
 
-    for (k = db->changed; k; k = k->changed) {
+    for (c = db->changed; c; c = c->changed) {
 
         stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGET_COUNT);
         if (stmt == NULL) {
             return NGX_ERROR;
         }
 
-        (void) sqlite3_bind_int64(stmt, 1, k->id);
+        (void) sqlite3_bind_int64(stmt, 1, c->id);
 
         for (i = 0; i < NGX_TROVE_SPOOL_STATES; i++) {
-            (void) sqlite3_bind_int64(stmt, i + 2, k->delta[i]);
+            (void) sqlite3_bind_int64(stmt, i + 2, c->delta[i]);
         }
 
         if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        ngx_memzero(k->delta, sizeof(k->delta));
-        k->dirty = 0;
+        ngx_memzero(c->delta, sizeof(c->delta));
+        c->dirty = 0;
     }
 
     db->changed = NULL;
 
-    if (db->nknown > NGX_TROVE_SQLITE_KNOWN_MAX) {
-        ngx_trove_sqlite_known_clear(db);
+    if (db->ncached > NGX_TROVE_SQLITE_CACHED_MAX) {
+        ngx_trove_sqlite_cache_clear(db);
     }
 
     return NGX_OK;
@@ -305,16 +305,16 @@ ngx_trove_sqlite_known_flush(ngx_trove_sqlite_db_t *db)
 
 
 void
-ngx_trove_sqlite_known_clear(ngx_trove_sqlite_db_t *db)
+ngx_trove_sqlite_cache_clear(ngx_trove_sqlite_db_t *db)
 {
-    ngx_uint_t                 i;
-    ngx_trove_sqlite_known_t  *k, *next;
+    ngx_uint_t                  i;
+    ngx_trove_sqlite_cached_t  *c, *next;
 
     for (i = 0; i < NGX_TROVE_SQLITE_BUCKETS; i++) {
 
-        for (k = db->by_id[i]; k; k = next) {
-            next = k->by_id;
-            free(k);
+        for (c = db->by_id[i]; c; c = next) {
+            next = c->by_id;
+            free(c);
         }
 
         db->by_id[i] = NULL;
@@ -322,30 +322,30 @@ ngx_trove_sqlite_known_clear(ngx_trove_sqlite_db_t *db)
     }
 
     db->changed = NULL;
-    db->nknown = 0;
+    db->ncached = 0;
 }
 
 
 static ngx_int_t
 ngx_trove_sqlite_row_count(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_known_t *known, ngx_trove_spool_state_e state, int by)
+    ngx_trove_sqlite_cached_t *cached, ngx_trove_spool_state_e state, int by)
 {
-    if (known == NULL || (ngx_uint_t) state >= NGX_TROVE_SPOOL_STATES) {
+    if (cached == NULL || (ngx_uint_t) state >= NGX_TROVE_SPOOL_STATES) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
                                     "a delivery has the state %d",
                                     (int) state);
     }
 
-    known->delta[state] += by;
+    cached->delta[state] += by;
 
     if (ngx_trove_sqlite_pending(state)) {
-        known->pending += by;
+        cached->pending += by;
     }
 
-    if (!known->dirty) {
-        known->dirty = 1;
-        known->changed = db->changed;
-        db->changed = known;
+    if (!cached->dirty) {
+        cached->dirty = 1;
+        cached->changed = db->changed;
+        db->changed = cached;
     }
 
     return NGX_OK;
@@ -409,11 +409,11 @@ ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
 
 ngx_int_t
 ngx_trove_sqlite_row_add(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_known_t *known, ngx_trove_sqlite_row_t *row)
+    ngx_trove_sqlite_cached_t *cached, ngx_trove_sqlite_row_t *row)
 {
     sqlite3_stmt  *stmt;
 
-    if (ngx_trove_sqlite_row_count(db, known, row->state, 1) != NGX_OK) {
+    if (ngx_trove_sqlite_row_count(db, cached, row->state, 1) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -431,16 +431,16 @@ ngx_int_t
 ngx_trove_sqlite_row_set(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_row_t *row,
     ngx_trove_spool_state_e from)
 {
-    sqlite3_stmt              *stmt;
-    ngx_trove_sqlite_known_t  *known;
+    sqlite3_stmt               *stmt;
+    ngx_trove_sqlite_cached_t  *cached;
 
-    known = NULL;
+    cached = NULL;
 
     if (row->state != from) {
 
-        if (ngx_trove_sqlite_known_id(db, row->target, &known) != NGX_OK
-            || ngx_trove_sqlite_row_count(db, known, from, -1) != NGX_OK
-            || ngx_trove_sqlite_row_count(db, known, row->state, 1) != NGX_OK)
+        if (ngx_trove_sqlite_cache_get_id(db, row->target, &cached) != NGX_OK
+            || ngx_trove_sqlite_row_count(db, cached, from, -1) != NGX_OK
+            || ngx_trove_sqlite_row_count(db, cached, row->state, 1) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -460,13 +460,13 @@ ngx_int_t
 ngx_trove_sqlite_row_delete(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_row_t *row)
 {
-    sqlite3_stmt              *stmt;
-    ngx_trove_sqlite_known_t  *known;
+    sqlite3_stmt               *stmt;
+    ngx_trove_sqlite_cached_t  *cached;
 
-    known = NULL;
+    cached = NULL;
 
-    if (ngx_trove_sqlite_known_id(db, row->target, &known) != NGX_OK
-        || ngx_trove_sqlite_row_count(db, known, row->state, -1) != NGX_OK)
+    if (ngx_trove_sqlite_cache_get_id(db, row->target, &cached) != NGX_OK
+        || ngx_trove_sqlite_row_count(db, cached, row->state, -1) != NGX_OK)
     {
         return NGX_ERROR;
     }

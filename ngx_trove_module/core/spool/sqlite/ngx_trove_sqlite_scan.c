@@ -242,14 +242,15 @@ ngx_trove_sqlite_scan_next(ngx_trove_sqlite_scan_t *scan)
             continue;
         }
 
-        if (ngx_trove_sqlite_known_id(scan->db, scan->row.target, &scan->known)
+        if (ngx_trove_sqlite_cache_get_id(scan->db, scan->row.target,
+                                          &scan->cached)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
 
         if (!ngx_trove_sqlite_match_one(&filter->target,
-                                        &scan->known->target.name))
+                                        &scan->cached->target.name))
         {
             continue;
         }

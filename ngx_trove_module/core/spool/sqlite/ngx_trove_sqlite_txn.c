@@ -135,7 +135,7 @@ ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
     sqlite3_stmt  *stmt;
 
-    if (ngx_trove_sqlite_known_flush(db) != NGX_OK
+    if (ngx_trove_sqlite_cache_flush(db) != NGX_OK
         || ngx_trove_sqlite_state_flush(db) != NGX_OK)
     {
         goto failed;
@@ -195,7 +195,7 @@ ngx_trove_sqlite_rollback(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
     }
 
     ngx_trove_sqlite_key_undo(spool, db);
-    ngx_trove_sqlite_known_clear(db);
+    ngx_trove_sqlite_cache_clear(db);
 
     ngx_trove_sqlite_unlock(spool);
 }

@@ -247,8 +247,8 @@ ngx_trove_sqlite_write_idle(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_op_t *ops, ngx_trove_sqlite_batch_t *batch)
 {
     ngx_int_t               rc;
-    ngx_trove_sqlite_db_t  *db;
     ngx_trove_spool_op_t   *op;
+    ngx_trove_sqlite_db_t  *db;
 
     db = &spool->writer;
 
@@ -280,8 +280,8 @@ ngx_trove_sqlite_write_all(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *ops,
 {
     int64_t                 start, end;
     ngx_int_t               rc;
-    ngx_trove_sqlite_db_t  *db;
     ngx_trove_spool_op_t   *op;
+    ngx_trove_sqlite_db_t  *db;
 
     db = &spool->writer;
 
@@ -503,12 +503,12 @@ static ngx_int_t
 ngx_trove_sqlite_accept_targets(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_accept_t *accept, int64_t now)
 {
-    ngx_uint_t                 i;
-    ngx_trove_sqlite_db_t     *db;
-    ngx_trove_sqlite_row_t     row;
-    ngx_trove_spool_start_t   *start;
-    ngx_trove_sqlite_known_t  *known;
-    ngx_trove_spool_target_t   target;
+    ngx_uint_t                  i;
+    ngx_trove_sqlite_db_t      *db;
+    ngx_trove_sqlite_row_t      row;
+    ngx_trove_spool_start_t    *start;
+    ngx_trove_spool_target_t    target;
+    ngx_trove_sqlite_cached_t  *cached;
 
     db = &spool->writer;
 
@@ -521,15 +521,15 @@ ngx_trove_sqlite_accept_targets(ngx_trove_sqlite_t *spool,
         start = &accept->targets[i];
         target.name = start->name;
 
-        if (ngx_trove_sqlite_known(db, &target, 1, &known) != NGX_OK) {
+        if (ngx_trove_sqlite_cache_get(db, &target, 1, &cached) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        start->paused = known->paused ? 1 : 0;
-        start->leased = start->lease && !known->paused;
+        start->paused = cached->paused ? 1 : 0;
+        start->leased = start->lease && !cached->paused;
 
         row.id = accept->event.number * 65536 + i;
-        row.target = known->id;
+        row.target = cached->id;
         row.opened = now;
 
         if (start->leased) {
@@ -545,7 +545,7 @@ ngx_trove_sqlite_accept_targets(ngx_trove_sqlite_t *spool,
             row.started = 0;
         }
 
-        if (ngx_trove_sqlite_row_add(db, known, &row) != NGX_OK) {
+        if (ngx_trove_sqlite_row_add(db, cached, &row) != NGX_OK) {
             return NGX_ERROR;
         }
 
