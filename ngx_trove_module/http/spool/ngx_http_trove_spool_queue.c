@@ -119,7 +119,7 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
             t->capacity = t->capacity ? t->capacity : capacity;
             t->limit = t->capacity + ready;
 
-            /* first attempts find room, however much is tried again */
+            /* first attempts find capacity, however much is tried again */
 
             t->limit_retries = ngx_max(t->limit / 2, 1);
 

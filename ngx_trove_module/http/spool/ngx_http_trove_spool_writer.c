@@ -358,7 +358,7 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
 
 /*
  * Whether a batch that was written shows that the spool works again: where it
- * is full, outcomes may find room, but that events do not says nothing new.
+ * is full, outcomes may find space, but that events do not says nothing new.
  */
 
 static ngx_uint_t
