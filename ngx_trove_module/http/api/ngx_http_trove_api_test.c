@@ -36,7 +36,7 @@ typedef struct {
     ngx_http_trove_delivery_t  *deliveries;
     ngx_uint_t                  n;
     ngx_uint_t                  pending;
-    ngx_event_t                 over;
+    ngx_event_t                 done;
 } ngx_http_trove_api_test_t;
 
 
@@ -45,8 +45,8 @@ static ngx_int_t ngx_http_trove_api_test_event(ngx_http_trove_api_test_t *test,
 static void ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
     ngx_http_trove_route_t *route, ngx_http_trove_target_t *target);
 static void ngx_http_trove_api_test_terminated(void *data);
-static void ngx_http_trove_api_test_over(ngx_http_trove_delivery_t *d);
-static void ngx_http_trove_api_test_done(ngx_event_t *ev);
+static void ngx_http_trove_api_test_done(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_api_test_complete(ngx_event_t *ev);
 static ngx_int_t ngx_http_trove_api_test_answer(ngx_http_request_t *r,
     void *data);
 
@@ -79,9 +79,9 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
     test->api = api;
     test->deliveries = (ngx_http_trove_delivery_t *) (test + 1);
 
-    test->over.handler = ngx_http_trove_api_test_done;
-    test->over.data = test;
-    test->over.log = r->connection->log;
+    test->done.handler = ngx_http_trove_api_test_complete;
+    test->done.data = test;
+    test->done.log = r->connection->log;
 
     api->result = NULL;
     api->more = NULL;
@@ -94,7 +94,7 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
 
     ngx_http_trove_suspend(api->suspend);
 
-    /* one more, as some may be over at once */
+    /* one more, as some may be done at once */
 
     test->pending = 1;
 
@@ -123,7 +123,7 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
     }
 
     if (--test->pending == 0) {
-        ngx_post_event(&test->over, &ngx_posted_events);
+        ngx_post_event(&test->done, &ngx_posted_events);
     }
 
     return NGX_DONE;
@@ -190,7 +190,7 @@ ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
 
     d->target = target;
     d->attempt = 1;
-    d->handler = ngx_http_trove_api_test_over;
+    d->handler = ngx_http_trove_api_test_done;
     d->data = test;
 
     r = ngx_http_trove_background_create(route->cscf, route->loc_conf,
@@ -236,13 +236,13 @@ ngx_http_trove_api_test_terminated(void *data)
 
     if (d->state != NGX_HTTP_TROVE_DELIVERY_OVER) {
         ngx_http_trove_delivery_abort(d);
-        ngx_http_trove_api_test_over(d);
+        ngx_http_trove_api_test_done(d);
     }
 }
 
 
 static void
-ngx_http_trove_api_test_over(ngx_http_trove_delivery_t *d)
+ngx_http_trove_api_test_done(ngx_http_trove_delivery_t *d)
 {
     ngx_http_trove_api_test_t  *test;
 
@@ -251,13 +251,13 @@ ngx_http_trove_api_test_over(ngx_http_trove_delivery_t *d)
     ngx_http_trove_background_free(d->request);
 
     if (--test->pending == 0) {
-        ngx_post_event(&test->over, &ngx_posted_events);
+        ngx_post_event(&test->done, &ngx_posted_events);
     }
 }
 
 
 static void
-ngx_http_trove_api_test_done(ngx_event_t *ev)
+ngx_http_trove_api_test_complete(ngx_event_t *ev)
 {
     ngx_http_trove_api_test_t  *test;
 

@@ -79,7 +79,7 @@ static void ngx_http_trove_job_terminated(void *data);
 static void ngx_http_trove_job_ready(ngx_http_trove_ready_t *ready,
     ngx_uint_t release);
 static void ngx_http_trove_job_run(ngx_http_trove_attempt_t *attempt);
-static void ngx_http_trove_job_over(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_job_done(ngx_http_trove_delivery_t *d);
 static void ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     ngx_trove_spool_outcome_t *outcome);
 static void ngx_http_trove_job_written(ngx_http_trove_write_t *write);
@@ -205,7 +205,7 @@ ngx_http_trove_job_terminated(void *data)
             ngx_http_trove_queue_remove(&attempt->ready);
         }
 
-        ngx_http_trove_job_over(&attempt->delivery);
+        ngx_http_trove_job_done(&attempt->delivery);
     }
 }
 
@@ -234,7 +234,7 @@ ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
     attempt->delivery.request = job->request;
     attempt->delivery.target = target[index];
     attempt->delivery.attempt = number;
-    attempt->delivery.handler = ngx_http_trove_job_over;
+    attempt->delivery.handler = ngx_http_trove_job_done;
     attempt->delivery.data = attempt;
     attempt->delivery.keep = job->route->retries[index]->response;
 
@@ -279,7 +279,7 @@ ngx_http_trove_job_ready(ngx_http_trove_ready_t *ready, ngx_uint_t release)
 
         /* as if it could not be sent */
 
-        ngx_http_trove_job_over(&attempt->delivery);
+        ngx_http_trove_job_done(&attempt->delivery);
         return;
     }
 
@@ -308,7 +308,7 @@ ngx_http_trove_job_run(ngx_http_trove_attempt_t *attempt)
 
 
 static void
-ngx_http_trove_job_over(ngx_http_trove_delivery_t *d)
+ngx_http_trove_job_done(ngx_http_trove_delivery_t *d)
 {
     ngx_http_trove_attempt_t   *attempt;
     ngx_trove_spool_outcome_t  *outcome;

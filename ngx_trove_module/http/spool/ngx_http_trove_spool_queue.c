@@ -40,7 +40,7 @@ typedef struct {
 
     ngx_uint_t                     limit;
     ngx_uint_t                     limit_retries;
-    ngx_uint_t                     held;       /* in memory, not over yet */
+    ngx_uint_t                     held;       /* in memory, not done yet */
     ngx_uint_t                     retries;    /* of them */
     unsigned                       more:1;     /* waits in the file */
 } ngx_http_trove_queue_target_t;
