@@ -24,7 +24,7 @@
 /*
  * A synthetic event on its way to its targets, not by way of the spool:
  *
- *   start --> deliveries under way --the last is OVER--> event --> answered
+ *   start --> deliveries under way --the last is DONE--> event --> answered
  *
  * The request is suspended meanwhile.  The API may be in another server than
  * the targets: each delivery has a background request of its own.
@@ -218,7 +218,7 @@ ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
 
 failed:
 
-    d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
+    d->state = NGX_HTTP_TROVE_DELIVERY_DONE;
     d->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
     d->error = "no_memory";
 }
@@ -234,7 +234,7 @@ ngx_http_trove_api_test_terminated(void *data)
 {
     ngx_http_trove_delivery_t *d = data;
 
-    if (d->state != NGX_HTTP_TROVE_DELIVERY_OVER) {
+    if (d->state != NGX_HTTP_TROVE_DELIVERY_DONE) {
         ngx_http_trove_delivery_abort(d);
         ngx_http_trove_api_test_done(d);
     }

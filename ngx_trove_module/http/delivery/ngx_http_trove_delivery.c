@@ -293,11 +293,11 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
          * have got already.
          */
 
-        d->gone |= !sr->filter_finalize && !d->endless;
+        d->client_closed |= !sr->filter_finalize && !d->endless;
         c->error = 0;
     }
 
-    if (d->state == NGX_HTTP_TROVE_DELIVERY_OVER) {
+    if (d->state == NGX_HTTP_TROVE_DELIVERY_DONE) {
         return NGX_OK;
     }
 
@@ -424,7 +424,7 @@ ngx_http_trove_delivery_over(ngx_http_trove_delivery_t *d, ngx_uint_t status,
 void
 ngx_http_trove_delivery_abort(ngx_http_trove_delivery_t *d)
 {
-    if (d->state == NGX_HTTP_TROVE_DELIVERY_OVER) {
+    if (d->state == NGX_HTTP_TROVE_DELIVERY_DONE) {
         return;
     }
 
@@ -448,7 +448,7 @@ ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d, ngx_uint_t status,
     ngx_http_trove_metrics_target_over(d->target->metrics, status, error,
                                        d->unanswered);
 
-    ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_OVER);
+    ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_DONE);
 
     ngx_http_trove_limit_leave(&d->waiter);
 }
@@ -461,7 +461,7 @@ ngx_http_trove_delivery_state(ngx_http_trove_delivery_t *d, ngx_uint_t state)
         NGX_HTTP_TROVE_TARGET_NO_GAUGE,            /* NEW */
         NGX_HTTP_TROVE_TARGET_WAITING,
         NGX_HTTP_TROVE_TARGET_INFLIGHT,            /* RUNNING */
-        NGX_HTTP_TROVE_TARGET_NO_GAUGE             /* OVER */
+        NGX_HTTP_TROVE_TARGET_NO_GAUGE             /* DONE */
     };
 
     ngx_http_trove_metrics_target_move(d->target->metrics, gauges[d->state],
@@ -474,7 +474,7 @@ ngx_http_trove_delivery_state(ngx_http_trove_delivery_t *d, ngx_uint_t state)
 ngx_uint_t
 ngx_http_trove_delivery_taken(ngx_http_trove_delivery_t *d)
 {
-    return d->state == NGX_HTTP_TROVE_DELIVERY_OVER
+    return d->state == NGX_HTTP_TROVE_DELIVERY_DONE
            && d->error == NULL
            && d->status >= NGX_HTTP_OK
            && d->status < NGX_HTTP_SPECIAL_RESPONSE;

@@ -20,14 +20,14 @@
  * One event on its way to one target: a background subrequest to the location
  * of the target, whose answer is thrown away as it comes in.
  *
- *   NEW --start--> WAITING --turn--> RUNNING --the subrequest ends--> OVER
+ *   NEW --start--> WAITING --turn--> RUNNING --the subrequest ends--> DONE
  *     |               |                 |
  *     |               |                 +-- abort: the main request is gone,
  *     |               |                     nobody knows what the target did
- *     |               +-- max_wait, abort ---------------------------> OVER
- *     +-- queue full, out of memory ---------------------------------> OVER
+ *     |               +-- max_wait, abort ---------------------------> DONE
+ *     +-- queue full, out of memory ---------------------------------> DONE
  *
- * The handler is called once, when it is OVER, but not after an abort.
+ * The handler is called once, when it is DONE, but not after an abort.
  */
 
 typedef struct ngx_http_trove_delivery_s  ngx_http_trove_delivery_t;
@@ -39,10 +39,10 @@ struct ngx_http_trove_delivery_s {
         NGX_HTTP_TROVE_DELIVERY_NEW = 0,
         NGX_HTTP_TROVE_DELIVERY_WAITING,
         NGX_HTTP_TROVE_DELIVERY_RUNNING,
-        NGX_HTTP_TROVE_DELIVERY_OVER
+        NGX_HTTP_TROVE_DELIVERY_DONE
     } state;
 
-    /* by the caller, who has zeroed the rest, or said that it is OVER */
+    /* by the caller, who has zeroed the rest, or said that it is DONE */
     ngx_http_request_t         *request;       /* the main request */
     ngx_http_trove_target_t    *target;
     ngx_uint_t                  attempt;       /* 1 .. */
@@ -50,7 +50,7 @@ struct ngx_http_trove_delivery_s {
     void                       *data;
     size_t                      keep;          /* bytes of a failed answer */
 
-    /* once it is OVER */
+    /* once it is DONE */
     ngx_uint_t                  status;        /* of the answer, or NGINX's */
     const char                 *error;         /* NULL, or what went wrong */
     ngx_msec_t                  duration;
@@ -63,8 +63,8 @@ struct ngx_http_trove_delivery_s {
     /* the location of the target has been given the event */
     unsigned                    sent:1;
 
-    /* the client was found gone meanwhile */
-    unsigned                    gone:1;
+    /* the client has closed its connection meanwhile */
+    unsigned                    client_closed:1;
 
     /* private */
     unsigned                    last:1;        /* the answer came to its end */
@@ -89,7 +89,7 @@ struct ngx_http_trove_delivery_s {
 void ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d);
 
 /*
- * Ends what is not OVER, from a cleanup of the main request: takes it out of
+ * Ends what is not DONE, from a cleanup of the main request: takes it out of
  * its queue, and calls no handler.
  */
 void ngx_http_trove_delivery_abort(ngx_http_trove_delivery_t *d);

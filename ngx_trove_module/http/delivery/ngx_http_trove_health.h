@@ -51,7 +51,7 @@ ngx_int_t ngx_http_trove_health_add(ngx_conf_t *cf, ngx_array_t *names,
  */
 ngx_int_t ngx_http_trove_health_zone(ngx_conf_t *cf, ngx_array_t *names);
 
-/* A delivery is OVER that its target was asked for: logs what that changes. */
+/* A delivery is DONE that its target was asked for: logs what that changes. */
 void ngx_http_trove_health_target(ngx_http_trove_delivery_t *d,
     ngx_str_t *id);
 

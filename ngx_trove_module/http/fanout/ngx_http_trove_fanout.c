@@ -65,7 +65,7 @@ ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
     for (i = 0; i < fanout->ndeliveries; i++) {
 
-        if (fanout->deliveries[i].state == NGX_HTTP_TROVE_DELIVERY_OVER) {
+        if (fanout->deliveries[i].state == NGX_HTTP_TROVE_DELIVERY_DONE) {
 
             /* the target has it from an earlier attempt */
 
@@ -130,7 +130,7 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
         d->data = fanout;
 
         if (ngx_http_trove_claim_acked(fanout->ctx, &d->target->name)) {
-            d->state = NGX_HTTP_TROVE_DELIVERY_OVER;
+            d->state = NGX_HTTP_TROVE_DELIVERY_DONE;
             d->status = NGX_HTTP_OK;
             d->before = 1;
         }
@@ -151,7 +151,7 @@ ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d)
     r = d->request;
     fanout = d->data;
 
-    fanout->gone |= d->gone;
+    fanout->client_closed |= d->client_closed;
 
     ngx_http_trove_health_target(d, &fanout->ctx->event.id);
 

@@ -20,7 +20,7 @@
  * The deliveries of an event in the wait mode.  One of a request, kept in its
  * ngx_http_trove_ctx_t.
  *
- *   start --> deliveries under way --the last is OVER--> answered
+ *   start --> deliveries under way --the last is DONE--> answered
  *                    |
  *                    +-- the request ends before, the worker exits --> ended:
  *                        what was taken is marked, as the sender will retry
@@ -32,11 +32,11 @@ typedef struct {
 
     ngx_uint_t                  ndeliveries;
     ngx_http_trove_delivery_t  *deliveries;    /* of the targets that match */
-    ngx_uint_t                  pending;       /* those that are not OVER */
+    ngx_uint_t                  pending;       /* those that are not DONE */
 
     ngx_queue_t                 worker;        /* in those of the worker */
     ngx_http_posted_request_t   posted;
-    unsigned                    gone:1;        /* the client is */
+    unsigned                    client_closed:1;
     unsigned                    ended:1;
 } ngx_http_trove_fanout_t;
 
@@ -44,10 +44,10 @@ typedef struct {
 /*
  * Starts the deliveries of the event of r to those of an array of targets,
  * ngx_http_trove_target_t *, that match it.  resume(r) is called when all are
- * OVER, as the write handler of r; it may be called more often before.
+ * DONE, as the write handler of r; it may be called more often before.
  *
  * NGX_AGAIN  under way
- * NGX_OK     all are OVER
+ * NGX_OK     all are DONE
  * NGX_ERROR  out of memory
  */
 ngx_int_t ngx_http_trove_fanout_start(ngx_http_request_t *r,

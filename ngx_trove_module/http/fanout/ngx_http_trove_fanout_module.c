@@ -296,7 +296,7 @@ ngx_http_trove_fanout_resume(ngx_http_request_t *r)
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    if (fanout->gone) {
+    if (fanout->client_closed) {
         r->connection->error = 1;
     }
 

@@ -100,7 +100,7 @@ ngx_http_trove_fanout_text(ngx_http_trove_fanout_t *fanout, ngx_str_t *text)
         if (d->before) {
             p = ngx_sprintf(p, "skipped");
 
-        } else if (d->state != NGX_HTTP_TROVE_DELIVERY_OVER) {
+        } else if (d->state != NGX_HTTP_TROVE_DELIVERY_DONE) {
             p = ngx_sprintf(p, "pending");
 
         } else if (d->error) {

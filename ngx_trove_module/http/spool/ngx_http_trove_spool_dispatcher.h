@@ -20,7 +20,7 @@
  * Delivers what is in the spool.  The deliveries of this worker:
  *
  *   accepted, leased at once --+
- *                              +--> ready --> under way --OVER--> outcome
+ *                              +--> ready --> under way --DONE--> outcome
  *   due in the file, leased ---+      |           |                  |
  *                                     |           |      written <---+
  *                                     |           |      or not: until it is

@@ -19,7 +19,7 @@
 /*
  * An event out of the spool, on its way to one or more targets:
  *
- *   create --add, add, ..--> start --each one is OVER--> its outcome is written
+ *   create --add, add, ..--> start --each one is DONE--> its outcome is written
  *                                           |                     |
  *                                           +--- not written -----+ tried again
  *
