@@ -230,8 +230,8 @@ outcomes(void)
     tap_is(op.result, NGX_TROVE_SPOOL_DONE, "to be tried again");
     tap_is(spool_state(spool, refs[2].id), NGX_TROVE_SPOOL_RETRY, "is so");
 
-    tap_is(spool_outcome(spool, refs[3], NGX_TROVE_SPOOL_TO_WAIT, 0, 0),
-           NGX_TROVE_SPOOL_DONE, "handed back");
+    tap_is(spool_outcome(spool, refs[3], NGX_TROVE_SPOOL_RELEASED, 0, 0),
+           NGX_TROVE_SPOOL_DONE, "released");
     tap_is(spool_state(spool, refs[3].id), NGX_TROVE_SPOOL_NEW,
            "is as if nothing had been");
 
@@ -478,7 +478,7 @@ lost(void)
            NGX_TROVE_SPOOL_LOST, "an outcome of who lost it");
     tap_is(spool_state(spool, refs[0].id), NGX_TROVE_SPOOL_LEASED,
            "does not disturb");
-    tap_is(spool_outcome(spool, refs[0], NGX_TROVE_SPOOL_TO_WAIT, 0, 0),
+    tap_is(spool_outcome(spool, refs[0], NGX_TROVE_SPOOL_RELEASED, 0, 0),
            NGX_TROVE_SPOOL_LOST, "nor does handing back");
     tap_is(spool_outcome(other, mine, NGX_TROVE_SPOOL_TO_DELIVERED, 200, 0),
            NGX_TROVE_SPOOL_DONE, "who has it ends it");
@@ -713,7 +713,7 @@ bodies(void)
 
     tap_is(ngx_trove_spool_write(spool, &a.op, NULL, &error), NGX_OK,
            "a file that is too short");
-    tap_is(a.op.result, NGX_TROVE_SPOOL_UNDONE, "is not accepted");
+    tap_is(a.op.result, NGX_TROVE_SPOOL_ROLLED_BACK, "is not accepted");
     tap_is(error.kind, NGX_TROVE_SPOOL_IO, "which is an error");
     tap_is(b.op.result, NGX_TROVE_SPOOL_DONE, "but of this event only");
 

@@ -278,7 +278,7 @@ work(ngx_uint_t n, ngx_uint_t life)
             ref = a[i].targets[1].ref;
             outcome_op(&outcomes[BATCH + i], ref,
                        i % 4 == 1 ? NGX_TROVE_SPOOL_TO_RETRY
-                                  : NGX_TROVE_SPOOL_TO_WAIT, 500, i);
+                                  : NGX_TROVE_SPOOL_RELEASED, 500, i);
             outcomes[BATCH + i].next = ops;
             ops = &outcomes[BATCH + i];
         }

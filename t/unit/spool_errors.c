@@ -125,7 +125,7 @@ locked(void)
     tap_is(error.kind, NGX_TROVE_SPOOL_BUSY, "which may pass");
     tap_is_str((char *) error.text,
                "another program kept it locked for 300 ms", "as is said");
-    tap_is(a.op.result, NGX_TROVE_SPOOL_UNDONE, "nothing is accepted");
+    tap_is(a.op.result, NGX_TROVE_SPOOL_ROLLED_BACK, "nothing is accepted");
     tap_ok(ms >= 290 && ms < 30000, "after %d ms", (int) ms);
 
     stat = ngx_trove_spool_stat(spool, &error);
@@ -352,7 +352,7 @@ corrupt(void)
     tap_is(error.kind, NGX_TROVE_SPOOL_CORRUPT, "is so");
     tap_ok(error.text[0] != '\0', "with a reason: %s", error.text);
     tap_is(try(1000, &a, NULL), NGX_ERROR, "nothing can be written");
-    tap_is(a.op.result, NGX_TROVE_SPOOL_UNDONE, "nothing is accepted");
+    tap_is(a.op.result, NGX_TROVE_SPOOL_ROLLED_BACK, "nothing is accepted");
     tap_ok(ngx_trove_spool_stat(spool, &error) == NULL, "nor read");
 
     /* in place, as a restore may do it */
@@ -480,7 +480,7 @@ unwritable(void)
         n += ngx_trove_spool_open(spool, &error) == NGX_ERROR;
         n += error.kind == NGX_TROVE_SPOOL_READONLY;
         n += try(2, &a, NULL) == NGX_ERROR;
-        n += a.op.result == NGX_TROVE_SPOOL_UNDONE;
+        n += a.op.result == NGX_TROVE_SPOOL_ROLLED_BACK;
 
         shell("chmod 0000 '%s'", spool_path);
         n += try(2, &a, NULL) == NGX_ERROR;
@@ -638,7 +638,7 @@ full(const char *how, void (*fill)(void), void (*empty)(void))
     tap_is(rc, NGX_ERROR, "%s: no space after %d events", how, (int) n);
     tap_is(error.kind, NGX_TROVE_SPOOL_FULL, "which is said");
     tap_ok(error.text[0] != '\0', "with a reason: %s", error.text);
-    tap_is(a.op.result, NGX_TROVE_SPOOL_UNDONE, "nothing is accepted");
+    tap_is(a.op.result, NGX_TROVE_SPOOL_ROLLED_BACK, "nothing is accepted");
 
     rc = ngx_trove_spool_write(spool, accept_op(&a, 5000, "a", 1), NULL,
                                &error);
@@ -666,8 +666,9 @@ full(const char *how, void (*fill)(void), void (*empty)(void))
             tap_is(b.op.result, NGX_TROVE_SPOOL_NO_SPACE,
                    "an event with it is not");
         } else {
-            tap_is(op.result, NGX_TROVE_SPOOL_UNDONE, "an outcome, neither");
-            tap_is(b.op.result, NGX_TROVE_SPOOL_UNDONE, "nor an event");
+            tap_is(op.result, NGX_TROVE_SPOOL_ROLLED_BACK,
+                   "an outcome, neither");
+            tap_is(b.op.result, NGX_TROVE_SPOOL_ROLLED_BACK, "nor an event");
         }
     }
 

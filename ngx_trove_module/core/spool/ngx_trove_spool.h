@@ -23,7 +23,7 @@
  *                        lease           delivered
  *   accept ---> NEW -------------> LEASED --------> DELIVERED
  *          \     ^                 ^  | |  failed
- *           \    |  hand back, or  |  | +---------> FAILED
+ *           \    |  release, or    |  | +---------> FAILED
  *            \   |  lease ran out  |  |
  *             \  +-----------------|--+ retry
  *              \                   |  v
@@ -228,7 +228,7 @@ typedef enum {
     NGX_TROVE_SPOOL_TOO_LARGE,       /* accept: more than can be kept */
     NGX_TROVE_SPOOL_LOST,            /* the lease is not ours any more */
     NGX_TROVE_SPOOL_UNKNOWN,         /* there is no such delivery */
-    NGX_TROVE_SPOOL_UNDONE           /* the whole batch failed */
+    NGX_TROVE_SPOOL_ROLLED_BACK      /* the whole batch failed */
 } ngx_trove_spool_result_e;
 
 
@@ -273,7 +273,7 @@ typedef enum {
     NGX_TROVE_SPOOL_TO_DELIVERED,
     NGX_TROVE_SPOOL_TO_FAILED,
     NGX_TROVE_SPOOL_TO_RETRY,        /* due when delay has passed */
-    NGX_TROVE_SPOOL_TO_WAIT          /* no attempt was made: handed back */
+    NGX_TROVE_SPOOL_RELEASED         /* no attempt was made: it waits again */
 } ngx_trove_spool_verdict_e;
 
 
@@ -288,7 +288,7 @@ typedef struct {
     ngx_trove_spool_verdict_e        verdict;
     int64_t                          delay;      /* 0 .. ..._DELAY_MAX */
 
-    /* the attempt, unless TO_WAIT; strings are cut to ..._LEN */
+    /* the attempt, unless RELEASED; strings are cut to ..._LEN */
     int64_t                          started;    /* wall clock */
     int64_t                          took;
     ngx_uint_t                       status;     /* of the response, or 0 */
@@ -464,7 +464,7 @@ ngx_int_t ngx_trove_spool_open(ngx_trove_spool_t *spool,
 
 /*
  * Closes the connections and frees the handle; NULL is allowed.  Nobody may be
- * in another function with it.  What is leased stays leased: hand it back
+ * in another function with it.  What is leased stays leased: release it
  * before.
  */
 void ngx_trove_spool_destroy(ngx_trove_spool_t *spool);
@@ -479,7 +479,7 @@ void ngx_trove_spool_destroy(ngx_trove_spool_t *spool);
  * The writing connection.  *cost is filled in if it is not NULL.
  *
  * NGX_OK     committed: each op->result tells how it went
- * NGX_ERROR  nothing was written, each op->result is NGX_TROVE_SPOOL_UNDONE
+ * NGX_ERROR  nothing was written, each op->result is ..._SPOOL_ROLLED_BACK
  *
  * With NGX_OK, error->kind is 0, or NGX_TROVE_SPOOL_FULL if events were refused
  * for that.

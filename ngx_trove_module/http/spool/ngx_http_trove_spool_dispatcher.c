@@ -284,9 +284,9 @@ ngx_http_trove_dispatcher_send(ngx_http_trove_route_t *route,
     if (job == NULL) {
 
         for (i = 0; i < n; i++) {
-            ngx_http_trove_job_refuse(route, &leased[i].ref,
-                                      wanted[leased[i].want].index,
-                                      leased[i].attempt > 1);
+            ngx_http_trove_job_release(route, &leased[i].ref,
+                                       wanted[leased[i].want].index,
+                                       leased[i].attempt > 1);
             ngx_trove_spool_event_free(leased[i].event);
         }
 
@@ -352,7 +352,7 @@ ngx_http_trove_dispatcher_take(ngx_http_trove_route_t *route,
     if (job == NULL) {
 
         for (i = 0; i < n; i++) {
-            ngx_http_trove_job_refuse(route, &starts[i].ref, indices[i], 0);
+            ngx_http_trove_job_release(route, &starts[i].ref, indices[i], 0);
         }
 
         if (copy) {

@@ -28,7 +28,7 @@
  *                                     |           +-- the worker dies: others
  *                                     |               take it when the lease
  *                                     |               has run out
- *                                     +-- the worker exits: handed back
+ *                                     +-- the worker exits: released
  *
  * The lease of what takes long is renewed.  So much is under way to a target
  * that it leaves connections for others.  Some more is ready in memory, so that

@@ -84,7 +84,7 @@ static void ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     ngx_trove_spool_outcome_t *outcome);
 static void ngx_http_trove_job_written(ngx_http_trove_write_t *write);
 static void ngx_http_trove_job_again(ngx_event_t *ev);
-static void ngx_http_trove_job_refused(ngx_http_trove_write_t *write);
+static void ngx_http_trove_job_freed(ngx_http_trove_write_t *write);
 static void ngx_http_trove_job_renew(ngx_event_t *ev);
 static ngx_uint_t ngx_http_trove_job_expires(ngx_http_trove_attempt_t *attempt);
 static void ngx_http_trove_job_renewed(ngx_http_trove_write_t *write);
@@ -181,7 +181,7 @@ ngx_http_trove_job_cleanup(void *data)
 }
 
 
-/* ends what is under way, and hands back what has not begun */
+/* ends what is under way, and releases what has not begun */
 
 static void
 ngx_http_trove_job_terminated(void *data)
@@ -375,7 +375,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     }
 
     if (!d->sent) {
-        outcome->verdict = NGX_TROVE_SPOOL_TO_WAIT;
+        outcome->verdict = NGX_TROVE_SPOOL_RELEASED;
         outcome->delay = NGX_HTTP_TROVE_JOB_AGAIN;
         return;
     }
@@ -433,7 +433,7 @@ ngx_http_trove_job_written(ngx_http_trove_write_t *write)
     attempt = write->data;
     job = attempt->job;
 
-    if (write->op.result == NGX_TROVE_SPOOL_UNDONE) {
+    if (write->op.result == NGX_TROVE_SPOOL_ROLLED_BACK) {
 
         /*
          * the spool does not work now: a worker that exits meanwhile leaves it
@@ -483,10 +483,10 @@ ngx_http_trove_job_again(ngx_event_t *ev)
 }
 
 
-/* hands back a delivery that could not be started, for want of memory */
+/* releases a delivery that could not be started, for want of memory */
 
 void
-ngx_http_trove_job_refuse(ngx_http_trove_route_t *route,
+ngx_http_trove_job_release(ngx_http_trove_route_t *route,
     ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry)
 {
     ngx_http_trove_write_t  *write;
@@ -502,10 +502,10 @@ ngx_http_trove_job_refuse(ngx_http_trove_route_t *route,
         return;
     }
 
-    write->handler = ngx_http_trove_job_refused;
+    write->handler = ngx_http_trove_job_freed;
     write->op.type = NGX_TROVE_SPOOL_OP_OUTCOME;
     write->op.u.outcome.ref = *ref;
-    write->op.u.outcome.verdict = NGX_TROVE_SPOOL_TO_WAIT;
+    write->op.u.outcome.verdict = NGX_TROVE_SPOOL_RELEASED;
     write->op.u.outcome.delay = NGX_HTTP_TROVE_JOB_AGAIN;
 
     ngx_http_trove_writer_post(write);
@@ -513,7 +513,7 @@ ngx_http_trove_job_refuse(ngx_http_trove_route_t *route,
 
 
 static void
-ngx_http_trove_job_refused(ngx_http_trove_write_t *write)
+ngx_http_trove_job_freed(ngx_http_trove_write_t *write)
 {
     ngx_free(write);
 }

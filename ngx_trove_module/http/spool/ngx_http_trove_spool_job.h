@@ -61,9 +61,9 @@ void ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
 void ngx_http_trove_job_start(ngx_http_trove_job_t *job);
 
 /*
- * Hands back a delivery of which no job could be made, and its capacity.
+ * Releases a delivery of which no job could be made, and its capacity.
  */
-void ngx_http_trove_job_refuse(ngx_http_trove_route_t *route,
+void ngx_http_trove_job_release(ngx_http_trove_route_t *route,
     ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry);
 
 

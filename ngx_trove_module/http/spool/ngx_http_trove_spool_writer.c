@@ -245,7 +245,7 @@ ngx_http_trove_writer_run(void)
         task->rc = NGX_ERROR;
 
         for (op = task->ops; op; op = op->next) {
-            op->result = NGX_TROVE_SPOOL_UNDONE;
+            op->result = NGX_TROVE_SPOOL_ROLLED_BACK;
         }
 
         w->task->event.complete = 1;
@@ -279,7 +279,7 @@ ngx_http_trove_writer_thread(void *data, ngx_log_t *log)
         if (ngx_trove_spool_open(task->spool, &task->error) != NGX_OK) {
 
             for (op = task->ops; op; op = op->next) {
-                op->result = NGX_TROVE_SPOOL_UNDONE;
+                op->result = NGX_TROVE_SPOOL_ROLLED_BACK;
             }
 
             task->rc = NGX_ERROR;

@@ -50,7 +50,7 @@ ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     now = ngx_trove_sqlite_now(spool);
 
-    if (outcome->verdict != NGX_TROVE_SPOOL_TO_WAIT) {
+    if (outcome->verdict != NGX_TROVE_SPOOL_RELEASED) {
         return ngx_trove_sqlite_outcome_attempt(spool, db, op, &row, now);
     }
 

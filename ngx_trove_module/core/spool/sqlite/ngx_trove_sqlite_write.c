@@ -186,7 +186,7 @@ ngx_trove_sqlite_write_bodies(ngx_trove_spool_op_t *ops,
         if (accept->fd != NGX_INVALID_FILE
             && ngx_trove_sqlite_write_body(accept, bodies, error) != NGX_OK)
         {
-            op->result = NGX_TROVE_SPOOL_UNDONE;
+            op->result = NGX_TROVE_SPOOL_ROLLED_BACK;
         }
     }
 }
@@ -358,7 +358,7 @@ ngx_trove_sqlite_write_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op,
 
     case NGX_TROVE_SPOOL_OP_ACCEPT:
 
-        if (op->result == NGX_TROVE_SPOOL_UNDONE) {
+        if (op->result == NGX_TROVE_SPOOL_ROLLED_BACK) {
             return NGX_OK;
         }
 
@@ -389,11 +389,11 @@ ngx_trove_sqlite_write_undo(ngx_trove_spool_op_t *ops)
 
     for (op = ops; op; op = op->next) {
 
-        op->result = NGX_TROVE_SPOOL_UNDONE;
+        op->result = NGX_TROVE_SPOOL_ROLLED_BACK;
 
         if (op->type == NGX_TROVE_SPOOL_OP_RENEW) {
             for (i = 0; i < op->u.renew.nrefs; i++) {
-                op->u.renew.results[i] = NGX_TROVE_SPOOL_UNDONE;
+                op->u.renew.results[i] = NGX_TROVE_SPOOL_ROLLED_BACK;
             }
         }
     }
