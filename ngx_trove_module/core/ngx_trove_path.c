@@ -134,7 +134,7 @@ ngx_trove_path_follow(int dir, const char *name, char *rest,
 
 
 const char *
-ngx_trove_path_wrong(struct stat *st, nlink_t names)
+ngx_trove_path_error(struct stat *st, nlink_t names)
 {
     if (S_ISLNK(st->st_mode)) {
         return NGX_TROVE_PATH_LINK;
@@ -163,7 +163,7 @@ ngx_trove_path_open(int dir, const char *name, int flags, nlink_t names,
         return -1;
     }
 
-    *reason = ngx_trove_path_wrong(st, names);
+    *reason = ngx_trove_path_error(st, names);
 
     if (*reason != NULL) {
         return -1;
@@ -180,7 +180,7 @@ ngx_trove_path_open(int dir, const char *name, int flags, nlink_t names,
     err = (fstat(fd, st) == -1) ? ngx_errno : 0;
 
     if (err == 0) {
-        *reason = ngx_trove_path_wrong(st, names);
+        *reason = ngx_trove_path_error(st, names);
     }
 
     if (err || *reason != NULL) {

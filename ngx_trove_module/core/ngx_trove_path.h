@@ -41,11 +41,11 @@ int ngx_trove_path_dir(const char *path, const char **name,
     const char **reason);
 
 /*
- * What is wrong with a file, of which so many names are known to be good.
+ * The error of a file, of which so many names are known to be good.
  *
  * NULL  nothing
  */
-const char *ngx_trove_path_wrong(struct stat *st, nlink_t names);
+const char *ngx_trove_path_error(struct stat *st, nlink_t names);
 
 /*
  * Opens a file that is there, as openat() does, and waits for nobody.  The

@@ -394,7 +394,7 @@ leases(void)
         want.limit = 0;
         want.retries = 0;
         spool_write(spool, &op);
-        tap_is(op.u.lease.n, 0, "none where there is no room");
+        tap_is(op.u.lease.n, 0, "none where there is no capacity");
     }
 
     tap_ok(spool_sound(), "all is sound");
@@ -430,7 +430,7 @@ fair(void)
     tap_is(count[0], 30, "the rest to who has many");
     spool_leased_free(n);
 
-    /* more targets than room: each in its turn */
+    /* more targets than capacity: each in its turn */
 
     for (i = 0; i < 10; i++) {
         spool_accept(spool, 1000 + i, "d e f g", 0, NULL);

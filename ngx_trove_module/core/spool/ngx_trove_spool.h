@@ -313,7 +313,7 @@ typedef struct {
 } ngx_trove_spool_leased_t;
 
 
-/* a target that the caller has room for */
+/* a target that the caller has capacity for */
 typedef struct {
     ngx_trove_spool_target_t         target;
     ngx_uint_t                       limit;      /* deliveries at most */

@@ -12,7 +12,7 @@
 
 
 /*
- * The spool room, for those who look into it and manage it: metrics, lists,
+ * The spool, for those who look into it and manage it: metrics, lists,
  * replays.  All that is said in ngx_trove_spool.h of threads, errors, strings
  * and times holds here, too.  What only reads holds up nobody that writes.
  */

@@ -32,9 +32,9 @@
  *
  * The lease of what takes long is renewed.  So much is under way to a target
  * that it leaves connections for others.  Some more is ready in memory, so that
- * a target is never without work while the disk is waited for; the rest stays in
- * the file.  First attempts and retries take turns, and each have a capacity of
- * their own.
+ * a target is never without work while the disk is waited for; the rest stays
+ * in the file.  First attempts and retries take turns, and each have a capacity
+ * of their own.
  */
 
 

@@ -217,7 +217,7 @@ ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
 }
 
 
-/* NGX_DECLINED: there is no room for it */
+/* NGX_DECLINED: there is no capacity for it */
 
 static ngx_int_t
 ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
