@@ -112,6 +112,7 @@ says(emerg => 'it is not a database of SQLite, or its first page is damaged,'
 says(emerg => qq(no engine for "$_->[0]://" is built in, in "trove_spool"),
     'trove_spool', spool => $_->[1])
     for [ 'postgresql', 'postgresql://trove:secret@db/trove?sslmode=require' ],
+        [ 'postgresql', 'postgresql://trove:$secret@db/trove' ],
         [ 'redis+tls', 'redis+tls://db' ];
 accepted(spool => '%%TESTDIR%%/a:b.spool max_size=1m');
 

@@ -7,12 +7,16 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <sys/wait.h>
+
 #include "spool.h"
 
 
 /* Accept, lease, outcome, renewal: what the dispatcher does. */
 
 
+static void engines(void);
+static void owns(void);
 static void opens(void);
 static void accepts(void);
 static void duplicates(void);
@@ -31,6 +35,8 @@ main(void)
 {
     spool_mkdir();
 
+    engines();
+    owns();
     opens();
     accepts();
     duplicates();
@@ -60,6 +66,92 @@ fresh(void)
 }
 
 
+/* which engine a URI is for, and what is said of one that none is for */
+
+static void
+engines(void)
+{
+    ngx_fd_t    fd;
+    ngx_str_t   uri;
+    ngx_uint_t  i;
+
+    static struct {
+        const char  *uri;
+        size_t       scheme;
+    } uris[] = {
+        { "postgresql://trove:secret@db/trove", 10 },
+        { "redis+tls.2-x://db", 13 },
+        { "a://", 1 },
+        { "/var/lib/nginx/trove.spool", 0 },
+        { "/a://b", 0 },
+        { "a/b://c", 0 },
+        { "2a://b", 0 },
+        { "://a", 0 },
+        { "a:b", 0 },
+        { "a:/", 0 },
+        { "a", 0 },
+        { "", 0 }
+    };
+
+    for (i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+        uri = str(uris[i].uri);
+
+        tap_is(ngx_trove_spool_scheme(&uri), uris[i].scheme,
+               "the scheme of \"%s\"", uris[i].uri);
+    }
+
+    uri = str(uris[0].uri);
+
+    tap_is(ngx_trove_spool_check(&uri, &error), NGX_ERROR, "no engine for it");
+    tap_is_str((char *) error.text,
+               "no engine for \"postgresql://\" is built in",
+               "the scheme is named, and nothing else");
+    tap_is(ngx_trove_spool_own(&uri, 1, &fd, &error), NGX_ERROR,
+           "cannot be reserved");
+    tap_is(fd, NGX_INVALID_FILE, "and nothing is to be closed");
+}
+
+
+/* a spool that a process has reserved is refused to another one */
+
+static void
+owns(void)
+{
+    int        status;
+    pid_t      pid;
+    ngx_fd_t   fd, again;
+    ngx_str_t  path;
+
+    path = str(spool_path);
+
+    tap_is(ngx_trove_spool_own(&path, 1, &fd, &error), NGX_OK, "reserved");
+    tap_ok(fd != NGX_INVALID_FILE, "by a descriptor");
+    tap_is(ngx_trove_spool_own(&path, 0, &again, &error), NGX_OK,
+           "by the same process again");
+    tap_ok(again != fd && again != NGX_INVALID_FILE, "by another one");
+
+    pid = fork();
+
+    if (pid == 0) {
+        (void) close(fd);
+        (void) close(again);
+
+        _exit(ngx_trove_spool_own(&path, 1, &fd, &error) == NGX_ERROR
+              && error.kind == NGX_TROVE_SPOOL_BUSY ? 0 : 1);
+    }
+
+    tap_ok(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0,
+           "another process is refused");
+
+    (void) close(fd);
+
+    tap_is(ngx_trove_spool_own(&path, 1, &fd, &error), NGX_OK, "inherited");
+    tap_is(fd, again, "is the descriptor that is there");
+
+    (void) close(fd);
+}
+
+
 static void
 opens(void)
 {
@@ -69,7 +161,9 @@ opens(void)
 
     path = str(spool_path);
 
-    tap_is(ngx_trove_spool_check(&path, &error), NGX_OK,
+    /* it may warn of a file system in memory */
+
+    tap_ok(ngx_trove_spool_check(&path, &error) != NGX_ERROR,
            "no file yet is fine");
     tap_is(stat(spool_path, &st), -1, "and the check makes none");
 
@@ -84,7 +178,8 @@ opens(void)
     tap_is(sql_int("PRAGMA auto_vacuum"), 2, "it can give pages back");
     tap_is(sql_int("SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1,
            "it uses WAL");
-    tap_is(ngx_trove_spool_check(&path, &error), NGX_OK, "the check likes it");
+    tap_ok(ngx_trove_spool_check(&path, &error) != NGX_ERROR,
+           "the check likes it");
     tap_is(ngx_trove_spool_open(spool, &error), NGX_OK, "open once more");
 
     other = spool_open();

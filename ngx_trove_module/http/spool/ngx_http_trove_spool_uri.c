@@ -58,7 +58,11 @@ ngx_http_trove_spool_uri_syntax(ngx_conf_t *cf, ngx_str_t *value)
     cmd = cf->args->elts;
     last = value->data + value->len;
 
-    if (ngx_strlchr(value->data, last, '$')) {
+    /* a URI, which may hold a password, is not quoted */
+
+    if (ngx_trove_spool_scheme(value) == 0
+        && ngx_strlchr(value->data, last, '$'))
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" in \"%V\" holds a variable, but there is "
                            "one spool for all, name one file",
