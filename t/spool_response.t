@@ -8,7 +8,8 @@ use Trove;
 my $backend = backend();
 
 my %retry = (
-    off => '', none => 'response=0', some => 'response=15', most => 'response=4k',
+    off => '', none => 'response=0', some => 'response=15',
+    most => 'response=4k',
 );
 
 my $short = 'trove_retry base=1ms max=1ms window=1ms response=4k;';

@@ -28,7 +28,7 @@ typedef struct ngx_http_trove_api_s  ngx_http_trove_api_t;
  *
  *   parsed --> in a thread --> rendered, sent
  *                 |
- *                 +-- the client goes away: the request is suspended
+ *                 +-- the client closes: the request, suspended, stays
  */
 
 struct ngx_http_trove_api_s {

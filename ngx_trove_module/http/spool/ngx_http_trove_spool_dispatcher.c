@@ -24,8 +24,8 @@
 
 /* a target that was asked for */
 typedef struct {
-    ngx_http_trove_route_t           *route;
-    ngx_uint_t                        index;
+    ngx_http_trove_route_t            *route;
+    ngx_uint_t                         index;
 } ngx_http_trove_dispatcher_want_t;
 
 

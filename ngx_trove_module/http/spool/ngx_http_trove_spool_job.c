@@ -19,16 +19,16 @@
 
 
 /* when a lease is renewed, milliseconds */
-#define NGX_HTTP_TROVE_JOB_RENEW     10000
+#define NGX_HTTP_TROVE_JOB_RENEW      10000
 
 /* how long to wait before what could not be written is written again, msec */
-#define NGX_HTTP_TROVE_JOB_AGAIN     1000
+#define NGX_HTTP_TROVE_JOB_AGAIN      1000
 
 /* outcomes to be written, beyond which nothing else is begun instead */
-#define NGX_HTTP_TROVE_JOB_UNWRITTEN     4096
+#define NGX_HTTP_TROVE_JOB_UNWRITTEN  4096
 
 /* "gone": the target wants no more of it */
-#define NGX_HTTP_TROVE_JOB_GONE      410
+#define NGX_HTTP_TROVE_JOB_GONE       410
 
 
 /* an attempt of one of the deliveries of a job */

@@ -9,8 +9,8 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_metrics_label.h"
-#include "ngx_http_trove_spool_dispatcher.h"
 #include "ngx_http_trove_spool_metrics.h"
+#include "ngx_http_trove_spool_route.h"
 #include "ngx_http_trove_spool_writer.h"
 
 

@@ -20,29 +20,29 @@
 /*
  * What the files of the engine share.  Private to its folder.
  *
- *   ngx_trove_sqlite_engine.c    the table of functions
- *   ngx_trove_sqlite_check.c     whether the file can be used, and is free
- *   ngx_trove_sqlite_prepare.c   making the files as root
- *   ngx_trove_sqlite.c           the handle: opening, closing
- *   ngx_trove_sqlite_schema.c    the tables, versions, whose file it is
- *   ngx_trove_sqlite_sql.c       the statements
- *   ngx_trove_sqlite_lock.c      PATH-lock: taking turns, the clock
- *   ngx_trove_sqlite_db.c        running them, errors
- *   ngx_trove_sqlite_txn.c       transactions
- *   ngx_trove_sqlite_key.c       which keys there are
- *   ngx_trove_sqlite_key_merge.c     maintenance of the keys
- *   ngx_trove_sqlite_row.c       targets and deliveries, with their counters
- *   ngx_trove_sqlite_write.c     batches, and accept
- *   ngx_trove_sqlite_outcome.c   outcomes
- *   ngx_trove_sqlite_due.c       what is due
- *   ngx_trove_sqlite_lease.c     leases
- *   ngx_trove_sqlite_event.c     events, from rows to memory
- *   ngx_trove_sqlite_maintain.c  checkpoints, pruning
- *   ngx_trove_sqlite_scan.c      filters, and scans by them
- *   ngx_trove_sqlite_stat.c      counters
- *   ngx_trove_sqlite_read.c      lists of events
- *   ngx_trove_sqlite_list.c      lists of deliveries
- *   ngx_trove_sqlite_control.c       what is changed by hand
+ *   ngx_trove_sqlite_engine.c     the table of functions
+ *   ngx_trove_sqlite_check.c      whether the file can be used, and is free
+ *   ngx_trove_sqlite_prepare.c    making the files as root
+ *   ngx_trove_sqlite.c            the handle: opening, closing
+ *   ngx_trove_sqlite_schema.c     the tables, versions, whose file it is
+ *   ngx_trove_sqlite_sql.c        the statements
+ *   ngx_trove_sqlite_lock.c       PATH-lock: taking turns, the clock
+ *   ngx_trove_sqlite_db.c         running them, errors
+ *   ngx_trove_sqlite_txn.c        transactions
+ *   ngx_trove_sqlite_key.c        which keys there are
+ *   ngx_trove_sqlite_key_merge.c  maintenance of the keys
+ *   ngx_trove_sqlite_row.c        targets and deliveries, with their counters
+ *   ngx_trove_sqlite_write.c      batches, and accept
+ *   ngx_trove_sqlite_outcome.c    outcomes
+ *   ngx_trove_sqlite_due.c        what is due
+ *   ngx_trove_sqlite_lease.c      leases
+ *   ngx_trove_sqlite_event.c      events, from rows to memory
+ *   ngx_trove_sqlite_maintain.c   checkpoints, pruning
+ *   ngx_trove_sqlite_scan.c       filters, and scans by them
+ *   ngx_trove_sqlite_stat.c       counters
+ *   ngx_trove_sqlite_read.c       lists of events
+ *   ngx_trove_sqlite_list.c       lists of deliveries
+ *   ngx_trove_sqlite_control.c    what is changed by hand
  */
 
 /*
