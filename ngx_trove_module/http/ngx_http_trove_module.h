@@ -70,8 +70,8 @@ struct ngx_http_trove_loc_conf_s {
     /* by the dedup module */
     unsigned                    dedup:1;
 
-    /* by the fanout module: ngx_http_trove_target_t; NULL if there are none */
-    ngx_array_t                *targets;
+    /* by the fanout module; NULL if there are no targets */
+    ngx_array_t                *targets;       /* ngx_http_trove_target_t * */
     ngx_trove_health_t         *health;        /* of events without a target */
 };
 
