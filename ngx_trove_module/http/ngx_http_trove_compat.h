@@ -15,12 +15,12 @@
 
 
 /*
- * All that differs between the versions of NGINX that the module builds
- * against, 1.22.1 and later, is here.
+ * The differences between the versions of NGINX that the module supports,
+ * 1.22.1 and later.
  */
 
 
-/* since 1.23.0 headers of one name are linked */
+/* since 1.23.0, headers with the same name are linked */
 
 #if (nginx_version >= 1023000)
 #define ngx_http_trove_header_end(h)  (h)->next = NULL
@@ -30,11 +30,11 @@
 
 
 /*
- * With --with-compat on both sides, a module that was built without threads or
- * without the counters of stub_status loads into an NGINX with them, and the
- * reverse.  So it depends on the NGINX that runs, not on NGX_THREADS and
- * NGX_STAT_STUB, whether these exist: where they do not, their addresses are
- * NULL.
+ * If both were built --with-compat, a module that was built without threads or
+ * without the counters of stub_status can be loaded into an NGINX that has
+ * them, and the reverse.  Whether these symbols exist is therefore known at run
+ * time only, and not by NGX_THREADS and NGX_STAT_STUB: the address of a symbol
+ * that does not exist is NULL.
  */
 
 #pragma weak ngx_thread_pool_add

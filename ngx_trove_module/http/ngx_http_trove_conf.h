@@ -13,23 +13,24 @@
 
 
 /*
- * Where a directive is, for what is found out only when all has been read:
- * ngx_conf_log_error() would name the end of the http block then.
+ * The location of a directive in the configuration, for errors that are found
+ * after all of it has been read: ngx_conf_log_error() would then report the end
+ * of the http block.
  */
 
 typedef struct {
-    u_char                    *file;           /* ends with a zero */
+    u_char                    *file;           /* null-terminated */
     ngx_uint_t                 line;
 } ngx_http_trove_place_t;
 
 
-/* The place of the directive that is being read; in memory of the cycle. */
+/* Sets place to the directive being read; the memory is of the cycle. */
 void ngx_http_trove_conf_place(ngx_conf_t *cf, ngx_http_trove_place_t *place);
 
 /*
- * Warns where the time in param, which is behind prefix bytes of it and was
- * found valid, is a number without a unit that is less than least, in seconds:
- * whoever writes "ttl=24" means hours, and has got seconds.
+ * Logs a warning if the time in param is a number without a unit and less than
+ * least seconds: "ttl=24" is 24 seconds, but was probably meant to be hours.
+ * The time follows the first prefix bytes of param, and is known to be valid.
  */
 void ngx_http_trove_conf_bare(ngx_conf_t *cf, ngx_str_t *param, size_t prefix,
     ngx_uint_t least);

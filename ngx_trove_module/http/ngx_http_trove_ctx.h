@@ -17,8 +17,8 @@
 
 
 /*
- * What the modules know of a main request and its event.  One per main request,
- * shared by its subrequests, and it survives internal redirects.
+ * The context of a main request and its event.  It is shared with subrequests,
+ * and is kept across internal redirects.
  */
 
 
@@ -62,8 +62,8 @@ typedef struct {
      *
      *   NONE --read--> READING --post handler--> READ
      *                     |
-     *                     +-- 400, 408, 413, client gone: NGINX ends the
-     *                         request by itself, and nobody comes back here
+     *                     +-- 400, 408, 413, client closed: NGINX ends the
+     *                         request, and the phases are not run again
      */
     enum {
         NGX_HTTP_TROVE_BODY_NONE = 0,
@@ -71,8 +71,8 @@ typedef struct {
         NGX_HTTP_TROVE_BODY_READ
     } body;
 
-    time_t                     received;      /* when all of it was there, or
-                                                 was seen to be; 0: not yet */
+    time_t                     received;      /* when all of it was received,
+                                                 or seen to be; 0: not yet */
 
     /*
      * The event, by ngx_http_trove_body_parse(): parsed is its result, or
@@ -84,20 +84,20 @@ typedef struct {
     const char                *reason;        /* why it is not an event */
     unsigned                   trusted:1;
 
-    /* of the event variables read since these were cleared */
-    unsigned                   identified:1;  /* the id was one of them */
-    unsigned                   absent:1;      /* one had no value */
+    /* set when an event variable is read, and cleared before */
+    unsigned                   identified:1;  /* it is the id */
+    unsigned                   absent:1;      /* it has no value */
 
-    /* one was read before there were any: a "map" may have cached it, empty */
+    /* one was read before the event: a "map" may have cached the empty value */
     unsigned                   early:1;
 
-    /* by the verify module: who signed when, and what came of it */
+    /* by the verify module */
     ngx_http_trove_verdict_e   verdict;
-    void                      *secrets;       /* that the verdict is about */
-    ngx_uint_t                 secret;        /* place of the one; 0: none */
+    void                      *secrets;       /* used for the verdict */
+    ngx_uint_t                 secret;        /* number of the one; 0: none */
     ngx_str_t                  secrets_digest; /* of those of variables */
     int64_t                    timestamp;
-    unsigned                   allow:1;       /* sent: "Allow: POST" */
+    unsigned                   allow:1;       /* "Allow" was added */
 
     /* by the dedup module */
     ngx_http_trove_dedup_e     dedup;
@@ -108,7 +108,7 @@ typedef struct {
     /* by the fanout module: ngx_http_trove_fanout_t */
     void                      *fanout;
 
-    /* by the sign module: by which secrets and when it was signed last */
+    /* by the sign module: the last signature, its secrets and its time */
     void                      *signer;
     time_t                     signed_at;
     ngx_str_t                  signature;
@@ -116,14 +116,15 @@ typedef struct {
 
 
 /*
- * The context of a request's main request; it belongs to the pool of that.
+ * Both return the context of the main request of r, which is allocated from the
+ * pool of that.
  *
- * NULL  find: there is none; make: out of memory
+ * NULL  ctx_find: there is none; ctx_make: out of memory
  */
 ngx_http_trove_ctx_t *ngx_http_trove_ctx_find(ngx_http_request_t *r);
 ngx_http_trove_ctx_t *ngx_http_trove_ctx_make(ngx_http_request_t *r);
 
-/* The name of a verdict, as in $trove_verify; "" for none. */
+/* Returns the value of $trove_verify for a verdict; "" for NONE. */
 ngx_str_t *ngx_http_trove_verdict_name(ngx_http_trove_verdict_e verdict);
 
 

@@ -15,22 +15,22 @@
 #include "ngx_trove_event.h"
 
 
-/* a name that the module gives to a header, in memory that stays */
+/* the name of a header that the module sets, in static memory */
 typedef struct {
     ngx_str_t    key;
     ngx_str_t    lowcase;
-    ngx_uint_t   hash;                    /* of the latter, made when needed */
+    ngx_uint_t   hash;                    /* of lowcase; computed when needed */
 } ngx_http_trove_header_t;
 
 
-/* the place in a walk of the headers of a list; which starts with part, 0 */
+/* an iterator of a list of headers; it starts with the first part, and 0 */
 typedef struct {
     ngx_list_part_t  *part;
     ngx_uint_t        i;
 } ngx_http_trove_headers_walk_t;
 
 
-/* The next header of a list, until all have been returned; then NULL. */
+/* Returns the next header of a list; NULL after the last one. */
 static ngx_inline ngx_table_elt_t *
 ngx_http_trove_headers_next(ngx_http_trove_headers_walk_t *walk)
 {
@@ -49,8 +49,8 @@ ngx_http_trove_headers_next(ngx_http_trove_headers_walk_t *walk)
 
 
 /*
- * Adds a header to a list of those of a request or of a response.  The names
- * are constants; the value must live as long as the list.
+ * Adds a header to the list of a request or of a response.  The names must be
+ * constants; the value must exist as long as the list.
  *
  * NULL  out of memory
  */
@@ -58,20 +58,19 @@ ngx_table_elt_t *ngx_http_trove_headers_add(ngx_list_t *list, const char *key,
     const char *lowcase, ngx_str_t *value);
 
 /*
- * Finds the request header of a name, given in lower case.  One of a name that
- * differs only by its separators ("X_Trove.Event") is not taken for it, but an
- * application may take it.
+ * Finds a request header by its name in lower case.  A header whose name has
+ * other separators ("X_Trove.Event") is not the same to this function, but may
+ * be to an application.
  *
- * NGX_OK        *value is its value, empty where there is no such header
- * NGX_DECLINED  there are several, or one of a name that looks like it besides
+ * NGX_OK        *value is the value, or empty if there is no such header
+ * NGX_DECLINED  there are several headers, with this name or a similar one
  */
 ngx_int_t ngx_http_trove_headers_find(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 
 /*
- * Sets the request header of a name to value, and overwrites all headers whose
- * names differ only by their separators; the value must live as long as the
- * request.
+ * Sets a request header, and overwrites all headers whose names differ only in
+ * separators.  The value must exist as long as the request.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
@@ -80,8 +79,8 @@ ngx_int_t ngx_http_trove_headers_set(ngx_http_request_t *r,
     ngx_http_trove_header_t *name, ngx_str_t *value);
 
 /*
- * Has X-Trove-Event and X-Trove-Event-Id of the request, which nobody signs,
- * say what the event says.
+ * Sets X-Trove-Event and X-Trove-Event-Id of the request, which are not signed,
+ * to the type and the id of the event.
  *
  * NGX_OK
  * NGX_ERROR  out of memory

@@ -14,9 +14,8 @@
 
 
 /*
- * Text of JSON that is put together piece by piece, of any length.  After a
- * piece for which there was no memory the rest is thrown away, and
- * ngx_http_trove_json_send() fails.
+ * A JSON text of any length, built in pieces.  If memory for a piece cannot be
+ * allocated, the rest is discarded, and ngx_http_trove_json_send() fails.
  */
 
 typedef struct {
@@ -29,27 +28,26 @@ typedef struct {
 
 void ngx_http_trove_json_init(ngx_http_trove_json_t *json, ngx_pool_t *pool);
 
-/* Adds len bytes as they are. */
+/* Adds len bytes unchanged. */
 void ngx_http_trove_json_raw(ngx_http_trove_json_t *json, u_char *p,
     size_t len);
 
-/* Adds what ngx_sprintf() makes of it, 512 bytes at most, no "%V" of others. */
+/* Formats at most 512 bytes; "%V" is not safe for strings of any length. */
 void ngx_http_trove_json_printf(ngx_http_trove_json_t *json, const char *fmt,
     ...);
 
-/* Adds a string in quotes, escaped; "null" where there is none. */
+/* Adds a string, quoted and escaped; "null" if its data is NULL. */
 void ngx_http_trove_json_string(ngx_http_trove_json_t *json, ngx_str_t *value);
 
-/* Adds such a string of any bytes, with U+FFFD for what is not UTF-8. */
+/* The same for any bytes: U+FFFD replaces those that are not UTF-8. */
 void ngx_http_trove_json_text(ngx_http_trove_json_t *json, ngx_str_t *value);
 
-/* Adds a time in milliseconds since the epoch, as a string of ISO 8601. */
+/* Adds a time, in milliseconds since the epoch, as an ISO 8601 string. */
 void ngx_http_trove_json_time(ngx_http_trove_json_t *json, int64_t msec);
 
 /*
- * Sends it as the answer to r, from a content handler or later.
- *
- * What the request is to be finalized with.
+ * Sends the text as the response to r, from a content handler or later.
+ * Returns the code that the request is to be finalized with.
  */
 ngx_int_t ngx_http_trove_json_send(ngx_http_trove_json_t *json,
     ngx_http_request_t *r, ngx_uint_t status);

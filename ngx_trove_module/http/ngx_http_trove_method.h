@@ -16,18 +16,17 @@
 
 
 /*
- * Whether the client has sent a POST, whatever redirects have made of the
- * method since.  Of a subrequest: the client of its main request.
+ * Whether the client sent a POST request, even if a redirect has changed the
+ * method since.  For a subrequest, the client of the main request.
  */
 ngx_uint_t ngx_http_trove_method_is_post(ngx_http_request_t *r);
 
-/* Logs that the client of r has not sent a POST. */
+/* Logs that the client of r did not send a POST request. */
 void ngx_http_trove_method_log(ngx_http_request_t *r);
 
 /*
- * Answers r, a main request in a phase handler, with 405 and "Allow: POST".
- *
- * Returns what the phase handler is to return.
+ * Responds to the main request r, in a phase handler, with the status 405 and
+ * an Allow header.  Returns the code that the phase handler must return.
  */
 ngx_int_t ngx_http_trove_method_refuse(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);

@@ -38,8 +38,8 @@ extern ngx_module_t  ngx_http_trove_verify_module;
 
 
 /*
- * What the modules may know of each other in a location.  The base module
- * merges first, and each of the others fills in its part when it merges, in the
+ * The configuration of a location that the modules share.  The base module
+ * merges first; each of the others sets its own members when it merges, in the
  * order of ngx_module_name in "config".
  */
 
@@ -49,17 +49,17 @@ struct ngx_http_trove_loc_conf_s {
     ngx_http_core_srv_conf_t   *cscf;
     void                      **loc_conf;      /* of all modules */
 
-    /* of an "if" or "limit_except" block: where it is; else NULL */
+    /* the location of an "if" or "limit_except" block; NULL if it is none */
     ngx_http_trove_loc_conf_t  *outer;
 
     /*
-     * The module itself answers here: an inherited "trove_verify on" or
-     * "trove_dedup" is not in force.  Blocks have it from their location, but
-     * a location inside of another one has not.
+     * The content handler, if the location is an endpoint of the module:
+     * "trove_verify on" and "trove_dedup" are not inherited then.  Blocks
+     * inherit the endpoint, nested locations do not.
      */
-    ngx_http_handler_pt         endpoint;      /* NULL: it does not */
-    ngx_str_t                   directive;     /* for the endpoint */
-    ngx_http_trove_place_t      place;         /* of that */
+    ngx_http_handler_pt         endpoint;      /* or NULL */
+    ngx_str_t                   directive;     /* that sets the endpoint */
+    ngx_http_trove_place_t      place;         /* of the directive */
 
     /* by the verify module; ON until it has merged */
     ngx_uint_t                  verify;        /* NGX_HTTP_TROVE_VERIFY_... */
@@ -77,19 +77,19 @@ struct ngx_http_trove_loc_conf_s {
 
 
 /*
- * All locations, servers as a whole and blocks, as they were merged, so that an
- * outer one comes first: ngx_http_trove_loc_conf_t *.
+ * Both return the configurations of all locations, including those of servers
+ * and blocks: ngx_http_trove_loc_conf_t *.  An outer one precedes its blocks.
  */
 ngx_array_t *ngx_http_trove_locs(ngx_conf_t *cf);
 ngx_array_t *ngx_http_trove_request_locs(ngx_http_request_t *r);
 
 /*
- * Makes handler, of the directive that is being read, the endpoint of its
- * location.
+ * Makes the location of the directive being read an endpoint, whose content
+ * handler is handler.
  *
  * NGX_CONF_OK
  * "is duplicate"
- * NGX_CONF_ERROR  logged: the location has another handler
+ * NGX_CONF_ERROR  the location has another content handler; logged
  */
 char *ngx_http_trove_set_endpoint(ngx_conf_t *cf, ngx_http_handler_pt handler);
 
@@ -97,8 +97,9 @@ typedef void (*ngx_http_trove_event_pt)(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
 
 /*
- * Has handler called with each event that was verified and parsed, before the
- * next phase handler sees it; to be called in "postconfiguration".
+ * Registers a handler that is called when an event has been verified and
+ * parsed, before the next phase handler runs; to be called in
+ * "postconfiguration".
  *
  * NGX_OK
  * NGX_ERROR  out of memory
@@ -106,12 +107,12 @@ typedef void (*ngx_http_trove_event_pt)(ngx_http_request_t *r,
 ngx_int_t ngx_http_trove_on_verified(ngx_conf_t *cf,
     ngx_http_trove_event_pt handler);
 
-/* Calls these handlers for the event of a main request. */
+/* Calls these handlers for the event of the main request r. */
 void ngx_http_trove_verified(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx);
 
 /*
- * Deliveries are the subrequests whose end calls handler; to be called in
- * "postconfiguration".
+ * Sets the handler by which ngx_http_trove_is_delivery() recognizes
+ * subrequests; to be called in "postconfiguration".
  */
 void ngx_http_trove_set_delivery(ngx_conf_t *cf,
     ngx_http_post_subrequest_pt handler);
@@ -120,8 +121,8 @@ void ngx_http_trove_set_delivery(ngx_conf_t *cf,
 ngx_uint_t ngx_http_trove_is_delivery(ngx_http_request_t *r);
 
 /*
- * The data of the subrequest that r is, or was made for, whose end calls
- * handler.
+ * Returns the data of r or of its nearest parent whose post_subrequest handler
+ * is handler.
  *
  * NULL  there is none
  */
@@ -129,16 +130,18 @@ void *ngx_http_trove_subrequest(ngx_http_request_t *r,
     ngx_http_post_subrequest_pt handler);
 
 /*
- * The members of "data" that the configuration names in $trove_data_NAME and
- * $trove_json_data_NAME: the parser keeps no others of a body.  The variables
- * module collects them in "postconfiguration".
+ * Both return the members of "data" that the configuration uses, by
+ * $trove_data_NAME and $trove_json_data_NAME.  The parser discards all others.
+ * The variables module sets them in "postconfiguration".
  */
 ngx_trove_event_names_t *ngx_http_trove_event_names(ngx_http_request_t *r);
 ngx_trove_event_names_t *ngx_http_trove_conf_event_names(ngx_conf_t *cf);
 
 /*
- * The secrets of this configuration that were warned of already, in elements of
- * that size.  NULL: out of memory.
+ * Returns the array of the secrets that warnings were logged for already; its
+ * elements have that size.
+ *
+ * NULL  out of memory
  */
 ngx_array_t *ngx_http_trove_secrets_warned(ngx_conf_t *cf, size_t size);
 

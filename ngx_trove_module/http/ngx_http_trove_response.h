@@ -14,25 +14,24 @@
 
 
 /*
- * Answers r, from a phase handler, with a status and a body of JSON, which must
- * live as long as the request.  retry_after is in seconds, 0 = no such header.
- * Where the user has set an error_page for the status, that is the answer.
- *
- * What the phase handler is to return.
+ * Responds to r, from a phase handler, with a status and a JSON body, which
+ * must exist as long as the request.  retry_after is in seconds; 0 adds no
+ * header.  If an error_page is configured for the status, that is used instead.
+ * Returns the code that the phase handler must return.
  */
 ngx_int_t ngx_http_trove_answer(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json, time_t retry_after);
 
 /*
- * The same for a content handler: sends the answer, and returns what the
- * request is to be finalized with.
+ * The same for a content handler.  Returns the code that the request is to be
+ * finalized with.
  */
 ngx_int_t ngx_http_trove_answer_content(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *json, time_t retry_after);
 
 /*
- * Puts together "{<before>"<value>"<after>}" in the pool of r, with the value
- * escaped for JSON.
+ * Sets *json to "{<before>"<value>"<after>}", allocated from the pool of r,
+ * with the value escaped for JSON.
  *
  * NGX_OK
  * NGX_ERROR  out of memory

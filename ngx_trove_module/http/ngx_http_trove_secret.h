@@ -15,17 +15,17 @@
 #include "ngx_trove_signature.h"
 
 
-/* the secrets that are good in one place at the same time */
+/* the maximum number of secrets that are valid in a location */
 #define NGX_HTTP_TROVE_SECRETS_MAX    16
 
 #define NGX_HTTP_TROVE_SECRET_DIGEST  32
 
 
-/* bytes of a token of the API */
+/* the minimum length of a token of the API, bytes */
 #define NGX_HTTP_TROVE_SECRET_TOKEN_MIN  16
 
 
-/* what the secrets are for */
+/* the purpose of secrets */
 typedef enum {
     NGX_HTTP_TROVE_SECRET_VERIFY = 0,
     NGX_HTTP_TROVE_SECRET_SIGN,
@@ -37,7 +37,7 @@ typedef struct {
     ngx_array_t                    keys;      /* ngx_trove_key_t * */
     ngx_array_t                    values;    /* ngx_http_complex_value_t */
     ngx_http_trove_secret_kind_e   kind;
-    size_t                         min;       /* bytes: what is less is none */
+    size_t                         min;       /* bytes; less is ignored */
 
     /* for hints in the log: see ngx_http_trove_secret_near.h */
     ngx_array_t                    near;      /* ngx_http_trove_secret_near_t */
@@ -45,48 +45,48 @@ typedef struct {
 } ngx_http_trove_secrets_t;
 
 
-/* the keys that are good for one request */
+/* the keys that are valid for one request */
 typedef struct {
     ngx_uint_t        nkeys;
-    ngx_uint_t        nshared;       /* the first of them belong to the cycle */
+    ngx_uint_t        nshared;       /* the first ones are owned by the cycle */
 
-    /* of all that variables gave: tells those apart who have other secrets */
+    /* of the values of variables: it differs if any of these differ */
     u_char            digest[NGX_HTTP_TROVE_SECRET_DIGEST];
 
     ngx_trove_key_t  *keys[NGX_HTTP_TROVE_SECRETS_MAX];
 
-    /* of those that variables gave: the place in the configuration */
+    /* of the keys from variables: their numbers in the configuration */
     u_char            places[NGX_HTTP_TROVE_SECRETS_MAX];
 } ngx_http_trove_keys_t;
 
 
 /*
- * Adds what "file:PATH", "env:NAME" or a VALUE, which may hold variables, says
- * to *secrets, which is created for that kind in the pool of the configuration
- * if it is NULL.  Keys are wiped and freed with that pool.
+ * Adds the secrets of "file:PATH", "env:NAME" or a VALUE, which may contain
+ * variables, to *secrets.  If that is NULL, it is created with that kind in the
+ * pool of the configuration.  Keys are wiped and freed with the pool.
  *
  * NGX_CONF_OK
- * NGX_CONF_ERROR  after a message that names the directive and the remedy
+ * NGX_CONF_ERROR  logged, with the directive and the remedy
  */
 char *ngx_http_trove_secret_add(ngx_conf_t *cf,
     ngx_http_trove_secrets_t **secrets, ngx_str_t *value,
     ngx_http_trove_secret_kind_e kind);
 
 /*
- * Collects the keys for a request.  What variables give is taken literally.  A
- * value is none if it is empty, or one of its variables is empty or blank, or
- * it is the bare prefix, or too short for its kind.  To be followed by
- * ngx_http_trove_secret_free(), also after an error.
+ * Collects the keys for a request.  Values of variables are used literally.  A
+ * value is ignored if it is empty, if one of its variables is empty or blank,
+ * if it is only the prefix, or if it is too short for its kind.  The caller
+ * must call ngx_http_trove_secret_free() afterwards, even after an error.
  *
- * NGX_OK     there may be none of them
+ * NGX_OK     there may be no keys
  * NGX_ERROR  out of memory; logged
  */
 ngx_int_t ngx_http_trove_secret_keys(ngx_http_request_t *r,
     ngx_http_trove_secrets_t *secrets, ngx_http_trove_keys_t *keys);
 
 /*
- * Evaluates one of secrets->values for a request, to whose pool the value
- * belongs.
+ * Evaluates one of secrets->values for a request.  The value is allocated from
+ * the pool of r.
  *
  * NGX_OK
  * NGX_ERROR  out of memory; logged
@@ -95,20 +95,20 @@ ngx_int_t ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
     ngx_http_complex_value_t *cv, ngx_str_t *value);
 
 /*
- * The place, from 1 on, of key number n (from 0) in the order of the
- * configuration: those with variables come after all others.
+ * Returns the number, from 1, of the key with index n in the order of the
+ * configuration, in which those with variables come after all others.
  */
 ngx_uint_t ngx_http_trove_secret_place(ngx_http_trove_keys_t *keys,
     ngx_uint_t n);
 
-/* Wipes and frees those keys that were made for the request. */
+/* Wipes and frees the keys that were created for the request. */
 void ngx_http_trove_secret_free(ngx_http_trove_keys_t *keys);
 
 /*
  * Compares a secret of len bytes with all of the keys, in constant time.
  *
- * NGX_OK        it is one of them
- * NGX_DECLINED  it is none of them
+ * NGX_OK        it is one of the keys
+ * NGX_DECLINED  it is not
  * NGX_ERROR     out of memory, or OpenSSL failed
  */
 ngx_int_t ngx_http_trove_secret_match(ngx_http_trove_keys_t *keys,

@@ -15,7 +15,7 @@
 #include "ngx_http_trove_secret.h"
 
 
-/* for the files that read the configuration of secrets only */
+/* For the files that read secrets from the configuration only. */
 
 
 #define NGX_HTTP_TROVE_SECRET_LINE    1024      /* bytes of a secret */
@@ -30,7 +30,7 @@ typedef enum {
 } ngx_http_trove_secret_from_e;
 
 
-/* where a secret stands: for messages, which must not show the secret */
+/* the source of a secret, for messages, which must not show the secret */
 typedef struct {
     ngx_conf_t                    *cf;
     ngx_http_trove_secrets_t      *secrets;
@@ -47,11 +47,11 @@ typedef struct {
     ((ch) == ' ' || (ch) == '\t' || (ch) == CR || (ch) == LF)
 
 
-/* Moves both ends inwards, beyond blanks and line ends. */
+/* Moves both ends inwards, past blanks and line ends. */
 void ngx_http_trove_secret_trim(u_char **start, u_char **end);
 
 /*
- * Writes to where, in the temporary pool, as what a message names the secret:
+ * Sets *where, in the temporary pool, to the name of a secret for messages:
  * line 3 of "/etc/nginx/trove.secret" in "trove_secret".
  *
  * NGX_OK
@@ -61,17 +61,17 @@ ngx_int_t ngx_http_trove_secret_where(ngx_http_trove_secret_source_t *source,
     ngx_str_t *where);
 
 /*
- * All that follow return
+ * The following functions return
  *
  * NGX_CONF_OK
- * NGX_CONF_ERROR  after a message that names the directive and the remedy
+ * NGX_CONF_ERROR  logged, with the directive and the remedy
  */
 
-/* Adds one secret, which is not terminated and stays the caller's. */
+/* Adds a secret, which is not null-terminated and is not kept. */
 char *ngx_http_trove_secret_key(ngx_http_trove_secret_source_t *source,
     u_char *secret, size_t len);
 
-/* Whether there is room for one more. */
+/* Checks that another secret may be added. */
 char *ngx_http_trove_secret_room(ngx_http_trove_secret_source_t *source);
 
 /* Adds each line of the file or of the environment variable source->name. */
@@ -79,36 +79,36 @@ char *ngx_http_trove_secret_file(ngx_http_trove_secret_source_t *source);
 char *ngx_http_trove_secret_env(ngx_http_trove_secret_source_t *source);
 
 /*
- * Checks a line, a variable of the environment, or a value, without blanks
- * around it: an error where it is public or cannot be meant, a warning where it
- * is unusual.
+ * Checks a line, an environment variable, or a value, without surrounding
+ * blanks.  It is an error if it is public or cannot be a secret, and a warning
+ * is logged if it is unusual.
  */
 char *ngx_http_trove_secret_check(ngx_http_trove_secret_source_t *source,
     u_char *secret, size_t len);
 
-/* Checks a value or a variable of the environment for a forgotten "file:". */
+/* Checks a value or an environment variable for a missing "file:". */
 char *ngx_http_trove_secret_check_path(ngx_http_trove_secret_source_t *source,
     u_char *secret, size_t len);
 
-/* Warns where the key of that number is in source->secrets before. */
+/* Logs a warning if key n of source->secrets is a repetition. */
 char *ngx_http_trove_secret_check_repeated(
     ngx_http_trove_secret_source_t *source, ngx_uint_t n);
 
-/* Warns where a value consists of what the client has sent. */
+/* Logs a warning if the client chooses all of a value. */
 char *ngx_http_trove_secret_check_variables(
     ngx_http_trove_secret_source_t *source, ngx_str_t *value);
 
-/* Warns where others may read or write the open file source->name. */
+/* Logs a warning if others may read or write the file source->name. */
 char *ngx_http_trove_secret_check_mode(ngx_http_trove_secret_source_t *source,
     ngx_file_info_t *fi);
 
-/* Warns where others may read the configuration file with the value. */
+/* Logs a warning if others may read the configuration file. */
 char *ngx_http_trove_secret_check_conf(ngx_http_trove_secret_source_t *source);
 
 /*
- * Sets source->warned: a file, a variable of the environment and a line of the
- * configuration may be read for many locations, but are warned of once for each
- * directive.
+ * Sets source->warned if warnings were logged for this source already: a file,
+ * an environment variable or a line of the configuration may be read for many
+ * locations.
  */
 char *ngx_http_trove_secret_check_warned(
     ngx_http_trove_secret_source_t *source);

@@ -16,8 +16,8 @@
 
 
 /*
- * What a secret may have been meant to be.  Good for a hint in the log only:
- * nothing is accepted that such a key has signed.
+ * Likely mistakes in a secret, which are used for hints in the log only: a
+ * signature by such a key is never accepted.
  */
 
 typedef enum {
@@ -34,10 +34,10 @@ typedef struct {
 } ngx_http_trove_secret_near_t;
 
 
-#define NGX_HTTP_TROVE_SECRET_NEAR_MAX  3      /* of a secret */
+#define NGX_HTTP_TROVE_SECRET_NEAR_MAX  3      /* for a secret */
 
 
-/* where secrets of a configuration come from; never what they are */
+/* the origin of secrets in the configuration; never the secrets */
 typedef struct {
     ngx_str_t     name;              /* "file:PATH", "env:NAME"; or empty */
     ngx_uint_t    n;
@@ -45,21 +45,21 @@ typedef struct {
 
 
 /*
- * Makes keys of what a secret of len bytes may have been meant to be, and
- * returns their number.  Those that cannot be made are left out.  The keys
- * belong to the caller.
+ * Creates keys of the likely corrections of a secret of len bytes, and returns
+ * their number.  Keys that cannot be created are left out.  The caller owns the
+ * keys.
  */
 ngx_uint_t ngx_http_trove_secret_near(u_char *secret, size_t len,
     ngx_http_trove_secret_near_t near[NGX_HTTP_TROVE_SECRET_NEAR_MAX],
     ngx_log_t *log);
 
-/* Wipes and frees n of them. */
+/* Wipes and frees n such keys. */
 void ngx_http_trove_secret_near_free(ngx_http_trove_secret_near_t *near,
     ngx_uint_t n);
 
 /*
- * The same for a secret of the configuration: adds the keys to those of
- * secrets, which frees them.
+ * The same for a secret of the configuration: the keys are added to secrets,
+ * which owns them.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
@@ -68,8 +68,8 @@ ngx_int_t ngx_http_trove_secret_near_add(ngx_conf_t *cf,
     ngx_http_trove_secrets_t *secrets, u_char *secret, size_t len);
 
 /*
- * Notes that the last n keys of secrets are from value, which is what the
- * directive says.
+ * Records value, the argument of the directive, as the origin of the last n
+ * keys of secrets.
  *
  * NGX_OK
  * NGX_ERROR  out of memory

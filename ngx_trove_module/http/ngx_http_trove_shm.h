@@ -13,12 +13,12 @@
 
 
 /*
- * The shared memory zone of the running configuration that shm_zone, of a new
- * one, is to replace.  To be called by its init handler: of a zone whose size
- * has changed NGINX gives the new one nothing, but the old one is still mapped,
- * and in use by the old workers, as long as the old cycle is.
+ * Returns the shared memory zone of the running configuration that shm_zone of
+ * a new configuration replaces.  To be called by the init handler of the zone:
+ * if the size has changed, NGINX does not pass the old zone, which remains
+ * mapped, and used by the old workers, as long as the old cycle exists.
  *
- * NULL  there is none, or nothing was made of it
+ * NULL  there is none, or it was not initialized
  */
 ngx_shm_zone_t *ngx_http_trove_shm_old(ngx_shm_zone_t *shm_zone);
 

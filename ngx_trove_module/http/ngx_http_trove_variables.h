@@ -15,8 +15,8 @@
 
 /*
  * Adds variables, up to ngx_http_null_variable; to be called in
- * "preconfiguration".  A get handler has the variable's name, ngx_str_t *, as
- * its data.
+ * "preconfiguration".  The data of a get handler is the name of the variable,
+ * ngx_str_t *.
  *
  * NGX_OK
  * NGX_ERROR  logged
@@ -24,15 +24,15 @@
 ngx_int_t ngx_http_trove_variables_add(ngx_conf_t *cf,
     ngx_http_variable_t *variables);
 
-/* What a get handler returns: the variable has no value. */
+/* For a get handler, which returns the result: there is no value. */
 ngx_int_t ngx_http_trove_variable_none(ngx_http_variable_value_t *v);
 
-/* The same: it has this value, which must live as long as the request. */
+/* The same: this is the value, which must exist as long as the request. */
 ngx_int_t ngx_http_trove_variable_set(ngx_http_variable_value_t *v,
     u_char *data, size_t len);
 
 /*
- * The same: it is this number.
+ * The same: the value is a number.
  *
  * NGX_OK
  * NGX_ERROR  out of memory

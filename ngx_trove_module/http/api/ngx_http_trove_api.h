@@ -18,7 +18,7 @@
 #include "ngx_trove_spool_query.h"
 
 
-/* The management API, among its files. */
+/* The management API, private to its folder. */
 
 typedef struct ngx_http_trove_api_s  ngx_http_trove_api_t;
 
@@ -36,7 +36,7 @@ struct ngx_http_trove_api_s {
     ngx_http_trove_suspend_t     *suspend;
     ngx_trove_spool_t            *spool;
 
-    /* what was asked for */
+    /* the arguments */
     ngx_trove_spool_filter_t      filter;
     ngx_trove_spool_action_e      action;
     int64_t                       id;
@@ -44,15 +44,15 @@ struct ngx_http_trove_api_s {
     ngx_uint_t                    limit;
     ngx_uint_t                    paused;
     ngx_uint_t                    dry_run;
-    ngx_uint_t                    paged;       /* by a limit or a cursor */
-    ngx_str_t                     name;        /* an event's id, a target */
+    ngx_uint_t                    paged;       /* has a limit or cursor */
+    ngx_str_t                     name;        /* the id of an event */
     u_char                       *keys;        /* of events to be forgotten */
     ngx_uint_t                    nkeys;
 
-    /* why it is rejected, or NULL */
+    /* why the call is rejected; or NULL */
     const char                   *reject;
 
-    /* what came of it */
+    /* the result */
     void                         *result;      /* ngx_trove_spool_free() */
     void                         *more;        /* the same */
     ngx_int_t                     rc;
@@ -68,24 +68,24 @@ struct ngx_http_trove_api_s {
 
 
 /*
- * Reads the arguments of the request into the filter and the like.
+ * Parses the arguments of the request into the members of api.
  *
- * NULL, or why they are rejected
+ * NULL, or why the arguments are rejected
  */
 const char *ngx_http_trove_api_args(ngx_http_trove_api_t *api);
 
 /*
- * Finds the call that is asked for by a method and a path, from "/v1/" on, and
- * sets work, render and what is in the path.
+ * Finds the call by the method and the path, which begins with "/v1/", and sets
+ * work, render and the arguments in the path.
  *
  * NGX_OK
- * NGX_DECLINED      there is no such path
- * NGX_HTTP_...      405, or 400; with 400, api->reject says why
+ * NGX_DECLINED  there is no such path
+ * NGX_HTTP_...  405, 500, or 400 with the reason in api->reject
  */
 ngx_int_t ngx_http_trove_api_route(ngx_http_trove_api_t *api,
     ngx_str_t *path);
 
-/* Renders what the API can answer with. */
+/* Send the results.  Return the code to finalize the request with. */
 ngx_int_t ngx_http_trove_api_render_events(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_event(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_deliveries(ngx_http_trove_api_t *api);
@@ -97,18 +97,16 @@ ngx_int_t ngx_http_trove_api_render_pause(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_forget(ngx_http_trove_api_t *api);
 
 /*
- * Sends {"detail":"..."} and a status.
- *
- * What the request is to be finalized with.
+ * Sends {"detail":"..."} and a status.  Returns the code to finalize the
+ * request with.
  */
 ngx_int_t ngx_http_trove_api_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *detail);
 
 /*
- * Sends a synthetic event "webhook.test" to the targets of a name, or to all,
- * and answers with what they said.
- *
- * What the content handler is to return.
+ * Sends a synthetic event "webhook.test" to the targets with a name, or to all,
+ * and responds with their results.  Returns the code that the content handler
+ * must return.
  */
 ngx_int_t ngx_http_trove_api_test(ngx_http_trove_api_t *api);
 

@@ -15,12 +15,13 @@
 #include "ngx_http_trove_ctx.h"
 
 
-/* What other components may ask of the deduplication. */
+/* The deduplication, for other components. */
 
 
 /*
- * A digest, of 16 bytes, of what the event of a main request is deduplicated
- * by: the same in all processes, for ever.
+ * Sets digest, which has 16 bytes, to a digest of the key of the event of a
+ * main request.  It is the same in all processes, and does not change over
+ * time.
  *
  * NGX_OK
  * NGX_DECLINED  it is not deduplicated
@@ -30,10 +31,10 @@ ngx_int_t ngx_http_trove_dedup_digest(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx, u_char *digest);
 
 /*
- * Has the zones of all locations forget the completed event of an id, where
- * nothing but the id tells it from others.  digests are *n of 16 bytes, as the
- * function above gives for it, in the pool of r; count goes up by one for each
- * zone that knew it.
+ * Removes the completed event of an id from the zones of all locations whose
+ * key depends on the id only.  *digests is set to the *n digests of its keys,
+ * as by the function above, in the pool of r.  *count is incremented for each
+ * zone that had the event.
  *
  * NGX_OK
  * NGX_HTTP_INTERNAL_SERVER_ERROR  out of memory

@@ -22,26 +22,26 @@
 
 typedef struct {
     ngx_flag_t                        enable;
-    ngx_flag_t                        said;    /* here or outside */
+    ngx_flag_t                        said;    /* set here or inherited */
     ngx_shm_zone_t                   *shm_zone;
     time_t                            ttl;
     time_t                            lease;
     ngx_http_complex_value_t         *key;     /* NULL: the default */
-    ngx_http_trove_place_t            place;   /* of the directive */
+    ngx_http_trove_place_t            place;   /* of its directive */
 
     u_char                            scope[NGX_HTTP_TROVE_DEDUP_SCOPE];
     unsigned                          varies:1;    /* a secret does */
 } ngx_http_trove_dedup_loc_conf_t;
 
 
-/* Create and merge as of ngx_http_module_t. */
+/* As in ngx_http_module_t. */
 void *ngx_http_trove_dedup_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
 /*
- * Sets the scopes of all locations that deduplicate, and checks them; to be
- * called when all has been merged.
+ * Sets and checks the scopes of all locations that deduplicate; to be called
+ * when all locations have been merged.
  *
  * NGX_OK
  * NGX_ERROR  logged

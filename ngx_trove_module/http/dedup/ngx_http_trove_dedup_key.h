@@ -17,10 +17,10 @@
 
 
 /*
- * A key without "key=" is the digest of the scope, the event's id and, where a
- * secret holds variables, a NUL, the URI, and a digest of what they gave: not
- * all that tells tenants apart is in the URI, and a "rewrite" may have changed
- * it.  With "key=" it is zeroes and the value.
+ * Without "key=", the key is made of the scope, the id of the event, and, if a
+ * secret contains variables, a NUL, the URI, and a digest of the secrets:
+ * tenants may differ in more than the URI, and a "rewrite" may have changed
+ * that.  With "key=", it is made of zeroes and the value.
  */
 
 
@@ -33,10 +33,11 @@ void ngx_http_trove_dedup_prefetch(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
 
 /*
- * The key of the event of a main request in the store of its location.
+ * Sets *key to the key of the event of a main request in the store of its
+ * location.
  *
  * NGX_OK
- * NGX_DECLINED  it has none: it is not deduplicated
+ * NGX_DECLINED  there is no key: the event is not deduplicated
  * NGX_ERROR     out of memory
  */
 ngx_int_t ngx_http_trove_dedup_key(ngx_http_request_t *r,

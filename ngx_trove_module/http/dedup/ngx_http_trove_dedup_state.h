@@ -15,38 +15,40 @@
 
 
 /*
- * A table of keys in a file that has a name: it is in the page cache at once,
- * whatever becomes of the processes.
+ * A table of keys in a named file: changes are in the page cache at once, and
+ * are not lost with the processes.
  *
- *   absent                   made as PATH.tmp, in full, then renamed
- *   a table of this size     locks made anew, claims cleared
+ *   absent                   created as PATH.tmp, in full, then renamed
+ *   a table of this size     locks initialized, claims cleared
  *   a table of another size  copied to PATH.tmp, which replaces it
  *   a chain of tables        likewise, as one: see ngx_trove_table.h
  *   an empty file            as if absent
  *   a damaged table          kept as PATH.bad-SECONDS.N, then as if absent
  *   anything else, a link    refused
  *
- * At any moment there is a whole file of that name, an old one or a new one.
+ * The file with that name is complete at any time, be it the old or the new
+ * one.
  *
- * Whoever has the file open has it locked by flock(), which goes on in workers
- * and in the master of a binary upgrade, as they inherit the descriptor: such a
- * master joins in as it is.
+ * The open file is locked by flock().  Workers and the master of a binary
+ * upgrade inherit the descriptor, and with it the lock: such a master uses the
+ * table unchanged.
  */
 
+
 /*
- * Looks at the path of a state file, as value in the configuration names it,
- * and changes nothing.  To be called when the configuration is read.
+ * Checks the path of a state file, which value in the configuration names,
+ * without changing anything.  To be called when the configuration is read.
  *
- * NGX_OK     it may be opened, or made, as far as can be seen
+ * NGX_OK     the file can probably be opened, or created
  * NGX_ERROR  logged
  */
 ngx_int_t ngx_http_trove_state_check(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *value);
 
 /*
- * Opens the file at path, or makes it, with a table of size bytes.  Not to be
- * called before it is certain that NGINX starts, or has the configuration.  The
- * caller gets a reference.
+ * Opens or creates the file at path, with a table of size bytes.  Not to be
+ * called before NGINX has decided to use the configuration.  The caller owns a
+ * reference.
  *
  * NULL  logged
  */

@@ -13,19 +13,20 @@
 
 
 /*
- * Writes files that are mapped to the disk, once a second, from a thread of its
- * own, which may wait for the disk as long as that takes.
+ * A thread that writes mapped files to the disk once a second.  It may wait for
+ * the disk for any time.
  */
 
+
 /*
- * Starts it in this process, for n files.  The descriptors remain the caller's.
- * Failures are logged, and change nothing but what a power cut leaves.
+ * Starts the thread in this process, for n files.  The caller keeps the
+ * descriptors.  Errors are logged; they matter after a power failure only.
  */
 void ngx_http_trove_sync_start(ngx_fd_t *fds, ngx_uint_t n, ngx_log_t *log);
 
 /*
- * Ends it, if it was started; to be called before the process exits.  Waits for
- * what is being written.
+ * Stops the thread, if it was started, and waits for it; to be called before
+ * the process exits.
  */
 void ngx_http_trove_sync_stop(void);
 

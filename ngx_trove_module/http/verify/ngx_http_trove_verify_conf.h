@@ -21,25 +21,25 @@
 
 typedef struct {
     ngx_uint_t                 mode;           /* ..._VERIFY_OFF, ON, LOG */
-    ngx_uint_t                 said;           /* here or outside; or unset */
-    ngx_http_trove_place_t     place;          /* of the directive for it */
-    ngx_uint_t                 status;         /* of a refusal */
+    ngx_uint_t                 said;           /* set or inherited; or unset */
+    ngx_http_trove_place_t     place;          /* of its directive */
+    ngx_uint_t                 status;         /* if refused */
     time_t                     tolerance;      /* seconds, 0 = off */
-    ngx_http_trove_secrets_t  *secrets;        /* NULL if there is none */
-    ngx_http_trove_place_t     secret;         /* of the first of them */
+    ngx_http_trove_secrets_t  *secrets;        /* NULL if there are none */
+    ngx_http_trove_place_t     secret;         /* of the first one */
     unsigned                   own:1;          /* "trove_verify" is set here */
     unsigned                   warned:1;       /* with another location */
 } ngx_http_trove_verify_loc_conf_t;
 
 
-/* Create and merge as of ngx_http_module_t. */
+/* As in ngx_http_module_t. */
 void *ngx_http_trove_verify_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
 /*
- * Warns of locations that have secrets and verify nothing with them; to be
- * called when all has been merged.
+ * Logs a warning for locations that have secrets, but no "trove_verify"; to be
+ * called when all locations have been merged.
  *
  * NGX_OK
  */

@@ -16,10 +16,9 @@
 
 
 /*
- * Decides about a subrequest or a post_action in a location that verifies, or
- * logs: neither has a body of its own that could be verified.
- *
- * What the phase handler is to return.
+ * Allows or refuses a subrequest or a post_action in a location that verifies,
+ * or logs: neither has a body of its own that could be verified.  Returns the
+ * code that the phase handler must return.
  */
 ngx_int_t ngx_http_trove_verify_inner(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf);

@@ -21,22 +21,23 @@
 
 
 /*
- * Parses X-Trove-Signature of the request into *signature, and checks that it
- * is fresh: now, or, if the body is there already, when that was complete.
+ * Parses X-Trove-Signature of the request into *signature, and checks the
+ * method and the timestamp.  The age is measured now, or at the time at which
+ * the body was received, if it has been.
  *
- * NGX_HTTP_TROVE_VERDICT_NONE  well formed and fresh
- * MISSING, MALFORMED, STALE    the event is refused; logged
+ * NGX_HTTP_TROVE_VERDICT_NONE        valid so far
+ * METHOD, MISSING, MALFORMED, STALE  the event is refused; logged
  */
 ngx_http_trove_verdict_e ngx_http_trove_verify_header(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx,
     ngx_trove_signature_t *signature);
 
 /*
- * Checks again, by the time when the body was complete, what was fresh when the
- * header was checked, which was at the time header, in seconds.
+ * Checks the timestamp again, with the age at the time at which the body was
+ * received.  header is the time of the first check, in seconds.
  *
- * NGX_HTTP_TROVE_VERDICT_NONE  still fresh
- * STALE                        not any more: the event is refused; logged
+ * NGX_HTTP_TROVE_VERDICT_NONE  still valid
+ * STALE                        the event is refused; logged
  */
 ngx_http_trove_verdict_e ngx_http_trove_verify_age(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx,

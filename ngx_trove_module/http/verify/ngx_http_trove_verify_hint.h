@@ -18,21 +18,21 @@
 
 
 /*
- * Log lines about a body that was refused, with what helps to find out why.
- * Private to the verify module.
+ * Log lines about a body that was refused, with hints at the cause.  Private to
+ * the verify module.
  */
 
 
 /*
- * The body of r, which has been read, has none of the signatures by any of the
- * keys, which are those of secrets for this request.  A body of up to 16 KB is
- * tried again in ways that are usual mistakes: for the log only.
+ * Logs that the body of r, which has been read, matches no signature by any of
+ * the keys, which are those of secrets for this request.  For bodies of up to
+ * 16 KB, usual mistakes are tried, to be named in the log.
  */
 void ngx_http_trove_verify_log_mismatch(ngx_http_request_t *r,
     ngx_http_trove_secrets_t *secrets, ngx_http_trove_keys_t *keys,
     ngx_trove_signature_t *signature);
 
-/* The body of r is well signed, but no event; reason says why. */
+/* Logs that the signature of r is valid, but the body is not an event. */
 void ngx_http_trove_verify_log_no_event(ngx_http_request_t *r,
     ngx_http_trove_verdict_e verdict, const char *reason);
 
