@@ -12,7 +12,7 @@
 #include "ngx_http_trove_module.h"
 
 
-/* what is read of a temporary file at once, and joined in memory */
+/* the size of reads from a temporary file, and the limit for joining buffers */
 #define NGX_HTTP_TROVE_BODY_PIECE  65536
 
 
@@ -39,7 +39,7 @@ ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 
     if (r->post_action) {
 
-        /* NGINX has thrown it away, or its temporary file, with the answer */
+        /* NGINX has discarded it, or its temporary file, with the response */
 
         clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -53,8 +53,8 @@ ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
     if (r->reading_body) {
 
         /*
-         * somebody reads it without buffering: what is there by now
-         * is not the body, and the rest will go elsewhere
+         * another module reads it unbuffered: the body is not complete,
+         * and the rest of it will not be kept
          */
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -72,7 +72,7 @@ ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
         return rc;
     }
 
-    /* gives back the reference that the reader took */
+    /* releases the reference that the reader has taken */
 
     ngx_http_finalize_request(r, NGX_DONE);
 
@@ -89,17 +89,17 @@ ngx_http_trove_body_post_handler(ngx_http_request_t *r)
 
     ctx->body = NGX_HTTP_TROVE_BODY_READ;
 
-    /* here, if there was no body, or somebody else has read it before */
+    /* if there is no body, or another module has read it before */
 
     if (ctx->received == 0) {
         ctx->received = ngx_time();
     }
 
-    /* a temporary file is to outlive the first upstream that sent it */
+    /* keeps the temporary file after the first upstream has sent it */
 
     r->preserve_body = 1;
 
-    /* the reader leaves a handler that does nothing: later phases would hang */
+    /* the reader sets an empty handler: later phases would hang */
 
     r->write_event_handler = ngx_http_core_run_phases;
     ngx_http_core_run_phases(r);
@@ -138,7 +138,7 @@ ngx_http_trove_body_walk(ngx_http_request_t *r, ngx_http_trove_body_pt handler,
         if (ngx_buf_in_memory(b)) {
             last = b->last;
 
-            /* what was received at once has a buffer each, side by side */
+            /* data received at once may be in adjacent buffers */
 
             while (cl->next && ngx_buf_in_memory(cl->next->buf)
                    && cl->next->buf->pos == last)
@@ -275,7 +275,7 @@ ngx_http_trove_body_parse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
         rc = ngx_trove_event_finish(parser);
     }
 
-    /* a constant, it outlives the parser */
+    /* a constant, which does not depend on the parser */
 
     ctx->reason = ngx_trove_event_reason(parser);
 
@@ -290,9 +290,9 @@ ngx_http_trove_body_parse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 
 
 /*
- * The beginning of a body comes with the header and stays in its buffer, and
- * each chunk has a buffer of its own.  Most of an event is one string, and yajl
- * copies a string that is cut, which takes longer than to join the buffers.
+ * The first part of a body may be in the buffer of the header, and each chunk
+ * is in its own buffer.  Most of an event is one string; if it is split, yajl
+ * copies it, which takes longer than joining the buffers does.
  */
 
 static ngx_int_t
@@ -324,7 +324,7 @@ ngx_http_trove_body_feed_all(ngx_http_request_t *r,
 }
 
 
-/* the length of a body that is to be joined, or 0 */
+/* the length of a body whose buffers are to be joined, or 0 */
 
 static size_t
 ngx_http_trove_body_pieces(ngx_http_request_t *r)

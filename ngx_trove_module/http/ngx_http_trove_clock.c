@@ -10,7 +10,7 @@
 #include "ngx_http_trove_clock.h"
 
 
-/* whole seconds are what is wanted: a clock that is as old as the last tick */
+/* seconds are sufficient: a clock that is updated by the tick is cheaper */
 
 #if defined(CLOCK_MONOTONIC_COARSE)
 #define NGX_HTTP_TROVE_CLOCK_COARSE  CLOCK_MONOTONIC_COARSE

@@ -44,8 +44,8 @@ ngx_http_trove_ctx_find(ngx_http_request_t *r)
     }
 
     /*
-     * an internal redirect has cleared the contexts of all modules,
-     * but what is in the pool is still there
+     * an internal redirect clears the contexts of all modules,
+     * but does not affect the pool
      */
 
     for (cln = r->pool->cleanup; cln; cln = cln->next) {
@@ -101,5 +101,5 @@ ngx_http_trove_verdict_name(ngx_http_trove_verdict_e verdict)
 static void
 ngx_http_trove_ctx_cleanup(void *data)
 {
-    /* marks the context in the list of cleanups; all of it is in the pool */
+    /* identifies the context in the list of cleanups; it is in the pool */
 }

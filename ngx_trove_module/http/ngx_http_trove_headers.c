@@ -69,7 +69,7 @@ ngx_http_trove_headers_find(ngx_http_request_t *r, ngx_str_t *name,
         n++;
     }
 
-    /* a name that only looks like it is none, but makes another one doubtful */
+    /* a similar name alone is not the header, but makes the header ambiguous */
 
     return (found && n > 1) ? NGX_DECLINED : NGX_OK;
 }
@@ -119,7 +119,7 @@ ngx_http_trove_headers_set(ngx_http_request_t *r,
             continue;
         }
 
-        /* before a redirect, FastCGI and its kin may have linked the copies */
+        /* FastCGI and similar modules may have linked them before a redirect */
 
         ngx_http_trove_header_end(h);
 
@@ -132,8 +132,8 @@ ngx_http_trove_headers_set(ngx_http_request_t *r,
         }
 
         /*
-         * Nothing can be taken out of the list, but nobody has to see what
-         * another copy says.
+         * Headers cannot be removed from the list, but the values of copies
+         * must not be visible.
          */
 
         ngx_str_set(&h->key, "X-Trove-Repeated");
@@ -162,10 +162,11 @@ ngx_http_trove_headers_set(ngx_http_request_t *r,
 
 
 /*
- * Of two names of a length.  CGI makes "_" of "-", and applications and their
- * servers make it of other characters, too: PHP of ".", Puma of ",".  With
- * "underscores_in_headers on" or "ignore_invalid_headers off" NGINX lets such
- * names pass.  So whatever is no letter and no digit may stand for "-".
+ * Compares two names of the same length.  CGI replaces "-" with "_", and some
+ * applications and servers replace other characters too: PHP ".", and Puma ",".
+ * With "underscores_in_headers on" or "ignore_invalid_headers off", NGINX
+ * accepts such names.  So any character but a letter or a digit is equal to
+ * "-".
  */
 
 static ngx_uint_t

@@ -30,7 +30,7 @@ ngx_http_trove_json_init(ngx_http_trove_json_t *json, ngx_pool_t *pool)
 }
 
 
-/* room for len bytes in one piece; the caller moves buf->last */
+/* returns a buffer with room for len bytes; the caller moves buf->last */
 
 static u_char *
 ngx_http_trove_json_room(ngx_http_trove_json_t *json, size_t len)

@@ -14,9 +14,9 @@
 
 
 /*
- * By the request line: error_page and X-Accel-Redirect make a GET of r->method
- * and of r->method_name.  All versions of HTTP have one, and none in which a
- * method in lower case is a POST.  A request that NGINX could not read may have
+ * The request line is used, because error_page and X-Accel-Redirect set
+ * r->method and r->method_name to GET.  It exists in all versions of HTTP, and
+ * methods are case-sensitive.  A request that NGINX could not parse may have
  * none.
  */
 
@@ -47,7 +47,7 @@ ngx_http_trove_method_log(ngx_http_request_t *r)
         method.len = p - method.data;
     }
 
-    /* whoever looks whether an endpoint is there makes no mistake */
+    /* a client that tests whether the endpoint exists makes no mistake */
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "trove: event refused, method: \"%V\" is not POST", &method);
@@ -69,7 +69,7 @@ ngx_http_trove_method_refuse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        /* an error_page may lead to another location that refuses */
+        /* an error_page may lead to another location that refuses the method */
 
         ctx->allow = 1;
     }

@@ -16,7 +16,7 @@ typedef struct {
     ngx_array_t                   verified;  /* ngx_http_trove_event_pt */
     ngx_http_post_subrequest_pt   delivery;
     ngx_trove_event_names_t       names;
-    ngx_array_t                   warned;    /* secrets, see there */
+    ngx_array_t                   warned;    /* by ..._secret_warn.c */
 } ngx_http_trove_main_conf_t;
 
 
@@ -315,7 +315,7 @@ ngx_http_trove_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
     }
 
-    /* what a handler of a block gets would be exempt from "trove_verify" */
+    /* requests to another handler would be exempt from "trove_verify" */
 
     if (conf->endpoint && clcf->handler != conf->endpoint) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

@@ -54,15 +54,15 @@ ngx_http_trove_answer_content(ngx_http_request_t *r, ngx_uint_t status,
         return status;
     }
 
-    /* no "100 Continue" for a body that nobody wants any more */
+    /* no "100 Continue" for a body that is not needed any more */
 
     r->expect_tested = 1;
 
-    /* our 200 is no page that a client may have already */
+    /* a client cannot have cached this response */
 
     r->disable_not_modified = 1;
 
-    /* or it would win over the status */
+    /* it would override the status */
 
     r->err_status = 0;
 

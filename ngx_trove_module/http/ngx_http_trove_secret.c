@@ -81,7 +81,7 @@ ngx_http_trove_secret_keys(ngx_http_request_t *r,
 }
 
 
-/* an empty value is no key, but has its place */
+/* an empty value is not a key, but it is numbered */
 
 ngx_uint_t
 ngx_http_trove_secret_place(ngx_http_trove_keys_t *keys, ngx_uint_t n)
@@ -90,7 +90,7 @@ ngx_http_trove_secret_place(ngx_http_trove_keys_t *keys, ngx_uint_t n)
 }
 
 
-/* at the debug level NGINX logs what variables and a "map" come to */
+/* at the debug level, NGINX logs the values of variables and of a "map" */
 
 ngx_int_t
 ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
@@ -114,9 +114,9 @@ ngx_http_trove_secret_evaluate(ngx_http_request_t *r,
 
 
 /*
- * Whether a value can be known without its variables: one of them is empty or
- * blank, as where a "map" has no line for a tenant.  What is left then is a
- * constant, or what another variable has taken from the URL.
+ * Whether a value can be guessed, because one of its variables is empty or
+ * blank.  That happens if a "map" has no entry for a tenant.  The rest of the
+ * value is a constant, or may be taken from the URL.
  */
 
 static ngx_uint_t
@@ -137,7 +137,7 @@ ngx_http_trove_secret_is_public(ngx_http_request_t *r,
         return 1;
     }
 
-    /* as ngx_http_complex_value() has just put it together */
+    /* in the same way as ngx_http_complex_value() */
 
     ngx_memzero(&e, sizeof(ngx_http_script_engine_t));
 
@@ -175,7 +175,7 @@ ngx_http_trove_secret_is_public(ngx_http_request_t *r,
 }
 
 
-/* hashed one by one: where a value ends is a part of the digest */
+/* hashed separately: the digest depends on the end of each value */
 
 static void
 ngx_http_trove_secret_digest(ngx_http_trove_keys_t *keys, ngx_str_t *value)
@@ -200,7 +200,7 @@ ngx_http_trove_secret_free(ngx_http_trove_keys_t *keys)
 }
 
 
-/* in constant time: what is compared are MACs that the secrets are keys of */
+/* MACs by the secrets are compared, and not the secrets */
 
 ngx_int_t
 ngx_http_trove_secret_match(ngx_http_trove_keys_t *keys, u_char *secret,
@@ -264,7 +264,7 @@ ngx_http_trove_secret_same(ngx_trove_key_t *key, ngx_trove_key_t *other)
 }
 
 
-/* one that tells keys apart; buf is filled up with zeroes */
+/* a MAC that differs for different keys; buf is padded with zeroes */
 
 static ngx_int_t
 ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *buf)
@@ -287,7 +287,7 @@ ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *buf)
 }
 
 
-/* the secret has no blanks: they, and CR LF, are of an editor or a shell */
+/* secrets have no blanks: those, and CR LF, are added by editors or shells */
 
 void
 ngx_http_trove_secret_trim(u_char **start, u_char **end)

@@ -105,7 +105,7 @@ ngx_http_trove_secret_check_bytes(ngx_http_trove_secret_source_t *source,
 }
 
 
-/* what is around a secret in files of other programs */
+/* text around a secret in files of other programs */
 
 static char *
 ngx_http_trove_secret_check_form(ngx_http_trove_secret_source_t *source,
@@ -175,7 +175,7 @@ ngx_http_trove_secret_check_form(ngx_http_trove_secret_source_t *source,
 }
 
 
-/* what anybody can guess */
+/* secrets that are easy to guess */
 
 static char *
 ngx_http_trove_secret_check_public(ngx_http_trove_secret_source_t *source,
@@ -204,7 +204,7 @@ ngx_http_trove_secret_check_public(ngx_http_trove_secret_source_t *source,
 }
 
 
-/* what targets and callers of the API check with is made by anybody */
+/* secrets of targets, and tokens, may have any format */
 
 static void
 ngx_http_trove_secret_check_unusual(ngx_http_trove_secret_source_t *source,
@@ -288,7 +288,7 @@ ngx_http_trove_secret_check_path(ngx_http_trove_secret_source_t *source,
         }
     }
 
-    /* from the directory of nginx.conf, from the prefix, and as it is */
+    /* relative to nginx.conf, relative to the prefix, and unchanged */
 
     for (i = 0; i < 3; i++) {
         name.len = secret.len;
@@ -372,7 +372,7 @@ ngx_http_trove_secret_begins(ngx_str_t *secret, const char *text)
 }
 
 
-/* one at either end is enough: of a copy that lacks the other */
+/* one quote is sufficient: the other may have been left out */
 
 static ngx_uint_t
 ngx_http_trove_secret_is_quoted(ngx_str_t *secret)
@@ -390,7 +390,7 @@ ngx_http_trove_secret_is_quoted(ngx_str_t *secret)
         p = secret->data + secret->len - 1;
     }
 
-    /* U+2018 to U+201F, of a text processor */
+    /* U+2018 to U+201F, by a word processor */
 
     p = secret->data;
 

@@ -47,7 +47,7 @@ ngx_http_trove_secret_file(ngx_http_trove_secret_source_t *source)
         return NGX_CONF_ERROR;
     }
 
-    /* nonblocking: opening a FIFO would wait for its writer */
+    /* nonblocking: otherwise open() would wait for the writer of a FIFO */
 
     fd = ngx_open_file(path->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
                        NGX_FILE_OPEN, 0);
@@ -155,8 +155,8 @@ ngx_http_trove_secret_open_error(ngx_http_trove_secret_source_t *source,
 
 
 /*
- * A read() may be short, as from a file system in user space: the rest would be
- * secrets that are missing, or one that ends in the middle.
+ * A read() may be short, for example in a file system in user space.  Without
+ * the rest, secrets would be missing or truncated.
  */
 
 static ssize_t
@@ -243,7 +243,7 @@ ngx_http_trove_secret_lines(ngx_http_trove_secret_source_t *source, u_char *p,
 
         start = p;
 
-        /* at a file's beginning; files are put together, too */
+        /* at the beginning of a file, or after it if files were concatenated */
 
         if (end - start >= (ssize_t) sizeof(ngx_http_trove_secret_bom)
             && ngx_memcmp(start, ngx_http_trove_secret_bom,
@@ -293,15 +293,15 @@ ngx_http_trove_secret_env(ngx_http_trove_secret_source_t *source)
     cmd = cf->args->elts;
     name = &source->name;
 
-    /* arguments are terminated by a NUL */
+    /* arguments are null-terminated */
 
     secret = (u_char *) getenv((char *) name->data);
 
     if (secret == NULL) {
 
         /*
-         * a shell that runs "nginx -t" or "nginx -s reload" need not have
-         * the environment of the server
+         * "nginx -t" and "nginx -s reload" may run without the
+         * environment of the server
          */
 
         level = (ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER)
@@ -337,8 +337,8 @@ ngx_http_trove_secret_env(ngx_http_trove_secret_source_t *source)
 
 
 /*
- * A binary upgrade hands over nothing of the environment but what the "env"
- * directive names, so that the new binary would start without its secret.
+ * A binary upgrade passes only those environment variables that "env"
+ * directives name: the new binary would start without the secret.
  */
 
 static ngx_int_t

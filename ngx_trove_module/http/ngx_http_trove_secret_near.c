@@ -72,7 +72,7 @@ ngx_http_trove_secret_near(u_char *secret, size_t len,
 }
 
 
-/* it is for a hint only: what cannot be made is left out */
+/* for a hint only: keys that cannot be created are left out */
 
 static ngx_uint_t
 ngx_http_trove_secret_near_put(ngx_http_trove_secret_near_t *near,
@@ -163,7 +163,7 @@ ngx_http_trove_secret_origin_add(ngx_http_trove_secrets_t *secrets,
 
     source->n = n;
 
-    /* what has another prefix may be a secret itself */
+    /* with another prefix, it may be a secret */
 
     if (ngx_strncmp(value->data, "file:", 5) == 0
         || ngx_strncmp(value->data, "env:", 4) == 0)

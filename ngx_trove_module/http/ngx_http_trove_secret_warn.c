@@ -12,7 +12,7 @@
 #include "ngx_http_trove_secret_conf.h"
 
 
-/* beside the kinds of secrets */
+/* in addition to the kinds of secrets */
 #define NGX_HTTP_TROVE_SECRET_WARN_MODE  100
 #define NGX_HTTP_TROVE_SECRET_WARN_CONF  101
 
@@ -47,7 +47,7 @@ ngx_http_trove_secret_check_warned(ngx_http_trove_secret_source_t *source)
 
     if (source->from == NGX_HTTP_TROVE_SECRET_FROM_VALUE) {
 
-        /* several may stand in a line */
+        /* a line may contain several */
 
         file = source->cf->conf_file;
         b = file->buffer;
@@ -66,8 +66,8 @@ ngx_http_trove_secret_check_warned(ngx_http_trove_secret_source_t *source)
 
 
 /*
- * NGX_OK        for the first time
- * NGX_DECLINED  it was asked for before
+ * NGX_OK        called for the first time
+ * NGX_DECLINED  called before
  * NGX_ERROR     out of memory
  */
 
@@ -101,7 +101,7 @@ ngx_http_trove_secret_warned(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t from,
         return NGX_ERROR;
     }
 
-    /* the name of an included file does not last */
+    /* the name of an included file is not kept */
 
     warned->name.len = name->len;
     warned->name.data = ngx_pstrdup(cf->pool, name);
@@ -211,7 +211,7 @@ ngx_http_trove_secret_check_repeated(ngx_http_trove_secret_source_t *source,
         }
     }
 
-    /* inside of a file it was warned of with the file */
+    /* the warning was logged when the file was read before */
 
     if (i == n || (i >= source->first && source->warned)) {
         return NGX_CONF_OK;
@@ -229,7 +229,7 @@ ngx_http_trove_secret_check_repeated(ngx_http_trove_secret_source_t *source,
 }
 
 
-/* a value of constants and such variables is known to who sends them */
+/* the client knows a value of constants and of variables that it sends */
 
 char *
 ngx_http_trove_secret_check_variables(ngx_http_trove_secret_source_t *source,
@@ -300,7 +300,7 @@ ngx_http_trove_secret_is_sent(ngx_str_t *name)
         "server_name", "server_port", "server_protocol", "uri", NULL
     };
 
-    /* captures of a regular expression */
+    /* captures */
 
     if (name->len && name->data[0] >= '1' && name->data[0] <= '9') {
         return 1;

@@ -17,7 +17,7 @@ ngx_http_trove_shm_old(ngx_shm_zone_t *shm_zone)
     ngx_shm_zone_t   *old;
     ngx_list_part_t  *part;
 
-    /* while a new cycle is made, ngx_cycle is the old one */
+    /* while a new cycle is initialized, ngx_cycle is the old one */
 
     part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
     old = part->elts;

@@ -25,7 +25,7 @@ ngx_http_trove_variables_add(ngx_conf_t *cf, ngx_http_variable_t *variables)
 
         var->get_handler = v->get_handler;
 
-        /* to prefix variables NGINX itself gives the name that was asked for */
+        /* for prefix variables, NGINX sets data to the name of the variable */
 
         var->data = (uintptr_t) &v->name;
     }

@@ -56,8 +56,8 @@ static ngx_http_trove_field_t  ngx_http_trove_fields[] = {
 
 
 /*
- * None may be cached: what was read before the verdict is empty, and would stay
- * so; and deliveries share the cache with each other.
+ * They must not be cached: values that are read before the verdict are empty,
+ * and deliveries share the cache.
  */
 
 static ngx_http_variable_t  ngx_http_trove_variables[] = {
@@ -221,7 +221,7 @@ ngx_http_trove_variables_names(ngx_conf_t *cf)
             }
         }
 
-        /* names of variables are in lower case already */
+        /* names of variables are in lower case */
 
         if (n == names->nnames) {
             name[names->nnames++] = part;
@@ -232,7 +232,7 @@ ngx_http_trove_variables_names(ngx_conf_t *cf)
 }
 
 
-/* the value of an event variable by its name without "trove_"; NULL if none */
+/* the value of an event variable, by its name without "trove_"; or NULL */
 
 static ngx_str_t *
 ngx_http_trove_variables_event(ngx_http_request_t *r, u_char *name, size_t len)
@@ -282,10 +282,10 @@ ngx_http_trove_variables_event(ngx_http_request_t *r, u_char *name, size_t len)
 
 
 /*
- * A "map" or "set" that runs before the verdict, or before the event has been
- * parsed where there will be none, sees nothing, which is a mistake in the
- * configuration: what it gives is cached, and a target may miss the event by
- * it.  Once an answer is on its way there is nothing to come any more.
+ * A "map" or "set" that is evaluated before the verdict, or before the event is
+ * parsed if it is not verified, gets empty values.  This is a mistake in the
+ * configuration: the result is cached, and the event may not match a target.
+ * Once there is a response, no event will follow.
  */
 
 static void
@@ -358,9 +358,9 @@ ngx_http_trove_variables_data(ngx_http_request_t *r,
 
 
 /*
- * Agents choose paths and commands: a CR LF must not make a header or a line of
- * a log, nor U+009B a command to the terminal that shows it.  The bytes of
- * control characters come out as %XX.
+ * Agents choose paths and commands: a CR LF must not add a header or a log
+ * line, and U+009B must not be a command for a terminal.  The bytes of control
+ * characters are escaped as %XX.
  */
 
 static ngx_int_t

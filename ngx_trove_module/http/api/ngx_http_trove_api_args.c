@@ -61,7 +61,7 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 
     api->limit = NGX_HTTP_TROVE_API_LIMIT;
 
-    /* a filter that is misspelt must not be one that lets all pass */
+    /* a misspelt filter must not match everything */
 
     error = ngx_http_trove_api_args_check(api);
 
@@ -166,8 +166,9 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 
 
 /*
- * Each argument is there at most once, with a value where something is done:
- * what is overlooked must not widen the filter, nor make a dry run a real one.
+ * Each argument may be given once, and in calls that change something it must
+ * have a value: an argument that is ignored must not widen the filter, or turn
+ * a dry run into a real one.
  */
 
 static const char *
@@ -213,7 +214,7 @@ ngx_http_trove_api_args_check(ngx_http_trove_api_t *api)
                    "dry_run";
         }
 
-        /* clients of the vendor may leave one empty: a list does no harm */
+        /* clients of the vendor may send an empty one: harmless in lists */
 
         if (next - end < 2
             && (end == next || api->request->method == NGX_HTTP_POST))
@@ -252,7 +253,7 @@ ngx_http_trove_api_args_error(ngx_http_trove_api_t *api, ngx_str_t *name,
 }
 
 
-/* NGX_OK; NGX_DECLINED: there is none, or an empty one; NGX_ERROR */
+/* NGX_OK; NGX_DECLINED: the argument is missing or empty; NGX_ERROR */
 
 static ngx_int_t
 ngx_http_trove_api_arg(ngx_http_trove_api_t *api, const char *name,
@@ -268,7 +269,7 @@ ngx_http_trove_api_arg(ngx_http_trove_api_t *api, const char *name,
         return NGX_DECLINED;
     }
 
-    /* of a "%" at the end, ngx_unescape_uri() would leave nothing */
+    /* ngx_unescape_uri() would discard a "%" at the end */
 
     for (p = raw.data; p < raw.data + raw.len; p++) {
         if (*p == '%'
@@ -290,7 +291,7 @@ ngx_http_trove_api_arg(ngx_http_trove_api_t *api, const char *name,
 
     value->len = dst - value->data;
 
-    /* as forms are encoded */
+    /* as in an encoded form */
 
     for (p = value->data; p < dst; p++) {
         if (*p == '+' && ngx_strlchr(raw.data, raw.data + raw.len, '%') == NULL)
@@ -338,7 +339,7 @@ ngx_http_trove_api_list(ngx_http_trove_api_t *api, ngx_str_t *value,
 
     *list = s;
 
-    /* of none, it would let all pass */
+    /* an empty list would match everything */
 
     return *n ? NGX_OK : NGX_ERROR;
 }
@@ -374,7 +375,7 @@ ngx_http_trove_api_states(ngx_str_t *value, ngx_uint_t *states)
 }
 
 
-/* seconds, or what RFC 3339 allows for but leap seconds */
+/* seconds, or a time of RFC 3339, without leap seconds */
 
 static ngx_int_t
 ngx_http_trove_api_time(ngx_str_t *value, int64_t *msec)
@@ -446,7 +447,7 @@ ngx_http_trove_api_time(ngx_str_t *value, int64_t *msec)
 
         } else if (p < last && (*p == '+' || *p == '-' || *p == ' ')) {
 
-            /* a "+" that was taken for an encoded blank */
+            /* a "+" that was decoded as a blank */
 
             sign = (*p++ == '-') ? 1 : -1;
 

@@ -22,7 +22,7 @@
 /* how often an exiting worker looks whether a call is still under way, msec */
 #define NGX_HTTP_TROVE_API_EXIT  1000
 
-/* of the field; a token may be as long as a line of a file */
+/* of the header field; a token may be as long as a line of a file */
 #define NGX_HTTP_TROVE_API_TOKEN_MAX  (sizeof("Bearer ") - 1 + 1024)
 
 
@@ -134,7 +134,7 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
     api->request = r;
     api->spool = ngx_http_trove_writer_spool();
 
-    /* whatever the location is called */
+    /* with any name of the location before it */
 
     p = ngx_strnstr(r->uri.data, "/v1/", r->uri.len);
 

@@ -50,7 +50,7 @@ ngx_http_trove_api_error(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
-/* the vendor's own form: each event is its body, newest first */
+/* the format of the vendor: each event is its body, the newest first */
 
 ngx_int_t
 ngx_http_trove_api_render_events(ngx_http_trove_api_t *api)
@@ -318,7 +318,7 @@ ngx_http_trove_api_json_delivery(ngx_http_trove_json_t *json,
 
     ngx_http_trove_json_time(json, d->due);
 
-    /* why one that is due may wait nevertheless */
+    /* why a delivery is not attempted, even if it is due */
 
     reason = NULL;
 
@@ -371,7 +371,7 @@ ngx_http_trove_api_json_attempt(ngx_http_trove_json_t *json,
 }
 
 
-/* a string, as its meaning is nobody's business */
+/* a string, as clients must not interpret it */
 
 static void
 ngx_http_trove_api_json_next(ngx_http_trove_json_t *json, int64_t next)

@@ -19,7 +19,7 @@
 typedef struct {
     ngx_uint_t    method;
 
-    /* "*" is one segment, which sets what is in it */
+    /* "*" matches one segment, which is passed to prepare() */
     ngx_str_t     path;
 
     void        (*work)(ngx_http_trove_api_t *api);
@@ -203,7 +203,7 @@ ngx_http_trove_api_match(ngx_str_t *pattern, ngx_str_t *path,
 }
 
 
-/* what asks for less than the call would do must not be overlooked */
+/* an argument that restricts the call must not be ignored */
 
 static const char *
 ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
@@ -243,7 +243,7 @@ ngx_http_trove_api_prepare_event(ngx_http_trove_api_t *api, ngx_str_t *segment)
 }
 
 
-/* in the zones at once; in the spool by the keys that it may have there */
+/* in the zones at once; in the spool later, by the keys that it may have */
 
 static ngx_int_t
 ngx_http_trove_api_prepare_forget(ngx_http_trove_api_t *api,
@@ -330,7 +330,7 @@ ngx_http_trove_api_prepare_target(ngx_http_trove_api_t *api)
 }
 
 
-/* from here on in a thread: nothing but the call and the spool is touched */
+/* the functions below run in a thread: they use the call and the spool only */
 
 static void
 ngx_http_trove_api_work_events(ngx_http_trove_api_t *api)
@@ -349,7 +349,7 @@ ngx_http_trove_api_work_event(ngx_http_trove_api_t *api)
     int64_t                    cursor;
     ngx_trove_spool_events_t  *events;
 
-    /* the newest of that id; what is before the page is looked through */
+    /* the newest event with the id; a page may be empty before the last */
 
     cursor = 0;
 

@@ -22,7 +22,7 @@
 
 
 /*
- * A synthetic event on its way to its targets, not by way of the spool:
+ * The deliveries of a synthetic event, which bypass the spool:
  *
  *   start --> deliveries under way --the last is DONE--> event --> answered
  *
@@ -225,8 +225,8 @@ failed:
 
 
 /*
- * Called when the background request is freed, too.  The delivery is still
- * there: the event that answers is posted after the one that frees.
+ * Also called when the background request is freed.  The delivery still exists:
+ * the event that completes the call is posted after the one that frees.
  */
 
 static void

@@ -15,7 +15,7 @@
 
 #define NGX_HTTP_TROVE_TOLERANCE_MAX  (366 * 86400)
 
-/* a number without a unit below this, in seconds, is looked at twice */
+/* a warning is logged for less seconds without a unit */
 #define NGX_HTTP_TROVE_TOLERANCE_BARE  60
 
 
@@ -67,14 +67,14 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (tlcf->outer) {
 
-        /* an "if" or "limit_except" block belongs to its location */
+        /* an "if" or "limit_except" block is a part of its location */
 
         conf->own = prev->own;
     }
 
     /*
-     * Locations inside inherit what was said, and not what is in force: an
-     * exemption holds in one location only.
+     * Nested locations inherit the setting, and not the mode: an exemption
+     * is for one location only.
      */
 
     if (conf->said == NGX_CONF_UNSET_UINT) {
@@ -86,7 +86,7 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->said == NGX_CONF_UNSET_UINT || (!conf->own && tlcf->endpoint)) {
 
-        /* who asks for metrics, or manages, signs nothing */
+        /* requests for metrics or to the API are not signed */
 
         conf->mode = NGX_HTTP_TROVE_VERIFY_OFF;
     }
@@ -124,9 +124,9 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 
 /*
- * What is set for a whole server is inherited, and may be completed, by its
- * locations: alone it counts only where there are none.  An "if" is no location
- * of a server.
+ * Locations inherit the settings of a server, and may complete them.  The
+ * server itself handles requests only if it has no locations.  An "if" is not a
+ * location of the server.
  */
 
 static ngx_uint_t
@@ -166,7 +166,7 @@ ngx_http_trove_verify_serves(ngx_conf_t *cf)
 }
 
 
-/* one line for each "trove_secret", however many locations inherit it */
+/* one line for each "trove_secret", even if many locations inherit it */
 
 ngx_int_t
 ngx_http_trove_verify_check(ngx_conf_t *cf)
@@ -224,9 +224,10 @@ ngx_http_trove_verify_check(ngx_conf_t *cf)
 
 
 /*
- * The secrets of a location that takes requests from outside, and for which
- * nobody has said whether they are verified; else NULL.  An "internal" or named
- * location, as a target of a fan-out is, gets requests of other locations.
+ * The secrets of a location that receives requests of clients, and that
+ * inherits or sets no "trove_verify"; else NULL.  An "internal" or named
+ * location, such as a target of a fan-out, receives requests of other locations
+ * only.
  */
 
 static ngx_http_trove_secrets_t *
@@ -381,7 +382,7 @@ ngx_http_trove_verify_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     status = ngx_atoi(value[1].data, value[1].len);
 
-    /* those that are left out have a meaning inside of NGINX */
+    /* NGINX uses the others internally */
 
     if (status < NGX_HTTP_BAD_REQUEST || status > 599
         || status == NGX_HTTP_REQUEST_TIME_OUT

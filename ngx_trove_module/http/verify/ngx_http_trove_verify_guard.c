@@ -27,8 +27,8 @@ ngx_http_trove_verify_inner(ngx_http_request_t *r,
     ngx_http_core_loc_conf_t  *clcf;
 
     /*
-     * What is in force for a whole server is not meant for the subrequests of
-     * what it has let pass.  A post_action is the main request itself.
+     * The setting of a server is not for subrequests of requests that were
+     * accepted.  A post_action is the main request itself.
      */
 
     if (r != r->main && !vlcf->own) {
@@ -39,7 +39,7 @@ ngx_http_trove_verify_inner(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    /* and not the URI, which may be a stranger's, with a line end in it */
+    /* the client may choose the URI, which may contain a line feed */
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -66,7 +66,7 @@ ngx_http_trove_verify_inner(ngx_http_request_t *r,
         return NGX_HTTP_FORBIDDEN;
     }
 
-    /* there is an answer already: the request just ends */
+    /* the response has been sent: the request ends */
 
     ngx_http_finalize_request(r, NGX_OK);
 
@@ -87,7 +87,7 @@ ngx_http_trove_verify_verified(ngx_http_request_t *r,
         return 0;
     }
 
-    /* "trove_verify log" delivers what is not genuine, too */
+    /* with "trove_verify log", events that are not genuine are delivered too */
 
     if (ctx->trusted && ngx_http_trove_is_delivery(r)) {
         return 1;
@@ -111,7 +111,7 @@ ngx_http_trove_verify_verified(ngx_http_request_t *r,
 }
 
 
-/* whether the variables in secrets give what they gave before */
+/* whether the variables in secrets have the same values as before */
 
 static ngx_uint_t
 ngx_http_trove_verify_same(ngx_http_request_t *r,

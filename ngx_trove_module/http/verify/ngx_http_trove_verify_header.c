@@ -58,7 +58,7 @@ ngx_http_trove_verify_header(ngx_http_request_t *r,
         return NGX_HTTP_TROVE_VERDICT_MALFORMED;
     }
 
-    /* after a redirect, the body may have been complete for long */
+    /* after a redirect, the body may have been received long before */
 
     now = ctx->received ? ctx->received : ngx_time();
 
@@ -97,7 +97,7 @@ ngx_http_trove_verify_age(ngx_http_request_t *r,
 
     } else {
 
-        /* the clock was set back meanwhile */
+        /* the clock was set back */
 
         ngx_http_trove_verify_log_stale(r, vlcf, age);
     }

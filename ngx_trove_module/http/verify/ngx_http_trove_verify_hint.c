@@ -14,7 +14,7 @@
 #include "ngx_http_trove_verify_hint.h"
 
 
-/* what a stranger can have hashed again, and NGINX keeps in memory anyway */
+/* limits the work for an attacker's body, and is in memory in any case */
 #define NGX_HTTP_TROVE_VERIFY_HINT_BODY     16384
 
 #define NGX_HTTP_TROVE_VERIFY_HINT_VALUE    64     /* bytes of a header field */
@@ -135,8 +135,8 @@ ngx_http_trove_verify_fields(ngx_http_request_t *r, ngx_str_t *text)
 
 
 /*
- * A header field is a stranger's: so much of it, and no byte that a reader of
- * the log could take for something else.  Room is needed for 4 bytes for each.
+ * The client chooses the header field: its length is limited, and bytes that
+ * are not printable are escaped.  Up to 4 bytes are needed for each byte.
  */
 
 static u_char *
@@ -149,7 +149,7 @@ ngx_http_trove_verify_field(ngx_http_request_t *r, u_char *p, ngx_str_t *name,
 
     static u_char  hex[] = "0123456789ABCDEF";
 
-    /* of several, one is as good as another here */
+    /* any one of several is sufficient */
 
     (void) ngx_http_trove_headers_find(r, name, &value);
 
@@ -240,7 +240,7 @@ ngx_http_trove_verify_source(u_char *p, u_char *last, ngx_uint_t first,
 }
 
 
-/* how the body would be well signed, NULL if it is not known */
+/* the change by which the signature would match; NULL if unknown */
 
 static const char *
 ngx_http_trove_verify_near(ngx_http_request_t *r,

@@ -24,8 +24,9 @@
 
 
 /*
- * To look at a clock four times takes a tenth of what a small event takes: one
- * in so many of those below a size is measured, and stands for the others.
+ * Reading a clock four times takes a tenth of the time for a small event. 
+ * Below this size, one of so many events is measured, and represents the
+ * others.
  */
 
 #define NGX_HTTP_TROVE_VERIFY_SAMPLE  16
@@ -35,10 +36,10 @@
 /*
  * The MAC of a request whose header is well formed and fresh:
  *
- *   fed by the body filter --last buffer--> complete --verify--> gone
+ *   fed by the body filter --last buffer--> complete --verify--> freed
  *
- * Where the filter has not seen the whole body, because somebody else has read
- * it before, or there is none, the MAC is made again from what was kept.
+ * If the filter has not seen the whole body, because another module has read it
+ * before, or there is none, the MAC is computed from the body that was kept.
  * Freed with the pool of the request, if not before.
  */
 
@@ -225,7 +226,7 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
 
     rc = ngx_http_trove_verify_body(r, vlcf, vctx, ctx, &verdict);
 
-    /* nothing of it is needed any more */
+    /* it is not needed any more */
 
     ngx_http_trove_verify_cleanup(vctx);
     ngx_http_set_ctx(r, NULL, ngx_http_trove_verify_module);
@@ -245,7 +246,7 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
 }
 
 
-/* what is known of a request that was redirected; NGX_AGAIN: to be verified */
+/* uses the verdict from before a redirect; NGX_AGAIN: verify the request */
 
 static ngx_int_t
 ngx_http_trove_verify_known(ngx_http_request_t *r,
@@ -259,7 +260,7 @@ ngx_http_trove_verify_known(ngx_http_request_t *r,
     {
         signature.timestamp = ctx->timestamp;
 
-        /* what the request has done since does not make it any older */
+        /* the signature does not become older once the body is received */
 
         if (ngx_trove_signature_fresh(&signature, ctx->received,
                                       vlcf->tolerance)
@@ -270,8 +271,8 @@ ngx_http_trove_verify_known(ngx_http_request_t *r,
     }
 
     /*
-     * by way of error_page: there is an error already, and the body
-     * may have been thrown away
+     * by error_page: there is an error already, and the body may have
+     * been discarded
      */
 
     if (ctx->verdict != NGX_HTTP_TROVE_VERDICT_OK
@@ -281,7 +282,7 @@ ngx_http_trove_verify_known(ngx_http_request_t *r,
         return r->err_status;
     }
 
-    /* somebody else's verdict says nothing here */
+    /* a verdict by other secrets is not valid here */
 
     ctx->verdict = NGX_HTTP_TROVE_VERDICT_NONE;
     ctx->trusted = 0;
@@ -389,7 +390,7 @@ ngx_http_trove_verify_body(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    /* a body that comes slowly does not keep a captured signature fresh */
+    /* a body that is sent slowly must not keep a captured signature valid */
 
     *verdict = ngx_http_trove_verify_age(r, vlcf, ctx, &vctx->signature,
                                          vctx->started);
@@ -401,7 +402,7 @@ ngx_http_trove_verify_body(ngx_http_request_t *r,
     ctx->secret = ngx_http_trove_secret_place(&vctx->keys,
                                           ngx_trove_mac_matched(vctx->mac));
 
-    /* only now: no byte is parsed that somebody unknown has sent */
+    /* only now: the parser must not see an unverified body */
 
     rc = ngx_http_trove_body_parse(r, ctx);
 
@@ -530,7 +531,7 @@ ngx_http_trove_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_chain_t                  *cl;
     ngx_http_trove_verify_ctx_t  *vctx;
 
-    /* whoever reads it: a redirect may bring the request here afterwards */
+    /* also if another module reads it: a redirect may lead here afterwards */
 
     for (cl = in; cl; cl = cl->next) {
         if (cl->buf->last_buf) {
@@ -549,7 +550,7 @@ ngx_http_trove_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
             if (ngx_buf_in_memory(b) && b->last > b->pos) {
 
-                /* a failure is kept for the end */
+                /* an error is returned at the end */
 
                 (void) ngx_trove_mac_update(vctx->mac, b->pos,
                                             b->last - b->pos);
@@ -569,9 +570,9 @@ ngx_http_trove_verify_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
 
 /*
- * A "return", a "rewrite", or an error_page with a status of its own may answer
- * before anything was verified: a sender, whose method is POST, would take its
- * 2xx for our word.
+ * A "return", a "rewrite", or an error_page with its own status may respond
+ * before the request is verified.  A sender, whose method is POST, would
+ * conclude from a 2xx that the event was accepted.
  */
 
 static ngx_int_t
