@@ -16,7 +16,7 @@
 #define NGX_HTTP_TROVE_DEDUP_TTL    86400
 #define NGX_HTTP_TROVE_DEDUP_LEASE  60
 
-/* numbers without a unit below these, in seconds, are looked at twice */
+/* warnings are logged for fewer seconds without a unit */
 #define NGX_HTTP_TROVE_DEDUP_TTL_BARE    3600
 #define NGX_HTTP_TROVE_DEDUP_LEASE_BARE  10
 
@@ -67,7 +67,7 @@ ngx_http_trove_dedup_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->said == NGX_CONF_UNSET) {
 
-        /* an exemption holds in one location, but not in those inside of it */
+        /* an exemption is for one location, and not for nested ones */
 
         conf->said = prev->said;
 

@@ -81,7 +81,7 @@ ngx_http_trove_dedup_forget(ngx_http_request_t *r, ngx_str_t *id,
 }
 
 
-/* NULL: the key is not the id, and nothing of the request but that */
+/* NULL: the key depends on more of the request than the id */
 
 static ngx_http_trove_dedup_loc_conf_t *
 ngx_http_trove_dedup_by_id(ngx_http_trove_loc_conf_t *tlcf)

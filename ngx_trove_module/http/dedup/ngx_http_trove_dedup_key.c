@@ -37,7 +37,7 @@ ngx_http_trove_dedup_prefetch(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
         return;
     }
 
-    /* the same as below: nothing else is a part of this key */
+    /* the same key as below, which has no other parts */
 
     p = ngx_cpymem(name, dlcf->scope, NGX_HTTP_TROVE_DEDUP_SCOPE);
     p = ngx_cpymem(p, ctx->event.id.data, ctx->event.id.len);
@@ -77,7 +77,7 @@ ngx_http_trove_dedup_key(ngx_http_request_t *r,
 }
 
 
-/* NGX_DECLINED: no key, no deduplication */
+/* NGX_DECLINED: there is no key, the event is not deduplicated */
 
 static ngx_int_t
 ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
@@ -97,9 +97,9 @@ ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
         }
 
         /*
-         * All events without a value that the key is made of would have the
-         * same one: all but the first would be lost.  Those with their id in
-         * it have not.  Of what a "map" has cached before, nothing is known.
+         * All events in which a variable of the key is empty would have the
+         * same key, and all but the first would be lost, unless the key
+         * includes the id.  Values that a "map" has cached are unknown.
          */
 
         if (ctx->absent && !ctx->identified) {
@@ -148,7 +148,7 @@ ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
 
     if (dlcf->key == NULL && dlcf->varies) {
 
-        /* an id has no control characters: this cannot be read another way */
+        /* an id has no control characters: the key is unambiguous */
 
         *p++ = '\0';
         p = ngx_cpymem(p, r->uri.data, r->uri.len);
@@ -175,7 +175,7 @@ ngx_http_trove_dedup_digest(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     tlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_module);
     dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
 
-    /* an unverified event that "trove_verify log" let pass is anybody's */
+    /* anyone may send an unverified event that "trove_verify log" accepts */
 
     if (!dlcf->enable
         || (tlcf->verify != NGX_HTTP_TROVE_VERIFY_OFF

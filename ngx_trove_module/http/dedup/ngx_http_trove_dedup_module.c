@@ -21,7 +21,7 @@
 #include "ngx_http_trove_variables.h"
 
 
-/* when a sender should try again, seconds */
+/* Retry-After, seconds */
 #define NGX_HTTP_TROVE_DEDUP_RETRY_INFLIGHT  5
 #define NGX_HTTP_TROVE_DEDUP_RETRY_FULL      10
 
@@ -115,7 +115,7 @@ static ngx_str_t  ngx_http_trove_dedup_names[] = {
     ngx_string("new"),
     ngx_string("duplicate"),
     ngx_string("inflight"),
-    ngx_null_string                            /* full: nothing was found */
+    ngx_null_string                            /* full: the key is unknown */
 };
 
 
@@ -133,7 +133,7 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
 
     dlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_dedup_module);
 
-    /* the answer of a post_action, which would complete a claim, is not sent */
+    /* the response of a post_action is not sent: it must complete no claim */
 
     if (r != r->main || r->post_action || !dlcf->enable) {
         return NGX_DECLINED;
@@ -150,7 +150,7 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
     if (ctx->dedup != NGX_HTTP_TROVE_DEDUP_NONE
         && ctx->dedup != NGX_HTTP_TROVE_DEDUP_NEW)
     {
-        /* an error_page for our own answer */
+        /* an error_page for the response of this module */
 
         return NGX_DECLINED;
     }
@@ -180,7 +180,7 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
 }
 
 
-/* NGX_OK: there may be a key; else what the phase handler is to return */
+/* NGX_OK: there may be a key; otherwise the phase handler returns the code */
 
 static ngx_int_t
 ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
@@ -193,15 +193,15 @@ ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
     if (tlcf->verify != NGX_HTTP_TROVE_VERIFY_OFF) {
 
         /*
-         * "log" lets an unverified event pass, but its id is anybody's: it
-         * must not make a duplicate of the genuine one
+         * "log" accepts an unverified event, which anyone may send: it must
+         * not make the genuine one a duplicate
          */
 
         return ctx->verdict == NGX_HTTP_TROVE_VERDICT_OK ? NGX_OK
                                                          : NGX_DECLINED;
     }
 
-    /* the answer to a GET says nothing of the POST: it must not complete it */
+    /* the response to a GET must not complete the event of a POST */
 
     if (!ngx_http_trove_method_is_post(r)) {
         return NGX_OK;
@@ -275,8 +275,8 @@ ngx_http_trove_dedup_answer(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
 
 /*
- * Before the first byte leaves: whoever sees the answer and sends the event
- * again, at once, must find what the answer said.
+ * Before the response is sent: a client that receives it, and sends the event
+ * again at once, must find the event completed.
  */
 
 static ngx_int_t

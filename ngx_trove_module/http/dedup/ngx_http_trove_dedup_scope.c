@@ -99,8 +99,9 @@ ngx_http_trove_dedup_scope(ngx_conf_t *cf, ngx_http_trove_loc_conf_t *tlcf)
     if (clcf->name.len == 0 && conf->key == NULL) {
 
         /*
-         * What matches no location can only go on to one: it is deduplicated
-         * there.  Here servers of one name could not be told apart.
+         * A request that matches no location can only be redirected to one,
+         * and is deduplicated there.  The scope here would be the same for
+         * servers with the same name.
          */
 
         conf->enable = 0;
@@ -115,7 +116,7 @@ ngx_http_trove_dedup_scope(ngx_conf_t *cf, ngx_http_trove_loc_conf_t *tlcf)
         return NGX_ERROR;
     }
 
-    /* "/a", "= /a" and "~ /a" are different locations of one name */
+    /* "/a", "= /a" and "~ /a" are different locations with the same name */
 
     p = ngx_cpymem(buf, tlcf->cscf->server_name.data,
                    tlcf->cscf->server_name.len);
@@ -128,7 +129,7 @@ ngx_http_trove_dedup_scope(ngx_conf_t *cf, ngx_http_trove_loc_conf_t *tlcf)
     }
 #endif
 
-    /* what is set for a server as a whole has no name */
+    /* the configuration of a server has no name */
 
     if (clcf->name.len) {
         ngx_memcpy(p, clcf->name.data, clcf->name.len);
@@ -187,7 +188,7 @@ ngx_http_trove_dedup_check(ngx_conf_t *cf, ngx_http_trove_loc_conf_t *tlcf)
 }
 
 
-/* an event of the one would be a duplicate in the other: never delivered */
+/* an event in the one would be a duplicate in the other, and be lost */
 
 static ngx_int_t
 ngx_http_trove_dedup_check_scopes(ngx_conf_t *cf, ngx_array_t *locs)
@@ -240,7 +241,7 @@ ngx_http_trove_dedup_check_scopes(ngx_conf_t *cf, ngx_array_t *locs)
 }
 
 
-/* what is set for a server as a whole answers nothing */
+/* the configuration of a server handles no requests */
 
 static ngx_uint_t
 ngx_http_trove_dedup_has_scope(ngx_http_trove_loc_conf_t *tlcf)

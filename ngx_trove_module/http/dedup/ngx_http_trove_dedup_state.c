@@ -14,14 +14,14 @@
 #include "ngx_trove_path.h"
 
 
-/* above what is set here, a descriptor is not looked for */
+/* the highest descriptor that is searched for */
 #define NGX_HTTP_TROVE_STATE_FDS  65536
 
 
 typedef struct {
-    u_char      *path;           /* for messages; the caller's */
+    u_char      *path;           /* for messages; of the caller */
     int          dir;            /* its directory */
-    const char  *name;           /* and the names there */
+    const char  *name;           /* names in it */
     char         tmp[NGX_MAX_PATH];
     ngx_fd_t     fd;             /* of the file, locked */
     ngx_fd_t     tmp_fd;         /* likewise */
@@ -93,7 +93,7 @@ ngx_http_trove_state_open(ngx_str_t *path, size_t size, ngx_log_t *log)
 }
 
 
-/* a descriptor that the table has got is invalid in the state then */
+/* descriptors that the table owns now are invalid in the state */
 
 static ngx_trove_table_t *
 ngx_http_trove_state_file(ngx_http_trove_state_t *state, size_t size)
@@ -120,7 +120,7 @@ ngx_http_trove_state_names(ngx_http_trove_state_t *state)
 {
     const char  *reason;
 
-    /* by a descriptor: nobody can put another directory in its place later */
+    /* by a descriptor: the directory cannot be replaced later */
 
     state->dir = ngx_trove_path_dir((char *) state->path, &state->name,
                                     &reason);
@@ -141,8 +141,8 @@ ngx_http_trove_state_names(ngx_http_trove_state_t *state)
 
 
 /*
- * NGX_OK        the file is open, and locked by us alone
- * NGX_AGAIN     it is open, and we have inherited the lock
+ * NGX_OK        the file is open, and locked by this process only
+ * NGX_AGAIN     it is open, and the lock is inherited
  * NGX_DECLINED  there is no such file
  */
 
@@ -155,9 +155,9 @@ ngx_http_trove_state_find(ngx_http_trove_state_t *state)
     ngx_file_info_t  fi;
 
     /*
-     * Without close-on-exec: the next binary is to inherit it.  Another name is
-     * left where somebody was killed before a file was replaced that is set
-     * aside.
+     * Without close-on-exec, so that the next binary inherits it.  A second
+     * name is left if a process was killed before it replaced a file that had
+     * been kept.
      */
 
     names = 1 + ngx_trove_path_names(state->dir, state->name, ".bad-");
@@ -193,9 +193,8 @@ ngx_http_trove_state_find(ngx_http_trove_state_t *state)
 
 
 /*
- * Somebody has the file locked.  If it is by a descriptor that we have, too,
- * this is the master of a binary upgrade, or a reload has moved the file to
- * another zone.
+ * The file is locked.  If this process has the descriptor, too, it is the
+ * master of a binary upgrade, or a reload has moved the file to another zone.
  */
 
 static ngx_int_t
@@ -319,7 +318,7 @@ ngx_http_trove_state_take(ngx_http_trove_state_t *state, size_t size)
 }
 
 
-/* a file that is complete before it gets its name, with what the old one had */
+/* the file is complete, with the data of the old one, before it is renamed */
 
 static ngx_trove_table_t *
 ngx_http_trove_state_make(ngx_http_trove_state_t *state, size_t size)
@@ -406,7 +405,7 @@ ngx_http_trove_state_damaged(ngx_http_trove_state_t *state, uint64_t damaged)
 }
 
 
-/* what we cannot read may be dear to somebody: it is never deleted */
+/* a file that cannot be read may be needed, and is never deleted */
 
 static ngx_int_t
 ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
@@ -434,7 +433,7 @@ ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
         (void) ngx_sprintf((u_char *) name, "%s.bad-%T.%ui%Z", state->name,
                            ngx_time(), i);
 
-        /* a second name: the first is taken from it by what replaces it */
+        /* a second name: the new file replaces the first one */
 
         if (linkat(state->dir, state->name, state->dir, name, 0) == 0) {
             break;
@@ -452,7 +451,7 @@ ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
         || ngx_file_uniq(&info) != ngx_file_uniq(&fi)
         || info.st_dev != fi.st_dev)
     {
-        /* not what was looked at: somebody has put it there meanwhile */
+        /* not the file that was checked: it has been replaced */
 
         (void) unlinkat(state->dir, name, 0);
         free(name);
@@ -496,8 +495,8 @@ ngx_http_trove_state_tmp(ngx_http_trove_state_t *state)
     }
 
     /*
-     * Of several that start at the same moment with the same file, one gets
-     * this lock.  By then another one may have been here and done.
+     * If several processes start at the same time with the same file, one of
+     * them gets this lock.  Another one may have finished before.
      */
 
     if (ngx_http_trove_state_lock(state, state->tmp_fd, state->tmp) == NGX_OK) {
@@ -523,7 +522,7 @@ ngx_http_trove_state_tmp(ngx_http_trove_state_t *state)
 }
 
 
-/* removes what somebody has left who was killed */
+/* removes the file that a killed process has left */
 
 static ngx_int_t
 ngx_http_trove_state_sweep(ngx_http_trove_state_t *state)
@@ -568,13 +567,13 @@ ngx_http_trove_state_publish(ngx_http_trove_state_t *state)
         return ngx_http_trove_state_failed(state, "fsync()", ngx_errno);
     }
 
-    /* what it replaces is nothing, or a file that we have locked */
+    /* there is no file to replace, or it is locked by this process */
 
     if (renameat(state->dir, state->tmp, state->dir, state->name) == -1) {
         return ngx_http_trove_state_failed(state, "rename()", ngx_errno);
     }
 
-    /* nor has anybody put something else in the place of the new one */
+    /* and the new file has not been replaced */
 
     if (ngx_http_trove_state_lock(state, state->tmp_fd, state->name)
         != NGX_OK)
@@ -582,7 +581,7 @@ ngx_http_trove_state_publish(ngx_http_trove_state_t *state)
         return ngx_http_trove_state_failed(state, "rename()", NGX_EEXIST);
     }
 
-    /* the name is to be on the disk as well; that it is not is no reason */
+    /* the name should be on the disk too; an error is not fatal */
 
     dir = openat(state->dir, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
@@ -596,8 +595,8 @@ ngx_http_trove_state_publish(ngx_http_trove_state_t *state)
 
 
 /*
- * NGX_OK     fd is the file of this name, and locked
- * NGX_BUSY   somebody else has it locked, or has put another in its place
+ * NGX_OK     fd is the file with this name, and locked
+ * NGX_BUSY   another process has locked or replaced it
  * NGX_ERROR  logged
  */
 
@@ -628,7 +627,7 @@ ngx_http_trove_state_lock(ngx_http_trove_state_t *state, ngx_fd_t fd,
 }
 
 
-/* as ngx_trove_path.h says */
+/* see ngx_trove_path.h */
 
 static ngx_int_t
 ngx_http_trove_state_not_opened(ngx_http_trove_state_t *state,

@@ -54,8 +54,8 @@ ngx_http_trove_state_check(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *value)
     rc = NGX_OK;
 
     /*
-     * Nobody who can write the directory is to prevent a reload, or a signal
-     * that is sent by "nginx -s".
+     * Users who can write to the directory must not be able to prevent a
+     * reload, or a signal by "nginx -s".
      */
 
     if (fd != -1 && ngx_is_init_cycle(ngx_cycle)
@@ -74,7 +74,7 @@ done:
 }
 
 
-/* what a start would refuse; who may not read it is not told */
+/* files that NGINX would not start with; not if they are not readable */
 
 static ngx_int_t
 ngx_http_trove_state_check_file(ngx_conf_t *cf, int dir, const char *name,

@@ -133,7 +133,7 @@ ngx_http_trove_sync_stop(void)
     (void) pthread_cond_signal(&sync->cond);
     (void) pthread_mutex_unlock(&sync->mutex);
 
-    /* an exiting worker unloads this code, which the thread must have left */
+    /* an exiting worker unloads this code: the thread must have ended */
 
     (void) pthread_join(sync->tid, NULL);
 

@@ -17,9 +17,8 @@
 
 /*
  * The data of a shared memory zone that has been declared.  The table is not in
- * the memory of NGINX's zone, which could not get another size while old
- * workers use it: that zone only hands it on from one configuration to the
- * next.
+ * the zone of NGINX, whose size could not be changed while old workers use it:
+ * that zone only passes the table from one configuration to the next.
  */
 
 typedef struct {
@@ -30,9 +29,8 @@ typedef struct {
     size_t                         size;
 
     /*
-     * The table is in memory, or in a file.  Which of both, and which file, is
-     * decided when the zone is new; what a later reload says of it has to wait
-     * for the next start.
+     * The table is in memory, or in a file.  That is decided when the zone is
+     * created; changes of "state=" by a reload take effect at the next start.
      */
     ngx_str_t                      file;     /* empty: in memory */
     unsigned                       fresh:1;  /* the file is to be opened */
@@ -68,7 +66,7 @@ ngx_http_trove_dedup_zone_declare(ngx_conf_t *cf, ngx_str_t *name, size_t size,
     ngx_pool_cleanup_t           *cln;
     ngx_http_trove_dedup_zone_t  *zone;
 
-    /* of no size yet, or NGINX itself would object to a second one */
+    /* without a size: otherwise NGINX would reject a second one */
 
     shm_zone = ngx_http_trove_dedup_zone_get(cf, name);
     if (shm_zone == NULL) {
@@ -104,7 +102,7 @@ ngx_http_trove_dedup_zone_declare(ngx_conf_t *cf, ngx_str_t *name, size_t size,
     cln->handler = ngx_http_trove_dedup_zone_cleanup;
     cln->data = zone;
 
-    /* always the same, so that a reload finds the zone of before */
+    /* always the same, so that a reload finds the old zone */
 
     shm_zone->shm.size = NGX_HTTP_TROVE_DEDUP_ZONE_PAGES * ngx_pagesize;
     shm_zone->init = ngx_http_trove_dedup_zone_init;
@@ -150,7 +148,7 @@ ngx_http_trove_dedup_zone_state(ngx_conf_t *cf,
 }
 
 
-/* another zone that has the file at path, by whatever name; NULL: none */
+/* another zone that has the file at path, by any name; or NULL */
 
 static ngx_shm_zone_t *
 ngx_http_trove_dedup_zone_of_file(ngx_array_t *zones,
@@ -288,8 +286,8 @@ ngx_http_trove_dedup_zone_list(ngx_pool_t *pool, ngx_cycle_t *cycle)
 
 
 /*
- * Runs before it is certain that the new configuration will be used, and under
- * "nginx -t": it changes nothing that is in use, and no file.
+ * Runs before NGINX has decided to use the new configuration, and for "nginx
+ * -t": it must not change files, or anything that is in use.
  */
 
 static ngx_int_t
@@ -303,22 +301,22 @@ ngx_http_trove_dedup_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     if (ozone) {
 
-        /* a reload: old and new workers are to see the same table */
+        /* a reload: old and new workers must use the same table */
 
         return ngx_http_trove_dedup_zone_inherit(shm_zone, ozone);
     }
 
     zone->fresh = (zone->path.len != 0);
 
-    /* all pages of a table are written when it is made */
+    /* all pages of a table are written when it is created */
 
     if (ngx_test_config) {
         return ngx_http_trove_dedup_zone_possible(shm_zone);
     }
 
     /*
-     * At a reload also instead of a file: if that cannot be opened when it is
-     * time for it, there has to be something that the zone can do with.
+     * Also if there is a file, when NGINX is reloaded: if the file cannot be
+     * opened later, the zone needs a table nevertheless.
      */
 
     if (!zone->fresh || !ngx_is_init_cycle(ngx_cycle)) {
@@ -349,7 +347,7 @@ ngx_http_trove_dedup_zone_inherit(ngx_shm_zone_t *shm_zone,
         }
     }
 
-    /* both are empty where the table is in memory */
+    /* both are empty if the table is in memory */
 
     if (zone->file.len != zone->path.len
         || (zone->path.len
@@ -406,8 +404,8 @@ ngx_http_trove_dedup_zone_memory(ngx_shm_zone_t *shm_zone)
 
 
 /*
- * Now it is certain, but for "nginx -t".  At a reload, an error would be the
- * end of the running server.
+ * Now NGINX has decided to use the configuration, unless this is "nginx -t". 
+ * An error during a reload would terminate the running server.
  */
 
 ngx_int_t
@@ -439,7 +437,7 @@ ngx_http_trove_dedup_zone_init_module(ngx_cycle_t *cycle)
             return NGX_ERROR;
         }
 
-        /* by this process, and the workers that it is going to start */
+        /* by this process, and by the workers that it will start */
 
         ngx_trove_table_watch(zone->table, ngx_http_trove_dedup_zone_lost,
                               z[i]);
@@ -500,7 +498,7 @@ ngx_http_trove_dedup_zone_open(ngx_shm_zone_t *shm_zone, ngx_array_t *zones,
 }
 
 
-/* somebody has truncated the file, or the disk does not give it back */
+/* the file was truncated, or cannot be read from the disk */
 
 static void
 ngx_http_trove_dedup_zone_lost(void *data, ngx_trove_table_lost_t *lost)
@@ -527,7 +525,7 @@ ngx_http_trove_dedup_zone_lost(void *data, ngx_trove_table_lost_t *lost)
 }
 
 
-/* at a reload, or where the parent of a binary upgrade has another size */
+/* after a reload, or if the parent of a binary upgrade has another size */
 
 static void
 ngx_http_trove_dedup_zone_resize(ngx_shm_zone_t *shm_zone, ngx_log_t *log)
@@ -592,8 +590,8 @@ ngx_http_trove_dedup_zone_init_process(ngx_cycle_t *cycle)
         fd = ngx_trove_table_fd(zone->table);
 
         /*
-         * What the master starts is the next binary, which is to inherit the
-         * file and its lock; what a worker starts is anybody's program.
+         * The master starts the next binary, which inherits the file and its
+         * lock; a worker may start other programs, which must not.
          */
 
         if (ngx_process == NGX_PROCESS_WORKER
@@ -636,7 +634,7 @@ ngx_http_trove_dedup_zone_exit_process(ngx_cycle_t *cycle)
 
     z = zones->elts;
 
-    /* nobody waits for a process that exits */
+    /* a process that exits may wait for the disk */
 
     for (i = 0; i < zones->nelts; i++) {
         zone = z[i]->data;

@@ -15,7 +15,7 @@
 
 #define NGX_HTTP_TROVE_TOLERANCE_MAX  (366 * 86400)
 
-/* a warning is logged for less seconds without a unit */
+/* a warning is logged for fewer seconds without a unit */
 #define NGX_HTTP_TROVE_TOLERANCE_BARE  60
 
 
