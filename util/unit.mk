@@ -1,7 +1,8 @@
 # Copyright (C) 2026 the ngx_trove_module authors
 #
 # The unit tests, and NGINX modules for tests of NGINX, for util/test: OBJS, CC,
-# SAN_FLAGS, TESTS.
+# SAN_FLAGS, TESTS.  Unit tests link core/; t/unit/target.c includes some files
+# of http/, and has functions of NGINX.
 
 DIRS   = $(shell find ngx_trove_module/core -type d)
 CORE   = $(basename $(notdir $(wildcard $(DIRS:%=%/*.c))))
@@ -10,7 +11,9 @@ SRC    = $(OBJS)/src/src
 
 CFLAGS = -g -O2 -Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror \
          $(SAN_FLAGS)
-INCS   = $(DIRS:%=-I%) -It/unit -I$(OBJS)/objs $(addprefix -I$(SRC)/, \
+HTTP   = $(shell find ngx_trove_module/http -type d)
+INCS   = $(DIRS:%=-I%) $(HTTP:%=-I%) -It/unit -I$(OBJS)/objs \
+         $(addprefix -I$(SRC)/, \
              core event event/modules os/unix http http/modules http/v2)
 LIBS   = -lcrypto -lsqlite3 -lyajl -lpthread
 

@@ -11,16 +11,14 @@
 
 
 ngx_shm_zone_t *
-ngx_http_trove_shm_old(ngx_shm_zone_t *shm_zone)
+ngx_http_trove_shm_find(ngx_cycle_t *cycle, ngx_str_t *name, void *tag)
 {
     ngx_uint_t        i;
-    ngx_shm_zone_t   *old;
+    ngx_shm_zone_t   *shm_zone;
     ngx_list_part_t  *part;
 
-    /* while a new cycle is initialized, ngx_cycle is the old one */
-
-    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
-    old = part->elts;
+    part = &cycle->shared_memory.part;
+    shm_zone = part->elts;
 
     for (i = 0; /* void */ ; i++) {
 
@@ -30,20 +28,32 @@ ngx_http_trove_shm_old(ngx_shm_zone_t *shm_zone)
             }
 
             part = part->next;
-            old = part->elts;
+            shm_zone = part->elts;
             i = 0;
         }
 
-        if (&old[i] != shm_zone
-            && old[i].tag == shm_zone->tag
-            && old[i].data
-            && old[i].shm.addr
-            && old[i].shm.name.len == shm_zone->shm.name.len
-            && ngx_strncmp(old[i].shm.name.data, shm_zone->shm.name.data,
-                           shm_zone->shm.name.len)
+        if (shm_zone[i].tag == tag
+            && shm_zone[i].data
+            && shm_zone[i].shm.addr
+            && shm_zone[i].shm.name.len == name->len
+            && ngx_strncmp(shm_zone[i].shm.name.data, name->data, name->len)
                == 0)
         {
-            return &old[i];
+            return &shm_zone[i];
         }
     }
+}
+
+
+ngx_shm_zone_t *
+ngx_http_trove_shm_old(ngx_shm_zone_t *shm_zone)
+{
+    ngx_shm_zone_t  *old;
+
+    /* while a new cycle is made, ngx_cycle is the old one */
+
+    old = ngx_http_trove_shm_find((ngx_cycle_t *) ngx_cycle,
+                                  &shm_zone->shm.name, shm_zone->tag);
+
+    return (old == shm_zone) ? NULL : old;
 }

@@ -13,6 +13,14 @@
 
 
 /*
+ * The shared memory zone of a cycle, by its name and tag, which is in use.
+ *
+ * NULL  there is none
+ */
+ngx_shm_zone_t *ngx_http_trove_shm_find(ngx_cycle_t *cycle, ngx_str_t *name,
+    void *tag);
+
+/*
  * Returns the shared memory zone of the running configuration that shm_zone of
  * a new configuration replaces.  To be called by the init handler of the zone:
  * if the size has changed, NGINX does not pass the old zone, which remains

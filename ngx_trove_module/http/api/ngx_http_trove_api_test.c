@@ -193,6 +193,12 @@ ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
     d->handler = ngx_http_trove_api_test_done;
     d->data = test;
 
+    if (ngx_http_trove_target_hold(target, test->api->request->pool)
+        != NGX_OK)
+    {
+        goto failed;
+    }
+
     r = ngx_http_trove_background_create(route->cscf, route->loc_conf,
                                          &test->event, ngx_cycle->log);
     if (r == NULL) {

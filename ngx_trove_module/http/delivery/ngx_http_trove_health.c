@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_health.h"
 #include "ngx_http_trove_module.h"
+#include "ngx_http_trove_shm.h"
 
 
 /* what NGINX's slab allocator needs for itself, generously */
@@ -28,12 +29,15 @@ static ngx_int_t ngx_http_trove_health_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_uint_t ngx_http_trove_health_server(ngx_conf_t *cf,
     ngx_http_core_srv_conf_t *cscf);
-static uint64_t ngx_http_trove_health_now(void);
 
 
 /* the number is that of the layout, which other builds do not share */
 
 static ngx_str_t  ngx_http_trove_health_name = ngx_string("trove health 2");
+
+
+/* of this process; NULL: there is none */
+static ngx_shm_zone_t  *ngx_http_trove_health_shm;
 
 
 ngx_int_t
@@ -198,106 +202,78 @@ ngx_http_trove_health_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
-/* never 0, which is no time */
-
-static uint64_t
-ngx_http_trove_health_now(void)
+void
+ngx_http_trove_health_init(ngx_cycle_t *cycle)
 {
-    return (uint64_t) ngx_current_msec + 1;
+    ngx_http_trove_health_shm = ngx_http_trove_shm_find(cycle,
+                                               &ngx_http_trove_health_name,
+                                               &ngx_http_trove_fanout_module);
+    ngx_http_trove_health_exit();
 }
 
 
 void
-ngx_http_trove_health_target(ngx_http_trove_delivery_t *d, ngx_str_t *id)
+ngx_http_trove_health_exit(void)
 {
-    char                     *action;
-    uint64_t                  now, time, failures;
-    ngx_log_t                *log;
-    ngx_http_trove_target_t  *target;
+    ngx_http_trove_health_zone_t  *zone;
 
-    target = d->target;
-    log = d->request->connection->log;
-    now = ngx_http_trove_health_now();
+    if (ngx_http_trove_health_shm) {
+        zone = ngx_http_trove_health_shm->data;
+        ngx_trove_slots_forget(zone->table, ngx_pid);
+    }
+}
 
-    if (d->status == 0
-        || (d->error && ngx_strcmp(d->error, "no_memory") == 0))
+
+/* the name is that of the parent in the table, and the rest behind it */
+
+ngx_trove_health_t *
+ngx_http_trove_health_acquire(ngx_trove_health_t *parent, ngx_str_t *name)
+{
+    u_char                         buf[sizeof(parent->slot.name)
+                                       + NGX_HTTP_TROVE_HEALTH_NAME];
+    ngx_str_t                      full;
+    ngx_slab_pool_t               *shpool;
+    ngx_trove_health_t            *health;
+    ngx_http_trove_health_zone_t  *zone;
+
+    if (ngx_http_trove_health_shm == NULL
+        || (parent->slot.name[0] == 0 && parent->slot.name[1] == 0)
+        || name->len > NGX_HTTP_TROVE_HEALTH_NAME)
     {
-        /* it was broken off, or could not be made: that says nothing of it */
-
-        return;
+        return NULL;
     }
 
-    if (ngx_http_trove_delivery_taken(d)) {
+    full.data = buf;
+    full.len = ngx_cpymem(ngx_cpymem(buf, parent->slot.name,
+                                     sizeof(parent->slot.name)),
+                          name->data, name->len)
+               - buf;
 
-        if (!ngx_trove_health_works(target->health, now, &time, &failures)) {
-            return;
-        }
+    zone = ngx_http_trove_health_shm->data;
+    shpool = (ngx_slab_pool_t *) ngx_http_trove_health_shm->shm.addr;
 
-        action = ngx_http_trove_health_action(log);
+    ngx_shmtx_lock(&shpool->mutex);
 
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "trove: %starget \"%V\" of location \"%V\" works again, "
-                      "after %uL s and %uL failures",
-                      target->optional ? "optional " : "", &target->name,
-                      &target->location, time / 1000, failures);
+    health = ngx_trove_health_acquire(zone->table, &full, ngx_pid);
 
-        log->action = action;
-        return;
-    }
+    ngx_shmtx_unlock(&shpool->mutex);
 
-    if (!ngx_trove_health_failed(target->health, now)) {
-        return;
-    }
-
-    action = ngx_http_trove_health_action(log);
-
-    ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "trove: %starget \"%V\" of location \"%V\" fails: %ui%s%s, "
-                  "first with event \"%V\"; it is not logged at this level "
-                  "again before it works",
-                  target->optional ? "optional " : "", &target->name,
-                  &target->location, d->status, d->error ? " " : "",
-                  d->error ? d->error : "", id);
-
-    log->action = action;
+    return health;
 }
 
 
 void
-ngx_http_trove_health_unmatched(ngx_http_request_t *r, ngx_str_t *id)
+ngx_http_trove_health_release(ngx_trove_health_t *health)
 {
-    uint64_t                    n;
-    ngx_log_t                  *log;
-    ngx_http_core_loc_conf_t   *clcf;
-    ngx_http_trove_loc_conf_t  *tlcf;
+    ngx_slab_pool_t               *shpool;
+    ngx_http_trove_health_zone_t  *zone;
 
-    log = r->connection->log;
-    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_module);
+    zone = ngx_http_trove_health_shm->data;
+    shpool = (ngx_slab_pool_t *) ngx_http_trove_health_shm->shm.addr;
 
-    n = ngx_trove_health_happened(tlcf->health, ngx_http_trove_health_now());
+    ngx_shmtx_lock(&shpool->mutex);
 
-    if (n == 0) {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "trove: event \"%V\" matches no target", id);
-        return;
-    }
+    ngx_trove_slots_release(zone->table, &health->slot, ngx_pid);
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "trove: event \"%V\" matches no target of location \"%V\", "
-                  "number %uL since the last such line",
-                  id, &clcf->name, n);
-}
-
-
-char *
-ngx_http_trove_health_action(ngx_log_t *log)
-{
-    char  *action;
-
-    action = log->action;
-    log->action = NULL;
-
-    return action;
+    ngx_shmtx_unlock(&shpool->mutex);
 }

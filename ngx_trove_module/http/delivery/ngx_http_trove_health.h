@@ -12,14 +12,12 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_delivery.h"
 #include "ngx_trove_health.h"
 
 
-/*
- * What is logged at the level "error" of targets and locations: changes, once
- * for all workers.
- */
+/* the longest name that is given to a target at run time */
+#define NGX_HTTP_TROVE_HEALTH_NAME  255
+
 
 /*
  * Where the health of a location with targets is found, or of a target of it:
@@ -51,19 +49,20 @@ ngx_int_t ngx_http_trove_health_add(ngx_conf_t *cf, ngx_array_t *names,
  */
 ngx_int_t ngx_http_trove_health_zone(ngx_conf_t *cf, ngx_array_t *names);
 
-/* A delivery is DONE that its target was asked for: logs what that changes. */
-void ngx_http_trove_health_target(ngx_http_trove_delivery_t *d,
-    ngx_str_t *id);
-
-/* An event matches no target of the location that r is in: logs it. */
-void ngx_http_trove_health_unmatched(ngx_http_request_t *r, ngx_str_t *id);
+/* For a worker that begins, and ends. */
+void ngx_http_trove_health_init(ngx_cycle_t *cycle);
+void ngx_http_trove_health_exit(void);
 
 /*
- * NGINX puts " while ..." behind a line, with what the connection did last, be
- * it about another target: sets it aside.  What is returned has to be put back
- * into log->action.
+ * The health of a target that is made at run time, in shared memory: all
+ * workers that give the same parent, the health of a configured target, and the
+ * same name share it.  It has to be released.
+ *
+ * NULL  there is no room for it, or the name is too long
  */
-char *ngx_http_trove_health_action(ngx_log_t *log);
+ngx_trove_health_t *ngx_http_trove_health_acquire(ngx_trove_health_t *parent,
+    ngx_str_t *name);
+void ngx_http_trove_health_release(ngx_trove_health_t *health);
 
 
 #endif /* _NGX_HTTP_TROVE_HEALTH_H_INCLUDED_ */

@@ -8,11 +8,112 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_health.h"
 #include "ngx_http_trove_target.h"
 
 
+static void ngx_http_trove_target_cleanup(void *data);
 static ngx_uint_t ngx_http_trove_target_matches(ngx_array_t *patterns,
     ngx_str_t *value);
+
+
+ngx_http_trove_target_t *
+ngx_http_trove_target_create(ngx_http_trove_target_t *base, ngx_str_t *name,
+    ngx_log_t *log)
+{
+    ngx_http_trove_target_t  *target;
+
+    target = ngx_alloc(sizeof(ngx_http_trove_target_t) + name->len, log);
+    if (target == NULL) {
+        return NULL;
+    }
+
+    *target = *base;
+
+    target->name.len = name->len;
+    target->name.data = (u_char *) (target + 1);
+    ngx_memcpy(target->name.data, name->data, name->len);
+
+    if (base->metrics) {
+        target->metrics = ngx_http_trove_metrics_target_create(base->metrics,
+                                                               name, log);
+        if (target->metrics == NULL) {
+            ngx_free(target);
+            return NULL;
+        }
+    }
+
+    target->refs = 1;
+
+    ngx_http_trove_limit_copy(&target->limit, &base->limit);
+
+    target->health = ngx_http_trove_health_acquire(base->health, name);
+
+    if (target->health == NULL) {
+        ngx_memzero(&target->own, sizeof(ngx_trove_health_t));
+        target->health = &target->own;
+    }
+
+    return target;
+}
+
+
+void
+ngx_http_trove_target_ref(ngx_http_trove_target_t *target)
+{
+    if (target->refs) {
+        target->refs++;
+    }
+}
+
+
+void
+ngx_http_trove_target_unref(ngx_http_trove_target_t *target)
+{
+    if (target->refs == 0 || --target->refs) {
+        return;
+    }
+
+    if (target->health != &target->own) {
+        ngx_http_trove_health_release(target->health);
+    }
+
+    if (target->metrics) {
+        ngx_http_trove_metrics_target_destroy(target->metrics);
+    }
+
+    ngx_free(target);
+}
+
+
+ngx_int_t
+ngx_http_trove_target_hold(ngx_http_trove_target_t *target, ngx_pool_t *pool)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    if (target->refs == 0) {
+        return NGX_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_trove_target_cleanup;
+    cln->data = target;
+
+    target->refs++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_trove_target_cleanup(void *data)
+{
+    ngx_http_trove_target_unref(data);
+}
 
 
 ngx_int_t

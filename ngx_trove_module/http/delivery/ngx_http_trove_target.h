@@ -26,7 +26,20 @@ typedef struct {
 } ngx_http_trove_pattern_t;
 
 
-/* a "trove_fanout": where an event goes to, and which */
+/*
+ * A target: where an event goes to, and which.
+ *
+ *   configured, by a "trove_fanout"     lives as long as the configuration
+ *
+ *   create --> 1 reference --ref, unref, ..--> 0 --> freed, with its limit;
+ *                                                    its health and counters
+ *                                                    are given back
+ *
+ * Whoever keeps a pointer to a target holds a reference.  A request does, for
+ * its deliveries, so that those that wait or are under way end as they would
+ * have.
+ */
+
 typedef struct {
     ngx_str_t                  name;
     ngx_str_t                  location;       /* that the directive is in */
@@ -41,13 +54,43 @@ typedef struct {
     void                     **loc_conf;       /* of the location, once known */
     unsigned                   optional:1;
 
+    /* private, but to this folder */
+    ngx_uint_t                 refs;           /* 0: it is configured */
     ngx_http_trove_limit_t     limit;          /* of this worker */
-    ngx_trove_health_t        *health;         /* in shared memory */
+    ngx_trove_health_t        *health;         /* in shared memory, or own: */
+    ngx_trove_health_t         own;            /* there was no room */
 
     /* by the metrics module: what it is counted in */
     ngx_http_trove_metrics_target_t  *metrics;
 } ngx_http_trove_target_t;
 
+
+/*
+ * Makes a target at run time: as one that is configured, but with a name, a
+ * limit, a health, and counters of its own.  base lives longer.  The name, at
+ * most 255 bytes, is copied; targets of one base that have the same name share
+ * health and counters, also those of other workers.
+ *
+ * The caller has a reference to it.  NULL: out of memory.
+ */
+ngx_http_trove_target_t *ngx_http_trove_target_create(
+    ngx_http_trove_target_t *base, ngx_str_t *name, ngx_log_t *log);
+
+/*
+ * One reference more, or one less: the last one frees the target.  Nothing is
+ * done to a target that is configured.
+ */
+void ngx_http_trove_target_ref(ngx_http_trove_target_t *target);
+void ngx_http_trove_target_unref(ngx_http_trove_target_t *target);
+
+/*
+ * A reference for as long as a pool lives.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
+ */
+ngx_int_t ngx_http_trove_target_hold(ngx_http_trove_target_t *target,
+    ngx_pool_t *pool);
 
 /*
  * Whether an event goes to a target, by the variables of r.

@@ -10,7 +10,7 @@
 
 #include "ngx_http_trove_claim.h"
 #include "ngx_http_trove_fanout.h"
-#include "ngx_http_trove_health.h"
+#include "ngx_http_trove_health_log.h"
 
 
 static ngx_int_t ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
@@ -104,12 +104,13 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
     for (i = 0; i < targets->nelts; i++) {
         rc = ngx_http_trove_target_match(r, target[i], &fanout->ctx->event);
 
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
+        if (rc == NGX_OK) {
+            rc = ngx_http_trove_target_hold(target[i], r->pool);
+            matching[n++] = i;
         }
 
-        if (rc == NGX_OK) {
-            matching[n++] = i;
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
         }
     }
 

@@ -14,6 +14,7 @@
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_health.h"
+#include "ngx_http_trove_health_log.h"
 #include "ngx_http_trove_method.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
@@ -645,6 +646,7 @@ static ngx_int_t
 ngx_http_trove_fanout_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_trove_fanout_init();
+    ngx_http_trove_health_init(cycle);
 
     return NGX_OK;
 }
@@ -654,4 +656,5 @@ static void
 ngx_http_trove_fanout_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_trove_fanout_exit();
+    ngx_http_trove_health_exit();
 }

@@ -83,6 +83,7 @@ ngx_http_trove_metrics_target_make(ngx_conf_t *cf, ngx_str_t *labels,
 
         metrics[i].labels.len = p - metrics[i].labels.data;
         metrics[i].name = target[i]->name;
+        metrics[i].prefix = labels->len;
 
         target[i]->metrics = &metrics[i];
     }
@@ -93,10 +94,13 @@ ngx_http_trove_metrics_target_make(ngx_conf_t *cf, ngx_str_t *labels,
 
 void
 ngx_http_trove_metrics_target_find(ngx_http_trove_metrics_target_t *target,
-    ngx_trove_metrics_t *table, ngx_trove_gauges_t *gauges, u_char *seen,
-    ngx_log_t *log)
+    ngx_trove_metrics_t *table, ngx_trove_gauges_t *gauges,
+    ngx_slab_pool_t *shpool, u_char *seen, ngx_log_t *log)
 {
     ngx_uint_t  index;
+
+    target->table = table;
+    target->shpool = shpool;
 
     target->set = ngx_trove_metrics_set(table, &target->labels);
 
@@ -115,6 +119,69 @@ ngx_http_trove_metrics_target_find(ngx_http_trove_metrics_target_t *target,
 
     target->repeated = seen[index];
     seen[index] = 1;
+}
+
+
+ngx_http_trove_metrics_target_t *
+ngx_http_trove_metrics_target_create(ngx_http_trove_metrics_target_t *like,
+    ngx_str_t *name, ngx_log_t *log)
+{
+    u_char                           *p;
+    ngx_http_trove_metrics_target_t  *target;
+
+    target = ngx_calloc(sizeof(ngx_http_trove_metrics_target_t)
+                        + like->prefix + sizeof(",target=\"\"") - 1
+                        + 2 * name->len, log);
+    if (target == NULL) {
+        return NULL;
+    }
+
+    p = (u_char *) (target + 1);
+
+    target->labels.data = p;
+    target->prefix = like->prefix;
+
+    p = ngx_cpymem(p, like->labels.data, like->prefix);
+    p = ngx_http_trove_metrics_label_add(p, "target", name, 1);
+
+    target->labels.len = p - target->labels.data;
+
+    if (like->set == NULL) {
+        return target;
+    }
+
+    target->table = like->table;
+    target->shpool = like->shpool;
+
+    ngx_shmtx_lock(&target->shpool->mutex);
+
+    target->set = ngx_trove_metrics_acquire(target->table, &target->labels,
+                                            ngx_pid);
+
+    ngx_shmtx_unlock(&target->shpool->mutex);
+
+    if (target->set) {
+        target->gauges = like->gauges;
+        target->gauge = ngx_trove_metrics_index(target->table, target->set)
+                        * NGX_HTTP_TROVE_TARGET_GAUGES;
+    }
+
+    return target;
+}
+
+
+void
+ngx_http_trove_metrics_target_destroy(ngx_http_trove_metrics_target_t *target)
+{
+    if (target->set) {
+        ngx_shmtx_lock(&target->shpool->mutex);
+
+        ngx_trove_metrics_release(target->table, target->set, ngx_pid);
+
+        ngx_shmtx_unlock(&target->shpool->mutex);
+    }
+
+    ngx_free(target);
 }
 
 

@@ -60,11 +60,16 @@ typedef enum {
 typedef struct {
     ngx_str_t                 labels;    /* as they are shown; its name */
     ngx_str_t                 name;      /* the last of them, not escaped */
+    size_t                    prefix;    /* bytes of labels: the location's */
 
     /* both NULL: no room for it */
     ngx_trove_metrics_set_t  *set;
     ngx_trove_gauges_t       *gauges;
     ngx_uint_t                gauge;     /* the first of its own */
+
+    /* where the set is */
+    ngx_trove_metrics_t      *table;
+    ngx_slab_pool_t          *shpool;
 
     unsigned                  repeated:1;    /* one before has its labels */
 } ngx_http_trove_metrics_target_t;
@@ -84,8 +89,21 @@ ngx_http_trove_metrics_target_t *ngx_http_trove_metrics_target_make(
  * which says whether it is one of a target or location before.
  */
 void ngx_http_trove_metrics_target_find(ngx_http_trove_metrics_target_t *target,
-    ngx_trove_metrics_t *table, ngx_trove_gauges_t *gauges, u_char *seen,
-    ngx_log_t *log);
+    ngx_trove_metrics_t *table, ngx_trove_gauges_t *gauges,
+    ngx_slab_pool_t *shpool, u_char *seen, ngx_log_t *log);
+
+/*
+ * Makes what a target is counted in that exists for a time only: as that of a
+ * configured one, but for its name.  If there is no room for its counters, it
+ * is not counted.  The counters are dropped when no worker needs them any more.
+ * They are in none of the metrics that are shown.
+ *
+ * NULL  out of memory
+ */
+ngx_http_trove_metrics_target_t *ngx_http_trove_metrics_target_create(
+    ngx_http_trove_metrics_target_t *like, ngx_str_t *name, ngx_log_t *log);
+void ngx_http_trove_metrics_target_destroy(
+    ngx_http_trove_metrics_target_t *target);
 
 /*
  * What deliveries tell; target may be NULL.

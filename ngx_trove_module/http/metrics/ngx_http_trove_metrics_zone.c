@@ -177,10 +177,12 @@ ngx_http_trove_metrics_zone_sets(ngx_shm_zone_t *shm_zone)
     u_char                         *seen;
     ngx_str_t                       name;
     ngx_uint_t                      i, n;
+    ngx_slab_pool_t                *shpool;
     ngx_http_trove_metrics_loc_t   *loc;
     ngx_http_trove_metrics_zone_t  *zone;
 
     zone = shm_zone->data;
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
     loc = zone->locs->elts;
 
     seen = ngx_calloc(zone->n, shm_zone->shm.log);
@@ -216,7 +218,7 @@ ngx_http_trove_metrics_zone_sets(ngx_shm_zone_t *shm_zone)
 
         for (n = 0; n < loc[i].ntargets; n++) {
             ngx_http_trove_metrics_target_find(&loc[i].targets[n], zone->table,
-                                               zone->gauges, seen,
+                                               zone->gauges, shpool, seen,
                                                shm_zone->shm.log);
         }
     }
@@ -294,4 +296,5 @@ ngx_http_trove_metrics_zone_release(ngx_shm_zone_t *shm_zone)
     zone = shm_zone->data;
 
     ngx_trove_gauges_release(zone->gauges, ngx_pid);
+    ngx_trove_metrics_forget(zone->table, ngx_pid);
 }

@@ -35,7 +35,7 @@ ngx_shm_zone_t *ngx_http_trove_metrics_zone_add(ngx_conf_t *cf,
 ngx_trove_metrics_set_t *ngx_http_trove_metrics_zone_spool(
     ngx_shm_zone_t *shm_zone);
 
-/* Gives back the gauges of this process, if it has some. */
+/* Gives back the gauges and the sets that this process holds. */
 void ngx_http_trove_metrics_zone_release(ngx_shm_zone_t *shm_zone);
 
 

@@ -10,7 +10,7 @@
 
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_dedup.h"
-#include "ngx_http_trove_health.h"
+#include "ngx_http_trove_health_log.h"
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_response.h"
 #include "ngx_http_trove_spool.h"

@@ -11,7 +11,7 @@
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_fake_request.h"
-#include "ngx_http_trove_health.h"
+#include "ngx_http_trove_health_log.h"
 #include "ngx_http_trove_spool_job.h"
 #include "ngx_http_trove_spool_queue.h"
 #include "ngx_http_trove_spool_writer.h"
@@ -169,6 +169,10 @@ ngx_http_trove_job_cleanup(void *data)
 
     ngx_http_trove_queue_memory(-(ssize_t) job->bytes);
 
+    for (i = 0; i < job->nattempts; i++) {
+        ngx_http_trove_target_unref(job->attempts[i].delivery.target);
+    }
+
     if (job->event) {
         for (i = 0; i < job->nattempts; i++) {
             ngx_trove_spool_event_free(job->event);
@@ -233,6 +237,7 @@ ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
 
     attempt->delivery.request = job->request;
     attempt->delivery.target = target[index];
+    ngx_http_trove_target_ref(target[index]);
     attempt->delivery.attempt = number;
     attempt->delivery.handler = ngx_http_trove_job_done;
     attempt->delivery.data = attempt;
