@@ -42,7 +42,7 @@ struct ngx_http_trove_delivery_s {
         NGX_HTTP_TROVE_DELIVERY_DONE
     } state;
 
-    /* by the caller, who has zeroed the rest, or said that it is DONE */
+    /* by the caller, who has zeroed the rest */
     ngx_http_request_t         *request;       /* the main request */
     ngx_http_trove_target_t    *target;
     ngx_uint_t                  attempt;       /* 1 .. */
@@ -76,8 +76,8 @@ struct ngx_http_trove_delivery_s {
     ngx_msec_t                  answered;      /* the header came */
     ngx_http_post_subrequest_t  post;
     ngx_http_trove_waiter_t     waiter;
-    ngx_str_t                   signature;     /* by ngx_http_trove_sign */
-    void                       *signer;
+    ngx_str_t                   signature;
+    void                       *signer;        /* whose signature that is */
 };
 
 
@@ -93,6 +93,21 @@ void ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d);
  * its queue, and calls no handler.
  */
 void ngx_http_trove_delivery_abort(ngx_http_trove_delivery_t *d);
+
+/*
+ * Ends a delivery that has not been started, because the target has the event
+ * from an earlier attempt.  No handler is called.
+ */
+void ngx_http_trove_delivery_skip(ngx_http_trove_delivery_t *d);
+
+/*
+ * The signature that was made for a delivery by a signer, whatever that is, or
+ * NULL; keeps the one that was made last.  Its memory is that of the request.
+ */
+ngx_str_t *ngx_http_trove_delivery_signature(ngx_http_trove_delivery_t *d,
+    void *signer);
+void ngx_http_trove_delivery_signed(ngx_http_trove_delivery_t *d,
+    void *signer, ngx_str_t *signature);
 
 /* Whether the target has taken the event: it answered 2xx, to the end. */
 ngx_uint_t ngx_http_trove_delivery_taken(ngx_http_trove_delivery_t *d);

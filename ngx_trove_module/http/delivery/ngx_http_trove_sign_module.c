@@ -164,14 +164,16 @@ ngx_http_trove_sign_make(ngx_http_request_t *r,
     ngx_http_trove_secrets_t *secrets, ngx_str_t *signature)
 {
     ngx_int_t                   rc;
+    ngx_str_t                  *made;
     ngx_http_trove_ctx_t       *ctx;
     ngx_http_trove_keys_t       keys;
     ngx_http_trove_delivery_t  *d;
 
     d = ngx_http_trove_delivery_find(r);
+    made = d ? ngx_http_trove_delivery_signature(d, secrets) : NULL;
 
-    if (d && d->signer == secrets) {
-        *signature = d->signature;
+    if (made) {
+        *signature = *made;
         return NGX_OK;
     }
 
@@ -200,8 +202,7 @@ ngx_http_trove_sign_make(ngx_http_request_t *r,
     }
 
     if (d) {
-        d->signer = secrets;
-        d->signature = *signature;
+        ngx_http_trove_delivery_signed(d, secrets, signature);
     }
 
     if (secrets->values.nelts == 0) {

@@ -69,7 +69,6 @@ ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
             /* the target has it from an earlier attempt */
 
-            ngx_http_trove_target_skipped(fanout->deliveries[i].target);
             fanout->pending--;
             continue;
         }
@@ -131,9 +130,7 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
         d->data = fanout;
 
         if (ngx_http_trove_claim_acked(fanout->ctx, &d->target->name)) {
-            d->state = NGX_HTTP_TROVE_DELIVERY_DONE;
-            d->status = NGX_HTTP_OK;
-            d->before = 1;
+            ngx_http_trove_delivery_skip(d);
         }
     }
 
