@@ -20,7 +20,7 @@
  * for all workers.
  */
 
-/* A delivery is OVER that its target was asked for: logs what that changes. */
+/* A delivery is DONE that its target was asked for: logs what that changes. */
 void ngx_http_trove_health_target(ngx_http_trove_delivery_t *d,
     ngx_str_t *id);
 

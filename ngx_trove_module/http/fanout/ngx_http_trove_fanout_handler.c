@@ -1,0 +1,223 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_body.h"
+#include "ngx_http_trove_ctx.h"
+#include "ngx_http_trove_delivery.h"
+#include "ngx_http_trove_fanout.h"
+#include "ngx_http_trove_fanout_conf.h"
+#include "ngx_http_trove_health_log.h"
+#include "ngx_http_trove_method.h"
+#include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_module.h"
+#include "ngx_http_trove_response.h"
+#include "ngx_http_trove_spool.h"
+
+
+static void ngx_http_trove_fanout_resume(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_fanout_answer(ngx_http_request_t *r,
+    ngx_http_trove_fanout_t *fanout);
+
+
+/*
+ * Has the body read and parsed before the content handler runs: where nobody
+ * verifies, or "trove_verify log" has let pass what is not verified.
+ */
+
+ngx_int_t
+ngx_http_trove_fanout_event(ngx_http_request_t *r)
+{
+    ngx_int_t                          rc;
+    ngx_str_t                          json;
+    ngx_uint_t                         mode;
+    ngx_http_trove_ctx_t              *ctx;
+    ngx_http_trove_loc_conf_t         *tlcf;
+
+    static ngx_str_t  bad_json = ngx_string("bad_json");
+    static ngx_str_t  bad_event = ngx_string("bad_event");
+
+    if (r != r->main) {
+        ngx_http_trove_delivery_length(r);
+        return NGX_DECLINED;
+    }
+
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_module);
+
+    if (tlcf->targets == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_trove_ctx_make(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    mode = tlcf->verify;
+
+    if (mode == NGX_HTTP_TROVE_VERIFY_ON) {
+        return NGX_DECLINED;
+    }
+
+    /* deliveries are POSTs: what came otherwise must not become one */
+
+    if (!ngx_http_trove_method_is_post(r)) {
+
+        if (mode == NGX_HTTP_TROVE_VERIFY_OFF) {
+            ngx_http_trove_method_log(r);
+        }
+
+        return ngx_http_trove_method_refuse(r, ctx);
+    }
+
+    rc = ngx_http_trove_body_read(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_trove_body_parse(r, ctx);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+
+        if (mode == NGX_HTTP_TROVE_VERIFY_OFF) {
+            ctx->trusted = 1;
+        }
+
+        return NGX_DECLINED;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "trove: the request body is no event and cannot be fanned "
+                  "out: %s", ctx->reason);
+
+    if (ngx_http_trove_answer_json(r, &json, "\"error\":",
+                                   (rc == NGX_ABORT) ? &bad_event : &bad_json,
+                                   "")
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_trove_answer(r, NGX_HTTP_BAD_REQUEST, &json, 0);
+}
+
+
+ngx_int_t
+ngx_http_trove_fanout_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                          rc;
+    ngx_http_trove_ctx_t              *ctx;
+    ngx_http_trove_fanout_loc_conf_t  *flcf;
+
+    ctx = ngx_http_trove_ctx_find(r);
+
+    if (r != r->main || ctx == NULL || ctx->parsed != NGX_OK) {
+
+        /* a subrequest, or an error_page of a location that has no event */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "trove: a location with \"trove_fanout\" was reached by "
+                      "a subrequest or without an event");
+
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "trove fanout handler");
+
+    flcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_fanout_module);
+
+    /*
+     * What comes out of the spool is taken for genuine, and signed: not so
+     * what "trove_verify log" has let pass.
+     */
+
+    if (flcf->route && ctx->trusted) {
+        return ngx_http_trove_spool_accept(r, ctx, flcf->route);
+    }
+
+    /* deliveries go on when the client does not */
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    rc = ngx_http_trove_fanout_start(r, ctx, flcf->targets,
+                                     ngx_http_trove_fanout_resume);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        return ngx_http_trove_fanout_answer(r, ctx->fanout);
+    }
+
+    r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+/* an event of the connection may call it, too */
+
+static void
+ngx_http_trove_fanout_resume(ngx_http_request_t *r)
+{
+    ngx_http_trove_ctx_t     *ctx;
+    ngx_http_trove_fanout_t  *fanout;
+
+    ctx = ngx_http_trove_ctx_find(r);
+    fanout = ctx->fanout;
+
+    if (fanout->pending) {
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (fanout->client_closed) {
+        r->connection->error = 1;
+    }
+
+    ngx_http_finalize_request(r, ngx_http_trove_fanout_answer(r, fanout));
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_answer(ngx_http_request_t *r,
+    ngx_http_trove_fanout_t *fanout)
+{
+    ngx_str_t   json;
+    ngx_uint_t  taken;
+
+    taken = ngx_http_trove_fanout_end(fanout);
+
+    ngx_http_trove_metrics_add(r, taken ? NGX_HTTP_TROVE_METRIC_DELIVERED
+                                        : NGX_HTTP_TROVE_METRIC_PARTIAL, 1);
+
+    if (fanout->ndeliveries == 0) {
+        ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNMATCHED, 1);
+
+        ngx_http_trove_health_unmatched(r, &fanout->ctx->event.id);
+    }
+
+    if (ngx_http_trove_fanout_json(fanout, taken ? "delivered" : "partial",
+                                   &json)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_trove_answer_content(r,
+                              taken ? NGX_HTTP_OK : NGX_HTTP_BAD_GATEWAY,
+                              &json, 0);
+}
