@@ -27,7 +27,7 @@
  *   start --> deliveries under way --the last is DONE--> event --> answered
  *
  * The request is suspended meanwhile.  The API may be in another server than
- * the targets: each delivery has a background request of its own.
+ * the targets: each delivery has a fake request of its own.
  */
 
 typedef struct {
@@ -199,18 +199,18 @@ ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
         goto failed;
     }
 
-    r = ngx_http_trove_background_create(route->cscf, route->loc_conf,
-                                         &test->event, ngx_cycle->log);
+    r = ngx_http_trove_fake_request_create(route->cscf, route->loc_conf,
+                                           &test->event, ngx_cycle->log);
     if (r == NULL) {
         goto failed;
     }
 
-    if (ngx_http_trove_background_cleanup(r,
-                                          ngx_http_trove_api_test_terminated,
-                                          d)
+    if (ngx_http_trove_fake_request_cleanup(r,
+                                            ngx_http_trove_api_test_terminated,
+                                            d)
         != NGX_OK)
     {
-        ngx_http_trove_background_free(r);
+        ngx_http_trove_fake_request_free(r);
         goto failed;
     }
 
@@ -231,7 +231,7 @@ failed:
 
 
 /*
- * Also called when the background request is freed.  The delivery still exists:
+ * Also called when the fake request is freed.  The delivery still exists:
  * the event that completes the call is posted after the one that frees.
  */
 
@@ -254,7 +254,7 @@ ngx_http_trove_api_test_done(ngx_http_trove_delivery_t *d)
 
     test = d->data;
 
-    ngx_http_trove_background_free(d->request);
+    ngx_http_trove_fake_request_free(d->request);
 
     if (--test->pending == 0) {
         ngx_post_event(&test->done, &ngx_posted_events);

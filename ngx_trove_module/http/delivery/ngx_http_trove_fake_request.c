@@ -15,7 +15,7 @@
 
 
 /* of headers: Host and Content-Type */
-#define NGX_HTTP_TROVE_BACKGROUND_HEADERS  2
+#define NGX_HTTP_TROVE_FAKE_REQUEST_HEADERS  2
 
 
 /*
@@ -35,40 +35,40 @@ typedef struct {
     ngx_http_request_t      *request;
     ngx_http_cleanup_pt      cleanup;
     void                    *data;
-} ngx_http_trove_background_t;
+} ngx_http_trove_fake_request_t;
 
 
-static ngx_int_t ngx_http_trove_background_fill(ngx_http_request_t *r,
+static ngx_int_t ngx_http_trove_fake_request_fill(ngx_http_request_t *r,
     ngx_trove_spool_event_t *event);
-static void ngx_http_trove_background_terminated(void *data);
-static u_char *ngx_http_trove_background_log(ngx_log_t *log, u_char *buf,
+static void ngx_http_trove_fake_request_terminated(void *data);
+static u_char *ngx_http_trove_fake_request_log(ngx_log_t *log, u_char *buf,
     size_t len);
-static void ngx_http_trove_background_write(ngx_http_request_t *r);
-static void ngx_http_trove_background_event(ngx_event_t *ev);
-static void ngx_http_trove_background_end(ngx_event_t *ev);
-static void ngx_http_trove_background_forget(ngx_event_t *ev);
+static void ngx_http_trove_fake_request_write(ngx_http_request_t *r);
+static void ngx_http_trove_fake_request_event(ngx_event_t *ev);
+static void ngx_http_trove_fake_request_end(ngx_event_t *ev);
+static void ngx_http_trove_fake_request_forget(ngx_event_t *ev);
 
 
 ngx_http_request_t *
-ngx_http_trove_background_create(ngx_http_core_srv_conf_t *cscf,
+ngx_http_trove_fake_request_create(ngx_http_core_srv_conf_t *cscf,
     void **loc_conf, ngx_trove_spool_event_t *event, ngx_log_t *log)
 {
     ngx_connection_t             *c;
     ngx_http_request_t           *r;
-    ngx_http_trove_background_t  *bg;
+    ngx_http_trove_fake_request_t  *fake;
 
-    bg = ngx_calloc(sizeof(ngx_http_trove_background_t), log);
-    if (bg == NULL) {
+    fake = ngx_calloc(sizeof(ngx_http_trove_fake_request_t), log);
+    if (fake == NULL) {
         return NULL;
     }
 
-    c = &bg->connection;
+    c = &fake->connection;
 
     c->fd = (ngx_socket_t) -1;
-    c->data = &bg->http;
-    c->read = &bg->read;
-    c->write = &bg->write;
-    c->log = &bg->log;
+    c->data = &fake->http;
+    c->read = &fake->read;
+    c->write = &fake->write;
+    c->log = &fake->log;
 
     /*
      * Reading as if it was watched, writing as if it never had to wait: NGINX
@@ -76,50 +76,50 @@ ngx_http_trove_background_create(ngx_http_core_srv_conf_t *cscf,
      * events are not edge-triggered, it would take out what is both.
      */
 
-    bg->read.data = c;
-    bg->read.log = &bg->log;
-    bg->read.handler = ngx_http_trove_background_event;
-    bg->read.active = 1;
+    fake->read.data = c;
+    fake->read.log = &fake->log;
+    fake->read.handler = ngx_http_trove_fake_request_event;
+    fake->read.active = 1;
 
-    bg->write.data = c;
-    bg->write.log = &bg->log;
-    bg->write.handler = ngx_http_trove_background_event;
-    bg->write.write = 1;
-    bg->write.active = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? 1 : 0;
-    bg->write.ready = 1;
+    fake->write.data = c;
+    fake->write.log = &fake->log;
+    fake->write.handler = ngx_http_trove_fake_request_event;
+    fake->write.write = 1;
+    fake->write.active = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? 1 : 0;
+    fake->write.ready = 1;
 
-    bg->end.data = c;
-    bg->end.log = &bg->log;
-    bg->end.handler = ngx_http_trove_background_end;
+    fake->end.data = c;
+    fake->end.log = &fake->log;
+    fake->end.handler = ngx_http_trove_fake_request_end;
 
-    bg->log = *log;
-    bg->log.handler = ngx_http_trove_background_log;
-    bg->log.data = &bg->log_ctx;
-    bg->log.action = "delivering from the spool";
+    fake->log = *log;
+    fake->log.handler = ngx_http_trove_fake_request_log;
+    fake->log.data = &fake->log_ctx;
+    fake->log.action = "delivering from the spool";
 
-    bg->log_ctx.connection = c;
+    fake->log_ctx.connection = c;
 
     /* whoever asks for the addresses finds those of a unix domain socket */
 
-    bg->sockaddr.sa_family = AF_UNIX;
-    c->sockaddr = &bg->sockaddr;
+    fake->sockaddr.sa_family = AF_UNIX;
+    c->sockaddr = &fake->sockaddr;
     c->socklen = sizeof(sa_family_t);
-    c->local_sockaddr = &bg->sockaddr;
+    c->local_sockaddr = &fake->sockaddr;
     c->local_socklen = sizeof(sa_family_t);
     ngx_str_set(&c->addr_text, "unix:");
 
     c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
     c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
 
-    bg->http.conf_ctx = cscf->ctx;
+    fake->http.conf_ctx = cscf->ctx;
 
     r = ngx_http_create_request(c);
     if (r == NULL) {
-        ngx_free(bg);
+        ngx_free(fake);
         return NULL;
     }
 
-    bg->request = r;
+    fake->request = r;
     c->data = r;
 
     /* it is nobody's request; NGINX has set this where it counts them */
@@ -133,11 +133,11 @@ ngx_http_trove_background_create(ngx_http_core_srv_conf_t *cscf,
     r->loc_conf = loc_conf;
     r->logged = 1;
     r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_trove_background_write;
+    r->write_event_handler = ngx_http_trove_fake_request_write;
 
-    if (ngx_http_trove_background_fill(r, event) != NGX_OK) {
+    if (ngx_http_trove_fake_request_fill(r, event) != NGX_OK) {
         ngx_http_free_request(r, 0);
-        ngx_free(bg);
+        ngx_free(fake);
         return NULL;
     }
 
@@ -146,7 +146,7 @@ ngx_http_trove_background_create(ngx_http_core_srv_conf_t *cscf,
 
 
 static ngx_int_t
-ngx_http_trove_background_fill(ngx_http_request_t *r,
+ngx_http_trove_fake_request_fill(ngx_http_request_t *r,
     ngx_trove_spool_event_t *event)
 {
     u_char                   *p;
@@ -187,7 +187,7 @@ ngx_http_trove_background_fill(ngx_http_request_t *r,
                        &protocol);
 
     if (ngx_list_init(&r->headers_in.headers, r->pool,
-                      NGX_HTTP_TROVE_BACKGROUND_HEADERS,
+                      NGX_HTTP_TROVE_FAKE_REQUEST_HEADERS,
                       sizeof(ngx_table_elt_t))
         != NGX_OK)
     {
@@ -265,80 +265,80 @@ ngx_http_trove_background_fill(ngx_http_request_t *r,
 
 
 ngx_int_t
-ngx_http_trove_background_cleanup(ngx_http_request_t *r,
+ngx_http_trove_fake_request_cleanup(ngx_http_request_t *r,
     ngx_http_cleanup_pt handler, void *data)
 {
     ngx_http_cleanup_t           *cln;
-    ngx_http_trove_background_t  *bg;
+    ngx_http_trove_fake_request_t  *fake;
 
-    bg = (ngx_http_trove_background_t *) r->connection;
+    fake = (ngx_http_trove_fake_request_t *) r->connection;
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
         return NGX_ERROR;
     }
 
-    cln->handler = ngx_http_trove_background_terminated;
-    cln->data = bg;
+    cln->handler = ngx_http_trove_fake_request_terminated;
+    cln->data = fake;
 
-    bg->cleanup = handler;
-    bg->data = data;
+    fake->cleanup = handler;
+    fake->data = data;
 
     return NGX_OK;
 }
 
 
 static void
-ngx_http_trove_background_terminated(void *data)
+ngx_http_trove_fake_request_terminated(void *data)
 {
-    ngx_http_trove_background_t  *bg = data;
+    ngx_http_trove_fake_request_t  *fake = data;
 
     /*
      * ngx_http_terminate_request() leaves a blocked request to whoever blocks
      * it.  Otherwise it would close the connection, which is none.
      */
 
-    bg->request->blocked = 1;
+    fake->request->blocked = 1;
 
-    bg->cleanup(bg->data);
+    fake->cleanup(fake->data);
 }
 
 
 void
-ngx_http_trove_background_free(ngx_http_request_t *r)
+ngx_http_trove_fake_request_free(ngx_http_request_t *r)
 {
-    ngx_http_trove_background_t  *bg;
+    ngx_http_trove_fake_request_t  *fake;
 
-    bg = (ngx_http_trove_background_t *) r->connection;
+    fake = (ngx_http_trove_fake_request_t *) r->connection;
 
     /* whoever calls us is going to look at the connection once more */
 
-    if (!bg->end.posted) {
-        ngx_post_event(&bg->end, &ngx_posted_events);
+    if (!fake->end.posted) {
+        ngx_post_event(&fake->end, &ngx_posted_events);
     }
 }
 
 
 static void
-ngx_http_trove_background_end(ngx_event_t *ev)
+ngx_http_trove_fake_request_end(ngx_event_t *ev)
 {
-    ngx_http_trove_background_t  *bg;
+    ngx_http_trove_fake_request_t  *fake;
 
-    bg = ev->data;
+    fake = ev->data;
 
-    ngx_http_free_request(bg->request, 0);
+    ngx_http_free_request(fake->request, 0);
 
-    ngx_http_trove_background_forget(&bg->read);
-    ngx_http_trove_background_forget(&bg->write);
+    ngx_http_trove_fake_request_forget(&fake->read);
+    ngx_http_trove_fake_request_forget(&fake->write);
 
-    ngx_free(bg);
+    ngx_free(fake);
 }
 
 
 /* whatever a module has made of an event of its client */
 
 static void
-ngx_http_trove_background_forget(ngx_event_t *ev)
+ngx_http_trove_fake_request_forget(ngx_event_t *ev)
 {
     if (ev->timer_set) {
         ngx_del_timer(ev);
@@ -353,7 +353,7 @@ ngx_http_trove_background_forget(ngx_event_t *ev)
 /* what NGINX adds to the lines of a request, but for the client */
 
 static u_char *
-ngx_http_trove_background_log(ngx_log_t *log, u_char *buf, size_t len)
+ngx_http_trove_fake_request_log(ngx_log_t *log, u_char *buf, size_t len)
 {
     u_char              *p;
     ngx_http_request_t  *r;
@@ -376,7 +376,7 @@ ngx_http_trove_background_log(ngx_log_t *log, u_char *buf, size_t len)
 /* nothing is written to nobody */
 
 static void
-ngx_http_trove_background_write(ngx_http_request_t *r)
+ngx_http_trove_fake_request_write(ngx_http_request_t *r)
 {
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "trove background write handler");
@@ -384,7 +384,7 @@ ngx_http_trove_background_write(ngx_http_request_t *r)
 
 
 static void
-ngx_http_trove_background_event(ngx_event_t *ev)
+ngx_http_trove_fake_request_event(ngx_event_t *ev)
 {
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
                    "trove background event");

@@ -29,7 +29,7 @@
  *
  * NULL  out of memory, or the body is no event; logged
  */
-ngx_http_request_t *ngx_http_trove_background_create(
+ngx_http_request_t *ngx_http_trove_fake_request_create(
     ngx_http_core_srv_conf_t *cscf, void **loc_conf,
     ngx_trove_spool_event_t *event, ngx_log_t *log);
 
@@ -42,14 +42,14 @@ ngx_http_request_t *ngx_http_trove_background_create(
  * NGX_OK
  * NGX_ERROR  out of memory
  */
-ngx_int_t ngx_http_trove_background_cleanup(ngx_http_request_t *r,
+ngx_int_t ngx_http_trove_fake_request_cleanup(ngx_http_request_t *r,
     ngx_http_cleanup_pt handler, void *data);
 
 /*
  * Frees it, with its pool, when the current event has been handled: it may be
  * called from within the request.  All its subrequests have ended.
  */
-void ngx_http_trove_background_free(ngx_http_request_t *r);
+void ngx_http_trove_fake_request_free(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_TROVE_FAKE_REQUEST_H_INCLUDED_ */

@@ -117,8 +117,8 @@ ngx_http_trove_job_create(ngx_http_trove_route_t *route,
     ngx_pool_cleanup_t    *cln;
     ngx_http_trove_job_t  *job;
 
-    r = ngx_http_trove_background_create(route->cscf, route->loc_conf, event,
-                                         ngx_cycle->log);
+    r = ngx_http_trove_fake_request_create(route->cscf, route->loc_conf, event,
+                                           ngx_cycle->log);
     if (r == NULL) {
         return NULL;
     }
@@ -128,11 +128,11 @@ ngx_http_trove_job_create(ngx_http_trove_route_t *route,
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
     if (job == NULL || cln == NULL
-        || ngx_http_trove_background_cleanup(r, ngx_http_trove_job_terminated,
-                                             job)
+        || ngx_http_trove_fake_request_cleanup(r, ngx_http_trove_job_terminated,
+                                               job)
            != NGX_OK)
     {
-        ngx_http_trove_background_free(r);
+        ngx_http_trove_fake_request_free(r);
         return NULL;
     }
 
@@ -471,7 +471,7 @@ ngx_http_trove_job_written(ngx_http_trove_write_t *write)
     }
 
     if (--job->pending == 0) {
-        ngx_http_trove_background_free(job->request);
+        ngx_http_trove_fake_request_free(job->request);
     }
 }
 
