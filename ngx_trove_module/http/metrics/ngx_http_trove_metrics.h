@@ -101,6 +101,13 @@ void ngx_http_trove_metrics_verdict(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
 
 /*
+ * What the spool is counted in, by the running configuration: in a worker.
+ *
+ * NULL  there is no memory for it
+ */
+ngx_trove_metrics_set_t *ngx_http_trove_metrics_spool_set(void);
+
+/*
  * Renders all metrics, of n locations, the zones and the spool, as the text
  * format of Prometheus, version 0.0.4.  loaded is when the configuration was
  * read, in seconds.

@@ -9,23 +9,10 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_metrics_conf.h"
 #include "ngx_http_trove_metrics_label.h"
 #include "ngx_http_trove_metrics_zone.h"
 #include "ngx_http_trove_module.h"
-#include "ngx_http_trove_spool_metrics.h"
-
-
-typedef struct {
-    ngx_array_t               locs;      /* ngx_http_trove_metrics_loc_t */
-    ngx_uint_t                ntargets;
-    ngx_shm_zone_t           *shm_zone;  /* NULL: nothing to count */
-    time_t                    loaded;    /* when it was read */
-} ngx_http_trove_metrics_main_conf_t;
-
-
-typedef struct {
-    ngx_uint_t                index;     /* in locs; -1: none */
-} ngx_http_trove_metrics_loc_conf_t;
 
 
 static ngx_int_t ngx_http_trove_metrics_handler(ngx_http_request_t *r);
@@ -37,7 +24,6 @@ static char *ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t ngx_http_trove_metrics_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_trove_metrics_locs(ngx_conf_t *cf,
     ngx_http_trove_metrics_main_conf_t *mmcf);
-static ngx_trove_metrics_set_t *ngx_http_trove_metrics_spool_set(void);
 static ngx_int_t ngx_http_trove_metrics_init_process(ngx_cycle_t *cycle);
 static void ngx_http_trove_metrics_exit_process(ngx_cycle_t *cycle);
 
@@ -84,56 +70,6 @@ ngx_module_t  ngx_http_trove_metrics_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
-
-
-void
-ngx_http_trove_metrics_add(ngx_http_request_t *r, ngx_uint_t counter,
-    uint64_t n)
-{
-    ngx_http_trove_metrics_loc_add(ngx_http_trove_metrics_loc(r), counter, n);
-}
-
-
-ngx_http_trove_metrics_loc_t *
-ngx_http_trove_metrics_loc(ngx_http_request_t *r)
-{
-    ngx_http_trove_metrics_loc_t        *locs;
-    ngx_http_trove_metrics_loc_conf_t   *mlcf;
-    ngx_http_trove_metrics_main_conf_t  *mmcf;
-
-    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_metrics_module);
-
-    if (mlcf->index == NGX_CONF_UNSET_UINT) {
-        return NULL;
-    }
-
-    mmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_metrics_module);
-    locs = mmcf->locs.elts;
-
-    return locs[mlcf->index].sets[0] ? &locs[mlcf->index] : NULL;
-}
-
-
-void
-ngx_http_trove_metrics_loc_add(ngx_http_trove_metrics_loc_t *loc,
-    ngx_uint_t counter, uint64_t n)
-{
-    if (loc) {
-        ngx_trove_metrics_add(loc->sets[counter / NGX_TROVE_METRICS_COUNTERS],
-                              ngx_worker,
-                              counter % NGX_TROVE_METRICS_COUNTERS, n);
-    }
-}
-
-
-uint64_t
-ngx_http_trove_metrics_loc_sum(ngx_http_trove_metrics_loc_t *loc,
-    ngx_uint_t counter)
-{
-    return ngx_trove_metrics_sum(
-                          loc->sets[counter / NGX_TROVE_METRICS_COUNTERS],
-                          counter % NGX_TROVE_METRICS_COUNTERS);
-}
 
 
 static ngx_int_t
@@ -331,43 +267,6 @@ ngx_http_trove_metrics_locs(ngx_conf_t *cf,
     }
 
     return NGX_OK;
-}
-
-
-void
-ngx_http_trove_metrics_spool_add(ngx_uint_t counter, uint64_t n)
-{
-    ngx_trove_metrics_set_t  *set;
-
-    set = ngx_http_trove_metrics_spool_set();
-
-    if (set) {
-        ngx_trove_metrics_add(set, ngx_worker, counter, n);
-    }
-}
-
-
-uint64_t
-ngx_http_trove_metrics_spool_sum(ngx_uint_t counter)
-{
-    ngx_trove_metrics_set_t  *set;
-
-    set = ngx_http_trove_metrics_spool_set();
-
-    return set ? ngx_trove_metrics_sum(set, counter) : 0;
-}
-
-
-static ngx_trove_metrics_set_t *
-ngx_http_trove_metrics_spool_set(void)
-{
-    ngx_http_trove_metrics_main_conf_t  *mmcf;
-
-    mmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_trove_metrics_module);
-
-    return (mmcf && mmcf->shm_zone)
-           ? ngx_http_trove_metrics_zone_spool(mmcf->shm_zone) : NULL;
 }
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_metrics_label.h"
 #include "ngx_http_trove_spool_metrics.h"
 #include "ngx_http_trove_spool_route.h"
@@ -32,6 +33,30 @@ static void ngx_http_trove_metrics_spool_failed(
 static void ngx_http_trove_metrics_spool_bytes(
     ngx_http_trove_metrics_text_t *text, const char *name, const char *help,
     uint64_t bytes);
+
+
+void
+ngx_http_trove_metrics_spool_add(ngx_uint_t counter, uint64_t n)
+{
+    ngx_trove_metrics_set_t  *set;
+
+    set = ngx_http_trove_metrics_spool_set();
+
+    if (set) {
+        ngx_trove_metrics_add(set, ngx_worker, counter, n);
+    }
+}
+
+
+uint64_t
+ngx_http_trove_metrics_spool_sum(ngx_uint_t counter)
+{
+    ngx_trove_metrics_set_t  *set;
+
+    set = ngx_http_trove_metrics_spool_set();
+
+    return set ? ngx_trove_metrics_sum(set, counter) : 0;
+}
 
 
 ngx_int_t

@@ -1,0 +1,34 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_METRICS_CONF_H_INCLUDED_
+#define _NGX_HTTP_TROVE_METRICS_CONF_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_metrics.h"
+
+
+/* The configuration of the metrics module; private to this folder. */
+
+
+typedef struct {
+    ngx_array_t               locs;      /* ngx_http_trove_metrics_loc_t */
+    ngx_uint_t                ntargets;
+    ngx_shm_zone_t           *shm_zone;  /* NULL: nothing to count */
+    time_t                    loaded;    /* when it was read */
+} ngx_http_trove_metrics_main_conf_t;
+
+
+typedef struct {
+    ngx_uint_t                index;     /* in locs; -1: none */
+} ngx_http_trove_metrics_loc_conf_t;
+
+
+#endif /* _NGX_HTTP_TROVE_METRICS_CONF_H_INCLUDED_ */
