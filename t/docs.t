@@ -240,7 +240,7 @@ sub directives {
 
     for my $source (@sources) {
         $known{$_} = 'metric' for $text{$source} =~
-            /(?:ngx_http_trove_metrics_\w+\(&?text,|name =|\{)\s+"(trove_\w+)"/g;
+            /(?:ngx_http_trove_\w+\(text,|name =|\{)\s+"(trove_\w+)"/g;
     }
 
     for my $metric (grep { $known{$_} eq 'metric' } sort keys %known) {

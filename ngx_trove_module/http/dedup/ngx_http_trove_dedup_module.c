@@ -13,6 +13,7 @@
 #include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_dedup_conf.h"
 #include "ngx_http_trove_dedup_key.h"
+#include "ngx_http_trove_dedup_metrics.h"
 #include "ngx_http_trove_dedup_zone.h"
 #include "ngx_http_trove_method.h"
 #include "ngx_http_trove_metrics.h"
@@ -333,6 +334,7 @@ ngx_http_trove_dedup_init(ngx_conf_t *cf)
     ngx_http_core_main_conf_t  *cmcf;
 
     if (ngx_http_trove_dedup_scopes(cf) != NGX_OK
+        || ngx_http_trove_dedup_metrics_init(cf) != NGX_OK
         || ngx_http_trove_on_verified(cf, ngx_http_trove_dedup_prefetch)
            != NGX_OK)
     {

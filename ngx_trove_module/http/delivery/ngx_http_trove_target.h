@@ -60,7 +60,7 @@ typedef struct {
     ngx_trove_health_t        *health;         /* in shared memory, or own: */
     ngx_trove_health_t         own;            /* there was no room */
 
-    /* by the metrics module: what it is counted in */
+    /* what it is counted in */
     ngx_http_trove_metrics_target_t  *metrics;
 } ngx_http_trove_target_t;
 

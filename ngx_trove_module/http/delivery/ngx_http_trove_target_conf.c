@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_claim.h"
+#include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_target_conf.h"
 
 
@@ -139,6 +140,29 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
                                &target->name, &value[0]);
             return NGX_CONF_ERROR;
         }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_trove_target_metrics(ngx_conf_t *cf, ngx_array_t *targets)
+{
+    ngx_uint_t                        i;
+    ngx_http_trove_target_t         **target;
+    ngx_http_trove_metrics_target_t  *metrics;
+
+    metrics = ngx_http_trove_metrics_loc_targets(cf, targets->nelts);
+    if (metrics == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    target = targets->elts;
+
+    for (i = 0; i < targets->nelts; i++) {
+        metrics[i].name = target[i]->name;
+        target[i]->metrics = &metrics[i];
     }
 
     return NGX_CONF_OK;

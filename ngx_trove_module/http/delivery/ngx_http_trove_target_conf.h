@@ -25,6 +25,15 @@
 char *ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets);
 
 /*
+ * Has the targets counted of the location that is being merged; each learns
+ * what it is counted in.
+ *
+ * NGX_CONF_OK
+ * NGX_CONF_ERROR  out of memory
+ */
+char *ngx_http_trove_target_metrics(ngx_conf_t *cf, ngx_array_t *targets);
+
+/*
  * Finds the location which serves the URI of each target in a server, and
  * checks that it is "internal"; to be called when all has been merged.
  *

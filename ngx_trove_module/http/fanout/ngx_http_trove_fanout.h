@@ -65,6 +65,15 @@ ngx_uint_t ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout);
 /* Adds the variables; to be called as "preconfiguration". */
 ngx_int_t ngx_http_trove_fanout_add_variables(ngx_conf_t *cf);
 
+/*
+ * Registers the families of the fan-out and of its targets; to be called as
+ * "postconfiguration".
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
+ */
+ngx_int_t ngx_http_trove_fanout_metrics_init(ngx_conf_t *cf);
+
 /* For a worker that comes and goes. */
 void ngx_http_trove_fanout_init(void);
 void ngx_http_trove_fanout_exit(void);

@@ -180,7 +180,11 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return ngx_http_trove_fanout_alone(cf, clcf, &conf->place);
     }
 
-    return NGX_CONF_OK;
+    if (conf->targets == NULL || clcf->noname) {
+        return NGX_CONF_OK;
+    }
+
+    return ngx_http_trove_target_metrics(cf, conf->targets);
 }
 
 
@@ -338,7 +342,7 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
 
     ngx_http_trove_delivery_init(cf);
 
-    return NGX_OK;
+    return ngx_http_trove_fanout_metrics_init(cf);
 }
 
 

@@ -10,7 +10,6 @@
 
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_metrics_conf.h"
-#include "ngx_http_trove_metrics_zone.h"
 #include "ngx_http_trove_module.h"
 
 
@@ -64,14 +63,34 @@ ngx_http_trove_metrics_loc_sum(ngx_http_trove_metrics_loc_t *loc,
 }
 
 
-ngx_trove_metrics_set_t *
-ngx_http_trove_metrics_spool_set(void)
+ngx_http_trove_metrics_target_t *
+ngx_http_trove_metrics_loc_targets(ngx_conf_t *cf, ngx_uint_t n)
 {
+    ngx_http_trove_metrics_loc_conf_t  *mlcf;
+
+    mlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_trove_metrics_module);
+
+    mlcf->targets = ngx_pcalloc(cf->pool,
+                                n * sizeof(ngx_http_trove_metrics_target_t));
+    mlcf->ntargets = n;
+
+    return mlcf->targets;
+}
+
+
+ngx_http_trove_metrics_loc_t *
+ngx_http_trove_metrics_loc_spooled(ngx_conf_t *cf, void **loc_conf)
+{
+    ngx_http_trove_metrics_loc_t        *locs;
+    ngx_http_trove_metrics_loc_conf_t   *mlcf;
     ngx_http_trove_metrics_main_conf_t  *mmcf;
 
-    mmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_trove_metrics_module);
+    mmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_trove_metrics_module);
+    mlcf = loc_conf[ngx_http_trove_metrics_module.ctx_index];
 
-    return (mmcf && mmcf->shm_zone)
-           ? ngx_http_trove_metrics_zone_spool(mmcf->shm_zone) : NULL;
+    locs = mmcf->locs.elts;
+    locs[mlcf->index].spooled = 1;
+
+    return &locs[mlcf->index];
 }

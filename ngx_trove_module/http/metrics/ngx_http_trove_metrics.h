@@ -12,7 +12,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_metrics_target.h"
 #include "ngx_trove_metrics.h"
 
@@ -56,7 +55,6 @@ typedef enum {
 typedef struct {
     ngx_str_t                 labels;    /* as they are shown; its name */
     ngx_str_t                 name;      /* of the location, for the log */
-    void                    **loc_conf;
 
     /* all NULL: no room for them */
     ngx_trove_metrics_set_t  *sets[NGX_HTTP_TROVE_METRICS_SETS];
@@ -68,6 +66,8 @@ typedef struct {
     ngx_http_trove_metrics_target_t  *targets;
     ngx_uint_t                ntargets;
 
+    unsigned                  dedup:1;
+    unsigned                  spooled:1;     /* what its targets get */
     unsigned                  repeated:1;    /* one before has its labels */
     unsigned                  fanout:1;      /* the first with them to have */
                                              /*   targets                   */
@@ -83,6 +83,24 @@ typedef struct {
 ngx_http_trove_metrics_loc_t *ngx_http_trove_metrics_loc(
     ngx_http_request_t *r);
 
+/*
+ * Has n targets counted of the location that is being merged, which is no "if"
+ * and no "limit_except".  The caller sets their names.
+ *
+ * NULL  out of memory
+ */
+ngx_http_trove_metrics_target_t *ngx_http_trove_metrics_loc_targets(
+    ngx_conf_t *cf, ngx_uint_t n);
+
+/*
+ * The events of a location, by the array of its modules' configurations, are
+ * spooled; to be called as "postconfiguration" by a module after this one.
+ *
+ * What the location is counted in.
+ */
+ngx_http_trove_metrics_loc_t *ngx_http_trove_metrics_loc_spooled(
+    ngx_conf_t *cf, void **loc_conf);
+
 /* Adds n to a counter of a location, which may be NULL; the sum of it. */
 void ngx_http_trove_metrics_loc_add(ngx_http_trove_metrics_loc_t *loc,
     ngx_uint_t counter, uint64_t n);
@@ -92,30 +110,6 @@ uint64_t ngx_http_trove_metrics_loc_sum(ngx_http_trove_metrics_loc_t *loc,
 /* Adds n to a counter of the location that the request is in. */
 void ngx_http_trove_metrics_add(ngx_http_request_t *r, ngx_uint_t counter,
     uint64_t n);
-
-/*
- * Counts a request by its verdict, in the location that it is in; one that is
- * verified also by its secret and by the age of its signature.
- */
-void ngx_http_trove_metrics_verdict(ngx_http_request_t *r,
-    ngx_http_trove_ctx_t *ctx);
-
-/*
- * What the spool is counted in, by the running configuration: in a worker.
- *
- * NULL  there is no memory for it
- */
-ngx_trove_metrics_set_t *ngx_http_trove_metrics_spool_set(void);
-
-/*
- * Renders all metrics, of n locations, the zones and the spool, as the text
- * format of Prometheus, version 0.0.4.  loaded is when the configuration was
- * read, in seconds.
- *
- * NULL  out of memory
- */
-ngx_buf_t *ngx_http_trove_metrics_text(ngx_http_request_t *r,
-    ngx_http_trove_metrics_loc_t *locs, ngx_uint_t n, time_t loaded);
 
 
 #endif /* _NGX_HTTP_TROVE_METRICS_H_INCLUDED_ */

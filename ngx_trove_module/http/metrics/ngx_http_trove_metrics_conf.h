@@ -13,21 +13,35 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_metrics.h"
+#include "ngx_http_trove_metrics_text.h"
 
 
 /* The configuration of the metrics module; private to this folder. */
 
 
+/* a collector, and what it was registered with */
+typedef struct {
+    ngx_http_trove_metrics_collector_t  *collector;
+    void                                *conf;
+} ngx_http_trove_metrics_registered_t;
+
+
 typedef struct {
     ngx_array_t               locs;      /* ngx_http_trove_metrics_loc_t */
     ngx_uint_t                ntargets;
+    ngx_array_t               collectors;
+                                     /* ngx_http_trove_metrics_registered_t */
     ngx_shm_zone_t           *shm_zone;  /* NULL: nothing to count */
     time_t                    loaded;    /* when it was read */
 } ngx_http_trove_metrics_main_conf_t;
 
 
 typedef struct {
-    ngx_uint_t                index;     /* in locs; -1: none */
+    ngx_uint_t                          index;     /* in locs; -1: none */
+
+    /* see ngx_http_trove_metrics_loc_targets() */
+    ngx_http_trove_metrics_target_t    *targets;
+    ngx_uint_t                          ntargets;
 } ngx_http_trove_metrics_loc_conf_t;
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_metrics_format.h"
 #include "ngx_http_trove_metrics_label.h"
 
 
@@ -196,52 +197,4 @@ ngx_http_trove_metrics_label_location(ngx_conf_t *cf,
                       clcf->name.len);
 
     return NGX_OK;
-}
-
-
-u_char *
-ngx_http_trove_metrics_label_add(u_char *p, const char *name, ngx_str_t *value,
-    ngx_uint_t comma)
-{
-    if (comma) {
-        *p++ = ',';
-    }
-
-    p = ngx_cpymem(p, name, ngx_strlen(name));
-    *p++ = '=';
-    *p++ = '"';
-
-    p = ngx_http_trove_metrics_escape(p, value);
-    *p++ = '"';
-
-    return p;
-}
-
-
-u_char *
-ngx_http_trove_metrics_escape(u_char *p, ngx_str_t *value)
-{
-    size_t  i;
-
-    for (i = 0; i < value->len; i++) {
-
-        switch (value->data[i]) {
-
-        case '\\':
-        case '"':
-            *p++ = '\\';
-            *p++ = value->data[i];
-            break;
-
-        case LF:
-            *p++ = '\\';
-            *p++ = 'n';
-            break;
-
-        default:
-            *p++ = value->data[i];
-        }
-    }
-
-    return p;
 }

@@ -29,15 +29,5 @@ ngx_int_t ngx_http_trove_metrics_label(ngx_conf_t *cf,
     ngx_http_core_srv_conf_t *cscf, ngx_http_core_loc_conf_t *clcf,
     size_t extra, ngx_str_t *labels);
 
-/*
- * Adds a label, which is not the first if comma is 1, at p, where there is room
- * for twice the value: the new end.
- */
-u_char *ngx_http_trove_metrics_label_add(u_char *p, const char *name,
-    ngx_str_t *value, ngx_uint_t comma);
-
-/* Escapes the value of a label: at most doubles it.  The new end. */
-u_char *ngx_http_trove_metrics_escape(u_char *p, ngx_str_t *value);
-
 
 #endif /* _NGX_HTTP_TROVE_METRICS_LABEL_H_INCLUDED_ */

@@ -11,6 +11,7 @@
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_metrics_conf.h"
 #include "ngx_http_trove_metrics_label.h"
+#include "ngx_http_trove_metrics_text.h"
 #include "ngx_http_trove_metrics_zone.h"
 #include "ngx_http_trove_module.h"
 
@@ -22,8 +23,10 @@ static void *ngx_http_trove_metrics_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_trove_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_trove_metrics_init(ngx_conf_t *cf);
-static ngx_int_t ngx_http_trove_metrics_locs(ngx_conf_t *cf,
+static ngx_int_t ngx_http_trove_metrics_init_locs(ngx_conf_t *cf,
     ngx_http_trove_metrics_main_conf_t *mmcf);
+static ngx_int_t ngx_http_trove_metrics_init_loc(ngx_conf_t *cf,
+    ngx_http_trove_loc_conf_t *tlcf, ngx_http_trove_metrics_loc_t *loc);
 static ngx_int_t ngx_http_trove_metrics_init_process(ngx_cycle_t *cycle);
 static void ngx_http_trove_metrics_exit_process(ngx_cycle_t *cycle);
 
@@ -75,10 +78,9 @@ ngx_module_t  ngx_http_trove_metrics_module = {
 static ngx_int_t
 ngx_http_trove_metrics_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                            rc;
-    ngx_buf_t                           *b;
-    ngx_chain_t                          out;
-    ngx_http_trove_metrics_main_conf_t  *mmcf;
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -89,10 +91,7 @@ ngx_http_trove_metrics_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    mmcf = ngx_http_get_module_main_conf(r, ngx_http_trove_metrics_module);
-
-    b = ngx_http_trove_metrics_text(r, mmcf->locs.elts, mmcf->locs.nelts,
-                                    mmcf->loaded);
+    b = ngx_http_trove_metrics_text(r);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -140,7 +139,10 @@ ngx_http_trove_metrics_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&conf->locs, cf->pool, 4,
                        sizeof(ngx_http_trove_metrics_loc_t))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&conf->collectors, cf->pool, 8,
+                          sizeof(ngx_http_trove_metrics_registered_t))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -154,10 +156,17 @@ ngx_http_trove_metrics_create_loc_conf(ngx_conf_t *cf)
 {
     ngx_http_trove_metrics_loc_conf_t  *conf;
 
-    conf = ngx_palloc(cf->pool, sizeof(ngx_http_trove_metrics_loc_conf_t));
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_metrics_loc_conf_t));
     if (conf == NULL) {
         return NULL;
     }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->targets = NULL;
+     *     conf->ntargets = 0;
+     */
 
     conf->index = NGX_CONF_UNSET_UINT;
 
@@ -180,7 +189,7 @@ ngx_http_trove_metrics_init(ngx_conf_t *cf)
     mmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_trove_metrics_module);
 
-    if (ngx_http_trove_metrics_locs(cf, mmcf) != NGX_OK) {
+    if (ngx_http_trove_metrics_init_locs(cf, mmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -198,12 +207,11 @@ ngx_http_trove_metrics_init(ngx_conf_t *cf)
 /* the locations in which there is anything to count */
 
 static ngx_int_t
-ngx_http_trove_metrics_locs(ngx_conf_t *cf,
+ngx_http_trove_metrics_init_locs(ngx_conf_t *cf,
     ngx_http_trove_metrics_main_conf_t *mmcf)
 {
     ngx_uint_t                          i;
     ngx_array_t                        *locs;
-    ngx_http_core_loc_conf_t           *clcf;
     ngx_http_trove_loc_conf_t         **tlcf;
     ngx_http_trove_metrics_loc_t       *loc;
     ngx_http_trove_metrics_loc_conf_t  *conf, *outer;
@@ -235,35 +243,56 @@ ngx_http_trove_metrics_locs(ngx_conf_t *cf,
             return NGX_ERROR;
         }
 
-        clcf = tlcf[i]->loc_conf[ngx_http_core_module.ctx_index];
+        if (ngx_http_trove_metrics_init_loc(cf, tlcf[i], loc) != NGX_OK) {
+            return NGX_ERROR;
+        }
 
-        ngx_memzero(loc, sizeof(ngx_http_trove_metrics_loc_t));
+        mmcf->ntargets += loc->ntargets;
 
-        if (ngx_http_trove_metrics_label(cf, tlcf[i]->cscf, clcf,
-                                         NGX_HTTP_TROVE_METRICS_SETS - 1,
-                                         &loc->labels)
+        conf->index = mmcf->locs.nelts - 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_trove_metrics_init_loc(ngx_conf_t *cf,
+    ngx_http_trove_loc_conf_t *tlcf, ngx_http_trove_metrics_loc_t *loc)
+{
+    ngx_uint_t                          i;
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_trove_metrics_loc_conf_t  *conf;
+
+    conf = tlcf->loc_conf[ngx_http_trove_metrics_module.ctx_index];
+    clcf = tlcf->loc_conf[ngx_http_core_module.ctx_index];
+
+    ngx_memzero(loc, sizeof(ngx_http_trove_metrics_loc_t));
+
+    if (ngx_http_trove_metrics_label(cf, tlcf->cscf, clcf,
+                                     NGX_HTTP_TROVE_METRICS_SETS - 1,
+                                     &loc->labels)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    loc->name = clcf->name;
+    loc->mode = tlcf->verify;
+    loc->nsecrets = tlcf->nsecrets;
+    loc->dedup = tlcf->dedup;
+
+    loc->targets = conf->targets;
+    loc->ntargets = conf->ntargets;
+
+    for (i = 0; i < loc->ntargets; i++) {
+
+        if (ngx_http_trove_metrics_target_labels(&loc->targets[i], &loc->labels,
+                                                 cf->pool)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
-
-        loc->name = clcf->name;
-        loc->loc_conf = tlcf[i]->loc_conf;
-        loc->mode = tlcf[i]->verify;
-        loc->nsecrets = tlcf[i]->nsecrets;
-
-        if (tlcf[i]->targets) {
-            loc->targets = ngx_http_trove_metrics_target_make(cf, &loc->labels,
-                                                          tlcf[i]->targets);
-            if (loc->targets == NULL) {
-                return NGX_ERROR;
-            }
-
-            loc->ntargets = tlcf[i]->targets->nelts;
-            mmcf->ntargets += tlcf[i]->targets->nelts;
-        }
-
-        conf->index = mmcf->locs.nelts - 1;
     }
 
     return NGX_OK;

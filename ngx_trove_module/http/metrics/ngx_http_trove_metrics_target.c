@@ -8,9 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_metrics_label.h"
+#include "ngx_http_trove_metrics_format.h"
 #include "ngx_http_trove_metrics_target.h"
-#include "ngx_http_trove_target.h"
 
 
 static void ngx_http_trove_metrics_target_add(
@@ -51,44 +50,27 @@ static ngx_trove_gauges_t       *ngx_http_trove_metrics_target_gauges;
 static ngx_trove_gauges_slot_t  *ngx_http_trove_metrics_target_mine;
 
 
-ngx_http_trove_metrics_target_t *
-ngx_http_trove_metrics_target_make(ngx_conf_t *cf, ngx_str_t *labels,
-    ngx_array_t *targets)
+ngx_int_t
+ngx_http_trove_metrics_target_labels(ngx_http_trove_metrics_target_t *target,
+    ngx_str_t *labels, ngx_pool_t *pool)
 {
-    u_char                           *p;
-    ngx_uint_t                        i;
-    ngx_http_trove_target_t         **target;
-    ngx_http_trove_metrics_target_t  *metrics;
+    u_char  *p;
 
-    metrics = ngx_pcalloc(cf->pool, targets->nelts
-                                    * sizeof(ngx_http_trove_metrics_target_t));
-    if (metrics == NULL) {
-        return NULL;
+    p = ngx_pnalloc(pool, labels->len + sizeof(",target=\"\"") - 1
+                          + 2 * target->name.len);
+    if (p == NULL) {
+        return NGX_ERROR;
     }
 
-    target = targets->elts;
+    target->labels.data = p;
 
-    for (i = 0; i < targets->nelts; i++) {
+    p = ngx_cpymem(p, labels->data, labels->len);
+    p = ngx_http_trove_metrics_label_add(p, "target", &target->name, 1);
 
-        p = ngx_pnalloc(cf->pool, labels->len + sizeof(",target=\"\"") - 1
-                                  + 2 * target[i]->name.len);
-        if (p == NULL) {
-            return NULL;
-        }
+    target->labels.len = p - target->labels.data;
+    target->prefix = labels->len;
 
-        metrics[i].labels.data = p;
-
-        p = ngx_cpymem(p, labels->data, labels->len);
-        p = ngx_http_trove_metrics_label_add(p, "target", &target[i]->name, 1);
-
-        metrics[i].labels.len = p - metrics[i].labels.data;
-        metrics[i].name = target[i]->name;
-        metrics[i].prefix = labels->len;
-
-        target[i]->metrics = &metrics[i];
-    }
-
-    return metrics;
+    return NGX_OK;
 }
 
 

@@ -76,13 +76,15 @@ typedef struct {
 
 
 /*
- * Prepares the counting for the targets, an array of ngx_http_trove_target_t *,
- * of a location with these labels; each learns what it is counted in.
+ * Sets the labels of a target, whose name is set, to those of its location and
+ * its name.
  *
- * NULL  out of memory
+ * NGX_OK
+ * NGX_ERROR  out of memory
  */
-ngx_http_trove_metrics_target_t *ngx_http_trove_metrics_target_make(
-    ngx_conf_t *cf, ngx_str_t *labels, ngx_array_t *targets);
+ngx_int_t ngx_http_trove_metrics_target_labels(
+    ngx_http_trove_metrics_target_t *target, ngx_str_t *labels,
+    ngx_pool_t *pool);
 
 /*
  * Finds the memory of a target.  seen has a byte for each set of the table,

@@ -12,52 +12,77 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_metrics.h"
-#include "ngx_trove_spool_query.h"
+#include "ngx_http_trove_metrics_format.h"
 
-
-/* a target of the spool, as it is shown */
-typedef struct {
-    ngx_str_t                      labels;
-    unsigned                       configured:1;
-} ngx_http_trove_metrics_spooled_t;
-
-
-/* the text of all metrics, as it is made */
-typedef struct {
-    u_char                        *p;
-    u_char                        *last;
-    ngx_http_trove_metrics_loc_t  *locs;
-    ngx_uint_t                     nlocs;
-    ngx_array_t                   *zones;      /* ngx_shm_zone_t * */
-    uint64_t                      *gauges;     /* sums; or NULL */
-
-    /* of the spool, if there is one */
-    ngx_array_t                   *routes;     /* ngx_http_trove_route_t * */
-    ngx_trove_spool_stat_t        *stat;       /* NULL: not known yet */
-    ngx_http_trove_metrics_spooled_t  *spooled;    /* of stat->targets */
-} ngx_http_trove_metrics_text_t;
-
-
-/* Begins a family of metrics. */
-void ngx_http_trove_metrics_head(ngx_http_trove_metrics_text_t *text,
-    const char *name, const char *type, const char *help);
 
 /*
- * The families of the targets: sums up their gauges, tells how many bytes all
- * need at most, adds them to the text.
+ * The text format of Prometheus, version 0.0.4: each module renders its own
+ * families by a collector.
+ */
+
+
+/* the order of the sections, which each have families of one module */
+typedef enum {
+    NGX_HTTP_TROVE_METRICS_VERIFY = 0,
+    NGX_HTTP_TROVE_METRICS_DEDUP,
+    NGX_HTTP_TROVE_METRICS_FANOUT,
+    NGX_HTTP_TROVE_METRICS_TARGETS,
+    NGX_HTTP_TROVE_METRICS_SPOOL_TARGETS,      /* goes on with its family */
+    NGX_HTTP_TROVE_METRICS_DELIVERIES,
+    NGX_HTTP_TROVE_METRICS_SPOOL,
+    NGX_HTTP_TROVE_METRICS_ZONES,
+    NGX_HTTP_TROVE_METRICS_SECTIONS
+} ngx_http_trove_metrics_section_e;
+
+
+/* of one collector */
+#define NGX_HTTP_TROVE_METRICS_PARTS  2
+
+
+/* renders a section; data is what collect() has returned */
+typedef void (*ngx_http_trove_metrics_render_pt)(
+    ngx_http_trove_metrics_text_t *text, void *data);
+
+
+typedef struct {
+    /*
+     * Before anything is rendered: all that the other functions need to know,
+     * in memory of pool; conf is that of the registration.  NULL: there is
+     * nothing to collect, and data is conf.
+     *
+     * NULL  out of memory
+     */
+    void                            *(*collect)(
+                                         ngx_http_trove_metrics_text_t *text,
+                                         ngx_pool_t *pool, void *conf);
+
+    /* how many bytes all parts of the collector need at most */
+    size_t                           (*size)(
+                                         ngx_http_trove_metrics_text_t *text,
+                                         void *data);
+
+    struct {
+        ngx_uint_t                         section;
+        ngx_http_trove_metrics_render_pt   render;     /* NULL: there is none */
+    } parts[NGX_HTTP_TROVE_METRICS_PARTS];
+} ngx_http_trove_metrics_collector_t;
+
+
+/*
+ * Registers a collector; to be called as "postconfiguration".
  *
  * NGX_OK
  * NGX_ERROR  out of memory
  */
-ngx_int_t ngx_http_trove_metrics_targets_sum(
-    ngx_http_trove_metrics_text_t *text, ngx_pool_t *pool);
-size_t ngx_http_trove_metrics_targets_size(
-    ngx_http_trove_metrics_text_t *text);
-void ngx_http_trove_metrics_targets(ngx_http_trove_metrics_text_t *text);
+ngx_int_t ngx_http_trove_metrics_collector_add(ngx_conf_t *cf,
+    ngx_http_trove_metrics_collector_t *collector, void *conf);
 
-/* The families about signatures: of all locations that verify. */
-void ngx_http_trove_metrics_signatures(ngx_http_trove_metrics_text_t *text);
+/*
+ * Renders all metrics, in the pool of the request.
+ *
+ * NULL  out of memory
+ */
+ngx_buf_t *ngx_http_trove_metrics_text(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_TROVE_METRICS_TEXT_H_INCLUDED_ */

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_metrics_conf.h"
 #include "ngx_http_trove_metrics_zone.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_shm.h"
@@ -278,11 +279,19 @@ ngx_http_trove_metrics_zone_repeated(ngx_array_t *locs,
 
 
 ngx_trove_metrics_set_t *
-ngx_http_trove_metrics_zone_spool(ngx_shm_zone_t *shm_zone)
+ngx_http_trove_metrics_zone_spool(void)
 {
-    ngx_http_trove_metrics_zone_t  *zone;
+    ngx_http_trove_metrics_zone_t       *zone;
+    ngx_http_trove_metrics_main_conf_t  *mmcf;
 
-    zone = shm_zone->data;
+    mmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_trove_metrics_module);
+
+    if (mmcf == NULL || mmcf->shm_zone == NULL) {
+        return NULL;
+    }
+
+    zone = mmcf->shm_zone->data;
 
     return zone->spool;
 }

@@ -31,9 +31,12 @@
 ngx_shm_zone_t *ngx_http_trove_metrics_zone_add(ngx_conf_t *cf,
     ngx_array_t *locs, ngx_uint_t ntargets);
 
-/* What the spool is counted in; NULL: there is no room for it. */
-ngx_trove_metrics_set_t *ngx_http_trove_metrics_zone_spool(
-    ngx_shm_zone_t *shm_zone);
+/*
+ * What the spool is counted in, by the running configuration: in a worker.
+ *
+ * NULL  there is no room for it, or nothing is counted
+ */
+ngx_trove_metrics_set_t *ngx_http_trove_metrics_zone_spool(void);
 
 /* Gives back the gauges and the sets that this process holds. */
 void ngx_http_trove_metrics_zone_release(ngx_shm_zone_t *shm_zone);

@@ -9,90 +9,121 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_metrics.h"
-#include "ngx_http_trove_metrics_label.h"
+#include "ngx_http_trove_metrics_spool.h"
+#include "ngx_http_trove_metrics_text.h"
+#include "ngx_http_trove_spool_dispatcher.h"
 #include "ngx_http_trove_spool_metrics.h"
 #include "ngx_http_trove_spool_route.h"
 #include "ngx_http_trove_spool_writer.h"
 
 
-#define NGX_HTTP_TROVE_METRICS_SPOOL_HEADS  8192
-#define NGX_HTTP_TROVE_METRICS_SPOOL_LINE   160
-#define NGX_HTTP_TROVE_METRICS_SPOOL_LINES  8      /* of a target */
+/* HELP, TYPE, and a line without labels, of all families */
+#define NGX_HTTP_TROVE_SPOOL_HEADS  8192
+
+/* of a target that is in the spool */
+#define NGX_HTTP_TROVE_SPOOL_LINES  8
 
 
-static ngx_int_t ngx_http_trove_metrics_spool_labels(
-    ngx_http_trove_metrics_text_t *text, ngx_pool_t *pool,
-    ngx_trove_spool_target_t *target,
-    ngx_http_trove_metrics_spooled_t *spooled);
-static ngx_http_trove_metrics_loc_t *ngx_http_trove_metrics_spool_loc(
-    ngx_http_trove_metrics_text_t *text, ngx_str_t *route);
-static void ngx_http_trove_metrics_spool_each(
-    ngx_http_trove_metrics_text_t *text);
-static void ngx_http_trove_metrics_spool_failed(
-    ngx_http_trove_metrics_text_t *text);
-static void ngx_http_trove_metrics_spool_bytes(
+/* a target of the spool, as it is shown */
+typedef struct {
+    ngx_str_t                           labels;
+    unsigned                            configured:1;
+} ngx_http_trove_spool_shown_t;
+
+
+typedef struct {
+    ngx_array_t                        *routes;  /* ngx_http_trove_route_t * */
+    ngx_trove_spool_stat_t             *stat;    /* NULL: not known yet */
+    ngx_http_trove_spool_shown_t       *shown;   /* of stat->targets */
+} ngx_http_trove_spool_metrics_t;
+
+
+static void *ngx_http_trove_spool_metrics_collect(
+    ngx_http_trove_metrics_text_t *text, ngx_pool_t *pool, void *conf);
+static ngx_int_t ngx_http_trove_spool_metrics_labels(
+    ngx_http_trove_spool_metrics_t *metrics, ngx_pool_t *pool,
+    ngx_trove_spool_target_t *target, ngx_http_trove_spool_shown_t *shown);
+static ngx_http_trove_metrics_loc_t *ngx_http_trove_spool_metrics_loc(
+    ngx_http_trove_spool_metrics_t *metrics, ngx_str_t *name);
+static size_t ngx_http_trove_spool_metrics_size(
+    ngx_http_trove_metrics_text_t *text, void *data);
+static void ngx_http_trove_spool_metrics_left(
+    ngx_http_trove_metrics_text_t *text, void *data);
+static void ngx_http_trove_spool_metrics_render(
+    ngx_http_trove_metrics_text_t *text, void *data);
+static void ngx_http_trove_spool_metrics_bytes(
     ngx_http_trove_metrics_text_t *text, const char *name, const char *help,
     uint64_t bytes);
+static void ngx_http_trove_spool_metrics_failed(
+    ngx_http_trove_metrics_text_t *text);
+static void ngx_http_trove_spool_metrics_each(
+    ngx_http_trove_metrics_text_t *text,
+    ngx_http_trove_spool_metrics_t *metrics);
 
 
-void
-ngx_http_trove_metrics_spool_add(ngx_uint_t counter, uint64_t n)
-{
-    ngx_trove_metrics_set_t  *set;
-
-    set = ngx_http_trove_metrics_spool_set();
-
-    if (set) {
-        ngx_trove_metrics_add(set, ngx_worker, counter, n);
+static ngx_http_trove_metrics_collector_t  ngx_http_trove_spool_collector = {
+    ngx_http_trove_spool_metrics_collect,
+    ngx_http_trove_spool_metrics_size,
+    {
+        { NGX_HTTP_TROVE_METRICS_SPOOL_TARGETS,
+          ngx_http_trove_spool_metrics_left },
+        { NGX_HTTP_TROVE_METRICS_SPOOL, ngx_http_trove_spool_metrics_render }
     }
-}
-
-
-uint64_t
-ngx_http_trove_metrics_spool_sum(ngx_uint_t counter)
-{
-    ngx_trove_metrics_set_t  *set;
-
-    set = ngx_http_trove_metrics_spool_set();
-
-    return set ? ngx_trove_metrics_sum(set, counter) : 0;
-}
+};
 
 
 ngx_int_t
-ngx_http_trove_metrics_spool_targets(ngx_http_trove_metrics_text_t *text,
-    ngx_pool_t *pool)
+ngx_http_trove_spool_metrics_init(ngx_conf_t *cf, ngx_array_t *routes)
 {
-    ngx_uint_t               i;
-    ngx_trove_spool_stat_t  *stat;
+    return ngx_http_trove_metrics_collector_add(cf,
+                                             &ngx_http_trove_spool_collector,
+                                             routes);
+}
+
+
+static void *
+ngx_http_trove_spool_metrics_collect(ngx_http_trove_metrics_text_t *text,
+    ngx_pool_t *pool, void *conf)
+{
+    ngx_array_t *routes = conf;
+
+    ngx_uint_t                       i;
+    ngx_trove_spool_stat_t          *stat;
+    ngx_http_trove_spool_metrics_t  *metrics;
+
+    metrics = ngx_pcalloc(pool, sizeof(ngx_http_trove_spool_metrics_t));
+    if (metrics == NULL) {
+        return NULL;
+    }
 
     stat = ngx_http_trove_writer_ready()
            ? ngx_http_trove_writer_state()->stat : NULL;
 
-    text->stat = stat;
+    metrics->routes = routes;
+    metrics->stat = stat;
 
     if (stat == NULL) {
-        return NGX_OK;
+        return metrics;
     }
 
-    text->spooled = ngx_pcalloc(pool, (stat->ntargets + 1)
-                                  * sizeof(ngx_http_trove_metrics_spooled_t));
-    if (text->spooled == NULL) {
-        return NGX_ERROR;
+    metrics->shown = ngx_pcalloc(pool, (stat->ntargets + 1)
+                                       * sizeof(ngx_http_trove_spool_shown_t));
+    if (metrics->shown == NULL) {
+        return NULL;
     }
 
     for (i = 0; i < stat->ntargets; i++) {
 
-        if (ngx_http_trove_metrics_spool_labels(text, pool,
+        if (ngx_http_trove_spool_metrics_labels(metrics, pool,
                                                 &stat->targets[i].target,
-                                                &text->spooled[i])
+                                                &metrics->shown[i])
             != NGX_OK)
         {
-            return NGX_ERROR;
+            return NULL;
         }
     }
 
-    return NGX_OK;
+    return metrics;
 }
 
 
@@ -102,9 +133,9 @@ ngx_http_trove_metrics_spool_targets(ngx_http_trove_metrics_text_t *text,
  */
 
 static ngx_int_t
-ngx_http_trove_metrics_spool_labels(ngx_http_trove_metrics_text_t *text,
+ngx_http_trove_spool_metrics_labels(ngx_http_trove_spool_metrics_t *metrics,
     ngx_pool_t *pool, ngx_trove_spool_target_t *target,
-    ngx_http_trove_metrics_spooled_t *spooled)
+    ngx_http_trove_spool_shown_t *shown)
 {
     u_char                           *p;
     ngx_str_t                         server, location;
@@ -112,7 +143,7 @@ ngx_http_trove_metrics_spool_labels(ngx_http_trove_metrics_text_t *text,
     ngx_http_trove_metrics_loc_t     *loc;
     ngx_http_trove_metrics_target_t  *t;
 
-    loc = ngx_http_trove_metrics_spool_loc(text, &target->route);
+    loc = ngx_http_trove_spool_metrics_loc(metrics, &target->route);
 
     for (i = 0; loc && i < loc->ntargets; i++) {
         t = &loc->targets[i];
@@ -120,8 +151,8 @@ ngx_http_trove_metrics_spool_labels(ngx_http_trove_metrics_text_t *text,
         if (t->name.len == target->name.len
             && ngx_strncmp(t->name.data, target->name.data, t->name.len) == 0)
         {
-            spooled->labels = t->labels;
-            spooled->configured = 1;
+            shown->labels = t->labels;
+            shown->configured = 1;
 
             return NGX_OK;
         }
@@ -134,7 +165,7 @@ ngx_http_trove_metrics_spool_labels(ngx_http_trove_metrics_text_t *text,
         return NGX_ERROR;
     }
 
-    spooled->labels.data = p;
+    shown->labels.data = p;
 
     if (loc) {
         p = ngx_cpymem(p, loc->labels.data, loc->labels.len);
@@ -159,33 +190,27 @@ ngx_http_trove_metrics_spool_labels(ngx_http_trove_metrics_text_t *text,
 
     p = ngx_http_trove_metrics_label_add(p, "target", &target->name, 1);
 
-    spooled->labels.len = p - spooled->labels.data;
+    shown->labels.len = p - shown->labels.data;
 
     return NGX_OK;
 }
 
 
 static ngx_http_trove_metrics_loc_t *
-ngx_http_trove_metrics_spool_loc(ngx_http_trove_metrics_text_t *text,
+ngx_http_trove_spool_metrics_loc(ngx_http_trove_spool_metrics_t *metrics,
     ngx_str_t *name)
 {
-    ngx_uint_t                i, n;
+    ngx_uint_t                i;
     ngx_http_trove_route_t  **route;
 
-    route = text->routes->elts;
+    route = metrics->routes->elts;
 
-    for (i = 0; i < text->routes->nelts; i++) {
+    for (i = 0; i < metrics->routes->nelts; i++) {
 
-        if (route[i]->name.len != name->len
-            || ngx_strncmp(route[i]->name.data, name->data, name->len) != 0)
+        if (route[i]->name.len == name->len
+            && ngx_strncmp(route[i]->name.data, name->data, name->len) == 0)
         {
-            continue;
-        }
-
-        for (n = 0; n < text->nlocs; n++) {
-            if (text->locs[n].loc_conf == route[i]->loc_conf) {
-                return &text->locs[n];
-            }
+            return route[i]->metrics;
         }
     }
 
@@ -193,66 +218,68 @@ ngx_http_trove_metrics_spool_loc(ngx_http_trove_metrics_text_t *text,
 }
 
 
-ngx_uint_t
-ngx_http_trove_metrics_spool_route(ngx_http_trove_metrics_text_t *text,
-    ngx_http_trove_metrics_loc_t *loc)
+static size_t
+ngx_http_trove_spool_metrics_size(ngx_http_trove_metrics_text_t *text,
+    void *data)
 {
-    ngx_uint_t                i;
-    ngx_http_trove_route_t  **route;
+    ngx_http_trove_spool_metrics_t *metrics = data;
 
-    route = text->routes->elts;
-
-    for (i = 0; i < text->routes->nelts; i++) {
-        if (route[i]->loc_conf == loc->loc_conf) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-size_t
-ngx_http_trove_metrics_spool_size(ngx_http_trove_metrics_text_t *text)
-{
-    size_t      size;
-    ngx_uint_t  i;
+    size_t                         size;
+    ngx_uint_t                     i, n;
+    ngx_http_trove_metrics_loc_t  *loc;
 
     if (!ngx_http_trove_writer_ready()) {
         return 0;
     }
 
-    size = NGX_HTTP_TROVE_METRICS_SPOOL_HEADS;
+    size = NGX_HTTP_TROVE_SPOOL_HEADS;
 
-    for (i = 0; text->stat && i < text->stat->ntargets; i++) {
-        size += NGX_HTTP_TROVE_METRICS_SPOOL_LINES
-                * (NGX_HTTP_TROVE_METRICS_SPOOL_LINE
-                   + text->spooled[i].labels.len);
+    /* those that are configured: what failed for good */
+
+    for (i = 0; i < text->nlocs; i++) {
+        loc = &text->locs[i];
+
+        for (n = 0; loc->spooled && n < loc->ntargets; n++) {
+            size += NGX_HTTP_TROVE_METRICS_LINE + loc->targets[n].labels.len;
+        }
+    }
+
+    for (i = 0; metrics->stat && i < metrics->stat->ntargets; i++) {
+        size += NGX_HTTP_TROVE_SPOOL_LINES
+                * (NGX_HTTP_TROVE_METRICS_LINE + metrics->shown[i].labels.len);
     }
 
     return size;
 }
 
 
-void
-ngx_http_trove_metrics_spool_left(ngx_http_trove_metrics_text_t *text,
-    const char *name)
+/* the targets that only the spool has */
+
+static void
+ngx_http_trove_spool_metrics_left(ngx_http_trove_metrics_text_t *text,
+    void *data)
 {
+    ngx_http_trove_spool_metrics_t *metrics = data;
+
     ngx_uint_t  i;
 
-    for (i = 0; text->stat && i < text->stat->ntargets; i++) {
+    for (i = 0; metrics->stat && i < metrics->stat->ntargets; i++) {
 
-        if (!text->spooled[i].configured) {
-            text->p = ngx_slprintf(text->p, text->last, "%s{%V} 0\n", name,
-                                   &text->spooled[i].labels);
+        if (!metrics->shown[i].configured) {
+            text->p = ngx_slprintf(text->p, text->last,
+                                   "trove_target_configured{%V} 0\n",
+                                   &metrics->shown[i].labels);
         }
     }
 }
 
 
-void
-ngx_http_trove_metrics_spool(ngx_http_trove_metrics_text_t *text)
+static void
+ngx_http_trove_spool_metrics_render(ngx_http_trove_metrics_text_t *text,
+    void *data)
 {
+    ngx_http_trove_spool_metrics_t *metrics = data;
+
     ngx_uint_t               i, n;
     ngx_trove_spool_stat_t  *stat;
 
@@ -302,9 +329,9 @@ ngx_http_trove_metrics_spool(ngx_http_trove_metrics_text_t *text)
                            "trove_spool_commit_seconds_total %ui.%06ui\n",
                            n / 1000000, n % 1000000);
 
-    ngx_http_trove_metrics_spool_failed(text);
+    ngx_http_trove_spool_metrics_failed(text);
 
-    stat = text->stat;
+    stat = metrics->stat;
 
     if (stat == NULL) {
         return;
@@ -327,23 +354,23 @@ ngx_http_trove_metrics_spool(ngx_http_trove_metrics_text_t *text)
                                "trove_spool_max_bytes +Inf\n");
     }
 
-    ngx_http_trove_metrics_spool_bytes(text, "trove_spool_used_bytes",
+    ngx_http_trove_spool_metrics_bytes(text, "trove_spool_used_bytes",
                                        "Bytes in use, of max_size.",
                                        stat->used);
-    ngx_http_trove_metrics_spool_bytes(text, "trove_spool_history_bytes",
+    ngx_http_trove_spool_metrics_bytes(text, "trove_spool_history_bytes",
                                        "Bytes in use, estimated, of events "
                                        "whose deliveries have all ended.",
                                        stat->history);
-    ngx_http_trove_metrics_spool_bytes(text, "trove_spool_size_bytes",
+    ngx_http_trove_spool_metrics_bytes(text, "trove_spool_size_bytes",
                                        "Bytes of the files on the disk.",
                                        stat->size);
 
-    ngx_http_trove_metrics_spool_each(text);
+    ngx_http_trove_spool_metrics_each(text, metrics);
 }
 
 
 static void
-ngx_http_trove_metrics_spool_bytes(ngx_http_trove_metrics_text_t *text,
+ngx_http_trove_spool_metrics_bytes(ngx_http_trove_metrics_text_t *text,
     const char *name, const char *help, uint64_t bytes)
 {
     ngx_http_trove_metrics_head(text, name, "gauge", help);
@@ -353,7 +380,7 @@ ngx_http_trove_metrics_spool_bytes(ngx_http_trove_metrics_text_t *text,
 
 
 static void
-ngx_http_trove_metrics_spool_failed(ngx_http_trove_metrics_text_t *text)
+ngx_http_trove_spool_metrics_failed(ngx_http_trove_metrics_text_t *text)
 {
     ngx_uint_t                        i, n;
     ngx_http_trove_metrics_loc_t     *loc;
@@ -365,7 +392,7 @@ ngx_http_trove_metrics_spool_failed(ngx_http_trove_metrics_text_t *text)
     for (i = 0; i < text->nlocs; i++) {
         loc = &text->locs[i];
 
-        if (!ngx_http_trove_metrics_spool_route(text, loc)) {
+        if (!loc->spooled) {
             continue;
         }
 
@@ -384,7 +411,8 @@ ngx_http_trove_metrics_spool_failed(ngx_http_trove_metrics_text_t *text)
 
 
 static void
-ngx_http_trove_metrics_spool_each(ngx_http_trove_metrics_text_t *text)
+ngx_http_trove_spool_metrics_each(ngx_http_trove_metrics_text_t *text,
+    ngx_http_trove_spool_metrics_t *metrics)
 {
     ngx_uint_t                i, n;
     const char               *name;
@@ -404,7 +432,7 @@ ngx_http_trove_metrics_spool_each(ngx_http_trove_metrics_text_t *text)
         { NULL, 0, 0 }
     };
 
-    stat = text->stat;
+    stat = metrics->stat;
     name = "trove_spool_deliveries";
 
     ngx_http_trove_metrics_head(text, name, "gauge",
@@ -416,7 +444,7 @@ ngx_http_trove_metrics_spool_each(ngx_http_trove_metrics_text_t *text)
         for (n = 0; states[n].name; n++) {
             text->p = ngx_slprintf(text->p, text->last,
                            "%s{%V,state=\"%s\"} %uL\n", name,
-                           &text->spooled[i].labels, states[n].name,
+                           &metrics->shown[i].labels, states[n].name,
                            (states[n].first == states[n].last)
                            ? t->states[states[n].first]
                            : t->states[states[n].first]
@@ -433,7 +461,7 @@ ngx_http_trove_metrics_spool_each(ngx_http_trove_metrics_text_t *text)
         t = &stat->targets[i];
 
         text->p = ngx_slprintf(text->p, text->last, "%s{%V} %L.%03L\n", name,
-                               &text->spooled[i].labels, t->oldest / 1000,
+                               &metrics->shown[i].labels, t->oldest / 1000,
                                t->oldest % 1000);
     }
 
@@ -444,7 +472,7 @@ ngx_http_trove_metrics_spool_each(ngx_http_trove_metrics_text_t *text)
 
     for (i = 0; i < stat->ntargets; i++) {
         text->p = ngx_slprintf(text->p, text->last, "%s{%V} %d\n", name,
-                               &text->spooled[i].labels,
+                               &metrics->shown[i].labels,
                                stat->targets[i].paused);
     }
 }

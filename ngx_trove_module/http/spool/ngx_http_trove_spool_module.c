@@ -10,10 +10,12 @@
 
 #include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_conf.h"
+#include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_sign.h"
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_spool_dispatcher.h"
+#include "ngx_http_trove_spool_metrics.h"
 #include "ngx_http_trove_spool_retry.h"
 #include "ngx_http_trove_spool_uri.h"
 #include "ngx_http_trove_spool_writer.h"
@@ -46,6 +48,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_trove_spool_add_engines(ngx_conf_t *cf);
+static ngx_int_t ngx_http_trove_spool_init_conf(ngx_conf_t *cf);
 static void *ngx_http_trove_spool_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_trove_spool_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_trove_spool_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -82,7 +85,7 @@ static ngx_command_t  ngx_http_trove_spool_commands[] = {
 
 static ngx_http_module_t  ngx_http_trove_spool_module_ctx = {
     ngx_http_trove_spool_add_engines,      /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_trove_spool_init_conf,        /* postconfiguration */
 
     ngx_http_trove_spool_create_main_conf, /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -115,6 +118,17 @@ static ngx_int_t
 ngx_http_trove_spool_add_engines(ngx_conf_t *cf)
 {
     return ngx_trove_spool_register(&ngx_trove_sqlite_engine);
+}
+
+
+static ngx_int_t
+ngx_http_trove_spool_init_conf(ngx_conf_t *cf)
+{
+    ngx_http_trove_spool_main_conf_t  *smcf;
+
+    smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_spool_module);
+
+    return ngx_http_trove_spool_metrics_init(cf, &smcf->routes);
 }
 
 
@@ -368,6 +382,8 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
     }
 
     *r = route;
+
+    route->metrics = ngx_http_trove_metrics_loc_spooled(cf, loc_conf);
 
     route->retries = ngx_palloc(cf->pool, targets->nelts
                                           * sizeof(ngx_http_trove_retry_t *));

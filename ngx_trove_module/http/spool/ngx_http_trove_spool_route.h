@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_spool_retry.h"
 #include "ngx_http_trove_target.h"
 
@@ -22,6 +23,7 @@ typedef struct {
     ngx_http_core_srv_conf_t  *cscf;
     void                     **loc_conf;
     ngx_array_t               *targets;        /* ngx_http_trove_target_t * */
+    ngx_http_trove_metrics_loc_t  *metrics;    /* what it is counted in */
     ngx_http_trove_retry_t   **retries;        /* of each of them */
 
     /* of this worker: where its targets begin in those of the queue */

@@ -9,7 +9,7 @@
 #include <ngx_event.h>
 
 #include "ngx_http_trove_compat.h"
-#include "ngx_http_trove_spool_metrics.h"
+#include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_spool_writer.h"
 #include "ngx_http_trove_timer.h"
 

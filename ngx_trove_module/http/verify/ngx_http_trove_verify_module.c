@@ -21,6 +21,7 @@
 #include "ngx_http_trove_verify_guard.h"
 #include "ngx_http_trove_verify_header.h"
 #include "ngx_http_trove_verify_hint.h"
+#include "ngx_http_trove_verify_metrics.h"
 
 
 /*
@@ -480,7 +481,7 @@ ngx_http_trove_verify_conclude(ngx_http_request_t *r,
     ctx->verdict = verdict;
     ctx->secrets = vlcf->secrets;
 
-    ngx_http_trove_metrics_verdict(r, ctx);
+    ngx_http_trove_verify_count(r, ctx);
 
     if (verdict == NGX_HTTP_TROVE_VERDICT_OK) {
         ctx->trusted = 1;
@@ -613,7 +614,9 @@ ngx_http_trove_verify_init(ngx_conf_t *cf)
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
 
-    if (ngx_http_trove_verify_check(cf) != NGX_OK) {
+    if (ngx_http_trove_verify_check(cf) != NGX_OK
+        || ngx_http_trove_verify_metrics_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -1,0 +1,26 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_HTTP_TROVE_DEDUP_METRICS_H_INCLUDED_
+#define _NGX_HTTP_TROVE_DEDUP_METRICS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+/*
+ * Registers the families of deduplication and of its zones; to be called as
+ * "postconfiguration".
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
+ */
+ngx_int_t ngx_http_trove_dedup_metrics_init(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_TROVE_DEDUP_METRICS_H_INCLUDED_ */
