@@ -249,13 +249,13 @@ damage(fuzz_input_t *in)
         slot_word(&slot) = fuzz_number(in, 8);
         break;
 
-    case 5: /* a DONE or a MARK that is sound, of any key, time and ttl */
+    case 5: /* a DONE or an ACK that is sound, of any key, time and ttl */
     case 6:
         value = fuzz_number(in, 2);
         key.place = (value * 0x9e3779b97f4a7c15ULL) << (op & 0x80 ? 0 : 32);
         key.tag = value;
 
-        /* marks have keys of their own */
+        /* acks have keys of their own */
 
         if (op & 0x40) {
             key.place ^= 0x0123456789abcdefULL;
@@ -271,7 +271,7 @@ damage(fuzz_input_t *in)
         slot.bucket->place[slot.n] = key.place;
         slot.bucket->tag[slot.n] = (uint16_t) key.tag;
         slot_word(&slot) = ngx_trove_zone_word_dated(&key,
-                               (op & 0x40) ? NGX_TROVE_ZONE_MARKED
+                               (op & 0x40) ? NGX_TROVE_ZONE_ACKED
                                            : NGX_TROVE_ZONE_COMPLETED,
                                n, value);
         break;
@@ -412,15 +412,15 @@ static void
 check_stat(ngx_trove_zone_stat_t *stat)
 {
     slot_t      slot;
-    ngx_uint_t  i, done, marked;
+    ngx_uint_t  i, done, acked;
 
     done = 0;
-    marked = 0;
+    acked = 0;
 
     for (i = 0; i < table_slots(zone); i++) {
         slot = table_slot(zone, i);
         done += slot_live(&slot, &now) == NGX_TROVE_ZONE_COMPLETED;
-        marked += slot_live(&slot, &now) == NGX_TROVE_ZONE_MARKED;
+        acked += slot_live(&slot, &now) == NGX_TROVE_ZONE_ACKED;
     }
 
     ngx_trove_zone_stat(zone, &now, stat);
@@ -429,8 +429,8 @@ check_stat(ngx_trove_zone_stat_t *stat)
     fuzz_check(stat->inflight == 0, "%d in flight", (int) stat->inflight);
     fuzz_check(stat->done == done, "%d done, not %d", (int) stat->done,
                (int) done);
-    fuzz_check(stat->marked == marked, "%d marked, not %d",
-               (int) stat->marked, (int) marked);
+    fuzz_check(stat->acked == acked, "%d acked, not %d",
+               (int) stat->acked, (int) acked);
 }
 
 

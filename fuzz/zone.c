@@ -50,8 +50,8 @@ static void op_killed(model_t *m, ngx_uint_t arg);
 static void op_died(model_t *m, ngx_uint_t arg);
 static void op_stat(model_t *m, ngx_uint_t arg);
 static void op_forget(model_t *m, ngx_uint_t arg);
-static void op_mark(model_t *m, ngx_uint_t arg);
-static void op_marked(model_t *m, ngx_uint_t arg);
+static void op_ack(model_t *m, ngx_uint_t arg);
+static void op_acked(model_t *m, ngx_uint_t arg);
 static void op_migrate(model_t *m, ngx_uint_t arg);
 
 static void given_up(model_t *m);
@@ -75,8 +75,8 @@ static op_pt  ops[] = {
     op_died,
     op_stat,
     op_forget,
-    op_mark,
-    op_marked,
+    op_ack,
+    op_acked,
     op_migrate
 };
 
@@ -451,12 +451,12 @@ carried(ngx_uint_t n, ngx_uint_t twice, ngx_uint_t again)
 {
     slot_t                  slot;
     model_t                *m;
-    ngx_uint_t              i, lost, inflight, marks;
+    ngx_uint_t              i, lost, inflight, acks;
     ngx_trove_zone_stat_t   stat;
 
     lost = 0;
     inflight = 0;
-    marks = 0;
+    acks = 0;
 
     for (i = 0; i < KEYS; i++) {
         m = &models[i];
@@ -466,20 +466,20 @@ carried(ngx_uint_t n, ngx_uint_t twice, ngx_uint_t again)
             if (!model_over(m)) {
                 lost += left_out(m);
                 inflight += m->state == INFLIGHT;
-                marks += m->state == MARK;
+                acks += m->state == ACK;
             }
 
             m->state = ABSENT;
         }
     }
 
-    lost -= marks;
+    lost -= acks;
 
     fuzz_check((twice || again) ? n >= lost : n == lost,
                "%d left out, the model: %d", (int) n, (int) lost);
 
     counters.evicted += n - inflight;
-    counters.dropped += marks;
+    counters.dropped += acks;
 
     if (again) {
 
@@ -503,7 +503,7 @@ carried(ngx_uint_t n, ngx_uint_t twice, ngx_uint_t again)
 /*
  * What a copy leaves out had no room.  An INFLIGHT gives way to INFLIGHT only.
  * A DONE gave way in one of its buckets where it was the oldest and where there
- * was no MARK.  Nothing there could be moved, nor can it since, so that all of
+ * was no ACK.  Nothing there could be moved, nor can it since, so that all of
  * what came after took the place of something older.
  */
 
@@ -539,12 +539,12 @@ left_out(model_t *m)
 
         default:
             bad[n] = 1;
-            fuzz_check(m->state != INFLIGHT, "it was left out for a MARK");
+            fuzz_check(m->state != INFLIGHT, "it was left out for an ACK");
         }
     }
 
-    fuzz_check(m->state == MARK || !bad[0] || !bad[1],
-               "it was left out for an older DONE, or a MARK");
+    fuzz_check(m->state == ACK || !bad[0] || !bad[1],
+               "it was left out for an older DONE, or an ACK");
 
     return 1;
 }
@@ -654,14 +654,14 @@ op_stat(model_t *m, ngx_uint_t arg)
 
     counters.inflight = 0;
     counters.done = 0;
-    counters.marked = 0;
+    counters.acked = 0;
     counters.slots = (npages - 1) * NGX_TROVE_ZONE_GROUP_SLOTS;
 
     for (i = 0; i < KEYS; i++) {
         counters.inflight += models[i].state == INFLIGHT
                              && !model_over(&models[i]);
-        counters.marked += models[i].state == MARK
-                           && !model_over(&models[i]);
+        counters.acked += models[i].state == ACK
+                          && !model_over(&models[i]);
         done += models[i].state == DONE && !model_over(&models[i]);
     }
 
@@ -688,8 +688,8 @@ op_stat(model_t *m, ngx_uint_t arg)
                (int) stat.full, (int) counters.full);
     fuzz_check(stat.recovered == counters.recovered, "%d recovered, not %d",
                (int) stat.recovered, (int) counters.recovered);
-    fuzz_check(stat.marked == counters.marked, "%d marked, not %d",
-               (int) stat.marked, (int) counters.marked);
+    fuzz_check(stat.acked == counters.acked, "%d acked, not %d",
+               (int) stat.acked, (int) counters.acked);
     fuzz_check(stat.dropped == counters.dropped, "%d dropped, not %d",
                (int) stat.dropped, (int) counters.dropped);
     fuzz_check(stat.damaged == 0, "%d damaged", (int) stat.damaged);
@@ -722,10 +722,10 @@ op_forget(model_t *m, ngx_uint_t arg)
 }
 
 
-/* marks have keys of their own */
+/* acks have keys of their own */
 
 static void
-op_mark(model_t *m, ngx_uint_t arg)
+op_ack(model_t *m, ngx_uint_t arg)
 {
     room_e      room;
     ngx_int_t   rc;
@@ -737,9 +737,9 @@ op_mark(model_t *m, ngx_uint_t arg)
     before(m);
     room = room_of(m);
 
-    rc = ngx_trove_zone_mark(zone, &m->key, &now, ttl);
+    rc = ngx_trove_zone_ack(zone, &m->key, &now, ttl);
 
-    fuzz_check(rc == (room == ROOM_NONE ? NGX_DECLINED : NGX_OK), "mark: %d",
+    fuzz_check(rc == (room == ROOM_NONE ? NGX_DECLINED : NGX_OK), "ack: %d",
                (int) rc);
 
     /* be it another one, or this one */
@@ -747,7 +747,7 @@ op_mark(model_t *m, ngx_uint_t arg)
     counters.dropped += (room == ROOM_NONE || room == ROOM_EVICT);
 
     if (room != ROOM_NONE) {
-        m->state = MARK;
+        m->state = ACK;
         m->since = now.wall;
         m->ttl = kept(ttl);
     }
@@ -757,17 +757,17 @@ op_mark(model_t *m, ngx_uint_t arg)
 
 
 static void
-op_marked(model_t *m, ngx_uint_t arg)
+op_acked(model_t *m, ngx_uint_t arg)
 {
-    ngx_uint_t  marked;
+    ngx_uint_t  acked;
 
     m = &models[CLAIMS + (m - models) % (KEYS - CLAIMS)];
 
     before(m);
 
-    fuzz_check(ngx_trove_zone_marked(zone, &m->key, &now, &marked) == NGX_OK,
-               "marked");
-    fuzz_check(marked == !model_over(m), "marked: %d", (int) marked);
+    fuzz_check(ngx_trove_zone_acked(zone, &m->key, &now, &acked) == NGX_OK,
+               "acked");
+    fuzz_check(acked == !model_over(m), "acked: %d", (int) acked);
 
     settle(m, ROOM_NONE);
 }
@@ -851,18 +851,18 @@ static void
 given_up(model_t *m)
 {
     slot_t      slot;
-    ngx_uint_t  i, marks;
+    ngx_uint_t  i, acks;
 
-    marks = 0;
+    acks = 0;
 
     for (i = 0; i < PAIR_SLOTS; i++) {
         slot = pair_slot(&m->pair, i);
         slot = then(&slot);
 
-        marks += slot_state(&slot) == NGX_TROVE_ZONE_MARKED;
+        acks += slot_state(&slot) == NGX_TROVE_ZONE_ACKED;
     }
 
-    if (marks) {
+    if (acks) {
         counters.dropped++;
 
     } else {

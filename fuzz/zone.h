@@ -74,7 +74,7 @@ slot_has(slot_t *slot, ngx_trove_zone_key_t *key)
 }
 
 
-/* whether a DONE or a MARK is as somebody has written it */
+/* whether a DONE or an ACK is as somebody has written it */
 
 static FUZZ_UNUSED ngx_uint_t
 slot_sound(slot_t *slot)
@@ -93,7 +93,7 @@ slot_sound(slot_t *slot)
 }
 
 
-/* of a DONE or a MARK: how old it is, and how many seconds it is kept for */
+/* of a DONE or an ACK: how old it is, and how many seconds it is kept for */
 
 static FUZZ_UNUSED int64_t
 slot_age(slot_t *slot, ngx_trove_zone_now_t *now)
@@ -126,7 +126,7 @@ slot_live(slot_t *slot, ngx_trove_zone_now_t *now)
         return left > 0 ? NGX_TROVE_ZONE_CLAIMED : NGX_TROVE_ZONE_EMPTY;
 
     case NGX_TROVE_ZONE_COMPLETED:
-    case NGX_TROVE_ZONE_MARKED:
+    case NGX_TROVE_ZONE_ACKED:
         return (slot_sound(slot) && slot_age(slot, now) <= slot_ttl(slot))
                ? slot_state(slot) : NGX_TROVE_ZONE_EMPTY;
 

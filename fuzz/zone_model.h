@@ -23,7 +23,7 @@
  */
 
 #define CLAIMS  64                     /* keys that are claimed */
-#define KEYS    96                     /* with them, those that are marked */
+#define KEYS    96                     /* with them, those that are acked */
 #define OWNERS  64                     /* of a key, that are remembered */
 
 
@@ -31,7 +31,7 @@ typedef enum {
     ABSENT = 0,
     INFLIGHT,
     DONE,
-    MARK
+    ACK
 } state_e;
 
 
@@ -54,7 +54,7 @@ typedef struct {
     int64_t                until;      /* INFLIGHT: its last second, mono */
     uint32_t               owner;
 
-    int64_t                since;      /* DONE, MARK: its first second, wall */
+    int64_t                since;      /* DONE, ACK: its first second, wall */
     int64_t                ttl;        /* as it is kept */
 
     uint32_t               owners[OWNERS];     /* all owners so far */
@@ -116,7 +116,7 @@ model_over(model_t *m)
         return now.mono > m->until;
 
     case DONE:
-    case MARK:
+    case ACK:
         return now.wall - m->since > m->ttl;
 
     default:
@@ -142,11 +142,11 @@ model_is(model_t *m, slot_t *slot)
                && ngx_trove_zone_word_time(word) == (uint32_t) (m->until + 1);
 
     case DONE:
-    case MARK:
+    case ACK:
 
         if (ngx_trove_zone_word_state(word)
             != (m->state == DONE ? NGX_TROVE_ZONE_COMPLETED
-                                 : NGX_TROVE_ZONE_MARKED)
+                                 : NGX_TROVE_ZONE_ACKED)
             || !slot_sound(slot) || slot_ttl(slot) != m->ttl)
         {
             return 0;
@@ -206,7 +206,7 @@ rank(ngx_uint_t state)
 {
     switch (state) {
 
-    case NGX_TROVE_ZONE_MARKED:
+    case NGX_TROVE_ZONE_ACKED:
         return 2;
 
     case NGX_TROVE_ZONE_COMPLETED:
@@ -297,11 +297,11 @@ room_of(model_t *m)
             continue;
         }
 
-        /* for a mark only another one is given up */
+        /* for an ack only another one is given up */
 
         if (room == ROOM_NONE
             && (m < &models[CLAIMS]
-                || slot_state(&slot) == NGX_TROVE_ZONE_MARKED))
+                || slot_state(&slot) == NGX_TROVE_ZONE_ACKED))
         {
             room = ROOM_EVICT;
         }
@@ -506,7 +506,7 @@ settle_slot(model_t *m, slot_t *slot, slot_t *old, room_e room)
             && slot_word(&from) == slot_word(slot))
         {
             fuzz_check(rank(slot_live(&from, &now)),
-                       "moved, but neither a DONE nor a MARK");
+                       "moved, but neither a DONE nor an ACK");
             return;
         }
     }

@@ -288,8 +288,8 @@ $body = event('file.written', id => $id);
 is(post_to($nginx, '/retry', $body)->status, 502, 'one fails');
 
 $m = metrics($nginx);
-is($m->{'trove_zone_marks{zone="events"}'}, 1, 'one mark');
-is($m->{'trove_zone_marks_dropped_total{zone="events"}'}, 0, 'none dropped');
+is($m->{'trove_zone_acks{zone="events"}'}, 1, 'one ack');
+is($m->{'trove_zone_acks_dropped_total{zone="events"}'}, 0, 'none dropped');
 
 is(post_to($nginx, '/retry', $body)->status, 200, 'the retry');
 is(post_to($nginx, '/retry', $body)->json->{status}, 'duplicate', 'done');

@@ -20,7 +20,7 @@
 static ngx_trove_zone_t *make(size_t size);
 static void drop(ngx_trove_zone_t *zone, size_t size);
 static ngx_trove_zone_key_t key_of(ngx_trove_zone_t *zone, uint64_t n);
-static ngx_uint_t marked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+static ngx_uint_t acked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *t);
 static void states(void);
 static void owners(void);
@@ -30,7 +30,7 @@ static void eviction(void);
 static void density(void);
 static void copies(void);
 static void attach(void);
-static void marks(void);
+static void acks(void);
 static void damage(void);
 static void recovery(void);
 
@@ -49,7 +49,7 @@ main(void)
     density();
     copies();
     attach();
-    marks();
+    acks();
     damage();
     recovery();
 
@@ -88,12 +88,12 @@ key_of(ngx_trove_zone_t *zone, uint64_t n)
 
 
 static ngx_uint_t
-marked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+acked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *t)
 {
     ngx_uint_t  is;
 
-    return ngx_trove_zone_marked(zone, key, t, &is) == NGX_OK && is;
+    return ngx_trove_zone_acked(zone, key, t, &is) == NGX_OK && is;
 }
 
 
@@ -554,7 +554,7 @@ damage(void)
 
 
 static void
-marks(void)
+acks(void)
 {
     uint32_t               owner;
     ngx_uint_t             i, n, left, live;
@@ -568,35 +568,35 @@ marks(void)
 
     key = key_of(zone, 1);
 
-    tap_ok(!marked(zone, &key, &t), "no mark yet");
-    tap_is(ngx_trove_zone_mark(zone, &key, &t, 100), NGX_OK, "mark");
-    tap_ok(marked(zone, &key, &t), "there it is");
+    tap_ok(!acked(zone, &key, &t), "no ack yet");
+    tap_is(ngx_trove_zone_ack(zone, &key, &t, 100), NGX_OK, "ack");
+    tap_ok(acked(zone, &key, &t), "there it is");
 
     t.wall += 100;
-    tap_ok(marked(zone, &key, &t), "for its ttl");
+    tap_ok(acked(zone, &key, &t), "for its ttl");
 
-    tap_is(ngx_trove_zone_mark(zone, &key, &t, 100), NGX_OK, "mark again");
+    tap_is(ngx_trove_zone_ack(zone, &key, &t, 100), NGX_OK, "ack again");
     t.wall += 100;
-    tap_ok(marked(zone, &key, &t), "for another ttl");
+    tap_ok(acked(zone, &key, &t), "for another ttl");
 
     ngx_trove_zone_stat(zone, &t, &stat);
-    tap_is(stat.marked, 1, "it is one mark");
+    tap_is(stat.acked, 1, "it is one ack");
     tap_is(stat.done + stat.inflight, 0, "and nothing else");
 
     t.wall += 1;
-    tap_ok(!marked(zone, &key, &t), "then it is over");
+    tap_ok(!acked(zone, &key, &t), "then it is over");
 
-    /* a claim is no mark, in any of its states */
+    /* a claim is no ack, in any of its states */
 
     key = key_of(zone, 2);
     ngx_trove_zone_claim(zone, &key, &t, 60, &owner);
-    tap_ok(!marked(zone, &key, &t), "INFLIGHT is no mark");
+    tap_ok(!acked(zone, &key, &t), "INFLIGHT is no ack");
     ngx_trove_zone_complete(zone, &key, &t, 1000, owner);
-    tap_ok(!marked(zone, &key, &t), "DONE is no mark");
+    tap_ok(!acked(zone, &key, &t), "DONE is no ack");
 
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 
-    /* marks fill what is empty, and give way: to marks, to claims, to DONE */
+    /* acks fill what is empty, and give way: to acks, to claims, to DONE */
 
     zone = make(2 * NGX_TROVE_ZONE_PAGE);
     t = now;
@@ -604,16 +604,16 @@ marks(void)
     for (n = 0; n < 1000; n++) {
         key = key_of(zone, n);
         t.wall = now.wall + n;
-        ngx_trove_zone_mark(zone, &key, &t, 100000);
+        ngx_trove_zone_ack(zone, &key, &t, 100000);
     }
 
     ngx_trove_zone_stat(zone, &t, &stat);
-    tap_ok(stat.marked > stat.slots * 9 / 10, "%d slots of %d are marks",
-           (int) stat.marked, (int) stat.slots);
-    tap_is(stat.dropped, 1000 - stat.marked, "each one dropped is counted");
+    tap_ok(stat.acked > stat.slots * 9 / 10, "%d slots of %d are acks",
+           (int) stat.acked, (int) stat.slots);
+    tap_is(stat.dropped, 1000 - stat.acked, "each one dropped is counted");
 
     key = key_of(zone, 999);
-    tap_ok(marked(zone, &key, &t), "the last one is there");
+    tap_ok(acked(zone, &key, &t), "the last one is there");
 
     for (i = 0; i < 3000; i++) {
         key = key_of(zone, 10000 + i);
@@ -633,20 +633,20 @@ marks(void)
     }
 
     tap_ok(stat.done > stat.slots / 2,
-           "%d DONE, of which none was given up before, %d marks are left",
-           (int) stat.done, (int) stat.marked);
+           "%d DONE, of which none was given up before, %d acks are left",
+           (int) stat.done, (int) stat.acked);
 
-    /* no DONE gives way to a mark */
+    /* no DONE gives way to an ack */
 
     left = stat.done;
 
     for (n = 0; n < 1000; n++) {
         key = key_of(zone, 20000 + n);
-        ngx_trove_zone_mark(zone, &key, &t, 100000);
+        ngx_trove_zone_ack(zone, &key, &t, 100000);
     }
 
     ngx_trove_zone_stat(zone, &t, &stat);
-    tap_is(stat.done, left, "all DONE outlive 1000 marks");
+    tap_is(stat.done, left, "all DONE outlive 1000 acks");
 
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 
@@ -658,7 +658,7 @@ marks(void)
 
     for (n = 0; n < 250; n++) {
         key = key_of(zone, n);
-        ngx_trove_zone_mark(zone, &key, &t, 1000);
+        ngx_trove_zone_ack(zone, &key, &t, 1000);
     }
 
     tap_is(ngx_trove_zone_recover(zone), NGX_OK, "recover");
@@ -666,15 +666,15 @@ marks(void)
 
     for (n = 0, live = 0; n < 250; n++) {
         key = key_of(zone, n);
-        live += marked(zone, &key, &t)
-                && marked(copy, &key, &t);
+        live += acked(zone, &key, &t)
+                && acked(copy, &key, &t);
     }
 
-    tap_is(live, 250, "all marks are in both");
+    tap_is(live, 250, "all acks are in both");
 
     drop(copy, 9 * NGX_TROVE_ZONE_PAGE);
 
-    /* into a smaller one, with DONE beside them: the marks stay behind */
+    /* into a smaller one, with DONE beside them: the acks stay behind */
 
     copy = make(2 * NGX_TROVE_ZONE_PAGE);
 
@@ -687,7 +687,7 @@ marks(void)
     tap_is(ngx_trove_zone_copy(copy, zone, &t), 0, "copy to a smaller one");
     ngx_trove_zone_stat(copy, &t, &stat);
     tap_is(stat.done, 60, "all DONE are there");
-    tap_ok(stat.dropped > 0, "%d marks are not", (int) stat.dropped);
+    tap_ok(stat.dropped > 0, "%d acks are not", (int) stat.dropped);
 
     drop(zone, 3 * NGX_TROVE_ZONE_PAGE);
     drop(copy, 2 * NGX_TROVE_ZONE_PAGE);

@@ -14,7 +14,7 @@
 
 
 /*
- * What gives way to a new key where there is no room: what is over, then marks,
+ * What gives way to a new key where there is no room: what is over, then acks,
  * then the oldest DONE, and never an INFLIGHT; and how many that are in 10 MB.
  */
 
@@ -33,7 +33,7 @@ static ngx_uint_t is_done(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     int64_t wall);
 static void oldest(void);
 static void inflight(void);
-static void marks(void);
+static void acks(void);
 static void over(void);
 static void moves(void);
 static void flow(void);
@@ -48,7 +48,7 @@ main(void)
 {
     oldest();
     inflight();
-    marks();
+    acks();
     over();
     moves();
     flow();
@@ -278,7 +278,7 @@ inflight(void)
 
 
 static void
-marks(void)
+acks(void)
 {
     ngx_uint_t             i, is, bad;
     ngx_trove_zone_t      *zone;
@@ -299,15 +299,15 @@ marks(void)
 
     for (i = PAIR - 5; i < PAIR; i++) {
         t.wall = now.wall + 100 + i;
-        bad += ngx_trove_zone_mark(zone, &keys[i], &t, 1000) != NGX_OK;
+        bad += ngx_trove_zone_ack(zone, &keys[i], &t, 1000) != NGX_OK;
     }
 
-    /* a mark costs a mark */
+    /* an ack costs an ack */
 
     t.wall = now.wall + 200;
-    bad += ngx_trove_zone_mark(zone, &keys[PAIR], &t, 1000) != NGX_OK;
-    ngx_trove_zone_marked(zone, &keys[PAIR - 5], &t, &is);
-    tap_is(bad + is, 0, "for a mark the oldest mark goes");
+    bad += ngx_trove_zone_ack(zone, &keys[PAIR], &t, 1000) != NGX_OK;
+    ngx_trove_zone_acked(zone, &keys[PAIR - 5], &t, &is);
+    tap_is(bad + is, 0, "for an ack the oldest ack goes");
 
     /* so does an event, as long as there are any */
 
@@ -315,19 +315,19 @@ marks(void)
         bad += !add(zone, &keys[20 + i], 300);
 
         ngx_trove_zone_stat(zone, &t, &stat);
-        bad += stat.marked != 4 - i;
+        bad += stat.acked != 4 - i;
     }
 
     for (i = 0; i < PAIR - 5; i++) {
         bad += !is_done(zone, &keys[i], 300);
     }
 
-    tap_is(bad, 0, "for an event a mark goes, be it the youngest of all");
+    tap_is(bad, 0, "for an event an ack goes, be it the youngest of all");
     tap_is(stat.dropped, 6, "which is counted");
     tap_is(stat.evicted, 0, "as no eviction");
 
-    tap_is(ngx_trove_zone_mark(zone, &keys[40], &t, 1000), NGX_DECLINED,
-           "no DONE goes for a mark");
+    tap_is(ngx_trove_zone_ack(zone, &keys[40], &t, 1000), NGX_DECLINED,
+           "no DONE goes for an ack");
     tap_is(add(zone, &keys[41], 300), 1, "for an event then");
     tap_is(is_done(zone, &keys[0], 300), 0, "the oldest DONE goes");
 

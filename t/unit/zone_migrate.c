@@ -97,19 +97,19 @@ states(void)
     uint32_t                 owner[3], other;
     ngx_uint_t               left, is;
     ngx_trove_zone_t        *from, *to;
-    ngx_trove_zone_key_t     done, inflight, mark, absent;
+    ngx_trove_zone_key_t     done, inflight, ack, absent;
     ngx_trove_zone_where_t   where;
 
     from = make(PAGES(16));
     done = key_of(from, 1);
     inflight = key_of(from, 2);
-    mark = key_of(from, 3);
+    ack = key_of(from, 3);
     absent = key_of(from, 4);
 
     ngx_trove_zone_claim(from, &done, &now, 60, &owner[0]);
     ngx_trove_zone_complete(from, &done, &now, 1000, owner[0]);
     ngx_trove_zone_claim(from, &inflight, &now, 60, &owner[1]);
-    ngx_trove_zone_mark(from, &mark, &now, 1000);
+    ngx_trove_zone_ack(from, &ack, &now, 1000);
 
     tap_is(ngx_trove_zone_heir(from, &where), NGX_DECLINED, "no heir yet");
     tap_is(ngx_trove_zone_migrate_begin(from), NGX_OK, "begin");
@@ -136,10 +136,10 @@ states(void)
            NGX_AGAIN, "complete: moved");
     tap_is(ngx_trove_zone_release(from, &inflight, owner[1]),
            NGX_AGAIN, "release: moved");
-    tap_is(ngx_trove_zone_mark(from, &mark, &now, 60), NGX_AGAIN,
-           "mark: moved");
-    tap_is(ngx_trove_zone_marked(from, &mark, &now, &is), NGX_AGAIN,
-           "marked: moved");
+    tap_is(ngx_trove_zone_ack(from, &ack, &now, 60), NGX_AGAIN,
+           "ack: moved");
+    tap_is(ngx_trove_zone_acked(from, &ack, &now, &is), NGX_AGAIN,
+           "acked: moved");
 
     tap_ok(memcmp(&done, &(ngx_trove_zone_key_t) { key_of(to, 1).place,
                                                    key_of(to, 1).tag },
@@ -150,7 +150,7 @@ states(void)
            NGX_TROVE_ZONE_DONE, "DONE is there");
     tap_is(ngx_trove_zone_claim(to, &inflight, &now, 60, &other),
            NGX_TROVE_ZONE_INFLIGHT, "INFLIGHT is there");
-    tap_is(ngx_trove_zone_marked(to, &mark, &now, &is), NGX_OK, "a mark");
+    tap_is(ngx_trove_zone_acked(to, &ack, &now, &is), NGX_OK, "an ack");
     tap_ok(is, "is there");
     tap_is(ngx_trove_zone_renew(to, &inflight, &now, 60, owner[1]), NGX_OK,
            "its owner's own");

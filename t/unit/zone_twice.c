@@ -15,7 +15,7 @@
 
 /*
  * Keys that are in two slots: a process is killed while it moves a DONE or a
- * MARK.  None of the slots may hide what was completed later.
+ * ACK.  None of the slots may hide what was completed later.
  */
 
 #define PAIR      (2 * NGX_TROVE_ZONE_SLOTS)
@@ -31,7 +31,7 @@ static ngx_uint_t slots_of(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_key_t *key);
 static void moved(void);
 static void completed(void);
-static void marked(void);
+static void acked(void);
 
 
 static ngx_trove_zone_now_t  now = { 1793000000, 1000 };
@@ -42,7 +42,7 @@ main(void)
 {
     moved();
     completed();
-    marked();
+    acked();
 
     return tap_done();
 }
@@ -329,10 +329,10 @@ completed(void)
 
 
 static void
-marked(void)
+acked(void)
 {
     uint64_t                old, late;
-    ngx_uint_t              is_marked;
+    ngx_uint_t              is_acked;
     ngx_trove_zone_t       *zone;
     ngx_trove_zone_key_t    key;
     ngx_trove_zone_pair_t   pair;
@@ -341,19 +341,19 @@ marked(void)
     key = key_of(zone, 1);
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 
-    old = ngx_trove_zone_word_dated(&key, NGX_TROVE_ZONE_MARKED,
+    old = ngx_trove_zone_word_dated(&key, NGX_TROVE_ZONE_ACKED,
                                     (uint32_t) now.wall - 100, 10);
-    late = ngx_trove_zone_word_dated(&key, NGX_TROVE_ZONE_MARKED,
+    late = ngx_trove_zone_word_dated(&key, NGX_TROVE_ZONE_ACKED,
                                      (uint32_t) now.wall, 100);
 
     zone = twice(&key, &pair, old, late);
-    tap_is(ngx_trove_zone_marked(zone, &key, &now, &is_marked), NGX_OK,
-           "looked for a mark");
-    tap_is(is_marked, 1, "which is behind a copy that ran out");
+    tap_is(ngx_trove_zone_acked(zone, &key, &now, &is_acked), NGX_OK,
+           "looked for an ack");
+    tap_is(is_acked, 1, "which is behind a copy that ran out");
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 
     zone = twice(&key, &pair, old, old);
-    tap_is(ngx_trove_zone_mark(zone, &key, &now, 100), NGX_OK, "marked anew");
+    tap_is(ngx_trove_zone_ack(zone, &key, &now, 100), NGX_OK, "acked anew");
     tap_is(slots_of(&pair, &key), 1, "once");
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 }

@@ -207,7 +207,7 @@ ngx_trove_table_forget(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
 
 
 ngx_int_t
-ngx_trove_table_mark(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
+ngx_trove_table_ack(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *now, ngx_uint_t ttl)
 {
     ngx_int_t          rc;
@@ -216,7 +216,7 @@ ngx_trove_table_mark(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     zone = ngx_trove_table_begin(table);
 
     do {
-        rc = ngx_trove_zone_mark(zone, key, now, ttl);
+        rc = ngx_trove_zone_ack(zone, key, now, ttl);
 
         if (rc != NGX_AGAIN && rc != NGX_ABORT) {
             return rc;
@@ -231,20 +231,20 @@ ngx_trove_table_mark(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
 
 
 ngx_uint_t
-ngx_trove_table_marked(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
+ngx_trove_table_acked(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *now)
 {
     ngx_int_t          rc;
-    ngx_uint_t         marked;
+    ngx_uint_t         acked;
     ngx_trove_zone_t  *zone;
 
     zone = ngx_trove_table_begin(table);
 
     do {
-        rc = ngx_trove_zone_marked(zone, key, now, &marked);
+        rc = ngx_trove_zone_acked(zone, key, now, &acked);
 
         if (rc != NGX_AGAIN && rc != NGX_ABORT) {
-            return marked;
+            return acked;
         }
 
         zone = ngx_trove_table_next(table, zone, rc == NGX_ABORT);

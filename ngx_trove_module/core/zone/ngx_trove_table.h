@@ -171,9 +171,9 @@ ngx_int_t ngx_trove_table_complete(ngx_trove_table_t *table,
     uint32_t owner);
 ngx_int_t ngx_trove_table_release(ngx_trove_table_t *table,
     ngx_trove_zone_key_t *key, uint32_t owner);
-ngx_int_t ngx_trove_table_mark(ngx_trove_table_t *table,
+ngx_int_t ngx_trove_table_ack(ngx_trove_table_t *table,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t ttl);
-ngx_uint_t ngx_trove_table_marked(ngx_trove_table_t *table,
+ngx_uint_t ngx_trove_table_acked(ngx_trove_table_t *table,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
 ngx_int_t ngx_trove_table_forget(ngx_trove_table_t *table,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);

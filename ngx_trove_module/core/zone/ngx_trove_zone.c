@@ -250,7 +250,7 @@ ngx_trove_zone_forget(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
 
 ngx_int_t
-ngx_trove_zone_mark(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+ngx_trove_zone_ack(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *now, ngx_uint_t ttl)
 {
     ngx_int_t              rc;
@@ -272,16 +272,16 @@ ngx_trove_zone_mark(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
     if (slot.bucket == NULL) {
 
-        /* an event is worth more than a mark: no DONE gives way to one */
+        /* an event is worth more than an ack: no DONE gives way to one */
 
-        slot = ngx_trove_zone_oldest(&pair, NGX_TROVE_ZONE_MARKED, now);
+        slot = ngx_trove_zone_oldest(&pair, NGX_TROVE_ZONE_ACKED, now);
         ngx_trove_zone_count(&pair.group->u.head.dropped);
     }
 
     if (slot.bucket != NULL) {
         ngx_trove_zone_put(&slot, key,
                            ngx_trove_zone_word_dated(key,
-                                             NGX_TROVE_ZONE_MARKED,
+                                             NGX_TROVE_ZONE_ACKED,
                                              (uint32_t) now->wall,
                                              ngx_trove_zone_ttl_encode(ttl)));
     }
@@ -293,14 +293,14 @@ ngx_trove_zone_mark(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
 
 ngx_int_t
-ngx_trove_zone_marked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
-    ngx_trove_zone_now_t *now, ngx_uint_t *marked)
+ngx_trove_zone_acked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
+    ngx_trove_zone_now_t *now, ngx_uint_t *acked)
 {
     ngx_int_t              rc;
     ngx_trove_zone_pair_t  pair;
     ngx_trove_zone_slot_t  slot;
 
-    *marked = 0;
+    *acked = 0;
 
     ngx_trove_zone_pair(zone, key, &pair);
 
@@ -311,9 +311,9 @@ ngx_trove_zone_marked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
     slot = ngx_trove_zone_sole(&pair, key, now);
 
-    *marked = slot.bucket != NULL
-              && ngx_trove_zone_slot_state(slot.bucket, slot.n, now)
-                 == NGX_TROVE_ZONE_MARKED;
+    *acked = slot.bucket != NULL
+             && ngx_trove_zone_slot_state(slot.bucket, slot.n, now)
+                == NGX_TROVE_ZONE_ACKED;
 
     ngx_trove_zone_unlock(pair.group);
 
@@ -340,7 +340,7 @@ ngx_trove_zone_owner(ngx_trove_zone_group_t *group)
 }
 
 
-/* a slot for a key that is in none, if need be that of a MARK or a DONE */
+/* a slot for a key that is in none, if need be that of an ACK or a DONE */
 
 static ngx_trove_zone_slot_t
 ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)

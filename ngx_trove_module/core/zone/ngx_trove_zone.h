@@ -24,9 +24,9 @@
  *      ^                 |  lease ran out: the next claim takes over
  *      +-----release-----+
  *
- * Beside them there are marks, which say of a key only that something was done.
- * A mark is absent or there, for its ttl, and gives way to all others.  Keys of
- * claims and keys of marks must not be the same.
+ * Beside them there are acks (acknowledgements), which say of a key only that
+ * something was done.  An ack is absent or there, for its ttl, and gives way to
+ * all others.  Keys of claims and keys of acks must not be the same.
  *
  * Any process may be killed at any instruction: the table stays usable and
  * consistent, and what the process held is free again when its lease runs out.
@@ -57,13 +57,13 @@ typedef struct {
     uint64_t          slots;         /* how many keys there is room for */
     uint64_t          inflight;      /* live claims */
     uint64_t          done;          /* completed and not expired */
-    uint64_t          marked;        /* marks that have not expired */
+    uint64_t          acked;         /* acks that have not expired */
     uint64_t          evicted;       /* DONE given up before their time */
     uint64_t          takeovers;     /* claims whose lease ran out */
     uint64_t          full;          /* claims refused: no room */
     uint64_t          recovered;     /* locks left behind by a killed process */
     uint64_t          damaged;       /* slots dropped by the recovery */
-    uint64_t          dropped;       /* marks given up before their time */
+    uint64_t          dropped;       /* acks given up before their time */
 } ngx_trove_zone_stat_t;
 
 
@@ -166,10 +166,10 @@ ngx_uint_t ngx_trove_zone_heal(ngx_trove_zone_t *zone,
  * seen in to.  Claims come along with their owners and leases, and no owner is
  * given out again.  Keys keep their identity: to takes over the secret of from,
  * and the counters, so that they go on growing.  What finds no room is left
- * out: marks first, then the oldest DONE, as far as the buckets allow, then
+ * out: acks first, then the oldest DONE, as far as the buckets allow, then
  * INFLIGHT.
  *
- * The number of keys left out, marks not counted.
+ * The number of keys left out, acks not counted.
  */
 ngx_uint_t ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
     ngx_trove_zone_now_t *now);
@@ -229,7 +229,7 @@ void ngx_trove_zone_expect(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key);
  * gets NGX_TROVE_ZONE_NEW, and an owner, never 0, in *owner, to be given to the
  * functions below.  *owner is not touched otherwise.
  *
- * If there is no room, the oldest mark in reach is given up, or else the oldest
+ * If there is no room, the oldest ack in reach is given up, or else the oldest
  * DONE, never an INFLIGHT.
  */
 ngx_trove_zone_claim_e ngx_trove_zone_claim(ngx_trove_zone_t *zone,
@@ -278,19 +278,18 @@ ngx_int_t ngx_trove_zone_forget(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
 
 /*
- * Marks a key for ttl seconds (1 .. NGX_TROVE_ZONE_TTL_MAX), or tells in
- * *marked whether it is marked.  For a mark nothing is given up but another
- * mark.
+ * Acknowledges a key for ttl seconds (1 .. NGX_TROVE_ZONE_TTL_MAX), or tells in
+ * *acked whether it is.  For an ack nothing is given up but another ack.
  *
  * NGX_OK
  * NGX_DECLINED  there is no room
  * NGX_AGAIN     the key is in another table
  * NGX_ABORT     the table is to be healed
  */
-ngx_int_t ngx_trove_zone_mark(ngx_trove_zone_t *zone,
+ngx_int_t ngx_trove_zone_ack(ngx_trove_zone_t *zone,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t ttl);
-ngx_int_t ngx_trove_zone_marked(ngx_trove_zone_t *zone,
-    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t *marked);
+ngx_int_t ngx_trove_zone_acked(ngx_trove_zone_t *zone,
+    ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t *acked);
 
 /*
  * Sums up the table.  Reads every slot without a lock: meant for a person or a

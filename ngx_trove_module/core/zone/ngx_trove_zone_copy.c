@@ -106,8 +106,8 @@ ngx_trove_zone_stat(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now,
                     stat->done++;
                     break;
 
-                case NGX_TROVE_ZONE_MARKED:
-                    stat->marked++;
+                case NGX_TROVE_ZONE_ACKED:
+                    stat->acked++;
                     break;
                 }
             }
@@ -196,16 +196,16 @@ ngx_trove_zone_adopt(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key,
         return 0;
     }
 
-    /* marks are left out first, be it one that is there or this one */
+    /* acks are left out first, be it one that is there or this one */
 
-    slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_MARKED, now);
+    slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_ACKED, now);
 
     if (slot.bucket != NULL
-        || ngx_trove_zone_word_state(word) == NGX_TROVE_ZONE_MARKED)
+        || ngx_trove_zone_word_state(word) == NGX_TROVE_ZONE_ACKED)
     {
         ngx_trove_zone_count(&pair->group->u.head.dropped);
 
-        if (ngx_trove_zone_word_state(word) != NGX_TROVE_ZONE_MARKED) {
+        if (ngx_trove_zone_word_state(word) != NGX_TROVE_ZONE_ACKED) {
             ngx_trove_zone_put(&slot, key, word);
         }
 

@@ -46,7 +46,7 @@
  * never changes, and both end at the same second.  Once the first one that is
  * found is over, another one may be in the way: whoever is about to write to a
  * slot that is over, or to date or move one, erases its copies, so that there
- * are none beside an INFLIGHT, or a later DONE.  A MARK, which does not change
+ * are none beside an INFLIGHT, or a later DONE.  An ACK, which does not change
  * either, is moved like it.  An INFLIGHT, which does change, is never moved.
  *
  * A table is migrated to another one a group at a time.  The first page says
@@ -79,7 +79,7 @@
  *   empty      0        0                            0
  *   INFLIGHT   1        the lease's end, monotonic   the owner, not 0
  *   DONE       2        completion, wall clock       16: ttl, 14: check
- *   MARK       3        when it was made, wall       16: ttl, 14: check
+ *   ACK        3        when it was made, wall       16: ttl, 14: check
  *
  * Both times are seconds modulo 2^32 and are compared by their difference.
  */
@@ -87,7 +87,7 @@
 #define NGX_TROVE_ZONE_EMPTY       0
 #define NGX_TROVE_ZONE_CLAIMED     1
 #define NGX_TROVE_ZONE_COMPLETED   2
-#define NGX_TROVE_ZONE_MARKED      3
+#define NGX_TROVE_ZONE_ACKED       3
 
 #define NGX_TROVE_ZONE_OWNER_MAX   ((1u << 30) - 1)
 #define NGX_TROVE_ZONE_CHECK_BITS  14
@@ -256,13 +256,13 @@ int64_t ngx_trove_zone_ttl_decode(uint16_t ttl);
 ngx_uint_t ngx_trove_zone_slot_state(ngx_trove_zone_bucket_t *bucket,
     ngx_uint_t n, ngx_trove_zone_now_t *now);
 
-/* whether slot n holds a DONE or a MARK as it was written */
+/* whether slot n holds a DONE or an ACK as it was written */
 ngx_uint_t ngx_trove_zone_slot_intact(ngx_trove_zone_bucket_t *bucket,
     ngx_uint_t n);
 
 uint64_t ngx_trove_zone_word_claimed(ngx_trove_zone_now_t *now,
     ngx_uint_t lease, uint32_t owner);
-/* state is COMPLETED or MARKED */
+/* state is COMPLETED or ACKED */
 uint64_t ngx_trove_zone_word_dated(ngx_trove_zone_key_t *key,
     ngx_uint_t state, uint32_t wall, uint16_t ttl);
 
@@ -284,18 +284,18 @@ ngx_trove_zone_slot_t ngx_trove_zone_sole(ngx_trove_zone_pair_t *pair,
 ngx_trove_zone_slot_t ngx_trove_zone_room(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now);
 
-/* the slot of the oldest DONE or MARK, as state says, to be given up */
+/* the slot of the oldest DONE or ACK, as state says, to be given up */
 ngx_trove_zone_slot_t ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair,
     ngx_uint_t state, ngx_trove_zone_now_t *now);
 
 /*
  * Where there is no room, the slot to be given up for a claim or a DONE: that
- * of the oldest MARK, or else of the oldest DONE.  Counts it.
+ * of the oldest ACK, or else of the oldest DONE.  Counts it.
  */
 ngx_trove_zone_slot_t ngx_trove_zone_evict(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now);
 
-/* of a DONE or a MARK: bounds what a clock stepped far back does to it */
+/* of a DONE or an ACK: bounds what a clock stepped far back does to it */
 void ngx_trove_zone_redate(ngx_trove_zone_group_t *group,
     ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now);
 

@@ -341,9 +341,9 @@ ngx_trove_zone_evict(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 {
     ngx_trove_zone_slot_t  slot;
 
-    /* a MARK that is lost repeats a delivery to one target, a DONE to all */
+    /* an ACK that is lost repeats a delivery to one target, a DONE to all */
 
-    slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_MARKED, now);
+    slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_ACKED, now);
 
     if (slot.bucket != NULL) {
         ngx_trove_zone_count(&pair->group->u.head.dropped);
@@ -442,7 +442,7 @@ ngx_trove_zone_word_check(uint64_t place, uint16_t tag, uint64_t word)
  * A slot that is over is as good as empty:
  *
  * INFLIGHT  whose lease has run out
- * DONE      whose ttl has run out, or that is damaged; a MARK likewise
+ * DONE      whose ttl has run out, or that is damaged; an ACK likewise
  *
  * A DONE lives until more than ttl whole seconds have passed: it may last up to
  * a second longer, and never ends early.
@@ -490,7 +490,7 @@ ngx_trove_zone_over(uint64_t word, ngx_trove_zone_now_t *now)
         break;
 
     case NGX_TROVE_ZONE_COMPLETED:
-    case NGX_TROVE_ZONE_MARKED:
+    case NGX_TROVE_ZONE_ACKED:
 
         left = ngx_trove_zone_ttl_decode(ngx_trove_zone_word_ttl(word))
                - ngx_trove_zone_age(word, now);
@@ -534,7 +534,7 @@ ngx_trove_zone_free(ngx_trove_zone_bucket_t *bucket, ngx_trove_zone_now_t *now,
 
 
 /*
- * Both buckets are full: looks for a DONE or a MARK in them whose other bucket
+ * Both buckets are full: looks for a DONE or an ACK in them whose other bucket
  * is not, and writes it there.  The slot is what it leaves, to be overwritten
  * by the caller, since for now it is in both.
  *

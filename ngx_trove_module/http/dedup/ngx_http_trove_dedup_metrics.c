@@ -72,12 +72,12 @@ static ngx_http_trove_dedup_line_t  ngx_http_trove_dedup_lines[] = {
     { "trove_zone_used", NULL, NULL,
       "done", offsetof(ngx_trove_zone_stat_t, done) },
 
-    { "trove_zone_marks", "gauge",
+    { "trove_zone_acks", "gauge",
       "Targets that have got an event which others miss.",
-      NULL, offsetof(ngx_trove_zone_stat_t, marked) },
+      NULL, offsetof(ngx_trove_zone_stat_t, acked) },
 
-    { "trove_zone_marks_dropped_total", "counter",
-      "Marks given up for want of room.",
+    { "trove_zone_acks_dropped_total", "counter",
+      "Acknowledgements dropped for want of room.",
       NULL, offsetof(ngx_trove_zone_stat_t, dropped) },
 
     { "trove_zone_evictions_total", "counter",

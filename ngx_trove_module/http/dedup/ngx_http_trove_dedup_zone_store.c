@@ -129,7 +129,7 @@ ngx_http_trove_dedup_zone_ack(ngx_http_trove_dedup_op_t *op, ngx_str_t *name)
 
     /* one that is lost repeats a delivery, and is counted */
 
-    (void) ngx_trove_table_mark(op->store->data, &key, &now, op->ttl);
+    (void) ngx_trove_table_ack(op->store->data, &key, &now, op->ttl);
 }
 
 
@@ -143,7 +143,7 @@ ngx_http_trove_dedup_zone_acked(ngx_http_trove_dedup_op_t *op,
     ngx_http_trove_dedup_zone_ack_key(op, name, &key);
     ngx_http_trove_clock_zone(&now);
 
-    return ngx_trove_table_marked(op->store->data, &key, &now);
+    return ngx_trove_table_acked(op->store->data, &key, &now);
 }
 
 

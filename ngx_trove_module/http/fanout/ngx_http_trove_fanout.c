@@ -17,7 +17,7 @@ static ngx_int_t ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
     ngx_array_t *targets);
 static void ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d);
 static void ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout,
-    ngx_uint_t mark);
+    ngx_uint_t ack);
 static void ngx_http_trove_fanout_cleanup(void *data);
 
 
@@ -201,7 +201,7 @@ ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout)
 
 
 static void
-ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout, ngx_uint_t mark)
+ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout, ngx_uint_t ack)
 {
     ngx_uint_t                  i;
     ngx_http_trove_delivery_t  *d;
@@ -213,7 +213,7 @@ ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout, ngx_uint_t mark)
     fanout->ended = 1;
     ngx_queue_remove(&fanout->worker);
 
-    if (!mark) {
+    if (!ack) {
         return;
     }
 

@@ -23,7 +23,7 @@
  *   start --> deliveries under way --the last is DONE--> answered
  *                    |
  *                    +-- the request ends before, the worker exits --> ended:
- *                        what was taken is marked, as the sender will retry
+ *                        what was taken is acked, as the sender will retry
  */
 
 typedef struct {
@@ -55,8 +55,8 @@ ngx_int_t ngx_http_trove_fanout_start(ngx_http_request_t *r,
     ngx_http_event_handler_pt resume);
 
 /*
- * Ends the fan-out: where a required target has not taken the event, marks
- * those that have.
+ * Ends the fan-out: where a required target has not taken the event,
+ * acknowledges it for those that have.
  *
  * Whether all required targets have taken it.
  */
