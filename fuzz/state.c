@@ -343,7 +343,7 @@ check_recover(void)
     ngx_trove_zone_where_t  where;
 
     ngx_trove_zone_stat(zone, &now, &before);
-    (void) ngx_trove_zone_heir(zone, &where);
+    (void) ngx_trove_zone_successor(zone, &where);
 
     ngx_memcpy(image, file, size);
     was = (ngx_trove_zone_t *) image;
@@ -352,8 +352,8 @@ check_recover(void)
 
     fuzz_check(memcmp(image, file, offsetof(ngx_trove_zone_t, migrate)) == 0,
                "the first page has changed");
-    fuzz_check(ngx_trove_zone_heir(zone, &where) == NGX_DECLINED,
-               "it has an heir");
+    fuzz_check(ngx_trove_zone_successor(zone, &where) == NGX_DECLINED,
+               "it has a successor");
 
     damaged = 0;
 

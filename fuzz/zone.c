@@ -784,7 +784,7 @@ op_migrate(model_t *m, ngx_uint_t arg)
     size_t                   size;
     uint32_t                 owner;
     ngx_uint_t               n, more, twice, i;
-    ngx_trove_zone_t        *old, *heir;
+    ngx_trove_zone_t        *old, *successor;
     ngx_trove_zone_where_t   where, there;
     ngx_trove_zone_group_t  *last;
 
@@ -794,7 +794,8 @@ op_migrate(model_t *m, ngx_uint_t arg)
 
     fuzz_check(ngx_trove_zone_migrate_begin(old) == NGX_OK, "begin");
     fuzz_check(ngx_trove_zone_migrate_begin(old) == NGX_BUSY, "begin again");
-    fuzz_check(ngx_trove_zone_heir(old, &there) == NGX_DECLINED, "an heir");
+    fuzz_check(ngx_trove_zone_successor(old, &there) == NGX_DECLINED,
+               "a successor");
 
     for (i = 0; i < TABLE_PAGES_MAX; i++) {
         counters.recovered += dead[i];
@@ -803,8 +804,8 @@ op_migrate(model_t *m, ngx_uint_t arg)
     make_table(arg);
     size = npages * NGX_TROVE_ZONE_PAGE;
 
-    heir = ngx_trove_zone_create_heir(zone, size, old);
-    fuzz_check(heir == zone, "no heir");
+    successor = ngx_trove_zone_create_successor(zone, size, old);
+    fuzz_check(successor == zone, "no successor");
 
     fuzz_check(memcmp(zone->key, old->key, sizeof(zone->key)) == 0,
                "another secret");
@@ -818,7 +819,8 @@ op_migrate(model_t *m, ngx_uint_t arg)
         old->migrated = 0;
         last->u.head.moved = 0;
 
-        fuzz_check(ngx_trove_zone_heir(old, &there) == NGX_AGAIN, "halfway");
+        fuzz_check(ngx_trove_zone_successor(old, &there) == NGX_AGAIN,
+                   "halfway");
 
         ngx_trove_zone_migrate(zone, old, &where, &now, &more);
         n += more;
@@ -826,11 +828,11 @@ op_migrate(model_t *m, ngx_uint_t arg)
 
     ngx_trove_zone_migrate_end(old);
 
-    fuzz_check(ngx_trove_zone_heir(old, &there) == NGX_OK
+    fuzz_check(ngx_trove_zone_successor(old, &there) == NGX_OK
                && there.offset == where.offset && there.size == where.size,
-               "the heir of the old table");
-    fuzz_check(ngx_trove_zone_heir(zone, &there) == NGX_DECLINED,
-               "an heir of the new table");
+               "the successor of the old table");
+    fuzz_check(ngx_trove_zone_successor(zone, &there) == NGX_DECLINED,
+               "a successor of the new table");
 
     owner = 0;
 

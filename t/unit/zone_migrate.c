@@ -21,7 +21,7 @@
 
 
 static ngx_trove_zone_t *make(size_t size);
-static ngx_trove_zone_t *heir(ngx_trove_zone_t *zone, size_t size);
+static ngx_trove_zone_t *successor(ngx_trove_zone_t *zone, size_t size);
 static ngx_trove_zone_key_t key_of(ngx_trove_zone_t *zone, uint64_t n);
 static void states(void);
 static void owners(void);
@@ -69,14 +69,14 @@ make(size_t size)
 
 
 static ngx_trove_zone_t *
-heir(ngx_trove_zone_t *zone, size_t size)
+successor(ngx_trove_zone_t *zone, size_t size)
 {
     void  *addr;
 
     addr = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
                 0);
 
-    return ngx_trove_zone_create_heir(addr, size, zone);
+    return ngx_trove_zone_create_successor(addr, size, zone);
 }
 
 
@@ -111,11 +111,12 @@ states(void)
     ngx_trove_zone_claim(from, &inflight, &now, 60, &owner[1]);
     ngx_trove_zone_ack(from, &ack, &now, 1000);
 
-    tap_is(ngx_trove_zone_heir(from, &where), NGX_DECLINED, "no heir yet");
+    tap_is(ngx_trove_zone_successor(from, &where), NGX_DECLINED,
+           "no successor yet");
     tap_is(ngx_trove_zone_migrate_begin(from), NGX_OK, "begin");
     tap_is(ngx_trove_zone_migrate_begin(from), NGX_BUSY, "only once");
 
-    to = heir(from, PAGES(64));
+    to = successor(from, PAGES(64));
     tap_is(ngx_trove_zone_claim(from, &done, &now, 60, &other),
            NGX_TROVE_ZONE_DONE, "nothing has changed yet");
 
@@ -123,10 +124,12 @@ states(void)
     ngx_trove_zone_migrate_end(from);
 
     tap_is(left, 0, "nothing is left out");
-    tap_is(ngx_trove_zone_heir(from, &where), NGX_OK, "all is in the heir");
+    tap_is(ngx_trove_zone_successor(from, &where), NGX_OK,
+           "all is in the successor");
     tap_is(where.offset, there.offset, "where it is");
     tap_is(where.size, there.size, "and its size");
-    tap_is(ngx_trove_zone_heir(to, &where), NGX_DECLINED, "which has none");
+    tap_is(ngx_trove_zone_successor(to, &where), NGX_DECLINED,
+           "which has none");
 
     tap_is(ngx_trove_zone_claim(from, &absent, &now, 60, &other),
            NGX_TROVE_ZONE_MOVED, "claim: moved");
@@ -179,7 +182,7 @@ owners(void)
         ngx_trove_zone_release(from, &key, old);
     }
 
-    to = heir(from, PAGES(2));
+    to = successor(from, PAGES(2));
     ngx_trove_zone_migrate(to, from, &there, &now, &left);
 
     for (again = 0, i = 0; i < 2000; i++) {
@@ -215,7 +218,7 @@ sizes(void)
             ngx_trove_zone_complete(from, &key, &t, 1000, owner);
         }
 
-        to = heir(from, size[s]);
+        to = successor(from, size[s]);
         ngx_trove_zone_migrate(to, from, &there, &now, &left);
 
         ngx_trove_zone_stat(to, &now, &stat);
@@ -265,7 +268,7 @@ counters(void)
 
     ngx_trove_zone_stat(from, &now, &before);
 
-    to = heir(from, PAGES(64));
+    to = successor(from, PAGES(64));
     ngx_trove_zone_migrate(to, from, &there, &now, &left);
 
     ngx_trove_zone_stat(to, &now, &after);
@@ -301,7 +304,7 @@ half(void)
         }
     }
 
-    to = heir(from, PAGES(64));
+    to = successor(from, PAGES(64));
     ngx_trove_zone_migrate(to, from, &there, &now, &left);
 
     /* as if killed: the last groups are copied, but not marked as moved */
@@ -312,7 +315,7 @@ half(void)
         ngx_trove_zone_group(from, i)->u.head.moved = 0;
     }
 
-    tap_is(ngx_trove_zone_heir(from, &where), NGX_AGAIN, "half-done");
+    tap_is(ngx_trove_zone_successor(from, &where), NGX_AGAIN, "half-done");
 
     for (bad = 0, moved = 0, i = 0; i < KEYS; i++) {
         at = from;
@@ -342,7 +345,7 @@ half(void)
 
     ngx_trove_zone_migrate(to, from, &there, &now, &left);
 
-    tap_is(ngx_trove_zone_heir(from, &where), NGX_OK, "done with");
+    tap_is(ngx_trove_zone_successor(from, &where), NGX_OK, "done with");
 
     for (bad = 0, i = 0; i < KEYS; i++) {
         key = key_of(to, i);
@@ -383,7 +386,7 @@ killed(void)
             ngx_trove_zone_complete(from, &key, &now, 1000, owner);
         }
 
-        to = heir(from, PAGES(n % 2 ? 64 : 24));
+        to = successor(from, PAGES(n % 2 ? 64 : 24));
 
         for ( ;; ) {
             pid = fork();
@@ -402,7 +405,7 @@ killed(void)
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
 
-            if (ngx_trove_zone_heir(from, &where) == NGX_OK) {
+            if (ngx_trove_zone_successor(from, &where) == NGX_OK) {
                 break;
             }
 
@@ -447,7 +450,7 @@ repaired(void)
         ngx_trove_zone_complete(from, &key, &now, 10, owner);
     }
 
-    to = heir(from, PAGES(64));
+    to = successor(from, PAGES(64));
     ngx_trove_zone_migrate(to, from, &there, &now, &left);
 
     /* there they run out and are completed once more, and new ones are added */
@@ -462,11 +465,12 @@ repaired(void)
     }
 
     from->where ^= 2;
-    tap_is(ngx_trove_zone_heir(from, &where), NGX_ERROR, "a flipped bit");
+    tap_is(ngx_trove_zone_successor(from, &where), NGX_ERROR, "a flipped bit");
     from->where ^= 2;
 
     tap_is(ngx_trove_zone_recover(from), NGX_OK, "recovered");
-    tap_is(ngx_trove_zone_heir(from, &where), NGX_DECLINED, "it has no heir");
+    tap_is(ngx_trove_zone_successor(from, &where), NGX_DECLINED,
+           "it has no successor");
     key = key_of(from, 1);
     tap_is(ngx_trove_zone_claim(from, &key, &now, 60, &owner),
            NGX_TROVE_ZONE_DONE, "and all that it had");

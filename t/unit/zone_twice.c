@@ -253,7 +253,7 @@ completed(void)
     uint32_t                 owner;
     uint64_t                 old, late, future;
     ngx_uint_t               left;
-    ngx_trove_zone_t        *zone, *heir;
+    ngx_trove_zone_t        *zone, *successor;
     ngx_trove_zone_now_t     t;
     ngx_trove_zone_key_t     key;
     ngx_trove_zone_pair_t    pair;
@@ -304,21 +304,22 @@ completed(void)
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 
     zone = twice(&key, &pair, old, late);
-    heir = make(3 * NGX_TROVE_ZONE_PAGE);
-    addr = heir;
+    successor = make(3 * NGX_TROVE_ZONE_PAGE);
+    addr = successor;
 
     (void) ngx_trove_zone_migrate_begin(zone);
-    heir = ngx_trove_zone_create_heir(addr, 3 * NGX_TROVE_ZONE_PAGE, zone);
+    successor = ngx_trove_zone_create_successor(addr, 3 * NGX_TROVE_ZONE_PAGE,
+                                                zone);
 
     where.offset = 2 * NGX_TROVE_ZONE_PAGE;
     where.size = 3 * NGX_TROVE_ZONE_PAGE;
-    ngx_trove_zone_migrate(heir, zone, &where, &now, &left);
+    ngx_trove_zone_migrate(successor, zone, &where, &now, &left);
     ngx_trove_zone_migrate_end(zone);
 
-    tap_is(ngx_trove_zone_claim(heir, &key, &now, 60, &owner),
+    tap_is(ngx_trove_zone_claim(successor, &key, &now, 60, &owner),
            NGX_TROVE_ZONE_DONE, "migrated from behind a copy that ran out");
 
-    drop(heir, 3 * NGX_TROVE_ZONE_PAGE);
+    drop(successor, 3 * NGX_TROVE_ZONE_PAGE);
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 
     zone = twice(&key, &pair, old, late);

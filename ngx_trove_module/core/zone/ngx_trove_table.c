@@ -36,7 +36,7 @@ ngx_trove_table_unref(ngx_trove_table_t *table)
     }
 
     ngx_trove_table_unmap(&table->current);
-    ngx_trove_table_unmap(&table->heir);
+    ngx_trove_table_unmap(&table->successor);
 
     (void) ngx_close_file(table->fd);
 
@@ -91,7 +91,7 @@ ngx_trove_table_claim(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
 
         if (rc == NGX_TROVE_ZONE_NEW
             && (table->current.guard->replaced
-                || (table->heir.zone && table->heir.guard->replaced)))
+                || (table->successor.zone && table->successor.guard->replaced)))
         {
             /* nobody else knows of it */
 
@@ -367,7 +367,7 @@ ngx_trove_table_current(ngx_trove_table_t *table)
 
     zone = table->current.zone;
 
-    while (ngx_trove_zone_heir(zone, &where) == NGX_OK) {
+    while (ngx_trove_zone_successor(zone, &where) == NGX_OK) {
         next = ngx_trove_table_follow(table, zone);
 
         if (next == NULL) {
@@ -415,8 +415,8 @@ ngx_trove_table_next(ngx_trove_table_t *table, ngx_trove_zone_t *zone,
 
     zone = ngx_trove_table_follow(table, zone);
 
-    if (zone && zone == table->heir.zone
-        && !ngx_trove_zone_kept(zone, &table->heir.kept))
+    if (zone && zone == table->successor.zone
+        && !ngx_trove_zone_kept(zone, &table->successor.kept))
     {
         return ngx_trove_table_heal(table, zone);
     }
@@ -437,19 +437,19 @@ ngx_trove_table_follow(ngx_trove_table_t *table, ngx_trove_zone_t *zone)
     ngx_trove_table_error_t  error;
     ngx_trove_zone_where_t   where;
 
-    if (zone == table->heir.zone) {
+    if (zone == table->successor.zone) {
         ngx_trove_table_advance(table);
     }
 
-    rc = ngx_trove_zone_heir(zone, &where);
+    rc = ngx_trove_zone_successor(zone, &where);
 
     if (rc != NGX_OK && rc != NGX_AGAIN) {
         return NULL;
     }
 
-    if (table->heir.zone == NULL
-        && ngx_trove_table_attach(&table->heir, table->fd, MAP_SHARED, &where,
-                                  &error)
+    if (table->successor.zone == NULL
+        && ngx_trove_table_attach(&table->successor, table->fd, MAP_SHARED,
+                                  &where, &error)
            != NGX_OK)
     {
         return NULL;
@@ -460,7 +460,7 @@ ngx_trove_table_follow(ngx_trove_table_t *table, ngx_trove_zone_t *zone)
         return table->current.zone;
     }
 
-    return table->heir.zone;
+    return table->successor.zone;
 }
 
 
@@ -469,7 +469,7 @@ ngx_trove_table_advance(ngx_trove_table_t *table)
 {
     ngx_trove_table_unmap(&table->current);
 
-    table->current = table->heir;
+    table->current = table->successor;
 
-    ngx_memzero(&table->heir, sizeof(ngx_trove_table_map_t));
+    ngx_memzero(&table->successor, sizeof(ngx_trove_table_map_t));
 }

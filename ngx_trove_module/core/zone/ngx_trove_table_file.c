@@ -199,7 +199,7 @@ ngx_trove_table_take(ngx_fd_t fd, size_t size, uint64_t *damaged,
 {
     off_t                    file;
     ngx_trove_table_t       *table;
-    ngx_trove_zone_where_t   where, heir;
+    ngx_trove_zone_where_t   where, successor;
 
     table = ngx_trove_table_alloc(fd, error);
     if (table == NULL) {
@@ -221,7 +221,8 @@ ngx_trove_table_take(ngx_fd_t fd, size_t size, uint64_t *damaged,
 
     /* a hole in it would be a SIGBUS on a full disk */
 
-    if (ngx_trove_zone_heir(table->current.zone, &heir) != NGX_DECLINED
+    if (ngx_trove_zone_successor(table->current.zone, &successor)
+        != NGX_DECLINED
         || ngx_trove_table_allocate(fd, &where, error) != NGX_OK
         || ngx_trove_table_repair(table->current.zone, damaged, error)
            != NGX_OK)
@@ -241,7 +242,7 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
     ngx_trove_table_error_t *error)
 {
     off_t                   size;
-    ngx_int_t               rc, heir;
+    ngx_int_t               rc, successor;
     ngx_trove_table_map_t   map;
     ngx_trove_zone_where_t  where, next;
 
@@ -258,7 +259,7 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
             break;
         }
 
-        heir = ngx_trove_zone_heir(map.zone, &next);
+        successor = ngx_trove_zone_successor(map.zone, &next);
 
         if (ngx_trove_table_repair(map.zone, &carried->damaged, error)
             != NGX_OK)
@@ -277,13 +278,13 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
 
         ngx_trove_table_unmap(&map);
 
-        if (heir == NGX_DECLINED) {
+        if (successor == NGX_DECLINED) {
             return NGX_OK;
         }
 
         /* each is behind the one before */
 
-        if (heir == NGX_ERROR
+        if (successor == NGX_ERROR
             || next.offset < where.offset + where.size
             || next.offset > (uint64_t) size
             || next.size > (uint64_t) size - next.offset)
@@ -360,7 +361,7 @@ ngx_trove_table_resize(ngx_trove_table_t *table, size_t size,
 }
 
 
-/* NGX_AGAIN: the table had an heir already, and has now been migrated to it */
+/* NGX_AGAIN: the table had a successor, and has now been migrated to it */
 
 static ngx_int_t
 ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
@@ -370,13 +371,13 @@ ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
     ngx_int_t                rc;
     ngx_file_info_t          fi;
     ngx_trove_zone_t        *zone;
-    ngx_trove_table_map_t   *heir;
+    ngx_trove_table_map_t   *successor;
     ngx_trove_zone_where_t   where;
 
     zone = table->current.zone;
-    heir = &table->heir;
+    successor = &table->successor;
 
-    rc = ngx_trove_zone_heir(zone, &where);
+    rc = ngx_trove_zone_successor(zone, &where);
 
     if (rc == NGX_ERROR) {
         return ngx_trove_table_error(error, "migration", 0);
@@ -384,9 +385,9 @@ ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
 
     if (rc != NGX_DECLINED) {
 
-        if (heir->zone == NULL) {
-            rc = ngx_trove_table_attach(heir, table->fd, MAP_SHARED, &where,
-                                        error);
+        if (successor->zone == NULL) {
+            rc = ngx_trove_table_attach(successor, table->fd, MAP_SHARED,
+                                        &where, error);
 
             if (rc != NGX_OK) {
                 return (rc == NGX_DECLINED)
@@ -394,7 +395,7 @@ ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
             }
         }
 
-        ngx_trove_zone_migrate(heir->zone, zone, &where, now, left);
+        ngx_trove_zone_migrate(successor->zone, zone, &where, now, left);
 
         return NGX_AGAIN;
     }
@@ -416,20 +417,21 @@ ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
         return NGX_ERROR;
     }
 
-    if (ngx_trove_table_map(heir, table->fd, MAP_SHARED, &where, error)
+    if (ngx_trove_table_map(successor, table->fd, MAP_SHARED, &where, error)
         != NGX_OK)
     {
         goto failed;
     }
 
-    heir->zone = ngx_trove_zone_create_heir(heir->addr, where.size, zone);
+    successor->zone = ngx_trove_zone_create_successor(successor->addr,
+                                                      where.size, zone);
 
-    if (heir->zone == NULL) {
+    if (successor->zone == NULL) {
         ngx_trove_table_error(error, "initialization", 0);
         goto failed;
     }
 
-    ngx_trove_table_made(heir);
+    ngx_trove_table_made(successor);
 
     /* it has to be on the disk before anything there says where it is */
 
@@ -438,13 +440,13 @@ ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
         goto failed;
     }
 
-    ngx_trove_zone_migrate(heir->zone, zone, &where, now, left);
+    ngx_trove_zone_migrate(successor->zone, zone, &where, now, left);
 
     return NGX_OK;
 
 failed:
 
-    ngx_trove_table_unmap(heir);
+    ngx_trove_table_unmap(successor);
 
     ngx_trove_table_cut(table->fd, ngx_file_size(&fi));
 
@@ -554,7 +556,7 @@ ngx_trove_table_first(ngx_fd_t fd, off_t *size, ngx_trove_zone_where_t *where,
 
     /*
      * What a file has lost when it was truncated are zeroes: of a table that
-     * had an heir, and the heir is the first one now.
+     * had a successor, and the successor is the first one now.
      */
 
     head.size = sizeof(page);

@@ -58,7 +58,7 @@ ngx_trove_zone_t *
 ngx_trove_table_heal(ngx_trove_table_t *table, ngx_trove_zone_t *zone)
 {
     ngx_err_t               err;
-    ngx_uint_t              heir;
+    ngx_uint_t              successor;
     ngx_trove_table_lost_t  lost;
 
     if (table->retry && ngx_trove_table_clock() < table->retry) {
@@ -67,7 +67,7 @@ ngx_trove_table_heal(ngx_trove_table_t *table, ngx_trove_zone_t *zone)
 
     ngx_memzero(&lost, sizeof(ngx_trove_table_lost_t));
 
-    heir = (zone == table->heir.zone);
+    successor = (zone == table->successor.zone);
 
     /* one at a time: the lock is that of a process, and goes with it */
 
@@ -77,8 +77,8 @@ ngx_trove_table_heal(ngx_trove_table_t *table, ngx_trove_zone_t *zone)
     } else {
         err = ngx_trove_table_heal_map(table, &table->current, &lost);
 
-        if (err == 0 && table->heir.zone) {
-            err = ngx_trove_table_heal_map(table, &table->heir, &lost);
+        if (err == 0 && table->successor.zone) {
+            err = ngx_trove_table_heal_map(table, &table->successor, &lost);
         }
 
         ngx_trove_table_heal_unlock(table->fd);
@@ -94,7 +94,7 @@ ngx_trove_table_heal(ngx_trove_table_t *table, ngx_trove_zone_t *zone)
         return NULL;
     }
 
-    return heir ? table->heir.zone : table->current.zone;
+    return successor ? table->successor.zone : table->current.zone;
 }
 
 

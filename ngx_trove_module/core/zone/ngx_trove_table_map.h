@@ -35,7 +35,7 @@ struct ngx_trove_table_s {
     ngx_uint_t               refs;
     ngx_fd_t                 fd;
     ngx_trove_table_map_t    current;
-    ngx_trove_table_map_t    heir;       /* while current is being migrated */
+    ngx_trove_table_map_t    successor;  /* while current is being migrated */
 
     /* what became of it when it was lost: ngx_trove_table_heal.c */
     ngx_trove_table_lost_pt  lost;

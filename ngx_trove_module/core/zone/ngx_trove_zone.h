@@ -175,24 +175,25 @@ ngx_uint_t ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
     ngx_trove_zone_now_t *now);
 
 /*
- * A table that is in use is migrated to another, its heir, while everybody goes
- * on using it.  The functions that take a key tell whoever still asks the old
- * table that it is in the other one: NGX_TROVE_ZONE_MOVED or NGX_AGAIN.
+ * A table that is in use is migrated to another, its successor, while everybody
+ * goes on using it.  The functions that take a key tell whoever still asks the
+ * old table that it is in the other one: NGX_TROVE_ZONE_MOVED or NGX_AGAIN.
  *
- *   begin -> create_heir -> migrate -> end
+ *   begin -> create_successor -> migrate -> end
  *
- * create_heir is ngx_trove_zone_create() with the secret of the other table.
+ * create_successor is ngx_trove_zone_create() with the secret of the other
+ * table.
  *
- * migrate moves group by group, and tells everybody where the heir is.  What is
- * lost for want of room is as with a copy; *left says how many keys.  Who did
- * this may have been killed on the way: then the next one goes on, with the
- * same heir.
+ * migrate moves group by group, and tells everybody where the successor is.
+ * What is lost for want of room is as with a copy; *left says how many keys.
+ * Who did this may have been killed on the way: then the next one goes on, with
+ * the same successor.
  *
  * begin  NGX_OK        nobody else does it, until end
  *        NGX_BUSY      somebody else does
  */
 ngx_int_t ngx_trove_zone_migrate_begin(ngx_trove_zone_t *zone);
-ngx_trove_zone_t *ngx_trove_zone_create_heir(void *addr, size_t size,
+ngx_trove_zone_t *ngx_trove_zone_create_successor(void *addr, size_t size,
     ngx_trove_zone_t *zone);
 void ngx_trove_zone_migrate(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
     ngx_trove_zone_where_t *where, ngx_trove_zone_now_t *now,
@@ -200,14 +201,14 @@ void ngx_trove_zone_migrate(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
 void ngx_trove_zone_migrate_end(ngx_trove_zone_t *zone);
 
 /*
- * Whether a table has an heir, and where.
+ * Whether a table has a successor, and where.
  *
  * NGX_DECLINED  it has none
- * NGX_AGAIN     a key may be in this one or in the heir
- * NGX_OK        all are in the heir, nobody needs this one any more
+ * NGX_AGAIN     a key may be in this one or in the successor
+ * NGX_OK        all are in the successor, nobody needs this one any more
  * NGX_ERROR     it is damaged
  */
-ngx_int_t ngx_trove_zone_heir(ngx_trove_zone_t *zone,
+ngx_int_t ngx_trove_zone_successor(ngx_trove_zone_t *zone,
     ngx_trove_zone_where_t *where);
 
 /*

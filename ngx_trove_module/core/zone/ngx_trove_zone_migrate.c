@@ -41,15 +41,15 @@ ngx_trove_zone_migrate_end(ngx_trove_zone_t *zone)
 
 
 ngx_trove_zone_t *
-ngx_trove_zone_create_heir(void *addr, size_t size, ngx_trove_zone_t *zone)
+ngx_trove_zone_create_successor(void *addr, size_t size, ngx_trove_zone_t *zone)
 {
     uint64_t           claims;
     ngx_uint_t         n;
-    ngx_trove_zone_t  *heir;
+    ngx_trove_zone_t  *successor;
 
-    heir = ngx_trove_zone_create(addr, size);
+    successor = ngx_trove_zone_create(addr, size);
 
-    if (heir == NULL) {
+    if (successor == NULL) {
         return NULL;
     }
 
@@ -62,15 +62,15 @@ ngx_trove_zone_create_heir(void *addr, size_t size, ngx_trove_zone_t *zone)
                                 &ngx_trove_zone_group(zone, n)->u.head.claims));
     }
 
-    for (n = 0; n < heir->groups; n++) {
-        ngx_trove_zone_group(heir, n)->u.head.claims =
+    for (n = 0; n < successor->groups; n++) {
+        ngx_trove_zone_group(successor, n)->u.head.claims =
                                           claims + NGX_TROVE_ZONE_CLAIMS_AHEAD;
     }
 
-    ngx_memcpy(heir->key, zone->key, NGX_TROVE_SIPHASH_KEY_LEN);
-    ngx_trove_zone_seal(heir);
+    ngx_memcpy(successor->key, zone->key, NGX_TROVE_SIPHASH_KEY_LEN);
+    ngx_trove_zone_seal(successor);
 
-    return heir;
+    return successor;
 }
 
 
@@ -98,7 +98,7 @@ ngx_trove_zone_migrate(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
 
 
 ngx_int_t
-ngx_trove_zone_heir(ngx_trove_zone_t *zone, ngx_trove_zone_where_t *where)
+ngx_trove_zone_successor(ngx_trove_zone_t *zone, ngx_trove_zone_where_t *where)
 {
     uint64_t  migrated;
 
