@@ -11,8 +11,8 @@
 
 
 static uint32_t ngx_trove_zone_owner(ngx_trove_zone_group_t *group);
-static ngx_trove_zone_slot_t ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair,
-    ngx_trove_zone_now_t *now);
+static ngx_trove_zone_slot_t ngx_trove_zone_new_slot(
+    ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now);
 static ngx_uint_t ngx_trove_zone_owned(ngx_trove_zone_slot_t *slot,
     uint32_t owner);
 static void ngx_trove_zone_late(ngx_trove_zone_pair_t *pair,
@@ -84,7 +84,7 @@ ngx_trove_zone_claim(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
         }
 
     } else {
-        slot = ngx_trove_zone_insert(&pair, now);
+        slot = ngx_trove_zone_new_slot(&pair, now);
 
         if (slot.bucket == NULL) {
             ngx_trove_zone_count(&pair.group->u.head.full);
@@ -343,7 +343,7 @@ ngx_trove_zone_owner(ngx_trove_zone_group_t *group)
 /* a slot for a key that is in none, if need be that of an ACK or a DONE */
 
 static ngx_trove_zone_slot_t
-ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
+ngx_trove_zone_new_slot(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 {
     ngx_trove_zone_slot_t  slot;
 
@@ -392,7 +392,7 @@ ngx_trove_zone_late(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
         }
 
     } else {
-        *slot = ngx_trove_zone_insert(pair, now);
+        *slot = ngx_trove_zone_new_slot(pair, now);
 
         if (slot->bucket == NULL) {
             return;

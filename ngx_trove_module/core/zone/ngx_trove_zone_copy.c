@@ -162,7 +162,7 @@ ngx_trove_zone_copy_slot(ngx_trove_zone_t *to, ngx_trove_zone_slot_t *from,
     slot = ngx_trove_zone_find(&pair, &key);
 
     if (slot.bucket == NULL) {
-        return ngx_trove_zone_adopt(&pair, &key, word, now);
+        return ngx_trove_zone_insert(&pair, &key, word, now);
     }
 
     /*
@@ -184,7 +184,7 @@ ngx_trove_zone_copy_slot(ngx_trove_zone_t *to, ngx_trove_zone_slot_t *from,
 
 
 ngx_uint_t
-ngx_trove_zone_adopt(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key,
+ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key,
     uint64_t word, ngx_trove_zone_now_t *now)
 {
     ngx_trove_zone_slot_t  slot;

@@ -239,7 +239,7 @@ ngx_uint_t ngx_trove_zone_lock_there(pthread_mutex_t *mutex);
  * Puts a key into the pair of another table, where it is not, for who holds the
  * lock.  Returns how many keys are left out for want of room: 0 or 1.
  */
-ngx_uint_t ngx_trove_zone_adopt(ngx_trove_zone_pair_t *pair,
+ngx_uint_t ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_key_t *key, uint64_t word, ngx_trove_zone_now_t *now);
 
 

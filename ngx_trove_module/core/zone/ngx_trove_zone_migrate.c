@@ -220,7 +220,7 @@ ngx_trove_zone_migrate_slot(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
         ngx_trove_zone_put(&sole, &key, word);
 
     } else {
-        left = ngx_trove_zone_adopt(&pair, &key, word, now);
+        left = ngx_trove_zone_insert(&pair, &key, word, now);
     }
 
     ngx_trove_zone_unlock(pair.group);
