@@ -189,7 +189,7 @@ bench_run(ngx_trove_zone_t *zone, ngx_trove_zone_now_t *now, ngx_uint_t from,
 
         key = next;
         next = bench_key(seed);
-        ngx_trove_zone_expect(zone, &next);
+        ngx_trove_zone_prefetch(zone, &next);
 
         if (ngx_trove_zone_claim(zone, &key, now, BENCH_LEASE, &owner)
             != NGX_TROVE_ZONE_NEW)
@@ -275,7 +275,7 @@ bench_single(bench_times_t *times)
     start = bench_cpu();
 
     for ( /* void */ ; i < n; i++) {
-        ngx_trove_zone_expect(zone, &keys[ngx_min(i + 1, n - 1)]);
+        ngx_trove_zone_prefetch(zone, &keys[ngx_min(i + 1, n - 1)]);
 
         new += ngx_trove_zone_claim(zone, &keys[i], &now, BENCH_LEASE, &owner)
                == NGX_TROVE_ZONE_NEW;

@@ -71,9 +71,9 @@ ngx_trove_table_key(ngx_trove_table_t *table, u_char *data, size_t len,
 
 
 void
-ngx_trove_table_expect(ngx_trove_table_t *table, ngx_trove_zone_key_t *key)
+ngx_trove_table_prefetch(ngx_trove_table_t *table, ngx_trove_zone_key_t *key)
 {
-    ngx_trove_zone_expect(table->current.zone, key);
+    ngx_trove_zone_prefetch(table->current.zone, key);
 }
 
 

@@ -158,7 +158,7 @@ ngx_fd_t ngx_trove_table_fd(ngx_trove_table_t *table);
  */
 void ngx_trove_table_key(ngx_trove_table_t *table, u_char *data, size_t len,
     ngx_trove_zone_key_t *key);
-void ngx_trove_table_expect(ngx_trove_table_t *table,
+void ngx_trove_table_prefetch(ngx_trove_table_t *table,
     ngx_trove_zone_key_t *key);
 ngx_trove_zone_claim_e ngx_trove_table_claim(ngx_trove_table_t *table,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now, ngx_uint_t lease,

@@ -21,7 +21,7 @@ static void ngx_trove_zone_late(ngx_trove_zone_pair_t *pair,
 
 
 void
-ngx_trove_zone_expect(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key)
+ngx_trove_zone_prefetch(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key)
 {
     ngx_trove_zone_pair_t  pair;
 

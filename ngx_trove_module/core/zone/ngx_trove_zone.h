@@ -222,7 +222,7 @@ void ngx_trove_zone_key(ngx_trove_zone_t *zone, u_char *data, size_t len,
  * Tells that a key will be asked for in less than a microsecond: the processor
  * is to fetch what there is about it.  Changes nothing.
  */
-void ngx_trove_zone_expect(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key);
+void ngx_trove_zone_prefetch(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key);
 
 /*
  * Claims a key for lease seconds (1 .. NGX_TROVE_ZONE_LEASE_MAX).  Of any

@@ -61,7 +61,7 @@ ngx_http_trove_dedup_zone_key(void *data, u_char *p, size_t len,
 static void
 ngx_http_trove_dedup_zone_prefetch(void *data, ngx_http_trove_key_t *key)
 {
-    ngx_trove_table_expect(data, &key->zone);
+    ngx_trove_table_prefetch(data, &key->zone);
 }
 
 
