@@ -64,6 +64,7 @@ void nomem_event_destroy(ngx_trove_event_parser_t *parser);
 
 #include "ngx_trove_arena.c"
 #include "ngx_trove_event.c"
+#include "ngx_trove_event_buf.c"
 #include "ngx_trove_event_token.c"
 
 #undef ngx_trove_arena_funcs

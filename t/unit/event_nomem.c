@@ -51,6 +51,7 @@ void nomem_arena_funcs(ngx_trove_arena_t *arena, yajl_alloc_funcs *funcs);
 
 #include "ngx_trove_arena.c"
 #include "ngx_trove_event.c"
+#include "ngx_trove_event_buf.c"
 #include "ngx_trove_event_token.c"
 
 #undef malloc

@@ -24,6 +24,7 @@
  *   ngx_trove_event.c        bytes, in any pieces, to yajl: whether it is JSON
  *   ngx_trove_event_token.c  what yajl reports: the values that are wanted, and
  *                            whether it is an acceptable event
+ *   ngx_trove_event_buf.c    bytes that are kept
  *
  * What a callback calls is in its own file: there is one for each key and each
  * bracket of the body, and the compiler inlines nothing from another file.
@@ -98,7 +99,7 @@ struct ngx_trove_event_parser_s {
 };
 
 
-/* ngx_trove_event.c */
+/* ngx_trove_event_buf.c */
 
 /*
  * Appends len bytes at p to buf, which grows; len == 0 is allowed.  The memory
