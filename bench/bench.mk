@@ -22,7 +22,7 @@ vpath %.c $(DIRS)
 
 all: $(addprefix $(BENCH)/,floor load spool_store zone zone_floor)
 
-LOAD = load load_arrival load_backend load_client load_request
+LOAD = load load_arrival load_backend load_client load_loop load_request
 
 $(BENCH)/load: $(LOAD:%=$(BENCH)/tool/%.o)
 	$(CC) -o $@ $^ $(LIBS)

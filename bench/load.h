@@ -90,16 +90,18 @@ typedef struct {
 
 
 /*
- * load.c
+ * load_loop.c
  *
- * load_die() ends the process with a message and the text of errno;
- * load_wrong() with the message only.  load_watch() adds a source to the loop
- * ("add" is 1), or changes its events, EPOLLIN and the like.  load_poll() waits
- * for events and calls the handlers; if the process has no processor of its
- * own, it waits at most "timeout" seconds.  It returns the number of events.
- * load_time() is in seconds.
+ * load_loop_start() makes the loop; "cpu" is the processor that the process has
+ * for itself, or NULL.  load_die() ends the process with a message and the text
+ * of errno; load_wrong() with the message only.  load_watch() adds a source to
+ * the loop ("add" is 1), or changes its events, EPOLLIN and the like.
+ * load_poll() waits for events and calls the handlers; if the process has no
+ * processor of its own, it waits at most "timeout" seconds.  It returns the
+ * number of events.  load_time() is in seconds.
  */
 
+void load_loop_start(const char *cpu);
 void load_die(const char *what);
 void load_wrong(const char *what);
 void load_watch(load_source_t *source, uint32_t events, int add);
