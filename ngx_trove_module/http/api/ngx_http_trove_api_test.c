@@ -291,7 +291,7 @@ ngx_http_trove_api_test_answer(ngx_http_request_t *r, void *data)
     ok = 1;
 
     for (i = 0; i < test->n; i++) {
-        ok &= ngx_http_trove_delivery_taken(&test->deliveries[i]);
+        ok &= ngx_http_trove_delivery_succeeded(&test->deliveries[i]);
     }
 
     ngx_http_trove_json_init(&json, r->pool);
@@ -311,7 +311,7 @@ ngx_http_trove_api_test_answer(ngx_http_request_t *r, void *data)
         ngx_http_trove_json_string(&json, &d->target->name);
         ngx_http_trove_json_printf(&json, ",\"ok\":%s,\"status\":%ui,"
                                    "\"ms\":%M,\"error\":",
-                                   ngx_http_trove_delivery_taken(d) ? "true"
+                                   ngx_http_trove_delivery_succeeded(d) ? "true"
                                                                     : "false",
                                    d->status, d->duration);
         ngx_http_trove_json_string(&json, &error);

@@ -283,7 +283,7 @@ ngx_http_trove_delivery_signed(ngx_http_trove_delivery_t *d, void *signer,
 
 
 ngx_uint_t
-ngx_http_trove_delivery_taken(ngx_http_trove_delivery_t *d)
+ngx_http_trove_delivery_succeeded(ngx_http_trove_delivery_t *d)
 {
     return d->state == NGX_HTTP_TROVE_DELIVERY_DONE
            && d->error == NULL

@@ -109,8 +109,8 @@ ngx_str_t *ngx_http_trove_delivery_signature(ngx_http_trove_delivery_t *d,
 void ngx_http_trove_delivery_signed(ngx_http_trove_delivery_t *d,
     void *signer, ngx_str_t *signature);
 
-/* Whether the target has taken the event: it answered 2xx, to the end. */
-ngx_uint_t ngx_http_trove_delivery_taken(ngx_http_trove_delivery_t *d);
+/* Whether a delivery has succeeded: the response was 2xx, and complete. */
+ngx_uint_t ngx_http_trove_delivery_succeeded(ngx_http_trove_delivery_t *d);
 
 /*
  * Tells a subrequest that is a delivery how long its body is; to be called in

@@ -44,7 +44,7 @@ ngx_http_trove_health_target(ngx_http_trove_delivery_t *d, ngx_str_t *id)
         return;
     }
 
-    if (ngx_http_trove_delivery_taken(d)) {
+    if (ngx_http_trove_delivery_succeeded(d)) {
 
         if (!ngx_trove_health_works(target->health, now, &time, &failures)) {
             return;

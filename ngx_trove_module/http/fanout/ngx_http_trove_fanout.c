@@ -153,7 +153,7 @@ ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d)
 
     ngx_http_trove_health_target(d, &fanout->ctx->event.id);
 
-    if (!ngx_http_trove_delivery_taken(d)) {
+    if (!ngx_http_trove_delivery_succeeded(d)) {
         log = r->connection->log;
         action = ngx_http_trove_health_action(log);
 
@@ -180,23 +180,23 @@ ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d)
 ngx_uint_t
 ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout)
 {
-    ngx_uint_t                  i, taken;
+    ngx_uint_t                  i, succeeded;
     ngx_http_trove_delivery_t  *d;
 
-    taken = 1;
+    succeeded = 1;
 
     for (i = 0; i < fanout->ndeliveries; i++) {
         d = &fanout->deliveries[i];
 
-        if (!d->target->optional && !ngx_http_trove_delivery_taken(d)) {
-            taken = 0;
+        if (!d->target->optional && !ngx_http_trove_delivery_succeeded(d)) {
+            succeeded = 0;
             break;
         }
     }
 
-    ngx_http_trove_fanout_leave(fanout, !taken);
+    ngx_http_trove_fanout_leave(fanout, !succeeded);
 
-    return taken;
+    return succeeded;
 }
 
 
@@ -220,7 +220,7 @@ ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout, ngx_uint_t ack)
     for (i = 0; i < fanout->ndeliveries; i++) {
         d = &fanout->deliveries[i];
 
-        if (ngx_http_trove_delivery_taken(d)) {
+        if (ngx_http_trove_delivery_succeeded(d)) {
             ngx_http_trove_claim_ack(fanout->ctx, &d->target->name);
         }
     }

@@ -23,7 +23,8 @@
  *   start --> deliveries under way --the last is DONE--> answered
  *                    |
  *                    +-- the request ends before, the worker exits --> ended:
- *                        what was taken is acked, as the sender will retry
+ *                        deliveries that succeeded are acked: the sender
+ *                        will retry
  */
 
 typedef struct {
@@ -55,10 +56,10 @@ ngx_int_t ngx_http_trove_fanout_start(ngx_http_request_t *r,
     ngx_http_event_handler_pt resume);
 
 /*
- * Ends the fan-out: where a required target has not taken the event,
- * acknowledges it for those that have.
+ * Ends the fan-out: where a delivery to a required target has failed, acks those
+ * that succeeded.
  *
- * Whether all required targets have taken it.
+ * Whether all required ones have succeeded.
  */
 ngx_uint_t ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout);
 

@@ -197,11 +197,11 @@ ngx_http_trove_fanout_answer(ngx_http_request_t *r,
     ngx_http_trove_fanout_t *fanout)
 {
     ngx_str_t   json;
-    ngx_uint_t  taken;
+    ngx_uint_t  succeeded;
 
-    taken = ngx_http_trove_fanout_end(fanout);
+    succeeded = ngx_http_trove_fanout_end(fanout);
 
-    ngx_http_trove_metrics_add(r, taken ? NGX_HTTP_TROVE_METRIC_DELIVERED
+    ngx_http_trove_metrics_add(r, succeeded ? NGX_HTTP_TROVE_METRIC_DELIVERED
                                         : NGX_HTTP_TROVE_METRIC_PARTIAL, 1);
 
     if (fanout->ndeliveries == 0) {
@@ -210,7 +210,7 @@ ngx_http_trove_fanout_answer(ngx_http_request_t *r,
         ngx_http_trove_health_unmatched(r, &fanout->ctx->event.id);
     }
 
-    if (ngx_http_trove_fanout_json(fanout, taken ? "delivered" : "partial",
+    if (ngx_http_trove_fanout_json(fanout, succeeded ? "delivered" : "partial",
                                    &json)
         != NGX_OK)
     {
@@ -218,6 +218,6 @@ ngx_http_trove_fanout_answer(ngx_http_request_t *r,
     }
 
     return ngx_http_trove_answer_content(r,
-                              taken ? NGX_HTTP_OK : NGX_HTTP_BAD_GATEWAY,
+                              succeeded ? NGX_HTTP_OK : NGX_HTTP_BAD_GATEWAY,
                               &json, 0);
 }

@@ -374,7 +374,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
         ngx_http_trove_health_target(d, &ctx->event.id);
     }
 
-    if (ngx_http_trove_delivery_taken(d)) {
+    if (ngx_http_trove_delivery_succeeded(d)) {
         outcome->verdict = NGX_TROVE_SPOOL_TO_DELIVERED;
         return;
     }
