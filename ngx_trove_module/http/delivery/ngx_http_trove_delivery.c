@@ -20,7 +20,7 @@ static void ngx_http_trove_delivery_turn(ngx_http_trove_waiter_t *waiter,
 static ngx_int_t ngx_http_trove_delivery_run(ngx_http_trove_delivery_t *d);
 static ngx_int_t ngx_http_trove_delivery_end(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
-static void ngx_http_trove_delivery_over(ngx_http_trove_delivery_t *d,
+static void ngx_http_trove_delivery_done(ngx_http_trove_delivery_t *d,
     ngx_uint_t status, const char *error);
 static void ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d,
     ngx_uint_t status, const char *error);
@@ -41,7 +41,7 @@ ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d)
     case NGX_OK:
 
         if (ngx_http_trove_delivery_run(d) != NGX_OK) {
-            ngx_http_trove_delivery_over(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
+            ngx_http_trove_delivery_done(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
                                          "no_memory");
         }
 
@@ -52,7 +52,7 @@ ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d)
         return;
 
     default: /* NGX_DECLINED */
-        ngx_http_trove_delivery_over(d, NGX_HTTP_SERVICE_UNAVAILABLE,
+        ngx_http_trove_delivery_done(d, NGX_HTTP_SERVICE_UNAVAILABLE,
                                      "max_queue");
     }
 }
@@ -73,11 +73,11 @@ ngx_http_trove_delivery_turn(ngx_http_trove_waiter_t *waiter,
     ngx_http_set_log_request(c->log, d->request);
 
     if (timedout) {
-        ngx_http_trove_delivery_over(d, NGX_HTTP_SERVICE_UNAVAILABLE,
+        ngx_http_trove_delivery_done(d, NGX_HTTP_SERVICE_UNAVAILABLE,
                                      "max_wait");
 
     } else if (ngx_http_trove_delivery_run(d) != NGX_OK) {
-        ngx_http_trove_delivery_over(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
+        ngx_http_trove_delivery_done(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
                                      "no_memory");
     }
 
@@ -132,7 +132,7 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
          * have got already.
          */
 
-        d->client_closed |= !sr->filter_finalize && !d->endless;
+        d->client_closed |= !sr->filter_finalize && !d->unterminated;
         c->error = 0;
     }
 
@@ -172,10 +172,10 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
                                              : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    d->unanswered = sr->upstream && !sr->upstream->header_sent
+    d->no_response = sr->upstream && !sr->upstream->header_sent
                     && sr->upstream->headers_in.status_n != status;
 
-    if (d->endless) {
+    if (d->unterminated) {
         error = "truncated";
 
     } else if (rc != NGX_OK) {
@@ -189,14 +189,14 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         ngx_http_trove_delivery_retry_after(sr, &d->retry_after);
     }
 
-    ngx_http_trove_delivery_over(d, status, error);
+    ngx_http_trove_delivery_done(d, status, error);
 
     return NGX_OK;
 }
 
 
 static void
-ngx_http_trove_delivery_over(ngx_http_trove_delivery_t *d, ngx_uint_t status,
+ngx_http_trove_delivery_done(ngx_http_trove_delivery_t *d, ngx_uint_t status,
     const char *error)
 {
     ngx_http_trove_delivery_close(d, status, error);
@@ -230,7 +230,7 @@ ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d, ngx_uint_t status,
     }
 
     ngx_http_trove_metrics_target_over(d->target->metrics, status, error,
-                                       d->unanswered);
+                                       d->no_response);
 
     ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_DONE);
 
@@ -262,7 +262,7 @@ ngx_http_trove_delivery_skip(ngx_http_trove_delivery_t *d)
 
     d->state = NGX_HTTP_TROVE_DELIVERY_DONE;
     d->status = NGX_HTTP_OK;
-    d->before = 1;
+    d->already_delivered = 1;
 }
 
 

@@ -58,7 +58,7 @@ struct ngx_http_trove_delivery_s {
     ngx_str_t                   answer;        /* the first bytes, or NULL */
 
     /* the target has the event from an earlier attempt */
-    unsigned                    before:1;
+    unsigned                    already_delivered:1;
 
     /* the location of the target has been given the event */
     unsigned                    sent:1;
@@ -67,9 +67,9 @@ struct ngx_http_trove_delivery_s {
     unsigned                    client_closed:1;
 
     /* private */
-    unsigned                    last:1;        /* the answer came to its end */
-    unsigned                    unanswered:1;  /* no answer from upstream */
-    unsigned                    endless:1;     /* closed, as it did not end */
+    unsigned                    last:1;            /* of the response came */
+    unsigned                    no_response:1;     /* of the upstream */
+    unsigned                    unterminated:1;    /* and so it was closed */
     off_t                       received;      /* bytes of it */
     ngx_msec_t                  started;
     ngx_msec_t                  running;       /* since */

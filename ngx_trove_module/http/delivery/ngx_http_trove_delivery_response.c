@@ -117,8 +117,8 @@ ngx_http_trove_delivery_longer(ngx_http_trove_delivery_t *d,
         return NGX_OK;
     }
 
-    if (!d->endless) {
-        d->endless = 1;
+    if (!d->unterminated) {
+        d->unterminated = 1;
 
         ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
                       "trove: the answer of target \"%V\" has no end after "

@@ -15,7 +15,7 @@
 
 static ngx_int_t ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
     ngx_array_t *targets);
-static void ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_fanout_done(ngx_http_trove_delivery_t *d);
 static void ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout,
     ngx_uint_t ack);
 static void ngx_http_trove_fanout_cleanup(void *data);
@@ -126,7 +126,7 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
         d->request = r;
         d->target = target[matching[i]];
         d->attempt = 1;
-        d->handler = ngx_http_trove_fanout_over;
+        d->handler = ngx_http_trove_fanout_done;
         d->data = fanout;
 
         if (ngx_http_trove_claim_acked(fanout->ctx, &d->target->name)) {
@@ -139,7 +139,7 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
 
 
 static void
-ngx_http_trove_fanout_over(ngx_http_trove_delivery_t *d)
+ngx_http_trove_fanout_done(ngx_http_trove_delivery_t *d)
 {
     char                     *action;
     ngx_log_t                *log;

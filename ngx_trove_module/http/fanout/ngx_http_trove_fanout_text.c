@@ -56,7 +56,7 @@ ngx_http_trove_fanout_json(ngx_http_trove_fanout_t *fanout, const char *status,
             p = ngx_sprintf(p, ",\"optional\":true");
         }
 
-        if (d->before) {
+        if (d->already_delivered) {
             p = ngx_sprintf(p, ",\"skipped\":true");
         }
 
@@ -97,7 +97,7 @@ ngx_http_trove_fanout_text(ngx_http_trove_fanout_t *fanout, ngx_str_t *text)
 
         p = ngx_sprintf(p, "%s%V=", i ? "," : "", &d->target->name);
 
-        if (d->before) {
+        if (d->already_delivered) {
             p = ngx_sprintf(p, "skipped");
 
         } else if (d->state != NGX_HTTP_TROVE_DELIVERY_DONE) {

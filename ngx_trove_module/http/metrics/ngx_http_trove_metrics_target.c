@@ -169,7 +169,7 @@ ngx_http_trove_metrics_target_destroy(ngx_http_trove_metrics_target_t *target)
 
 void
 ngx_http_trove_metrics_target_over(ngx_http_trove_metrics_target_t *target,
-    ngx_uint_t status, const char *error, ngx_uint_t unanswered)
+    ngx_uint_t status, const char *error, ngx_uint_t no_response)
 {
     ngx_uint_t  n;
 
@@ -186,7 +186,7 @@ ngx_http_trove_metrics_target_over(ngx_http_trove_metrics_target_t *target,
             }
         }
 
-    } else if (unanswered && status == NGX_HTTP_BAD_GATEWAY) {
+    } else if (no_response && status == NGX_HTTP_BAD_GATEWAY) {
         n = NGX_HTTP_TROVE_OUTCOME_NO_ANSWER;
 
     } else if (status == NGX_HTTP_GATEWAY_TIME_OUT) {

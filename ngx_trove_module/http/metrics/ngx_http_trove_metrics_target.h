@@ -113,7 +113,7 @@ void ngx_http_trove_metrics_target_destroy(
  * move  a delivery was in one gauge, and is in another, or in none, now
  * took  a delivery that was in flight has been there for so long
  * over  a delivery has ended: with a status, and an error unless it is NULL;
- *       unanswered: NGINX has made the status itself, the target gave none
+ *       no_response: NGINX has made the status itself, the target gave none
  * skip  there was none, as the target has the event from an earlier attempt
  * fail  one out of the spool has failed for good
  */
@@ -122,7 +122,7 @@ void ngx_http_trove_metrics_target_move(ngx_http_trove_metrics_target_t *target,
 void ngx_http_trove_metrics_target_took(ngx_http_trove_metrics_target_t *target,
     ngx_msec_t ms);
 void ngx_http_trove_metrics_target_over(ngx_http_trove_metrics_target_t *target,
-    ngx_uint_t status, const char *error, ngx_uint_t unanswered);
+    ngx_uint_t status, const char *error, ngx_uint_t no_response);
 void ngx_http_trove_metrics_target_skip(
     ngx_http_trove_metrics_target_t *target);
 void ngx_http_trove_metrics_target_fail(
