@@ -74,15 +74,15 @@ EOF
 );
 
 my $remedy
-    = 'build nginx, not the module, again with "./configure --with-threads"';
+    = 'rebuild nginx itself with "./configure --with-threads"';
 
 for my $directive (sort keys %spooling) {
     my ($code, $output) = nginx_t($spooling{$directive});
-    my $needs = qr/\[emerg\] .*"\Q$directive\E" needs threads,/;
+    my $needs = qr/\[emerg\] .*"\Q$directive\E" requires threads,/;
 
     if (!configured('--with-threads')) {
         isnt($code, 0, "$directive: refused by an nginx without threads");
-        like($output, qr/$needs which this nginx was built without: \Q$remedy/,
+        like($output, qr/$needs \Q$remedy/,
             "$directive: says why");
         next;
     }

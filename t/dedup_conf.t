@@ -63,7 +63,7 @@ sub accepted {
 
 # trove_dedup_zone
 
-my $usage = 'say "zone=NAME:SIZE"';
+my $usage = 'expected "zone=NAME:SIZE"';
 
 for my $zone (qw/ zone=e zone=:1m zone= /) {
     refused("trove_dedup_zone $zone;", '',
@@ -73,24 +73,24 @@ for my $zone (qw/ zone=e zone=:1m zone= /) {
 
 for my $size ('', qw/ x -1m 1q 1.5m 99999999999999999999999 /) {
     refused("trove_dedup_zone zone=e:$size;", '',
-        qq{invalid size "$size" in "trove_dedup_zone", say "zone=e:10m"});
+        qq{invalid size "$size" in "trove_dedup_zone", expected a size such as "zone=e:10m"});
 }
 
 for my $size (qw/ 0 1 1k 31k /) {
     refused("trove_dedup_zone zone=e:$size;", '',
-        qq{size "$size" in "trove_dedup_zone" is too small, at least 32k are}
-        . ' needed; 10m hold 400,000 events');
+        qq{size "$size" in "trove_dedup_zone" is too small, it must be at}
+        . ' least 32k; 10m holds 400,000 events');
 }
 
 for my $parameter (qw/ events zon=e:1m size=1m E:1m off /) {
     refused("trove_dedup_zone $parameter;", '',
-        qq{unknown, empty or repeated parameter "$parameter" in }
-        . qq{"trove_dedup_zone", say "zone=NAME:SIZE [state=PATH]"});
+        qq{unknown, empty, or duplicate parameter "$parameter" in }
+        . qq{"trove_dedup_zone", expected "zone=NAME:SIZE [state=PATH]"});
 }
 
 refused('trove_dedup_zone zone=e:1m zone=f:1m;', '',
-    'unknown, empty or repeated parameter "zone=f:1m" in "trove_dedup_zone", '
-    . 'say "zone=NAME:SIZE [state=PATH]"');
+    'unknown, empty, or duplicate parameter "zone=f:1m" in "trove_dedup_zone", '
+    . 'expected "zone=NAME:SIZE [state=PATH]"');
 refused('trove_dedup_zone;', '',
     'invalid number of arguments in "trove_dedup_zone" directive');
 refused('', 'trove_dedup_zone zone=e:1m;',
@@ -98,13 +98,13 @@ refused('', 'trove_dedup_zone zone=e:1m;',
 
 for my $path (qw# conf/e.state.tmp .tmp #) {
     refused("trove_dedup_zone zone=e:1m state=$path;", '',
-        qq{"state=$path" in "trove_dedup_zone" ends in ".tmp" as files do }
-        . 'that are being made, name another one');
+        qq{"state=$path" in "trove_dedup_zone" ends with ".tmp", which }
+        . 'is reserved for temporary files; specify another file');
 }
 
 for my $size (qw/ 1m 2m /) {
     refused("trove_dedup_zone zone=e:1m; trove_dedup_zone zone=e:$size;", '',
-        'zone "e" is declared twice by "trove_dedup_zone", remove one of them');
+        'duplicate zone "e" in "trove_dedup_zone"');
 }
 
 accepted('trove_dedup_zone zone=e:32k;', '', 'the smallest one');
@@ -125,7 +125,7 @@ refused('limit_req_zone $uri zone=e:1m rate=1r/s;', 'trove_dedup zone=e;',
 
 my $zone = 'trove_dedup_zone zone=e:1m;';
 
-$usage = 'say "zone=NAME [ttl=TIME] [lease=TIME] [key=VALUE]" or "off"';
+$usage = 'expected "zone=NAME [ttl=TIME] [lease=TIME] [key=VALUE]" or "off"';
 
 refused('', 'trove_dedup zone=e;',
     'unknown zone "e" in "trove_dedup", '
@@ -158,18 +158,18 @@ for my $parameter (qw/ zone= zone=e ttl= lease= key= ttl=2h lease=2s key=2
 {
     refused($zone,
         "trove_dedup zone=e ttl=1h lease=1s key=1 $parameter;",
-        qq{unknown, empty or repeated parameter "$parameter" in "trove_dedup",}
+        qq{unknown, empty, or duplicate parameter "$parameter" in "trove_dedup",}
         . " $usage");
 }
 
 refused($zone, 'trove_dedup zone=;',
-    qq{unknown, empty or repeated parameter "zone=" in "trove_dedup", $usage});
+    qq{unknown, empty, or duplicate parameter "zone=" in "trove_dedup", $usage});
 refused($zone, 'trove_dedup zone=e key=;',
-    qq{unknown, empty or repeated parameter "key=" in "trove_dedup", $usage});
+    qq{unknown, empty, or duplicate parameter "key=" in "trove_dedup", $usage});
 refused($zone, 'trove_dedup on;',
-    qq{unknown, empty or repeated parameter "on" in "trove_dedup", $usage});
+    qq{unknown, empty, or duplicate parameter "on" in "trove_dedup", $usage});
 refused($zone, 'trove_dedup off zone=e;',
-    qq{unknown, empty or repeated parameter "off" in "trove_dedup", $usage});
+    qq{unknown, empty, or duplicate parameter "off" in "trove_dedup", $usage});
 refused($zone, 'trove_dedup zone=e key=$no_such;',
     'unknown "no_such" variable', 'an unknown variable in key=');
 
@@ -216,9 +216,9 @@ accepted($zone, "trove_dedup zone=e $_;")
 
 # two locations of one scope
 
-my $shared = '"trove_dedup" in two locations "%s" of servers named "%s" share '
-    . 'zone "e": an event of the one would be a duplicate in the other; give '
-    . 'them different zones or a "key="';
+my $shared = '"trove_dedup" in two locations "%s" of servers named "%s" uses '
+    . 'the same zone "e", an event of one would be a duplicate in the other; '
+    . 'use different zones or set "key="';
 
 sub servers {
     my ($zone, @servers) = @_;
@@ -271,12 +271,12 @@ sub replay {
     my ($tolerance) = @_;
 
     return '"ttl" of "trove_dedup" in location "/hook" is less than twice the '
-        . qq{"trove_tolerance" of $tolerance s: a captured request can be }
-        . 'replayed when it has passed';
+        . qq{"trove_tolerance" of $tolerance s and allows captured requests }
+        . 'to be replayed after it';
 }
 
-my $off = 'with "trove_tolerance off" in location "/hook" a captured request '
-    . 'can be replayed when the "ttl" of "trove_dedup" has passed';
+my $off = '"trove_tolerance off" in location "/hook" allows captured requests '
+    . 'to be replayed after the "ttl" of "trove_dedup"';
 
 accepted($zone, "$verify trove_dedup zone=e ttl=599s;", undef, replay(300));
 accepted($zone, "$verify trove_dedup zone=e ttl=600s;");

@@ -144,7 +144,7 @@ is(scalar(grep { $_->status == 503 && $_->body ne '{"error":"zone_full"}' }
     @answers), 0, 'all for the same reason');
 
 ok(wait_until { $nginx->log_lines(
-    qr/ \[error\] .*trove: no room in zone "small": too many events are being/)
+    qr/ \[error\] .*trove: zone "small" is full: too many events are being/)
 }, 'the log tells so');
 ok(wait_until { $nginx->access_log =~ m{^/pass \[-?\] 503$}m },
     '$trove_dedup is empty');
@@ -198,6 +198,6 @@ is_deeply(fill(@young), { $new => 200 }, '200 younger ones: all pass');
 is(fill(@young)->{$new}, undef, 'all of which are known');
 cmp_ok(fill(@old)->{$new}, '>', 500, 'while old ones have given way');
 
-$nginx->no_errors(qr/no room in zone/);
+$nginx->no_errors(qr/zone "\w+" is full/);
 
 done_testing();

@@ -71,7 +71,7 @@ for my $round (1 .. $rounds) {
     is($backend->count, 0, "round $round: the application got none of them");
 }
 
-my @claims = $nginx->log_lines(qr/the lease of an event ran out/);
+my @claims = $nginx->log_lines(qr/the lease of an event expired/);
 is(scalar @claims, 0, 'no lease ran out');
 
 done_testing();

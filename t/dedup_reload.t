@@ -158,9 +158,9 @@ for my $size (qw/ 3m 512k 64k /) {
     $nginx->mark;
     ok($nginx->reload(conf($size)), "$size: reload");
 
-    my ($notice) = $nginx->wait_log(qr/zone "events" has another size/);
+    my ($notice) = $nginx->wait_log(qr/zone "events" was resized/);
 
-    like($notice, qr/ \[notice\] .* but for 0 without room/,
+    like($notice, qr/ \[notice\] .* events were copied, 0 of them did not fit/,
         "$size: the log tells that all was carried over");
     is(duplicates($done, @done), 101, "$size: all that was done is known");
     is(dedup_outcome(deliver($live)), 'inflight', "$size: and what is being done");
@@ -195,8 +195,8 @@ for my $size (qw/ 3m 512k 64k /) {
     $nginx->mark;
     $nginx->reload(conf('32k'));
 
-    my ($lost) = ($nginx->wait_log(qr/has another size/) // '')
-        =~ / but for (\d+) without room/;
+    my ($lost) = ($nginx->wait_log(qr/was resized/) // '')
+        =~ / copied, (\d+) of them did not fit/;
 
     cmp_ok($lost, '>', 500, 'much too small: some found no room');
     cmp_ok($lost, '<', 2500, 'but not all');
@@ -237,7 +237,7 @@ for my $size (qw/ 3m 512k 64k /) {
     my ($code, $text) = $nginx->test(conf('4m'));
 
     is($code, 0, 'nginx -t with another size') or diag($text);
-    unlike($text, qr/another size/, 'carries nothing over');
+    unlike($text, qr/was resized/, 'carries nothing over');
 
     $backend->open_gate($id);
     is(dedup_outcome($conn->response), 'new', 'the first gets its answer');

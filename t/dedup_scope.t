@@ -340,7 +340,7 @@ is(dedup_outcome(deliver('/constant', event())), 'duplicate', 'holds for all');
     is(twice('/event_key/time', event(), @off), 'new new',
         'a time that nobody has verified');
 
-    ok((() = $nginx->log_lines(qr/\[info\] .*trove: not deduplicated: /)) > 20,
+    ok((() = $nginx->log_lines(qr/\[info\] .*trove: request not deduplicated: /)) > 20,
         'which is logged');
 }
 

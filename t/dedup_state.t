@@ -124,7 +124,7 @@ is(join(' ', others()), '', 'and no other file');
 
 $nginx->{opt}{vars}{STATE} = '';
 ok($nginx->reload($http), 'reload without state=');
-ok($nginx->log_lines(qr/\[warn\].*takes effect at the next start/), 'is told');
+ok($nginx->log_lines(qr/\[warn\].*takes effect after a restart/), 'is told');
 $check->('known all the same');
 
 $nginx->{opt}{vars}{STATE} = 'state=moved.state';
@@ -167,7 +167,7 @@ for my $case (
     my ($aside) = grep { !$before{$_} } others();
     ok($aside, "$name is set aside");
     ok(slurp($aside) eq $content, "$name: as it was");
-    ok($nginx->log_lines(qr/\[warn\].*set aside/), "$name: with a warning");
+    ok($nginx->log_lines(qr/\[warn\].*renamed to/), "$name: with a warning");
     is(deliver($done[0]), 200, "$name: the zone starts empty");
     is(deliver($done[0]), 'duplicate', "$name: and works");
 }
@@ -192,10 +192,10 @@ my $dir = $nginx->dir;
 
 for my $case (
     [ "zone=a:1m state=$dir", qr/is not a regular file/ ],
-    [ "zone=a:1m state=$dir/none/x", qr/no directory ".*none\/" for "state=/ ],
-    [ 'zone=a:1m state=', qr/unknown, empty or repeated parameter/ ],
+    [ "zone=a:1m state=$dir/none/x", qr/directory ".*none\/" for "state=.* does not exist/ ],
+    [ 'zone=a:1m state=', qr/unknown, empty, or duplicate parameter/ ],
     [ "zone=a:1m state=x; trove_dedup_zone zone=b:1m state=x",
-        qr/is the file of zone "a" already/ ],
+        qr/is already used by zone "a"/ ],
     )
 {
     my ($code, $text) = nginx_t("trove_dedup_zone $case->[0];");

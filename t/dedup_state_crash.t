@@ -181,7 +181,7 @@ sub no_room_for_more {
     $nginx->mark;
     ok($nginx->reload($http), 'reload with another size');
     ok($nginx->log_lines(
-        qr/\[error\].*keeps its size of 1048576 bytes, .* failed \($error: /),
+        qr/\[error\].*was not resized from 1048576 bytes, .* failed \($error: /),
         "which there is no room for ($error)");
     is(scalar(unknown()), 0, 'all is known');
     is(-s $file, $size, 'the file is as it was');

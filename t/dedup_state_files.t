@@ -93,7 +93,7 @@ for my $content (undef, '', "\0" x 10000) {
         is(deliver(event()), 200, 'a start uses it');
         is(-s $file, 1048576, 'as a table');
         is(join(' ', others()), '', 'and sets nothing aside');
-        ok($nginx->log_lines(qr/\[warn\].*is empty, and so is the zone/),
+        ok($nginx->log_lines(qr/\[warn\].*is empty, the zone starts empty/),
             'but says so');
         $nginx->stop;
     }
@@ -111,7 +111,7 @@ for my $content ("hello\n" x 1000, 'x', "\0" x 10000 . 'x') {
     for my $how (qw/ test try_start /) {
         my ($code, $text) = $nginx->$how;
         isnt($code, 0, length($content) . " bytes of something else: $how");
-        like($text, qr/is a file of something else, name one that is to be/,
+        like($text, qr/is not a state file, specify another path or move/,
             'and why');
         is(look(), $before, 'it is left alone');
     }
@@ -236,7 +236,7 @@ is(deliver($renamed), 200, 'a new one');
     $vars->{ZONE} = 'events';
     ok($nginx->reload($http), 'reload with it');
     known('all is known');
-    is($nginx->log_lines(qr/is in memory until the next start/), 0,
+    is($nginx->log_lines(qr/is in memory until a restart/), 0,
         'from the file');
 }
 
@@ -254,12 +254,12 @@ $nginx->stop;
 
     my ($code, $text) = $nginx->try_start;
     isnt($code, 0, 'two zones with one file by two names are refused');
-    like($text . $nginx->log, qr/is the file of zone "events" by another name/,
+    like($text . $nginx->log, qr/is the same file as that of zone "events"/,
         'and why');
 
     ($code, $text) = $nginx->test;
     is($code, 1, 'when it is there');
-    like($text, qr/is the file of zone "events" already/, 'by nginx -t, too');
+    like($text, qr/is already used by zone "events"/, 'by nginx -t, too');
 
     $vars->{MORE} = '';
     $vars->{STATE} = 'events.state';
@@ -325,7 +325,7 @@ spew($file, $damaged);
 $nginx->mark->start;
 known('all is known that was in the others');
 is(deliver($late), 200, 'but not the late one');
-ok($nginx->log_lines(qr/\[warn\].*is damaged; it was set aside/),
+ok($nginx->log_lines(qr/\[warn\].*is damaged, it was renamed/),
     'which is told');
 
 my ($aside) = others();

@@ -118,7 +118,7 @@ for my $suffix ('', '.tmp') {
         $nginx->reload($http);
         ok(wait_until { my @now = $nginx->workers;
             @now == 1 && $now[0] != $old }, 'reload: a new worker');
-        ok($nginx->log_lines(qr/is in memory until the next start/), 'an error');
+        ok($nginx->log_lines(qr/is in memory until a restart/), 'an error');
 
         my $body = event();
         is(deliver($body), 200, 'it works');

@@ -74,7 +74,7 @@ for my $try (1, 2) {
     is(twice('/more'), '200 200 duplicate', "reload $try: the new one");
 }
 
-is($nginx->log_lines(qr/zone "more" is in memory until the next start/), 1,
+is($nginx->log_lines(qr/zone "more" is in memory until a restart/), 1,
     'what became of it is logged');
 
 close $fh;

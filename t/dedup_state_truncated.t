@@ -246,7 +246,7 @@ if (small_disk($disk, '2m')) {
     is(join(' ', $nginx->workers), join(' ', @workers), 'none died');
     ok($nginx->reload, 'reload');
     is_deeply((both(event()))[0], { 503 => 1 }, '503 still');
-    ok($nginx->log_lines(qr/\[crit\].*cannot get its size again/), 'and why');
+    ok($nginx->log_lines(qr/\[crit\].*cannot be extended/), 'and why');
 
     empty_disk($disk);
 

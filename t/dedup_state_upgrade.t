@@ -133,7 +133,7 @@ deliver($_) for @done;
     is(answers_of($old), 'duplicate', 'the old master\'s workers know');
     is(answers_of($new), 'duplicate', 'the new master\'s workers know');
     is(deliver($held->{body}), 'inflight', 'and what is in flight');
-    ok($nginx->log_lines(qr/has another size/), 'the size has changed');
+    ok($nginx->log_lines(qr/was resized/), 'the size has changed');
 
     kill 'QUIT', $old;
     finish($held, 'of the old master');

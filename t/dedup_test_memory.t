@@ -92,6 +92,6 @@ $vars->{SIZE} = '200000000m';
 my ($code, $text) = $nginx->test;
 
 is($code, 1, 'more than there is: refused');
-like($text, qr/zone "events" cannot be made, mmap\(\) failed/, 'and why');
+like($text, qr/zone "events" cannot be created, mmap\(\) failed/, 'and why');
 
 done_testing();

@@ -85,14 +85,14 @@ accepted('trove_fanout /a;');
 accepted('trove_fanout /a?x=1;');
 
 refused('trove_fanout @a;', '"@a" in "trove_fanout" is a named location, which'
-    . ' no subrequest can go to; make it "location = /NAME" with "internal;" in'
-    . ' it');
+    . ' cannot be a target; use "location = /NAME" with "internal;"'
+    . ' instead');
 refused("trove_fanout $_->[0];", qq("$_->[1]" in "trove_fanout" is not the URI)
     . ' of a location, it must begin with "/"')
     for [ 'a', 'a' ], [ 'http://a/', 'http://a/' ], [ '""', '' ],
         [ '@', '@' ], [ 'name=a', 'name=a' ];
-refused('trove_fanout /$uri;', '"/$uri" in "trove_fanout" holds a variable,'
-    . ' name a location and use the variable there');
+refused('trove_fanout /$uri;', '"/$uri" in "trove_fanout" contains a variable,'
+    . ' specify a location and use the variable there');
 refused('trove_fanout;', 'invalid number of arguments in "trove_fanout"'
     . ' directive');
 
@@ -100,15 +100,15 @@ sub nowhere {
     my ($uri) = @_;
 
     return qq(no location for target "$uri" of "trove_fanout" in server "gate",)
-        . qq( add "location = $uri" with "internal;" and a "proxy_pass" in it);
+        . qq( add "location = $uri" with "internal;" and "proxy_pass" in it);
 }
 
 sub open_to_all {
     my ($location, $uri) = @_;
 
-    return qq(location "$location", which target "$uri" of "trove_fanout" is)
-        . qq( served by, is open to everybody in server "gate": add "internal;")
-        . qq( to it, or a "location = $uri" with it);
+    return qq(location "$location" of target "$uri" of "trove_fanout")
+        . qq( in server "gate" is open to external requests, add "internal;")
+        . qq( to it, or add "location = $uri" with "internal;");
 }
 
 refused('trove_fanout /b;', nowhere('/b'));
@@ -153,9 +153,9 @@ refused('trove_fanout /a/b;', open_to_all('b', '/a/b'),
 sub no_handler {
     my ($location, $uri) = @_;
 
-    return qq(location "$location", which target "$uri" of "trove_fanout" is)
-        . ' served by, has no handler and looks for a file, so that the target'
-        . ' never takes an event; add "proxy_pass" or the like to it';
+    return qq(location "$location" of target "$uri" of "trove_fanout")
+        . ' has no content handler and serves static files, deliveries to it'
+        . ' always fail; add "proxy_pass" or a similar directive';
 }
 
 for ('', 'root /tmp;', 'alias /tmp/;', 'index x;', 'trove_sign s;',
@@ -207,15 +207,15 @@ for my $bad ('x', 'x=y', 'name=', 'name', 'events=', 'if=', 'if', '=', '=x',
 
     $last = '' if $last eq '""';
 
-    refused("trove_fanout /a $bad;", qq(unknown, empty or repeated parameter)
-        . qq( "$last" in "trove_fanout", say "URI [name=N] [events=A,B])
+    refused("trove_fanout /a $bad;", qq(unknown, empty, or duplicate parameter)
+        . qq( "$last" in "trove_fanout", expected "URI [name=N] [events=A,B])
         . ' [namespace=N,M] [if=$VARIABLE] [optional] [max_inflight=N]'
         . ' [max_queue=N] [max_wait=TIME]"');
 }
 
 accepted("trove_fanout /a max_inflight=1 max_wait=$_;") for qw/ 5 60 1000ms /;
 warned("trove_fanout /a max_inflight=1 $_;", qq("$_" in "trove_fanout" means )
-    . s/\D//gr . ' seconds, say "' . s/\D//gr . 'ms" or "' . s/\D//gr . 's"')
+    . s/\D//gr . ' seconds, add a unit, such as "' . s/\D//gr . 'ms" or "' . s/\D//gr . 's"')
     for qw/ max_wait=61 max_wait=1000 /;
 
 refused("trove_fanout /a max_inflight=1 $_;", qr/^nginx: \[emerg\] (?:unknown|invalid)/)
@@ -239,25 +239,25 @@ for (qw/ max_wait=0 max_wait=x max_wait=-1 max_wait=2h max_wait=1y /) {
 }
 
 refused("trove_fanout /a $_;", '"max_queue" and "max_wait" of "/a" in'
-    . ' "trove_fanout" mean nothing without "max_inflight=N", add it')
+    . ' "trove_fanout" require "max_inflight=N", add it')
     for 'max_queue=1', 'max_wait=1s';
 
 for ('events=x,', 'events=,x', 'events=x,,y', 'events=a*b', 'events=**',
     'events=$uri', 'namespace=,', 'namespace=*x')
 {
     refused("trove_fanout /a $_;", qq(invalid "$_" in "trove_fanout", it must)
-        . ' be names with commas between, "*" only at the end of one');
+        . ' be a comma-separated list of names, with "*" only at the end of a name');
 }
 
-refused('trove_fanout /a if=1;', 'no variable in "if=1" of "trove_fanout", make'
-    . ' one by a "map" with "volatile;"');
+refused('trove_fanout /a if=1;', 'no variable in "if=1" of "trove_fanout", define'
+    . ' one with a "map" that has "volatile;"');
 refused('trove_fanout /a if=$nothing;', 'unknown "nothing" variable');
 
 sub name {
     my ($name) = @_;
 
-    return qq(invalid name "$name" of a target in "trove_fanout", a name must)
-        . ' not have blanks, quotes, or any of ",=$", say "name=NAME"';
+    return qq(invalid target name "$name" in "trove_fanout", it must)
+        . ' not contain blanks, quotes, or any of ",=$"; specify another one with "name=NAME"';
 }
 
 refused("trove_fanout /a 'name=$_';", name($_)) for 'a b', 'a,b', 'a=b', 'a"b',
@@ -269,12 +269,12 @@ accepted('trove_fanout "/a,b" name=ab;', "location /a $in");
 my $long = '/a' . 'x' x 254;
 
 refused("trove_fanout $long;", qq(the name of target "$long" in "trove_fanout")
-    . ' is longer than 255 bytes, say "name=NAME"',
+    . ' is longer than 255 bytes, specify a shorter one with "name=NAME"',
     'location /a { internal; return 200; }');
 accepted("trove_fanout $long name=long;", "location /a $in");
 
-refused("trove_fanout /a; trove_fanout $_;", 'two targets "/a" by'
-    . ' "trove_fanout" in one location, say "name=NAME" to tell them apart')
+refused("trove_fanout /a; trove_fanout $_;", 'two targets "/a" of'
+    . ' "trove_fanout" in one location, add "name=NAME" to distinguish them')
     for '/a', '/a?x', '/b name=/a';
 accepted('trove_fanout /a; trove_fanout /a name=b;');
 accepted('trove_fanout /a;', "$target location /other { trove_fanout /a; }");
@@ -282,9 +282,9 @@ accepted('trove_fanout /a;', "$target location /other { trove_fanout /a; }");
 
 # what stands beside it
 
-my $alone = '"trove_fanout" in location "/hook" has another handler beside it,'
-    . ' as "proxy_pass" is; put that into a location of its own, which is'
-    . ' "internal", and name it as a target';
+my $alone = '"trove_fanout" in location "/hook" conflicts with another content'
+    . ' handler, such as "proxy_pass"; move that to a separate'
+    . ' "internal" location and make it a target';
 
 for my $other ('proxy_pass http://127.0.0.1:1', 'fastcgi_pass 127.0.0.1:1',
     'grpc_pass 127.0.0.1:1', 'stub_status', 'empty_gif', 'trove_metrics')

@@ -166,8 +166,8 @@ for my $limit ([ one => 1 ], [ three => 3 ]) {
 
         is($r->status, 502, 'queue: full');
         is($r->targets, 'a=503 max_queue free=200', 'queue: who did not');
-        like(($nginx->log_lines(qr/event "$over->{id}" was/))[0],
-            qr/not taken by target "a": 503 max_queue, after \d+ ms/,
+        like(($nginx->log_lines(qr/event "$over->{id}" to /))[0],
+            qr/ to target "a" failed: 503 max_queue, after \d+ ms/,
             'queue: logged');
     }
 

@@ -331,7 +331,7 @@ for my $uri (qw{ /fifty /free }) {
             'forever: closed after a while');
     }
 
-    my @lines = $nginx->log_lines(qr/target "\/flow" has no end after 500 ms/);
+    my @lines = $nginx->log_lines(qr/target "\/flow" is incomplete after 500 ms/);
     is(scalar @lines, 2, 'forever: logged');
 }
 

@@ -310,11 +310,11 @@ for my $case (@cases) {
     is($first, 1, "$name: the others once");
 
     if (!$good) {
-        like(($nginx->log_lines(qr/event "$id" was/))[0],
-            qr/was not taken by target "$name": $expected, after \d+ ms, client/,
+        like(($nginx->log_lines(qr/event "$id" to /))[0],
+            qr/ to target "$name" failed: $expected, after \d+ ms, client/,
             "$name: logged");
         is($nginx->log_lines(
-            qr/\[error\] .*target "$name" of .* fails: $expected, first with/),
+            qr/\[error\] .*target "$name" of .* is failing: $expected, first failed/),
             1, "$name: and that it fails");
     }
 

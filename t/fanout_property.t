@@ -220,9 +220,9 @@ for my $round (1 .. $rounds) {
             || $told->{status};
     }
 
-    for ($nginx->log_lines(qr/was not taken by/)) {
+    for ($nginx->log_lines(qr/trove: delivery of event .* failed:/)) {
         my ($id, $name, $error) =
-            /event "(.*?)" .* (?:optional )?target "(.*?)": (.*?), after/;
+            /event "(.*?)" to (?:optional )?target "(.*?)" failed: (.*?), after/;
 
         $failed{"$id $name"}++ unless $error =~ /max_/;
     }

@@ -118,28 +118,28 @@ $backend->on('/a', status => 500);
 $backend->on('/b', status => 503);
 
 is(scalar(grep { $_ == 502 } send_to('/wait', 20)), 20, 'a fails, and b');
-is(count(qr/$a fails: 500, first with event "/), 1, 'a: said once');
-is(count(qr/$b fails: 503, first with event "/), 1, 'b: said once');
+is(count(qr/$a is failing: 500, first failed event "/), 1, 'a: said once');
+is(count(qr/$b is failing: 503, first failed event "/), 1, 'b: said once');
 is(count(qr/event "/), 0, 'not for each event');
-is(count(qr/.*fails.* while /), 0, 'nor what the connection did last');
-like((said(qr/$a fails/))[0],
-    qr/before it works, client: .*, server: gate, request: /,
+is(count(qr/.*is failing.* while /), 0, 'nor what the connection did last');
+like((said(qr/$a is failing/))[0],
+    qr/until it recovers, client: .*, server: gate, request: /,
     'but of which request');
 
 ok($nginx->reload, 'reload');
 send_to('/wait', 5);
-is(count(qr/.*fails/), 2, 'nor after a reload');
-is(count(qr/.*works again/), 0, 'nothing works yet');
+is(count(qr/.*is failing/), 2, 'nor after a reload');
+is(count(qr/.*recovered/), 0, 'nothing works yet');
 
 $backend->on('/a', status => 200);
 
 is(scalar(grep { $_ == 200 } send_to('/wait', 20)), 20, 'a works');
-is(count(qr/$a works again, after \d+ s and 25 failures/), 1, 'a: said once');
-is(count(qr/$b works again/), 0, 'b does not');
+is(count(qr/$a recovered after \d+ s and 25 failures/), 1, 'a: said once');
+is(count(qr/$b recovered/), 0, 'b does not');
 $backend->on('/b', status => 200);
 send_to('/wait', 20);
-is(count(qr/$b works again, after \d+ s and 45 failures/), 1, 'b: said once');
-is(count(qr/.*works again.* while /), 0, 'and nothing else');
+is(count(qr/$b recovered after \d+ s and 45 failures/), 1, 'b: said once');
+is(count(qr/.*recovered.* while /), 0, 'and nothing else');
 
 $nginx->mark;
 $backend->on('/a', status => 500);
@@ -156,17 +156,17 @@ $a = qr/target "a" of location "\/spool"/;
 $nginx->mark;
 $backend->on('/a', status => 500);
 send_to('/spool', 5);
-ok($nginx->wait_log(qr/\[error\] .*trove: $a fails: 500, first with event/),
+ok($nginx->wait_log(qr/\[error\] .*trove: $a is failing: 500, first failed event/),
     'spool: said');
 $backend->forget;
 ok($backend->wait_count(20), 'spool: it is tried again and again');
-is(count(qr/.*fails/), 1, 'spool: and said once');
+is(count(qr/.*is failing/), 1, 'spool: and said once');
 is(count(qr/event "/), 0, 'spool: not for each attempt');
 $backend->on('/a', status => 200);
-ok($nginx->wait_log(qr/\[error\] .*trove: $a works again, after/),
+ok($nginx->wait_log(qr/\[error\] .*trove: $a recovered after/),
     'spool: said that it works');
 send_to('/spool', 5);
-is(count(qr/.*works again/), 1, 'spool: once');
+is(count(qr/.*recovered/), 1, 'spool: once');
 is(count(qr/.* while /), 0, 'spool: and nothing behind it');
 
 
@@ -176,7 +176,7 @@ $nginx->mark;
 $backend->on('/a', status => 410);
 is((send_to('/spool', 1))[0], 202, 'a target that does not want it');
 ok($nginx->wait_log(
-    qr/failed for good with attempt \d+; it can be replayed, server: gate/),
+    qr/giving up after attempt \d+; it can be replayed, server: gate/),
     'given up: no other words behind the last');
 $backend->on('/a', status => 200);
 
@@ -189,7 +189,7 @@ for my $uri ('/some', '/some/spool') {
     my $all = qr/event ".*" matches no target of location "$uri"/;
 
     send_to($uri, 10, 'exec.completed');
-    is(count(qr/$all, number 1 since/), 1, "$uri: unmatched, said once");
+    is(count(qr/$all, 1 unmatched since/), 1, "$uri: unmatched, said once");
     is(count(qr/.*matches no/), 1, "$uri: and not for each");
     send_to($uri, 2);
     is(count(qr/.*matches no/), 1, "$uri: what matches is none of them");
@@ -202,7 +202,7 @@ is(errors(), 0, 'a target for all others keeps it quiet');
 
 # a map that has been evaluated before there was an event
 
-my $early = qr/an event variable is read before the event is known/;
+my $early = qr/an event variable was read before the event was parsed/;
 
 $nginx->mark;
 $backend->forget;
@@ -256,8 +256,8 @@ EOF
 is((send_to('/wait', 1))[0], 502, 'nameless: the first fails');
 is(post_event($nginx->port(1), '/wait', event('file.written'))->status, 200,
     'nameless: the second does not');
-is(count(qr/target "a" of location "\/wait" fails: 500/), 1,
+is(count(qr/target "a" of location "\/wait" is failing: 500/), 1,
     'nameless: said once');
-is(count(qr/.*works again/), 0, 'nameless: it does not work again');
+is(count(qr/.*recovered/), 0, 'nameless: it does not work again');
 
 done_testing();

@@ -38,9 +38,9 @@ for my $n (0, 2) {
             'the same one of another server works');
     }
 
-    is(scalar(() = $nginx->log_lines(qr/target "\/target" .* fails/)), 1,
+    is(scalar(() = $nginx->log_lines(qr/target "\/target" .* is failing/)), 1,
         'said once');
-    is(scalar(() = $nginx->log_lines(qr/works again/)), 0,
+    is(scalar(() = $nginx->log_lines(qr/recovered/)), 0,
         'it does not work again');
 }
 

@@ -143,7 +143,7 @@ for my $conf ('trove_metrics; trove_metrics;',
     my ($code, $text) = nginx_t("server { location / { $conf } }");
 
     is($code, 1, "$conf is refused");
-    like($text, qr/"trove_metrics" (?:directive is dup|.*another handler)/,
+    like($text, qr/"trove_metrics" (?:directive is dup|.*another content handler)/,
         'and why');
 }
 

@@ -91,17 +91,17 @@ for my $name (@names) {
         [ 'as in an ini', "secret = $is", 'has a name' ],
         [ 'as in YAML', "secret: $is", 'has a name' ],
         [ 'an empty assignment', 'TROVE_SECRET_4F1D=', 'has a name' ],
-        [ 'JSON', qq({"secret":"$is"}), 'is JSON or markup, put the secret' ],
+        [ 'JSON', qq({"secret":"$is"}), 'is JSON or markup, specify only the' ],
         [ 'a list', "[$is]", 'is JSON' ],
         [ 'a place to fill in', '<hush>', 'is JSON or markup' ],
-        [ 'a PEM', '-----BEGIN HUSH', 'begins a key or certificate of TLS' ],
-        [ 'a comment of ini', "; $is", 'looks like a comment, begin it with' ],
-        [ 'the prefix', 'trove-whsec-', 'is the prefix of a secret and noth' ],
-        [ 'as documented', 'trove-whsec-...', 'is the prefix of a secret' ],
-        [ 'crossed out', 'trove-whsec-XXXX', 'is the prefix of a secret' ],
-        [ 'two of them', "$good,$good", 'has something beside the secret' ],
-        [ 'a letter before it', "x$good", 'has something beside the secret' ],
-        (map { [ $_, $_ . 'hush', 'is no secret but names where it is, say '
+        [ 'a PEM', '-----BEGIN HUSH', 'is the beginning of a TLS key or certificate' ],
+        [ 'a comment of ini', "; $is", 'looks like a comment, comments in a file' ],
+        [ 'the prefix', 'trove-whsec-', 'is only the prefix of a secret, specify' ],
+        [ 'as documented', 'trove-whsec-...', 'is only the prefix of a secret' ],
+        [ 'crossed out', 'trove-whsec-XXXX', 'is only the prefix of a secret' ],
+        [ 'two of them', "$good,$good", 'has other text beside the secret' ],
+        [ 'a letter before it', "x$good", 'has other text beside the secret' ],
+        (map { [ $_, $_ . 'hush', 'is a reference rather than a secret, use '
             . qq("$name file:PATH" or "$name env:NAME") ] }
             qw/ File: FILE: file= FILE= path= Path: env= Env: ENV: /),
     );
@@ -149,26 +149,26 @@ for my $name (@names) {
         env => { TROVE_HUSH => " $is\r\n" });
 
     says("$name, only blanks", 'emerg', conf($name, qq(" \t\n")),
-        qr/empty secret in "$name", say/);
+        qr/empty secret in "$name", expected/);
     says("$name, only blanks in the environment", 'emerg',
         conf($name, 'env:TROVE_HUSH'),
-        qr/no secret in "TROVE_HUSH" of "$name", put one a line into it/,
+        qr/no secret in "TROVE_HUSH" of "$name", add one secret per line/,
         env => { TROVE_HUSH => " \r\n" });
     says("$name, a line end", 'emerg', conf($name, qq("$is\n$is")),
-        qr/the value of "$name" has a line end inside/);
+        qr/the value of "$name" has a line break, use a file/);
     says("$name, old line ends", 'emerg',
         conf($name, 'file:' . file("$is\r$is\r")),
-        qr/line 1 of .* has a line end inside, .* line ends of Unix/);
+        qr/line 1 of .* has a line break, .* Unix line endings/);
     says("$name, a comment behind it", 'emerg',
         conf($name, 'file:' . file("$is # hush\n")),
-        qr/line 1 of .* has something beside the secret, .*comments on lines/);
+        qr/line 1 of .* has other text beside the secret, .*comments on separate/);
     says("$name, too long", 'emerg', conf($name, 'a' x 1025),
         qr/the value of "$name" is longer than 1024 bytes/);
     says("$name, a name that is a variable", 'emerg',
-        conf($name, 'env:$HUSH'), qr/say "$name env:NAME"/);
+        conf($name, 'env:$HUSH'), qr/expected "$name env:NAME"/);
     says("$name, a variable in a path", 'emerg',
         conf($name, "file:$dir/\$host.secret"),
-        qr/in "$name" cannot be opened, variables mean nothing in a path/);
+        qr/in "$name" cannot be opened, variables are not supported in a path/);
 
     # byte order marks
 
@@ -191,21 +191,21 @@ for my $name (@names) {
 
     for my $word (qw/ on off log On OFF Log file env /) {
         says("$name $word", 'emerg', conf($name, $word),
-            qr/the value of "$name" is a word and no secret, say "$name file:P/);
+            qr/the value of "$name" is a keyword rather than a secret, use "$name file:P/);
     }
 
     for my $path (qw{ /etc/hush ./hush ../hush ~/hush }) {
         says("$name $path", 'emerg', conf($name, $path),
-            qr/the value of "$name" is a path, say "$name file:PATH"/);
+            qr/the value of "$name" is a path, use "$name file:PATH"/);
         says("$name, env, $path", 'emerg', conf($name, 'env:TROVE_HUSH'),
-            qr/line 1 of the environment .* is a path, say "$name file:PATH"/,
+            qr/line 1 of the environment .* is a path, use "$name file:PATH"/,
             env => { TROVE_HUSH => $path });
     }
 
     # as long as a token, in the directory of nginx.conf and of the prefix
 
     my $file = 'hush-hush-hush-hush.secret';
-    my $is_file = flat(qq(the value of "$name" is the name of a file, say
+    my $is_file = flat(qq(the value of "$name" is the name of a file, use
                           "$name file:PATH"));
 
     says("$name, a file of the prefix", 'emerg', conf($name, $file), $is_file,
@@ -239,7 +239,7 @@ for my $name (@names) {
 
 # without the prefix of TroveFiles
 
-my $prefix = qr/does not begin with "trove-whsec-" as a secret of TroveFiles/;
+my $prefix = qr/does not begin with "trove-whsec-" as a TroveFiles secret/;
 my $ascii = qr/has a blank or a byte that is not printable ASCII/;
 
 says('no prefix', 'warn', conf('trove_secret', 'hush-hush'),
@@ -264,7 +264,7 @@ silent('trove_sign', conf('trove_sign', 'hush-hush'));
 
 for my $case ([ 'x' x 15, 1 ], [ 'hush', 1 ], [ 'x' x 16, 0 ], [ $token, 0 ]) {
     my ($text, $wrong) = @$case;
-    my $short = qr/is shorter than 16 bytes, .*"openssl rand -hex 32"/;
+    my $short = qr/is shorter than 16 bytes and .*"openssl rand -hex 32"/;
 
     if ($wrong) {
         says("token $text", 'emerg', conf('trove_api', $text),
@@ -287,7 +287,7 @@ for my $name (@names) {
     my $map = 'map $uri $m { default hush; } ';
 
     says("$name, a file by a variable", 'emerg', conf($name, 'File:$uri'),
-        qr/names where it is/);
+        qr/is a reference rather than/);
     says("$name, a variable in quotes", 'emerg', $map
         . conf($name, q('"$m"')), qr/has quotes/);
     says("$name, an assignment of one", 'emerg', $map . conf($name, 'A=$m'),
@@ -301,7 +301,7 @@ for my $name (@names) {
         '$uri', 'a$1')
     {
         says("$name, $value", 'warn', conf($name, $value),
-            qr/the value of "$name" is chosen by whoever sends the request/);
+            qr/the value of "$name" is chosen by the client, look it up/);
     }
 }
 
@@ -315,7 +315,7 @@ for my $name (@names) {
     for my $mode (0644, 0604, 0602, 0666) {
         chmod $mode, $path;
         says(sprintf('%s, mode %o', $name, $mode), 'warn',
-            conf($name, "file:$path"), flat(qq(every user of this machine may
+            conf($name, "file:$path"), flat(qq(any user can
                 read or change "$path" in "$name", run "chmod o-rw $path")));
     }
 
@@ -347,9 +347,9 @@ for my $name (@names) {
         my @lines = grep { /\[\w+\]/ } split /\n/, $text;
 
         is(@lines, $warns, "$name: a configuration with it") or diag($text);
-        like($lines[0], flat(qq(every user of this machine may read or change
-            the file with the value of "$name", put the secret into a file of
-            its own and say "$name file:PATH" in $nginx->{dir}/site.conf:1)),
+        like($lines[0], flat(qq(any user can read or change
+            the file with the value of "$name", move the secret to a separate
+            file and use "$name file:PATH" in $nginx->{dir}/site.conf:1)),
             "$name: what to do") if $warns;
         unlike($text, qr/4f1d|9a0b/, "$name: nothing of the secret");
     }
@@ -377,7 +377,7 @@ for my $name (@names) {
     is(grep({ /^line 1 of "/ } @lines), 1, 'the file');
     is(grep({ /^line 1 of the env/ } @lines), 1, 'the environment');
     is(grep({ /^the value of/ } @lines), 3, 'each value');
-    is(grep({ /^every user/ } @lines), 2, 'the modes');
+    is(grep({ /^any user/ } @lines), 2, 'the modes');
 
     ($code, $text) = nginx_t(conf('trove_secret', 'hush1; trove_secret hush2'));
     is(scalar(() = $text =~ /\[warn\]/g), 2, 'two in a line');
@@ -386,7 +386,7 @@ for my $name (@names) {
 
 # the same secret twice
 
-my $repeated = qr/is a secret that is there already, remove one of them/;
+my $repeated = qr/is a duplicate secret, remove it or replace it/;
 
 says('twice in a file', 'warn', conf('trove_secret', 'file:'
     . file("$good\n${good}1\n$good\n")), qr/line 3 of .* $repeated/);

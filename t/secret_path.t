@@ -26,7 +26,7 @@ for my $secret (qw{ /etc/nginx/trove.secret "/secret" /$host }) {
     my ($code, $text) = nginx_t(conf($secret));
 
     isnt($code, 0, "$secret is an error");
-    like($text, qr/"trove_secret" is a path, say "trove_secret file:PATH"/,
+    like($text, qr/"trove_secret" is a path, use "trove_secret file:PATH"/,
         "$secret: the remedy");
     unlike($text, qr/\Q$secret\E.* is a path/, "$secret: is not shown");
 }

@@ -216,7 +216,7 @@ ok(has($_, 1, $id), 'moved: and delivered') for $up, $slow, $broken, $paused;
 is($up->count, 1, 'moved: nothing was delivered again');
 is(join(' ', glob "$home/*"), '', 'moved: nothing is made at the old place');
 
-$nginx->no_errors(qr{it failed for good},
-    qr{target "\w+" of .* (?:fails|works again)});
+$nginx->no_errors(qr{giving up after attempt},
+    qr{target "\w+" of .* (?:is failing|recovered)});
 
 done_testing();

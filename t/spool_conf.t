@@ -75,41 +75,41 @@ accepted();
 accepted(spool => '%%TESTDIR%%/a=b.spool max_size=1m retention=1d');
 accepted(spool => '%%TESTDIR%%/on');
 
-says(emerg => qq("$_" in "trove_spool" is no path, say "trove_spool $example"),
+says(emerg => qq("$_" in "trove_spool" is not a path, expected a path such as "trove_spool $example"),
     'trove_spool', spool => $_)
     for qw{ on off max_size=10g path=/var/lib/nginx/trove.spool
         file:/var/lib/nginx/trove.spool };
-says(emerg => qq("" in "trove_spool" is no path, say "trove_spool $example"),
+says(emerg => qq("" in "trove_spool" is not a path, expected a path such as "trove_spool $example"),
     'trove_spool', spool => '""');
 
 for ('%%TESTDIR%%/$host.spool', '$spool', '%%TESTDIR%%/${x}') {
     my $shown = s{%%TESTDIR%%}{DIR}r;
 
-    says(emerg => qq("$shown" in "trove_spool" holds a variable, but there is)
-        . ' one spool for all, name one file', 'trove_spool', spool => $_);
+    says(emerg => qq("$shown" in "trove_spool" contains a variable,)
+        . ' specify a single file', 'trove_spool', spool => $_);
 }
 
 for ('nowhere', 'nowhere/at/all', 'nginx.conf') {
-    says(emerg => qq(no directory "DIR/$_/", make it, or mount its disk, in)
+    says(emerg => qq(spool cannot be opened: the directory "DIR/$_/" does not exist, create it or mount its file system, in)
         . ' "trove_spool"', 'trove_spool',
         spool => "%%TESTDIR%%/$_/trove.spool");
 }
 
-says(warn => qq("$_" in "trove_spool" is relative and means "DIR/$_", say the)
-    . ' whole path', 'trove_spool', spool => $_)
+says(warn => qq("$_" in "trove_spool" is relative to the prefix and means "DIR/$_",)
+    . ' specify the full path', 'trove_spool', spool => $_)
     for 'trove.spool', 'conf/trove.spool';
-says(warn => 'spool "/dev/shm/trove.spool" in "trove_spool": it is in memory,'
-    . ' a restart of the machine loses all events in it, name a file on a disk',
+says(warn => 'spool "/dev/shm/trove.spool" in "trove_spool": the spool is on a memory file system,'
+    . ' a reboot loses all events in it, specify a file on a disk',
     'trove_spool', spool => '/dev/shm/trove.spool');
 
-says(emerg => 'it is not a regular file, in "trove_spool"', 'trove_spool',
+says(emerg => 'spool cannot be opened: the spool file is not a regular file, in "trove_spool"', 'trove_spool',
     spool => '%%TESTDIR%%/conf');
-says(emerg => 'it is not a database of SQLite, or its first page is damaged,'
+says(emerg => 'spool cannot be opened: the spool file is not a SQLite database, or its first page is damaged,'
     . ' in "trove_spool"', 'trove_spool', spool => '%%TESTDIR%%/nginx.conf');
 
 # another engine: nothing but the scheme is shown of a URI
 
-says(emerg => qq(no engine for "$_->[0]://" is built in, in "trove_spool"),
+says(emerg => qq(spool cannot be opened: no spool engine for "$_->[0]://" is built in, in "trove_spool"),
     'trove_spool', spool => $_->[1])
     for [ 'postgresql', 'postgresql://trove:secret@db/trove?sslmode=require' ],
         [ 'postgresql', 'postgresql://trove:$secret@db/trove' ],
@@ -119,13 +119,13 @@ accepted(spool => '%%TESTDIR%%/a:b.spool max_size=1m');
 
 # what stands beside it
 
-says(emerg => qq(invalid size "$_" in "trove_spool", it must be 1m or more),
+says(emerg => qq(invalid size "$_" in "trove_spool", it must be at least 1m),
     'trove_spool', spool => "%%TESTDIR%%/trove.spool $_")
     for qw/ max_size= max_size=x max_size=1023k max_size=-1m /;
 says(emerg => qq(invalid retention "$_" in "trove_spool", it must be from 1s)
     . ' to 3660d', 'trove_spool', spool => "%%TESTDIR%%/trove.spool $_")
     for qw/ retention= retention=x retention=999ms retention=11y retention=0 /;
-says(emerg => qq(unknown or repeated parameter "$_" in "trove_spool", say)
+says(emerg => qq(unknown or duplicate parameter "$_" in "trove_spool", expected)
     . ' "PATH [max_size=SIZE] [retention=TIME]"', 'trove_spool',
     spool => "%%TESTDIR%%/trove.spool max_size=1m retention=1d $_")
     for qw/ size=1m max_size=1m retention=1d off /;
@@ -157,18 +157,18 @@ accepted(target => "trove_retry base=1 $_;")
 
 # one without the other
 
-says(warn => '"trove_spool" gets no events, add "trove_fanout_mode spool" to a'
+says(warn => '"trove_spool" is not used, add "trove_fanout_mode spool" to a'
     . ' location with "trove_fanout"', 'trove_spool', hook => $_)
     for '', 'trove_fanout_mode wait;';
-says(emerg => '"trove_fanout_mode spool" in location "/hook" needs a spool, add'
+says(emerg => '"trove_fanout_mode spool" in location "/hook" requires a spool, add'
     . ' "trove_spool PATH" to http', 'trove_fanout /a', spool => '', hook => $_)
     for $mode;
-says(emerg => '"trove_fanout_mode spool" in location "/hook" needs a spool, add'
+says(emerg => '"trove_fanout_mode spool" in location "/hook" requires a spool, add'
     . ' "trove_spool PATH" to http', 'trove_fanout /a', spool => '',
     hook => '', http => $mode);
 
-my $useless = '"trove_fanout_mode spool" has no effect, as there is no'
-    . ' "trove_fanout" that it is for; put it into the location that has one';
+my $useless = '"trove_fanout_mode spool" has no effect without "trove_fanout", move'
+    . ' it to a location with "trove_fanout"';
 
 says(warn => $useless, 'trove_fanout_mode', target => $mode);
 says(warn => $useless, 'trove_fanout_mode', http => $mode);
@@ -184,13 +184,13 @@ accepted(hook => "$mode if (\$arg_x) { set \$x 1; }");
 
 # targets
 
-says(warn => 'target "/a" of location "/hook" gets events without a signature,'
-    . ' as the sender\'s would be stale by then; add "trove_sign" to its'
+says(warn => 'target "/a" of location "/hook" receives events without a signature,'
+    . ' as the original one may be stale by then; add "trove_sign" to its'
     . ' location', 'trove_fanout /a', sign => '');
 
 says(emerg => 'two locations "/hook" of servers named "gate" with'
-    . ' "trove_fanout_mode spool" could not be told apart in the spool, give'
-    . ' the servers different names', 'trove_fanout /b', server => <<"EOC");
+    . ' "trove_fanout_mode spool" cannot be distinguished in the spool, use'
+    . ' different server names', 'trove_fanout /b', server => <<"EOC");
     }
     server {
         listen 127.0.0.1:%%PORT_1%%;
@@ -229,7 +229,7 @@ chmod 01777, testdir();
 
 my $first = instance($spool)->start;
 my $second = instance($spool);
-my $taken = qr/spool "\Q$spool\E" in "trove_spool": it is in use by another/;
+my $taken = qr/spool "\Q$spool\E" in "trove_spool": the spool is in use by another/;
 
 sub refused {
     my ($name) = @_;

@@ -20,7 +20,7 @@ my $nginx = nginx(spool_conf(
     targets => [ a => { to => $backend } ],
 ), workers => 2);
 
-my $log = qr/\[crit\] .* trove: spool "\Q$spool\E": /;
+my $log = qr/\[crit\] .* trove: spool "\Q$spool\E" failed: /;
 
 $nginx->start;
 
@@ -74,7 +74,7 @@ works('at first');
     wait_until { slurp("$disk/shell") =~ /locked/ };
 
     refused(scalar send_one(), 'spool_unavailable', 'locked');
-    ok($nginx->wait_log(qr/$log.*; end the program that keeps the spool locked/),
+    ok($nginx->wait_log(qr/$log.*; stop the program that keeps the spool locked/),
         'locked: what to do');
     is(spool_api($nginx, GET => 'targets')->status, 200,
         'locked: it can be read');
@@ -122,7 +122,7 @@ ok($delivered, 'max_size: what was accepted is delivered');
 
 is($nginx->log_lines(qr/$log.*the limit of 8388608 bytes/), 1,
     'max_size: it is logged once');
-is($nginx->log_lines(qr/spool .* works again/), 0,
+is($nginx->log_lines(qr/spool .* recovered/), 0,
     'max_size: no outcome is taken for the end of it');
 
 works('below max_size again');
@@ -133,7 +133,7 @@ $backend->forget;
 
 if ($small) {
     @ids = fills_up('disk', sub { fill_disk($disk) });
-    ok($nginx->wait_log(qr/$log.*; make room on the disk/), 'disk: what to do');
+    ok($nginx->wait_log(qr/$log.*; free disk space/), 'disk: what to do');
 
     # who has the event already gets it once more, until that can be written
 
@@ -160,7 +160,7 @@ $nginx->start;
 
 refused(scalar send_one(), 'spool_unavailable', 'read-only');
 ok($nginx->wait_log(
-    qr/$log.*; let the user of the workers write the spool/),
+    qr/$log.*; give the user of the workers write access to the spool/),
     'read-only: what to do');
 chmod 0600, $spool;
 works('writable again');
@@ -177,7 +177,7 @@ $nginx->mark;
 $nginx->start;
 
 refused(scalar send_one(), 'spool_unavailable', 'damaged');
-ok($nginx->wait_log(qr/$log.*; move the spool away, or restore it, and save /),
+ok($nginx->wait_log(qr/$log.*; move the spool away or restore a backup, and recover /),
     'damaged: what to do');
 system("cat '@{[ testdir() ]}/copy' >'$spool'") == 0 or die 'cat';
 works('restored');
@@ -188,12 +188,12 @@ works('restored');
 $nginx->mark;
 rename $spool, "$spool.away" or die "rename: $!";
 refused(scalar send_one(), 'spool_unavailable', 'taken away');
-ok($nginx->wait_log(qr/$log.*; put the file back, or reload nginx/),
+ok($nginx->wait_log(qr/$log.*; restore the file, or reload nginx/),
     'taken away: what to do');
 rename "$spool.away", $spool or die "rename: $!";
 works('put back');
 
-ok($nginx->wait_log(qr/\[error\] .* trove: spool "\Q$spool\E" works again/),
+ok($nginx->wait_log(qr/\[error\] .* trove: spool "\Q$spool\E" recovered/),
     'which is logged at the level of errors');
 
 done_testing();

@@ -84,7 +84,7 @@ for my $round (1 .. $rounds) {
 
     if ($fill) {
         select undef, undef, undef, rand 1;
-        $refused += () = $nginx->log =~ /make room on the disk/g;
+        $refused += () = $nginx->log =~ /free disk space/g;
         empty_disk($disk);
     }
 

@@ -41,7 +41,7 @@ sub look {
 my %plant = (
     planted($outside, "$dir/elsewhere"),
     "root's file, moved here" => [ sub { spew($_[0], 'secret') && 1 },
-        qr/belongs to another user than the workers, .*; chown it/ ],
+        qr/is not owned by the user of the workers, .*; chown it/ ],
 );
 
 # elsewhere the workers are the same user, and nothing is given to anybody

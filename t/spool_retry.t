@@ -65,7 +65,7 @@ sub ended {
 sub said {
     my ($id) = @_;
 
-    return map { /"\Q$id\E" was not taken .* to be tried again in (\d+) ms/
+    return map { /"\Q$id\E" to target .* failed: .* next attempt in (\d+) ms/
         ? $1 : () } split /\n/, $nginx->log;
 }
 
@@ -165,7 +165,7 @@ cmp_ok(@ages, '>', 3, 'window: several attempts');
 cmp_ok($ages[-1], '>=', 3000 - 2, 'the last one is made after the window');
 is(scalar(grep { $_ > 3000 + $LATE } @ages[0 .. $#ages - 1]), 0,
     'the others before it ends');
-like($nginx->log, qr/"$id" was not taken .*: 500, it failed for good with /,
+like($nginx->log, qr/"$id" to target .* failed: 500, giving up after attempt /,
     'it is logged');
 
 # whatever the reason that it was not tried

@@ -199,7 +199,7 @@ sub all_is_well {
         my ($first, $second)
             = @{ spool_delivery($nginx, $id, 'later')->{history} };
         my ($said) = slurp($nginx->log_file)
-            =~ /"\Q$id\E" was not taken .* to be tried again in (\d+) ms/;
+            =~ /"\Q$id\E" to target .* failed: .* next attempt in (\d+) ms/;
 
         cmp_ok($second->{started} - $first->{started} - $first->{ms}, '>=',
             $said - 2, "$name: the retry has waited");
@@ -269,6 +269,6 @@ sub all_is_well {
 }
 
 is(scalar(spool_deliveries($nginx, 'state=failed')), 0, 'none has failed');
-$nginx->no_errors(qr/target "\w+" of .* (?:fails|works again)/);
+$nginx->no_errors(qr/target "\w+" of .* (?:is failing|recovered)/);
 
 done_testing();

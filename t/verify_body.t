@@ -280,7 +280,7 @@ for my $case (
 
     is($backend->count, 0, "$name: goes no further");
     is($nginx->log_lines(
-        qr/\[error\].*event refused, $verdict: well signed, but /), 2,
+        qr/\[error\].*event refused, $verdict: the signature is valid, but /), 2,
         "$name: the reason is logged");
 }
 

@@ -53,7 +53,7 @@ sub accepted {
 # a secret there must be, wherever it is said
 
 my $needs
-    = qr{"trove_verify" in location "/" needs a secret, add "trove_secret file};
+    = qr{"trove_verify" in location "/" requires a secret, add "trove_secret file};
 
 refused('on without a secret', $location->('trove_verify on;'), $needs);
 refused('log without a secret', $location->('trove_verify log;'), $needs);
@@ -63,16 +63,16 @@ refused('http without a secret', "trove_verify on;\nserver { location / { } }",
     $needs);
 refused('in one of two', 'server { trove_verify on;
     location / { trove_secret x; location /a { } } location /b { } }',
-    qr/location "\/b" needs a secret/);
+    qr/location "\/b" requires a secret/);
 refused('a server without locations', 'server { trove_verify on; }',
-    qr/"trove_verify" .*needs a secret/);
+    qr/"trove_verify" .*requires a secret/);
 refused('a server with nothing but an if',
     'server { trove_verify on; if ($http_x) { return 403; } }',
-    qr/"trove_verify" .*needs a secret/);
+    qr/"trove_verify" .*requires a secret/);
 refused('in a regex', 'server { location ~ ^/a { trove_verify on; } }',
-    qr/location "\^\/a" needs a secret/);
+    qr/location "\^\/a" requires a secret/);
 refused('in a named one', 'server { location @a { trove_verify on; } }',
-    qr/location "\@a" needs a secret/);
+    qr/location "\@a" requires a secret/);
 
 accepted('with a secret', $location->('trove_verify on; trove_secret x;'));
 accepted('a secret of the server',
@@ -110,7 +110,7 @@ sub warned {
     is(@lines, 1, "$name: one line") or diag($text);
     like($lines[0], qr/\[warn\] .*"trove_secret" without "trove_verify" in $regex: /,
         "$name: what is wrong");
-    like($lines[0], qr/: forged events pass; add "trove_verify on", or "trove_/,
+    like($lines[0], qr/: forged events are accepted; add "trove_verify on", or "trove_/,
         "$name: what to do");
     like($lines[0], qr/ in \S+nginx\.conf:\d+$/, "$name: where");
 }
@@ -174,7 +174,7 @@ warned('inside of metrics', "server { trove_secret x;
         files => { a => "\n\ntrove_secret x;\ntrove_secret y;\n" });
     my ($code, $text) = $nginx->test;
 
-    like($text, qr{\[warn\] .*verified in \S+/a:3$}m, 'the file of an include');
+    like($text, qr{\[warn\] .*verification is not needed in \S+/a:3$}m, 'the file of an include');
 }
 
 my $api = 'trove_api token-of-the-api;';
@@ -222,27 +222,27 @@ for my $case ([ 'empty', '' ], [ 'only comments', "# a\n\n  # b\n" ],
     [ 'only blanks', " \t\n\x0d\n \x0d\n" ])
 {
     refused("a file $case->[0]", secret_file($case->[1]),
-        qr/no secret in "\S+secret" of "trove_secret", put one a line into it/);
+        qr/no secret in "\S+secret" of "trove_secret", add one secret per line/);
 }
 
 refused('a line of 10 KB', secret_file("trove-whsec-good\n" . 'x' x 10240 . "\n"),
     qr/line 2 of "\S+secret" in "trove_secret" is longer than 1024 bytes/);
 refused('a line of 10 KB without an end', secret_file('x' x 10240),
-    qr/line 1 of .* it must hold one secret/);
+    qr/line 1 of .* it must be one secret/);
 refused('a byte more than a line has', secret_file('x' x 1025),
     qr/line 1 of .* is longer than 1024 bytes/);
 refused('100 KB', secret_file("x\n" x 51200),
     qr/in "trove_secret" is larger than 65536 bytes/);
 refused('a zero byte', secret_file("a\0b\n"),
-    qr/line 1 of .* has a zero byte/);
+    qr/line 1 of .* has a null byte/);
 refused('17 secrets', secret_file(join '', map { "trove-whsec-$_\n" } 1 .. 17),
-    qr/more than 16 secrets by "trove_secret", remove those/);
+    qr/more than 16 secrets in "trove_secret", remove those/);
 
 spew("$dir/16", join '', map { "trove-whsec-$_\n" } 1 .. 16);
 chmod 0600, "$dir/16";
 refused('17 of files and values', $location->(
     "trove_verify on; trove_secret file:$dir/16; trove_secret \$http_x;"),
-    qr/more than 16 secrets by "trove_secret"/);
+    qr/more than 16 secrets in "trove_secret"/);
 
 accepted('as long as a line may be',
     secret_file('trove-whsec-' . 'a' x 1012));
@@ -256,9 +256,9 @@ refused('no such file',
     $location->("trove_verify on; trove_secret file:$dir/nowhere;"),
     qr/open\(\) "\S+nowhere" in "trove_secret" failed \(2: /);
 refused('a directory', $location->("trove_verify on; trove_secret file:$dir;"),
-    qr/"\Q$dir\E" in "trove_secret" is not a regular file, put one secret/);
+    qr/"\Q$dir\E" in "trove_secret" is not a regular file, use a file with/);
 refused('no path', $location->('trove_verify on; trove_secret file:;'),
-    qr/no path in "trove_secret", say "trove_secret file:PATH"/);
+    qr/no path in "trove_secret", expected "trove_secret file:PATH"/);
 
 POSIX::mkfifo("$dir/fifo", 0600) or die "mkfifo: $!";
 refused('a pipe', $location->("trove_verify on; trove_secret file:$dir/fifo;"),
@@ -285,32 +285,32 @@ accepted('a path from the configuration',
 
 my $env = $location->('trove_verify on; trove_secret env:TROVE_TEST_SECRET;');
 my $unset
-    = qr/no environment variable "TROVE_TEST_SECRET" for "trove_secret", /;
+    = qr/the environment variable "TROVE_TEST_SECRET" in "trove_secret" is not set, /;
 
 accepted('a variable of the environment', $env,
     env => { TROVE_TEST_SECRET => 'trove-whsec-1' });
-refused('an empty one', $env, qr/"TROVE_TEST_SECRET" for "trove_secret" is /,
+refused('an empty one', $env, qr/"TROVE_TEST_SECRET" in "trove_secret" is /,
     env => { TROVE_TEST_SECRET => '' });
 refused('no name', $location->('trove_verify on; trove_secret env:;'),
-    qr/say "trove_secret env:NAME"/);
+    qr/expected "trove_secret env:NAME"/);
 refused('an assignment', $location->('trove_verify on; trove_secret env:A=b;'),
-    qr/say "trove_secret env:NAME"/);
+    qr/expected "trove_secret env:NAME"/);
 
 my ($code, $text) = nginx_t($env);
 is($code, 0, 'unset: only warned of by -t');
-like($text, qr/\[warn\] ${unset}set it where nginx is started in /,
+like($text, qr/\[warn\] ${unset}set it in the environment of nginx in /,
     'unset: what to do');
 
 my $nginx = nginx($env);
 ($code, $text) = $nginx->try_start;
 is($code, 1, 'unset: it does not start');
-like($text, qr/\[emerg\] ${unset}set it where/, 'unset: what to do then');
+like($text, qr/\[emerg\] ${unset}set it in the environment/, 'unset: what to do then');
 
 
 # values
 
 refused('an empty value', $location->('trove_verify on; trove_secret "";'),
-    qr/empty secret in "trove_secret", say "trove_secret file:PATH", /);
+    qr/empty secret in "trove_secret", expected "trove_secret file:PATH", /);
 accepted('a variable', 'map $uri $s { default x; } '
     . $location->('trove_verify on; trove_secret $s;'));
 accepted('several', $location->('trove_verify on; trove_secret a;
@@ -334,7 +334,7 @@ my %bad = (
         qr/it must be from 1s to 366d, or "off"/ ],
     trove_verify_status => [ [ qw/ 0 200 204 301 302 399 600 1000 -400 4xx
         408 444 494 495 496 497 498 499 99999999999999999999 /, '""' ],
-        qr/it must be from 400 to 599, and not 408, 444, or 494 to 499/ ],
+        qr/it must be from 400 to 599, except 408, 444, and 494 to 499/ ],
 );
 
 for my $name (sort keys %bad) {
@@ -377,7 +377,7 @@ refused('trove_secret in if', $location->('if ($http_x) { trove_secret x; }'),
 
 ($code, $text) = nginx_t($location->('return 200 $trove_json_nothing;'));
 is($code, 1, 'an unknown variable: refused');
-like($text, qr/\[emerg\] unknown "trove_json_nothing" variable, after /,
+like($text, qr/\[emerg\] unknown "trove_json_nothing" variable, "trove_json_" must be /,
     'an unknown variable: what there is');
 
 accepted('all variables', $location->('return 200 '

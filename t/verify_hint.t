@@ -122,8 +122,8 @@ sub seen {
 
     my $text = said(event_request($uri, $body, secret => 'wrong', %opt));
 
-    my ($seen) = $text =~ /^the\ signature\ is\ not\ that\ of\ the\ body\ with
-        \ any\ "trove_secret";\ seen\ (.*)$/x;
+    my ($seen) = $text =~ /^the\ signature\ does\ not\ match\ the\ body\ with
+        \ any\ "trove_secret";\ received\ (.*)$/x;
 
     return $seen;
 }
@@ -136,18 +136,18 @@ my $json = qq($length bytes with Content-Type "application/json");
 my $dir = $nginx->dir;
 
 is(seen('/', $body), "$json, secrets tried: 1 in the configuration", 'one secret');
-is(seen('/many', $body), qq($json, secrets tried: 2 of "file:$dir/two", )
-    . '1 of "env:HINT_SECRET", 2 in the configuration', 'where they are from');
-is(seen('/many?secret=bare', $body), qq($json, secrets tried: 2 of "file:$dir/two", )
-    . '1 of "env:HINT_SECRET", 2 in the configuration, 1 of variables',
+is(seen('/many', $body), qq($json, secrets tried: 2 from "file:$dir/two", )
+    . '1 from "env:HINT_SECRET", 2 in the configuration', 'where they are from');
+is(seen('/many?secret=bare', $body), qq($json, secrets tried: 2 from "file:$dir/two", )
+    . '1 from "env:HINT_SECRET", 2 in the configuration, 1 from variables',
     'of variables, too');
 
 my $text = seen('/long', $body);
-like($text, qr/^\Q$json\E, secrets tried: 1 of "file:/, 'long names');
+like($text, qr/^\Q$json\E, secrets tried: 1 from "file:/, 'long names');
 cmp_ok(length $text, '<', 700, 'are not all of the line');
 
-is(said(request_without_type($body)), 'the signature is not that of the body '
-    . qq(with any "trove_secret"; seen $length bytes with no Content-Type, secrets )
+is(said(request_without_type($body)), 'the signature does not match the body '
+    . qq(with any "trove_secret"; received $length bytes with no Content-Type, secrets )
     . 'tried: 1 in the configuration', 'no Content-Type');
 
 sub request_without_type {
@@ -196,7 +196,7 @@ for my $end ("\n", "\x0d\x0a") {
 
     for my $chunked (0, 50) {
         like(seen('/', $body . $end, %opt, secret => undef,
-            chunked => $chunked), qr/; $would without the line end of the body$/,
+            chunked => $chunked), qr/; $would without the trailing line break of the body$/,
             'a line end was added');
     }
 
@@ -238,7 +238,7 @@ for my $case ([ 'bad_json', "\x1f\x8b\x08" ], [ 'bad_event', '[]' ]) {
     unlike(said($request, $verdict), qr/ncod/, "$verdict: no encoding");
 
     $request = event_request('/', $refused, secret => $first, @gzip);
-    like(said($request, $verdict), qr/^well\ signed,\ but\ [\w\ -]+;
+    like(said($request, $verdict), qr/^the\ signature\ is\ valid,\ but\ the\ event\ is\ not:\ [\w\ -]+;
         \ the\ body\ has\ the\ Content-Encoding\ "gzip"$/x,
         "$verdict: the encoding is named");
 }
@@ -261,7 +261,7 @@ for my $case (@hostile) {
     $request =~ s/(\x0d\x0a\x0d\x0a)/\x0d\x0aContent-Type: $value\x0d
 Content-Encoding: $value$1/;
 
-    like(said($request), qr/\Qseen $length bytes with Content-Type "$logged" \E
+    like(said($request), qr/\Qreceived $length bytes with Content-Type "$logged" \E
         \Qand Content-Encoding "$logged", $one\E$/x, 'a field is escaped');
 }
 
@@ -280,7 +280,7 @@ my $h2 = h2($nginx->port(1));
 $nginx->mark;
 is($h2->post('/', "$body\n", 'x-trove-signature' => sign($first, $body))
     ->status, 400, 'HTTP/2');
-is($nginx->log_lines(qr/mismatch: .*; $would without the line end/), 1,
+is($nginx->log_lines(qr/mismatch: .*; $would without the trailing line break/), 1,
     'HTTP/2: the log says the same');
 $h2->close;
 

@@ -296,7 +296,7 @@ for my $of ('trove_metrics', 'trove_api token-of-the-api') {
 EOC
 
         isnt($code, 0, "$of, $block: refused");
-        like($text, qr/in location "\/in" has another handler beside it/,
+        like($text, qr/in location "\/in" conflicts with another content handler/,
             "$of, $block: an error says why");
     }
 }

@@ -402,7 +402,7 @@ my $preflight = request($port, 'OPTIONS', '/preflight');
 is($preflight->status, 204, 'a preflight');
 is($preflight->header('Access-Control-Allow-Methods'), 'POST',
     'a preflight: answered by the configuration');
-is($nginx->log_lines(qr/leaves a location/), 0,
+is($nginx->log_lines(qr/sent without verification from a location/), 0,
     'which is no answer to an event');
 refused(request($port, 'OPTIONS', '/gate', headers => [
     Origin => 'http://a', 'Access-Control-Request-Method' => 'POST' ]),

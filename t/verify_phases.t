@@ -401,7 +401,7 @@ is_outcome('/included', '200 /included', '400');
 
 # an answer that comes before the verdict
 
-my $lines = qr/\[error\].*leaves a location with "trove_verify on" without/;
+my $lines = qr/\[error\].*sent without verification from a location with "trove_verify on"/;
 
 for my $case ([ return_200 => 200, 1 ], [ return_204 => 204, 1 ],
     [ return_if => 200, 1 ], [ error_204 => 204, 1 ], [ return_301 => 301, 0 ],
@@ -418,7 +418,7 @@ for my $case ([ return_200 => 200, 1 ], [ return_204 => 204, 1 ],
         my @said = $nginx->log_lines($lines);
         is(@said, $logged,
             "$name: " . ($logged ? 'noticed' : 'nothing to notice'));
-        like($said[0], qr/trove: $status leaves .*is there a "return"/,
+        like($said[0], qr/trove: response $status was sent .*check for "return"/,
             "$name: what to look for") if @said;
     }
 }

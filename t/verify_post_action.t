@@ -88,7 +88,7 @@ EOF
 
 my $port = $nginx->port;
 my $refused = qr/\[error\] .* trove: post_action "\S+" refused: .*; set it in /;
-my $gone = qr/\[error\] .* trove: the request body is not there any more in /;
+my $gone = qr/\[error\] .* trove: the request body is no longer available in /;
 
 # where each leads to
 

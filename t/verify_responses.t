@@ -123,15 +123,15 @@ my %case = (
     malformed => [ $body, 'x', 'error',
         qr/X-Trove-Signature is not "t=SECONDS,v1=HEX"/ ],
     stale => [ $body, sign($secret, $body, $now - 1000), 'error',
-        qr/signed 100\d s ago, "trove_tolerance" is 30 s; a sender may not/ ],
+        qr/signed 100\d s ago, "trove_tolerance" is 30 s; increase it if/ ],
     mismatch => [ $body, sign('x', $body, $now), 'error',
-        qr/the signature is not that of the body with any "trove_secret"/ ],
+        qr/the signature does not match the body with any "trove_secret"/ ],
     bad_json => [ "$body}", sign($secret, "$body}", $now), 'error',
-        qr/well signed, but syntax error/ ],
+        qr/the signature is valid, but the event is not: syntax error/ ],
     bad_event => [ '[]', sign($secret, '[]', $now), 'error',
-        qr/well signed, but not an object/ ],
+        qr/the signature is valid, but the event is not: not an object/ ],
     no_secret => [ $body, sign($secret, $body, $now), 'error',
-        qr/all of "trove_secret" is empty for this request/ ],
+        qr/every "trove_secret" is empty for this request/ ],
 );
 
 
@@ -214,7 +214,7 @@ $nginx->mark;
 is(post_event($port, '/on', $body, secret => $secret, t => time() + 1000)
     ->body, '{"error":"stale"}', 'signed ahead of time');
 ok($nginx->log_lines(
-    qr/signed (?:1000|999) s ahead, "trove_tolerance" is 30 s; is the clock/),
+    qr/signed (?:1000|999) s in the future, "trove_tolerance" is 30 s; check the clock/),
     'is said so');
 is(post_event($port, '/tolerant', $body, secret => $secret, t => $_)->status,
     200, "without a tolerance, at $_") for 0, 1, $now + 1e6, 999999999999;
@@ -289,6 +289,6 @@ for my $verdict (sort keys %case) {
 
 like($log, qr{^/log 200 \[ok\] evt-answers$}m, 'the event of a good one');
 like($log, qr{^/off 200 \[-\] -$}m, 'without verification neither');
-is($nginx->log_lines(qr/is read before/), 0, 'all of it without a warning');
+is($nginx->log_lines(qr/was read before/), 0, 'all of it without a warning');
 
 done_testing();

@@ -305,7 +305,7 @@ for my $tenant ([], [ 'X-Tenant' => '' ], [ 'X-Tenant' => 'unknown' ],
 none($_, 'trove-whsec-', 'X-Tenant' => 'prefix') for qw{ /tenant /tenants };
 none('/capture', 'trove-', 'X-Tenant' => '-x');
 
-ok($nginx->log_lines(qr/no_secret: all of "trove_secret" is empty for this r/),
+ok($nginx->log_lines(qr/no_secret: every "trove_secret" is empty for this r/),
     'which is logged');
 
 

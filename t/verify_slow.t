@@ -191,7 +191,7 @@ for my $case (@streams) {
 
 is($backend->count, 0, 'none of them reaches the application');
 is(scalar $nginx->log_lines(qr/\[error\].*refused,\ stale:\ signed\ \d+\ s
-    \ before\ the\ body\ was\ complete,\ which\ came\ \d+\ s\ after\ the
+    \ before\ the\ body\ was\ complete,\ \d+\ s\ after\ the
     \ header;\ "trove_tolerance"\ is\ $tolerance\ s/x), @cases - 1 + @streams,
     'all that is said in the log');
 

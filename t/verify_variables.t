@@ -337,7 +337,7 @@ is(seen(event('file.deleted', data => { path => 'reports/x' }), '/map')
 is(seen(event('file.written', data => { path => 'x' }), '/map')->{report},
     'no', 'of another path');
 
-my $warned = qr/\[error\].*trove: an event variable is read before the event/;
+my $warned = qr/\[error\].*trove: an event variable was read before the event/;
 
 for my $case ([ '/early', '[]', 1 ], [ '/early_if', undef, 1 ],
     [ '/early_log', undef, 1 ], [ '/early_off', undef, 0 ],
@@ -360,7 +360,7 @@ $seen = seen($body, '/early_map');
 is($seen->{fresh}, 'late', 'so is a volatile map');
 is($seen->{sticky}, 'early', 'but not another one');
 
-like(($nginx->log_lines($warned))[0], qr/in a "map" use "volatile"/,
+like(($nginx->log_lines($warned))[0], qr/add "volatile" to its "map"/,
     'the warning says what to do');
 
 

@@ -23,11 +23,11 @@
  */
 
 /* what a file is, in the words of a message, or NULL if it is as it must be */
-#define NGX_TROVE_PATH_LINK     "is a symbolic link, name the file itself"
-#define NGX_TROVE_PATH_HARD     "has another name, a hard link; remove that"
+#define NGX_TROVE_PATH_LINK     "is a symbolic link, specify the file itself"
+#define NGX_TROVE_PATH_HARD     "has another hard link, remove it"
 #define NGX_TROVE_PATH_IRREGULAR  "is not a regular file, remove it"
 #define NGX_TROVE_PATH_OTHERS                                                 \
-    "is behind a symbolic link of another user, give that to root"
+    "is behind a symbolic link of another user, chown the link to root"
 
 
 /*

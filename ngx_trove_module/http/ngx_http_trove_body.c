@@ -44,7 +44,7 @@ ngx_http_trove_body_read(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
         clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: the request body is not there any more in "
+                      "trove: the request body is no longer available in "
                       "post_action \"%V\"", &clcf->name);
 
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -194,8 +194,8 @@ ngx_http_trove_body_walk_file(ngx_http_request_t *r, ngx_buf_t *b,
 
             if (n == 0) {
                 ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
-                              "trove: \"%V\" ends before the request body "
-                              "does", &b->file->name);
+                              "trove: temporary file \"%V\" is shorter than "
+                              "the request body", &b->file->name);
             }
 
             rc = NGX_ERROR;

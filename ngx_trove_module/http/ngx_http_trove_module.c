@@ -97,8 +97,8 @@ ngx_http_trove_set_endpoint(ngx_conf_t *cf, ngx_http_handler_pt handler)
 
     if (clcf->handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in location \"%V\" has another handler "
-                           "beside it, give it a location of its own",
+                           "\"%V\" in location \"%V\" conflicts with another "
+                           "content handler, move it to a separate location",
                            &value[0], &clcf->name);
         return NGX_CONF_ERROR;
     }
@@ -319,8 +319,9 @@ ngx_http_trove_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->endpoint && clcf->handler != conf->endpoint) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%V\" in location \"%V\" has another handler beside "
-                      "it, give it a location of its own in %s:%ui",
+                      "\"%V\" in location \"%V\" conflicts with another "
+                      "content handler, move it to a separate location in "
+                      "%s:%ui",
                       &conf->directive, &clcf->name,
                       conf->place.file, conf->place.line);
         return NGX_CONF_ERROR;

@@ -69,8 +69,8 @@ ngx_http_trove_secret_keys(ngx_http_request_t *r,
 
         if (keys->keys[keys->nkeys] == NULL) {
             ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "trove: OpenSSL cannot use a secret that variables "
-                          "gave for HMAC-SHA256");
+                          "trove: OpenSSL cannot use a secret from variables "
+                          "for HMAC-SHA256");
             return NGX_ERROR;
         }
 

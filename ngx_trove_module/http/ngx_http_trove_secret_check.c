@@ -80,15 +80,15 @@ ngx_http_trove_secret_check_bytes(ngx_http_trove_secret_source_t *source,
 
     if (secret->len > NGX_HTTP_TROVE_SECRET_LINE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V is longer than %d bytes, it must hold one "
-                           "secret", where, NGX_HTTP_TROVE_SECRET_LINE);
+                           "%V is longer than %d bytes, it must be one secret",
+                           where, NGX_HTTP_TROVE_SECRET_LINE);
         return NGX_CONF_ERROR;
     }
 
     if (ngx_strlchr(secret->data, last, '\0')) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V has a zero byte, the file must be text with one "
-                           "secret a line", where);
+                           "%V has a null byte, the file must be text with one "
+                           "secret per line", where);
         return NGX_CONF_ERROR;
     }
 
@@ -96,8 +96,8 @@ ngx_http_trove_secret_check_bytes(ngx_http_trove_secret_source_t *source,
         || ngx_strlchr(secret->data, last, LF))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V has a line end inside, put one secret a line "
-                           "into a file with line ends of Unix", where);
+                           "%V has a line break, use a file with one secret "
+                           "per line and Unix line endings", where);
         return NGX_CONF_ERROR;
     }
 
@@ -128,15 +128,15 @@ ngx_http_trove_secret_check_form(ngx_http_trove_secret_source_t *source,
         || secret->data[0] == '<')
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V is JSON or markup, put the secret alone there",
+                           "%V is JSON or markup, specify only the secret",
                            where);
         return NGX_CONF_ERROR;
     }
 
     if (ngx_http_trove_secret_begins(secret, "-----BEGIN")) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V begins a key or certificate of TLS, "
-                           "put the secret alone there", where);
+                           "%V is the beginning of a TLS key or certificate, "
+                           "specify only the secret", where);
         return NGX_CONF_ERROR;
     }
 
@@ -144,30 +144,31 @@ ngx_http_trove_secret_check_form(ngx_http_trove_secret_source_t *source,
         || ngx_http_trove_secret_begins(secret, "// "))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V looks like a comment, begin it with \"#\" in a "
-                           "file", where);
+                           "%V looks like a comment, comments in a file begin "
+                           "with \"#\"", where);
         return NGX_CONF_ERROR;
     }
 
     if (ngx_http_trove_secret_is_scheme(secret)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V is no secret but names where it is, "
-                           "say \"%V file:PATH\" or \"%V env:NAME\"",
+                           "%V is a reference rather than a secret, use "
+                           "\"%V file:PATH\" or \"%V env:NAME\"",
                            where, &cmd[0], &cmd[0]);
         return NGX_CONF_ERROR;
     }
 
     if (ngx_http_trove_secret_is_named(secret)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V has a name before the secret, "
-                           "put the secret alone there", where);
+                           "%V has a name before the secret, specify only the "
+                           "secret", where);
         return NGX_CONF_ERROR;
     }
 
     if (ngx_http_trove_secret_is_several(source, secret)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V has something beside the secret, put one secret "
-                           "a line and comments on lines of their own", where);
+                           "%V has other text beside the secret, put one "
+                           "secret per line and comments on separate lines",
+                           where);
         return NGX_CONF_ERROR;
     }
 
@@ -187,16 +188,16 @@ ngx_http_trove_secret_check_public(ngx_http_trove_secret_source_t *source,
 
     if (ngx_http_trove_secret_is_prefix(secret)) {
         ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
-                           "%V is the prefix of a secret and nothing else, "
-                           "put the whole secret there", where);
+                           "%V is only the prefix of a secret, specify the "
+                           "whole secret", where);
         return NGX_CONF_ERROR;
     }
 
     if (secret->len < source->secrets->min) {
         ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
-                           "%V is shorter than %ui bytes, anybody can find it "
-                           "by trying; make one by \"openssl rand -hex 32\"",
-                           where, source->secrets->min);
+                           "%V is shorter than %ui bytes and can be guessed, "
+                           "generate one with \"openssl rand -hex 32\"", where,
+                           source->secrets->min);
         return NGX_CONF_ERROR;
     }
 
@@ -221,7 +222,7 @@ ngx_http_trove_secret_check_unusual(ngx_http_trove_secret_source_t *source,
     if (!ngx_http_trove_secret_begins(secret, NGX_HTTP_TROVE_SECRET_PREFIX)) {
         ngx_conf_log_error(NGX_LOG_WARN, source->cf, 0,
                            "%V does not begin with \"trove-whsec-\" as a "
-                           "secret of TroveFiles does, copy it again with its "
+                           "TroveFiles secret does, copy it again with its "
                            "prefix", where);
         return;
     }
@@ -229,9 +230,8 @@ ngx_http_trove_secret_check_unusual(ngx_http_trove_secret_source_t *source,
     for (i = 0; i < secret->len; i++) {
         if (secret->data[i] <= ' ' || secret->data[i] > '~') {
             ngx_conf_log_error(NGX_LOG_WARN, source->cf, 0,
-                               "%V has a blank or a byte that is not "
-                               "printable ASCII, put the secret alone there",
-                               where);
+                               "%V has a blank or a byte that is not printable "
+                               "ASCII, specify only the secret", where);
             return;
         }
     }
@@ -265,8 +265,8 @@ ngx_http_trove_secret_check_path(ngx_http_trove_secret_source_t *source,
         || ngx_http_trove_secret_begins(&secret, "~/"))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V is a path, say \"%V file:PATH\"; if the secret "
-                           "does begin so, put it into a file",
+                           "%V is a path, use \"%V file:PATH\"; if it is the "
+                           "secret itself, put it into a file",
                            &where, &cmd[0]);
         return NGX_CONF_ERROR;
     }
@@ -281,7 +281,7 @@ ngx_http_trove_secret_check_path(ngx_http_trove_secret_source_t *source,
                == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "%V is a word and no secret, say "
+                               "%V is a keyword rather than a secret, use "
                                "\"%V file:PATH\" or \"%V env:NAME\"",
                                &where, &cmd[0], &cmd[0]);
             return NGX_CONF_ERROR;
@@ -307,7 +307,7 @@ ngx_http_trove_secret_check_path(ngx_http_trove_secret_source_t *source,
             && !ngx_is_dir(&fi))
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "%V is the name of a file, say "
+                               "%V is the name of a file, use "
                                "\"%V file:PATH\"; if it is the secret itself, "
                                "put it into a file", &where, &cmd[0]);
             return NGX_CONF_ERROR;

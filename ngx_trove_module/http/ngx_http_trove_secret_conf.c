@@ -50,7 +50,7 @@ ngx_http_trove_secret_add(ngx_conf_t *cf, ngx_http_trove_secrets_t **secrets,
 
         if (source.name.len == 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "no path in \"%V\", say \"%V file:PATH\"",
+                               "no path in \"%V\", expected \"%V file:PATH\"",
                                &cmd[0], &cmd[0]);
             return NGX_CONF_ERROR;
         }
@@ -68,7 +68,7 @@ ngx_http_trove_secret_add(ngx_conf_t *cf, ngx_http_trove_secrets_t **secrets,
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "no name of an environment variable in \"%V\", "
-                               "say \"%V env:NAME\"", &cmd[0], &cmd[0]);
+                               "expected \"%V env:NAME\"", &cmd[0], &cmd[0]);
             return NGX_CONF_ERROR;
         }
 
@@ -169,8 +169,8 @@ ngx_http_trove_secret_value(ngx_http_trove_secret_source_t *source,
         cmd = source->cf->args->elts;
 
         ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
-                           "empty secret in \"%V\", say \"%V file:PATH\", "
-                           "\"%V env:NAME\" or the secret itself",
+                           "empty secret in \"%V\", expected \"%V file:PATH\", "
+                           "\"%V env:NAME\", or the secret itself",
                            &cmd[0], &cmd[0], &cmd[0]);
         return NGX_CONF_ERROR;
     }

@@ -68,8 +68,8 @@ ngx_http_trove_secret_file(ngx_http_trove_secret_source_t *source)
 
     if (!ngx_is_file(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" is not a regular file, "
-                           "put one secret a line into one",
+                           "\"%V\" in \"%V\" is not a regular file, use a file "
+                           "with one secret per line",
                            path, &cmd[0]);
         goto done;
     }
@@ -94,8 +94,8 @@ ngx_http_trove_secret_file(ngx_http_trove_secret_source_t *source)
 
     if ((size_t) n == size) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" is larger than %d bytes, "
-                           "it must hold nothing but one secret a line",
+                           "\"%V\" in \"%V\" is larger than %d bytes, it must "
+                           "contain only secrets, one per line",
                            path, &cmd[0], NGX_HTTP_TROVE_SECRET_FILE);
         goto done;
     }
@@ -131,18 +131,18 @@ ngx_http_trove_secret_open_error(ngx_http_trove_secret_source_t *source,
 
     if (err == NGX_EACCES) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
-                           "\"%V\" in \"%V\" cannot be read by this user, "
-                           "run nginx, and \"nginx -t\", as root or as the "
-                           "user who starts it",
+                           "\"%V\" in \"%V\" cannot be read by this user, run "
+                           "nginx and \"nginx -t\" as root or as the user that "
+                           "starts nginx",
                            path, &cmd[0]);
         return NGX_CONF_ERROR;
     }
 
     if (ngx_strlchr(path->data, path->data + path->len, '$')) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
-                           "\"%V\" in \"%V\" cannot be opened, variables mean "
-                           "nothing in a path; take the secrets from a \"map\"",
-                           path, &cmd[0]);
+                           "\"%V\" in \"%V\" cannot be opened, variables are "
+                           "not supported in a path; use a \"map\" with the "
+                           "secrets", path, &cmd[0]);
         return NGX_CONF_ERROR;
     }
 
@@ -219,8 +219,8 @@ ngx_http_trove_secret_text(ngx_http_trove_secret_source_t *source, u_char *p,
 
     if (n == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
-                           "no secret in \"%V\" of \"%V\", "
-                           "put one a line into it",
+                           "no secret in \"%V\" of \"%V\", add one secret per "
+                           "line",
                            &source->name, &cmd[0]);
         return NGX_CONF_ERROR;
     }
@@ -308,8 +308,8 @@ ngx_http_trove_secret_env(ngx_http_trove_secret_source_t *source)
                 ? NGX_LOG_WARN : NGX_LOG_EMERG;
 
         ngx_conf_log_error(level, cf, 0,
-                           "no environment variable \"%V\" for \"%V\", "
-                           "set it where nginx is started",
+                           "the environment variable \"%V\" in \"%V\" is not "
+                           "set, set it in the environment of nginx",
                            name, &cmd[0]);
 
         if (level == NGX_LOG_EMERG) {
@@ -321,8 +321,8 @@ ngx_http_trove_secret_env(ngx_http_trove_secret_source_t *source)
 
     if (*secret == '\0') {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the environment variable \"%V\" for \"%V\" is "
-                           "empty, set it where nginx is started",
+                           "the environment variable \"%V\" in \"%V\" is "
+                           "empty, set it in the environment of nginx",
                            name, &cmd[0]);
         return NGX_CONF_ERROR;
     }

@@ -71,9 +71,8 @@ ngx_http_trove_secret_room(ngx_http_trove_secret_source_t *source)
     cmd = source->cf->args->elts;
 
     ngx_conf_log_error(NGX_LOG_EMERG, source->cf, 0,
-                       "more than %d secrets by \"%V\", "
-                       "remove those that are not in use any more",
-                       NGX_HTTP_TROVE_SECRETS_MAX, &cmd[0]);
+                       "more than %d secrets in \"%V\", remove those that are "
+                       "no longer in use", NGX_HTTP_TROVE_SECRETS_MAX, &cmd[0]);
 
     return NGX_CONF_ERROR;
 }

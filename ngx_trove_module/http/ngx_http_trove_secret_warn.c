@@ -141,8 +141,8 @@ ngx_http_trove_secret_check_mode(ngx_http_trove_secret_source_t *source,
         cmd = source->cf->args->elts;
 
         ngx_conf_log_error(NGX_LOG_WARN, source->cf, 0,
-                           "every user of this machine may read or change "
-                           "\"%V\" in \"%V\", run \"chmod o-rw %V\"",
+                           "any user can read or change \"%V\" in \"%V\", run "
+                           "\"chmod o-rw %V\"",
                            path, &cmd[0], path);
     }
 
@@ -178,10 +178,9 @@ ngx_http_trove_secret_check_conf(ngx_http_trove_secret_source_t *source)
         cmd = source->cf->args->elts;
 
         ngx_conf_log_error(NGX_LOG_WARN, source->cf, 0,
-                           "every user of this machine may read or change the "
-                           "file with the value of \"%V\", put the secret into "
-                           "a file of its own and say \"%V file:PATH\"",
-                           &cmd[0], &cmd[0]);
+                           "any user can read or change the file with the "
+                           "value of \"%V\", move the secret to a separate "
+                           "file and use \"%V file:PATH\"", &cmd[0], &cmd[0]);
     }
 
     return NGX_CONF_OK;
@@ -222,8 +221,8 @@ ngx_http_trove_secret_check_repeated(ngx_http_trove_secret_source_t *source,
     }
 
     ngx_conf_log_error(NGX_LOG_WARN, source->cf, 0,
-                       "%V is a secret that is there already, remove one of "
-                       "them, or put the new secret there", &where);
+                       "%V is a duplicate secret, remove it or replace it with "
+                       "the new secret", &where);
 
     return NGX_CONF_OK;
 }
@@ -278,8 +277,8 @@ ngx_http_trove_secret_check_variables(ngx_http_trove_secret_source_t *source,
     }
 
     ngx_conf_log_error(NGX_LOG_WARN, source->cf, 0,
-                       "%V is chosen by whoever sends the request, "
-                       "look it up by a \"map\"", &where);
+                       "%V is chosen by the client, look it up with a \"map\"",
+                       &where);
 
     return NGX_CONF_OK;
 }

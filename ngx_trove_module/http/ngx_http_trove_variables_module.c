@@ -190,8 +190,8 @@ ngx_http_trove_variables_names(ngx_conf_t *cf)
                 || ngx_strncmp(part.data, "data_", sizeof("data_") - 1) != 0)
             {
                 ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                              "unknown \"%V\" variable, after \"trove_json_\" "
-                              "comes the name of an event variable",
+                              "unknown \"%V\" variable, \"trove_json_\" must "
+                              "be followed by the name of an event variable",
                               &v[i].name);
                 return NGX_ERROR;
             }
@@ -314,9 +314,9 @@ ngx_http_trove_variables_early(ngx_http_request_t *r,
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "trove: an event variable is read before the event is "
-                  "known, it is empty, and may be cached so; in a \"map\" use "
-                  "\"volatile\"");
+                  "trove: an event variable was read before the event was "
+                  "parsed, it is empty and may stay cached; add \"volatile\" "
+                  "to its \"map\"");
 }
 
 

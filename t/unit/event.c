@@ -537,7 +537,7 @@ test_duplicates(void)
 
         tap_is(parse_all(&event, body, strlen(body)), NGX_ABORT,
                "%s is there twice", keys[i]);
-        tap_is_str(reason, "a key is given twice", "why");
+        tap_is_str(reason, "duplicate key", "why");
     }
 }
 

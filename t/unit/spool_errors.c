@@ -124,7 +124,8 @@ locked(void)
     tap_is(try(2, &a, &ms), NGX_ERROR, "locked by another program");
     tap_is(error.kind, NGX_TROVE_SPOOL_BUSY, "which may pass");
     tap_is_str((char *) error.text,
-               "another program kept it locked for 300 ms", "as is said");
+               "the spool has been locked by another program for 300 ms",
+               "as is said");
     tap_is(a.op.result, NGX_TROVE_SPOOL_ROLLED_BACK, "nothing is accepted");
     tap_ok(ms >= 290 && ms < 30000, "after %d ms", (int) ms);
 
@@ -170,7 +171,7 @@ hung(void)
     tap_is(try(1, &a, &ms), NGX_ERROR, "another worker hangs");
     tap_is(error.kind, NGX_TROVE_SPOOL_BUSY, "which may pass");
     tap_is_str((char *) error.text,
-               "other processes of nginx kept it locked for 300 ms",
+               "the spool has been locked by other nginx processes for 300 ms",
                "as is said");
     tap_ok(ms >= 290 && ms < 30000, "after %d ms", (int) ms);
 
@@ -263,8 +264,8 @@ foreign(void)
     tap_is(ngx_trove_spool_open(spool, &error), NGX_ERROR,
            "a real database of another program");
     tap_is(error.kind, NGX_TROVE_SPOOL_FOREIGN, "is not opened");
-    tap_is_str((char *) error.text, "it is a database of another program",
-               "as is said");
+    tap_is_str((char *) error.text,
+               "the spool file is a database of another program", "as is said");
 
     ngx_trove_spool_destroy(spool);
     shell(": > '%s'", spool_path);
@@ -310,8 +311,8 @@ newer(void)
     tap_is(ngx_trove_spool_open(spool, &error), NGX_ERROR, "is not opened");
     tap_is(error.kind, NGX_TROVE_SPOOL_NEWER, "for that");
     tap_is_str((char *) error.text,
-               "it is of version 99, this program knows up to version 2",
-               "as is said");
+               "the spool file has version 99, this module supports versions "
+               "up to 2", "as is said");
     tap_is(checksum(spool_path), sums[0], "it stays as it is");
     tap_is(checksum(sqlite(spool)->path_wal), sums[1], "and so does PATH-wal");
 

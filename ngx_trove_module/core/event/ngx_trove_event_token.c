@@ -210,7 +210,7 @@ ngx_trove_event_envelope(ngx_trove_event_parser_t *parser, const u_char *p,
     }
 
     if (parser->seen & (1 << i)) {
-        ngx_trove_event_reject(parser, "a key is given twice");
+        ngx_trove_event_reject(parser, "duplicate key");
     }
 
     parser->seen |= 1 << i;

@@ -40,9 +40,9 @@ size_t ngx_trove_metrics_size(ngx_uint_t n);
 ngx_trove_metrics_t *ngx_trove_metrics_create(void *addr, ngx_uint_t n);
 
 /*
- * Finds the set of a name, or adds it, for as long as the table lives.  This and
- * the functions below are for one process at a time; others may use the sets
- * meanwhile.
+ * Finds the set of a name, or adds it, for as long as the table lives.  This
+ * and the functions below are for one process at a time; others may use the
+ * sets meanwhile.
  *
  * NULL  it is not there, and there is no room
  */

@@ -94,8 +94,8 @@ ngx_uint_t ngx_trove_slots_index(ngx_trove_slots_t *slots,
 /*
  * For a copy of a table.  get: slot number i; NULL if it is free.  copy: finds
  * the slot that has the name of one of another table, or adds it; NULL if there
- * is no room.  A slot that is not kept is not held by anybody then: its space is
- * used for another one if nobody acquires it in time.
+ * is no room.  A slot that is not kept is not held by a process then: its space
+ * is used for another one if no process acquires it in time.
  */
 ngx_trove_slot_t *ngx_trove_slots_get(ngx_trove_slots_t *slots, ngx_uint_t i);
 ngx_trove_slot_t *ngx_trove_slots_copy(ngx_trove_slots_t *slots,

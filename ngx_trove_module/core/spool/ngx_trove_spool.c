@@ -66,7 +66,7 @@ ngx_trove_spool_engine(ngx_str_t *uri, ngx_trove_spool_error_t *error)
     /* no more than the scheme: what follows may hold a password */
 
     (void) ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, 0,
-                                "no engine for \"%.*s://\" is built in",
+                                "no spool engine for \"%.*s://\" is built in",
                                 (int) ngx_min(len, 32), uri->data);
 
     return NULL;

@@ -72,7 +72,7 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 #define ngx_http_trove_api_get(name)                                          \
     rc = ngx_http_trove_api_arg(api, name, &value);                           \
     if (rc == NGX_ERROR) {                                                    \
-        return "\"" name "\" is not well encoded";                            \
+        return "\"" name "\" has an invalid encoding";                        \
     }                                                                         \
     if (rc == NGX_OK)
 
@@ -91,7 +91,7 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
         n = ngx_atoi(value.data, value.len);
 
         if (n < 1) {
-            return "\"cursor\" must be what \"next_cursor\" said";
+            return "\"cursor\" must be a value of \"next_cursor\"";
         }
 
         api->cursor = n;
@@ -100,8 +100,8 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 
     ngx_http_trove_api_get("since") {
         if (ngx_http_trove_api_time(&value, &filter->since) != NGX_OK) {
-            return "\"since\" must be seconds since the epoch, or a time like "
-                   "2026-04-30T12:00:00Z";
+            return "\"since\" must be a time in seconds since the epoch, or "
+                   "such as 2026-04-30T12:00:00Z";
         }
     }
 
@@ -112,15 +112,15 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
         if (ngx_http_trove_api_time(&value, &filter->until) != NGX_OK
             || filter->until == 0)
         {
-            return "\"until\" must be seconds since the epoch, or a time like "
-                   "2026-04-30T12:00:00Z";
+            return "\"until\" must be a time in seconds since the epoch, or "
+                   "such as 2026-04-30T12:00:00Z";
         }
     }
 
     ngx_http_trove_api_get("state") {
         if (ngx_http_trove_api_states(&value, &filter->states) != NGX_OK) {
-            return "\"state\" must be of pending, inflight, delivered, failed "
-                   "and cancelled, with commas between";
+            return "\"state\" must be a comma-separated list of pending, "
+                   "inflight, delivered, failed, and cancelled";
         }
     }
 
@@ -129,7 +129,8 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
                                     &filter->ntypes)
             != NGX_OK)
         {
-            return "\"types\" must be names with commas between, at most 64";
+            return "\"types\" must be a comma-separated list of at most 64 "
+                   "names";
         }
     }
 
@@ -138,8 +139,8 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
                                     &filter->nnamespaces)
             != NGX_OK)
         {
-            return "\"namespace\" must be names with commas between, "
-                   "at most 64";
+            return "\"namespace\" must be a comma-separated list of at most 64 "
+                   "names";
         }
     }
 
@@ -209,9 +210,9 @@ ngx_http_trove_api_args_check(ngx_http_trove_api_t *api)
         }
 
         if (names[i].len == 0) {
-            return "an unknown argument, known are: limit, cursor, since, "
+            return "unknown argument, supported are limit, cursor, since, "
                    "until, state, types, namespace, target, location, event, "
-                   "dry_run";
+                   "and dry_run";
         }
 
         /* clients of the vendor may send an empty one: harmless in lists */
@@ -225,7 +226,7 @@ ngx_http_trove_api_args_check(ngx_http_trove_api_t *api)
 
         if (seen & (1u << i)) {
             return ngx_http_trove_api_args_error(api, &names[i],
-                                                 "is given twice");
+                                                 "is specified twice");
         }
 
         seen |= 1u << i;

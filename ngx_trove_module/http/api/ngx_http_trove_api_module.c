@@ -163,7 +163,7 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
 
     case NGX_HTTP_NOT_ALLOWED:
         return ngx_http_trove_api_error(r, NGX_HTTP_NOT_ALLOWED,
-                                        "another method is needed");
+                                        "method not allowed");
 
     case NGX_HTTP_BAD_REQUEST:
         return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->reject);
@@ -206,8 +206,9 @@ ngx_http_trove_api_authorize(ngx_http_request_t *r,
 
     if (rc == NGX_OK && keys.nkeys == 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: call refused, \"trove_api\" is empty or shorter "
-                      "than %d bytes for it", NGX_HTTP_TROVE_SECRET_TOKEN_MIN);
+                      "trove: API request refused: \"trove_api\" is empty or "
+                      "shorter than %d bytes for this request",
+                      NGX_HTTP_TROVE_SECRET_TOKEN_MIN);
     }
 
     if (rc == NGX_OK) {
@@ -230,7 +231,8 @@ ngx_http_trove_api_unauthorized(ngx_http_request_t *r)
     static ngx_str_t  value = ngx_string("Bearer realm=\"trove\"");
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "trove: no good token for \"trove_api\"");
+                  "trove: API request refused: the token is missing or "
+                  "invalid");
 
     h = ngx_http_trove_headers_add(&r->headers_out.headers, "WWW-Authenticate",
                                    "www-authenticate", &value);
@@ -280,7 +282,7 @@ ngx_http_trove_api_start(ngx_http_trove_api_t *api)
 
     if (ngx_thread_task_post(pool, task) != NGX_OK) {
         return ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                        "too much is being done already");
+                                        "too many API requests in progress");
     }
 
     ngx_http_trove_suspend(api->suspend);
@@ -337,8 +339,7 @@ ngx_http_trove_api_complete(ngx_http_request_t *r, void *data)
 
     if (api->rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, api->error.err,
-                      "trove: a call of \"trove_api\" failed: %s",
-                      api->error.text);
+                      "trove: API request failed: %s", api->error.text);
 
         return ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                         (const char *) api->error.text);
@@ -394,8 +395,8 @@ ngx_http_trove_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         tlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_trove_module);
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"trove_api\" in location \"%V\" manages a spool, "
-                      "add \"trove_spool PATH\" to http in %s:%ui",
+                      "\"trove_api\" in location \"%V\" requires a spool, add "
+                      "\"trove_spool PATH\" to http in %s:%ui",
                       &clcf->name, tlcf->place.file, tlcf->place.line);
         return NGX_CONF_ERROR;
     }

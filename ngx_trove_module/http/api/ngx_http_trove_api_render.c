@@ -172,8 +172,8 @@ ngx_http_trove_api_render_action(ngx_http_trove_api_t *api)
     if (api->rc == NGX_BUSY) {
         return ngx_http_trove_api_error(api->request, NGX_HTTP_CONFLICT,
                                         (api->action == NGX_TROVE_SPOOL_REPLAY)
-                                        ? "an attempt is under way"
-                                        : "it has ended already");
+                                        ? "a delivery attempt is in progress"
+                                        : "the delivery has already ended");
     }
 
     return ngx_http_trove_api_render_delivery(api);
@@ -324,7 +324,7 @@ ngx_http_trove_api_json_delivery(ngx_http_trove_json_t *json,
 
     if (d->state < NGX_TROVE_SPOOL_DELIVERED) {
         reason = !ngx_http_trove_spool_knows(r, &d->target)
-                 ? "the configuration has no such target"
+                 ? "the target is not configured"
                  : d->paused ? "the target is paused" : NULL;
     }
 

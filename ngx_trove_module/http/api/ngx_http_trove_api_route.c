@@ -210,8 +210,8 @@ ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route)
 {
     if (route->work == ngx_http_trove_api_work_actions) {
-        return api->paged ? "\"limit\" and \"cursor\" are for lists, this call "
-                            "acts on all that match"
+        return api->paged ? "\"limit\" and \"cursor\" are not supported here, "
+                            "the request applies to all matching deliveries"
                           : NULL;
     }
 

@@ -317,9 +317,9 @@ ngx_http_trove_claim_end(ngx_http_trove_claim_t *claim, ngx_log_t *log,
 
     if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "trove: the lease of an event ran out while it was "
-                      "processed, it may be processed twice; was the worker "
-                      "blocked for longer than \"lease\"?");
+                      "trove: the lease of an event expired while it was being "
+                      "processed, it may be processed twice; check if the "
+                      "worker was blocked for longer than \"lease\"");
     }
 }
 

@@ -176,15 +176,16 @@ ngx_http_trove_dedup(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown, empty or repeated parameter \"%V\" in "
-                           "\"%V\", say \"zone=NAME [ttl=TIME] [lease=TIME] "
-                           "[key=VALUE]\" or \"off\"", &value[i], &cmd->name);
+                           "unknown, empty, or duplicate parameter \"%V\" in "
+                           "\"%V\", expected \"zone=NAME [ttl=TIME] "
+                           "[lease=TIME] [key=VALUE]\" or \"off\"", &value[i],
+                           &cmd->name);
         return NGX_CONF_ERROR;
     }
 
     if (dlcf->shm_zone == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no \"zone=NAME\" in \"%V\", say \"zone=NAME "
+                           "no \"zone=NAME\" in \"%V\", expected \"zone=NAME "
                            "[ttl=TIME] [lease=TIME] [key=VALUE]\" or \"off\"",
                            &cmd->name);
         return NGX_CONF_ERROR;

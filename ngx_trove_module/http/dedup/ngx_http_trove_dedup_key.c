@@ -104,16 +104,17 @@ ngx_http_trove_dedup_key_name(ngx_http_request_t *r,
 
         if (ctx->absent && !ctx->identified) {
             ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                          "trove: not deduplicated: an event variable in "
-                          "\"key=\" of \"trove_dedup\" is empty");
+                          "trove: request not deduplicated: an event variable "
+                          "in \"key=\" of \"trove_dedup\" is empty");
 
             value.len = 0;
 
         } else if (ctx->early && !ctx->identified) {
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "trove: not deduplicated: \"key=\" of "
-                          "\"trove_dedup\" may hold what was read before the "
-                          "event was known; in a \"map\" use \"volatile\"");
+                          "trove: request not deduplicated: \"key=\" of "
+                          "\"trove_dedup\" may contain a value cached before "
+                          "the event was parsed; add \"volatile\" to its "
+                          "\"map\"");
 
             value.len = 0;
         }

@@ -63,17 +63,17 @@ static ngx_http_trove_metrics_label_t  ngx_http_trove_dedup_outcomes[] = {
 
 static ngx_http_trove_dedup_line_t  ngx_http_trove_dedup_lines[] = {
 
-    { "trove_zone_slots", "gauge", "Events that there is room for.",
+    { "trove_zone_slots", "gauge", "Capacity of the zone in events.",
       NULL, offsetof(ngx_trove_zone_stat_t, slots) },
 
-    { "trove_zone_used", "gauge", "Events that are remembered, by state.",
+    { "trove_zone_used", "gauge", "Events in the zone, by state.",
       "inflight", offsetof(ngx_trove_zone_stat_t, inflight) },
 
     { "trove_zone_used", NULL, NULL,
       "done", offsetof(ngx_trove_zone_stat_t, done) },
 
     { "trove_zone_acks", "gauge",
-      "Targets that have got an event which others miss.",
+      "Acks of targets for events that other targets are still missing.",
       NULL, offsetof(ngx_trove_zone_stat_t, acked) },
 
     { "trove_zone_acks_dropped_total", "counter",
@@ -81,18 +81,19 @@ static ngx_http_trove_dedup_line_t  ngx_http_trove_dedup_lines[] = {
       NULL, offsetof(ngx_trove_zone_stat_t, dropped) },
 
     { "trove_zone_evictions_total", "counter",
-      "Events forgotten before their ttl: the zone is too small.",
+      "Events evicted before their ttl: the zone is too small.",
       NULL, offsetof(ngx_trove_zone_stat_t, evicted) },
 
-    { "trove_zone_full_total", "counter", "Claims refused for want of room.",
+    { "trove_zone_full_total", "counter", "Claims refused because the zone was "
+                                          "full.",
       NULL, offsetof(ngx_trove_zone_stat_t, full) },
 
     { "trove_zone_takeovers_total", "counter",
-      "Claims whose lease ran out: a worker died.",
+      "Claims whose lease expired: a worker died.",
       NULL, offsetof(ngx_trove_zone_stat_t, takeovers) },
 
     { "trove_zone_recovered_locks_total", "counter",
-      "Locks left behind by a killed worker.",
+      "Locks left by killed workers.",
       NULL, offsetof(ngx_trove_zone_stat_t, recovered) }
 };
 
@@ -189,7 +190,7 @@ ngx_http_trove_dedup_metrics_locs(ngx_http_trove_metrics_text_t *text,
     void *data)
 {
     ngx_http_trove_metrics_head(text, "trove_dedup_total", "counter",
-                                "Events by the outcome of deduplication.");
+                                "Events by outcome of the deduplication.");
     ngx_http_trove_metrics_locs(text, "trove_dedup_total", "outcome",
                                 ngx_http_trove_dedup_outcomes, 0);
 }

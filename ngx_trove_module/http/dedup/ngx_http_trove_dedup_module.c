@@ -223,7 +223,8 @@ ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 
     } else {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "trove: the request body is no event: %s", ctx->reason);
+                      "trove: the request body is not an event: %s",
+                      ctx->reason);
     }
 
     return NGX_OK;
@@ -265,8 +266,8 @@ ngx_http_trove_dedup_answer(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
     default: /* NGX_TROVE_ZONE_FULL */
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: no room in zone \"%V\": too many events are "
-                      "being processed at once; make it larger",
+                      "trove: zone \"%V\" is full: too many events are being "
+                      "processed at once; increase its size",
                       &dlcf->shm_zone->shm.name);
 
         return ngx_http_trove_answer(r, NGX_HTTP_SERVICE_UNAVAILABLE, &full,

@@ -170,16 +170,16 @@ ngx_http_trove_dedup_check(ngx_conf_t *cf, ngx_http_trove_loc_conf_t *tlcf)
 
     if (tlcf->tolerance == 0) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "with \"trove_tolerance off\" in location \"%V\" a "
-                      "captured request can be replayed when the \"ttl\" of "
-                      "\"trove_dedup\" has passed in %s:%ui", &clcf->name,
+                      "\"trove_tolerance off\" in location \"%V\" allows "
+                      "captured requests to be replayed after the \"ttl\" of "
+                      "\"trove_dedup\" in %s:%ui", &clcf->name,
                       conf->place.file, conf->place.line);
 
     } else if (conf->ttl < 2 * tlcf->tolerance) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"ttl\" of \"trove_dedup\" in location \"%V\" is less "
-                      "than twice the \"trove_tolerance\" of %T s: a captured "
-                      "request can be replayed when it has passed in %s:%ui",
+                      "than twice the \"trove_tolerance\" of %T s and allows "
+                      "captured requests to be replayed after it in %s:%ui",
                       &clcf->name, tlcf->tolerance,
                       conf->place.file, conf->place.line);
     }
@@ -227,9 +227,9 @@ ngx_http_trove_dedup_check_scopes(ngx_conf_t *cf, ngx_array_t *locs)
 
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"trove_dedup\" in two locations \"%V\" of servers "
-                          "named \"%V\" share zone \"%V\": an event of the one "
-                          "would be a duplicate in the other; give them "
-                          "different zones or a \"key=\" in %s:%ui",
+                          "named \"%V\" uses the same zone \"%V\", an event of "
+                          "one would be a duplicate in the other; use "
+                          "different zones or set \"key=\" in %s:%ui",
                           &clcf->name, &loc[i]->cscf->server_name,
                           &conf->shm_zone->shm.name,
                           conf->place.file, conf->place.line);

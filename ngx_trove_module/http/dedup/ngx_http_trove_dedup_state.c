@@ -185,8 +185,8 @@ ngx_http_trove_state_find(ngx_http_trove_state_t *state)
     }
 
     ngx_log_error(NGX_LOG_EMERG, state->log, 0,
-                  "trove: state file \"%s\" is in use by another nginx, "
-                  "give each a file of its own", state->path);
+                  "trove: state file \"%s\" is in use by another nginx, use a "
+                  "separate file for each", state->path);
 
     return NGX_ERROR;
 }
@@ -246,9 +246,9 @@ ngx_http_trove_state_join(ngx_http_trove_state_t *state)
 
     } else {
         ngx_log_error(NGX_LOG_EMERG, state->log, 0,
-                      "trove: state file \"%s\" is not readable by this "
-                      "version, restart instead of an upgrade on the fly",
-                      state->path);
+                      "trove: state file \"%s\" cannot be used by this "
+                      "version, restart nginx instead of upgrading it on the "
+                      "fly", state->path);
     }
 
     return table;
@@ -272,8 +272,8 @@ ngx_http_trove_state_take(ngx_http_trove_state_t *state, size_t size)
 
     case NGX_DECLINED:
         ngx_log_error(NGX_LOG_EMERG, state->log, 0,
-                      "trove: \"%s\" in \"state=\" is a file of something "
-                      "else, name one that is to be made, or move it away",
+                      "trove: \"%s\" in \"state=\" is not a state file, "
+                      "specify another path or move the file away",
                       state->path);
         return NULL;
 
@@ -383,9 +383,9 @@ ngx_http_trove_state_carry(ngx_http_trove_state_t *state,
 
     if (carried.tables) {
         ngx_log_error(NGX_LOG_NOTICE, state->log, 0,
-                      "trove: state file \"%s\" was made anew, its events "
-                      "were carried over, but for %ui without room",
-                      state->path, carried.left);
+                      "trove: state file \"%s\" was recreated, its events were "
+                      "copied, %ui of them did not fit", state->path,
+                      carried.left);
     }
 
     ngx_http_trove_state_damaged(state, carried.damaged);
@@ -399,8 +399,8 @@ ngx_http_trove_state_damaged(ngx_http_trove_state_t *state, uint64_t damaged)
 {
     if (damaged) {
         ngx_log_error(NGX_LOG_WARN, state->log, 0,
-                      "trove: state file \"%s\" was damaged, %uL events of it "
-                      "were dropped", state->path, damaged);
+                      "trove: state file \"%s\" was damaged, %uL events were "
+                      "dropped", state->path, damaged);
     }
 }
 
@@ -418,8 +418,8 @@ ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
 
     if (ngx_trove_table_whose(state->fd, &error) != NGX_OK) {
         ngx_log_error(NGX_LOG_WARN, state->log, 0,
-                      "trove: state file \"%s\" is empty, and so is the zone",
-                      state->path);
+                      "trove: state file \"%s\" is empty, the zone starts "
+                      "empty", state->path);
         return NGX_OK;
     }
 
@@ -461,15 +461,15 @@ ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
 
     if (tables) {
         ngx_log_error(NGX_LOG_WARN, state->log, 0,
-                      "trove: state file \"%s\" is damaged; it was set aside "
-                      "as \"%s\", and what could be read of it was carried "
-                      "over", state->path, name);
+                      "trove: state file \"%s\" is damaged, it was renamed to "
+                      "\"%s\" and its readable events were copied", state->path,
+                      name);
 
     } else {
         ngx_log_error(NGX_LOG_WARN, state->log, 0,
-                      "trove: state file \"%s\" is damaged, or not of this "
-                      "version; it was set aside as \"%s\", and the "
-                      "zone starts empty", state->path, name);
+                      "trove: state file \"%s\" is damaged or has another "
+                      "version, it was renamed to \"%s\" and the zone starts "
+                      "empty", state->path, name);
     }
 
     free(name);
@@ -515,8 +515,8 @@ ngx_http_trove_state_tmp(ngx_http_trove_state_t *state)
     state->tmp_fd = NGX_INVALID_FILE;
 
     ngx_log_error(NGX_LOG_EMERG, state->log, 0,
-                  "trove: state file \"%s\" is in use by another nginx, "
-                  "give each a file of its own", state->path);
+                  "trove: state file \"%s\" is in use by another nginx, use a "
+                  "separate file for each", state->path);
 
     return NGX_ERROR;
 }
@@ -549,7 +549,7 @@ ngx_http_trove_state_sweep(ngx_http_trove_state_t *state)
     } else if (rc == NGX_BUSY) {
         ngx_log_error(NGX_LOG_EMERG, state->log, 0,
                       "trove: state file \"%s\" is in use by another nginx, "
-                      "give each a file of its own", state->path);
+                      "use a separate file for each", state->path);
     }
 
     (void) ngx_close_file(fd);

@@ -45,8 +45,9 @@ ngx_http_trove_state_check(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *value)
 
     if (ngx_file_info(dir.data, &fi) == NGX_FILE_ERROR || !ngx_is_dir(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no directory \"%V\" for \"state=%V\" in "
-                           "\"trove_dedup_zone\", make it", &dir, value);
+                           "directory \"%V\" for \"state=%V\" in "
+                           "\"trove_dedup_zone\" does not exist, create it",
+                           &dir, value);
         rc = NGX_ERROR;
         goto done;
     }
@@ -107,9 +108,9 @@ ngx_http_trove_state_check_file(ngx_conf_t *cf, int dir, const char *name,
 
     if (rc == NGX_DECLINED) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"state=%V\" in \"trove_dedup_zone\" is a file of "
-                           "something else, name one that is to be made, or "
-                           "move it away", value);
+                           "\"state=%V\" in \"trove_dedup_zone\" is not a "
+                           "state file, specify another path or move the file "
+                           "away", value);
         return NGX_ERROR;
     }
 

@@ -71,8 +71,8 @@ ngx_http_trove_sync_start(ngx_fd_t *fds, ngx_uint_t n, ngx_log_t *log)
 
     if (err) {
         ngx_log_error(NGX_LOG_ALERT, log, err,
-                      "trove: no thread to write state files to the disk, "
-                      "pthread_create() failed");
+                      "trove: pthread_create() failed, state files are not "
+                      "synced to the disk");
         free(sync);
         return;
     }
@@ -202,8 +202,8 @@ ngx_http_trove_sync_files(ngx_http_trove_sync_t *sync)
             sync->err = err;
 
             ngx_log_error(NGX_LOG_CRIT, sync->log, err,
-                          "trove: fdatasync() of a state file failed, "
-                          "a power cut would lose events");
+                          "trove: fdatasync() of a state file failed, a power "
+                          "failure would lose events");
         }
     }
 }

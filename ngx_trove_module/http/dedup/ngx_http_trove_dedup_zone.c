@@ -75,8 +75,8 @@ ngx_http_trove_dedup_zone_declare(ngx_conf_t *cf, ngx_str_t *name, size_t size,
 
     if (shm_zone->data) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "zone \"%V\" is declared twice by "
-                           "\"trove_dedup_zone\", remove one of them", name);
+                           "duplicate zone \"%V\" in \"trove_dedup_zone\"",
+                           name);
         return NGX_ERROR;
     }
 
@@ -138,9 +138,9 @@ ngx_http_trove_dedup_zone_state(ngx_conf_t *cf,
 
     if (other) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"state=%V\" in \"trove_dedup_zone\" is the "
-                           "file of zone \"%V\" already, "
-                           "name another one", path, &other->shm.name);
+                           "\"state=%V\" in \"trove_dedup_zone\" is already "
+                           "used by zone \"%V\", specify another file", path,
+                           &other->shm.name);
         return NGX_ERROR;
     }
 
@@ -355,8 +355,8 @@ ngx_http_trove_dedup_zone_inherit(ngx_shm_zone_t *shm_zone,
                != 0))
     {
         ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
-                      "trove: what has changed in \"state=\" of zone \"%V\" "
-                      "takes effect at the next start", &shm_zone->shm.name);
+                      "trove: the new \"state=\" of zone \"%V\" takes effect "
+                      "after a restart", &shm_zone->shm.name);
     }
 
     return NGX_OK;
@@ -373,7 +373,7 @@ ngx_http_trove_dedup_zone_possible(ngx_shm_zone_t *shm_zone)
 
     if (ngx_trove_table_possible(zone->size, &error) != NGX_OK) {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, error.err,
-                      "trove: zone \"%V\" cannot be made, %s failed",
+                      "trove: zone \"%V\" cannot be created, %s failed",
                       &shm_zone->shm.name, error.call);
         return NGX_ERROR;
     }
@@ -394,7 +394,7 @@ ngx_http_trove_dedup_zone_memory(ngx_shm_zone_t *shm_zone)
 
     if (zone->table == NULL) {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, error.err,
-                      "trove: zone \"%V\" cannot be made, %s failed",
+                      "trove: zone \"%V\" cannot be created, %s failed",
                       &shm_zone->shm.name, error.call);
         return NGX_ERROR;
     }
@@ -468,9 +468,9 @@ ngx_http_trove_dedup_zone_open(ngx_shm_zone_t *shm_zone, ngx_array_t *zones,
 
     if (other) {
         ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "trove: \"state=%V\" of zone \"%V\" is the file of "
-                      "zone \"%V\" by another name, name another one",
-                      &zone->path, &shm_zone->shm.name, &other->shm.name);
+                      "trove: \"state=%V\" of zone \"%V\" is the same file as "
+                      "that of zone \"%V\", specify another file", &zone->path,
+                      &shm_zone->shm.name, &other->shm.name);
         table = NULL;
 
     } else {
@@ -491,8 +491,8 @@ ngx_http_trove_dedup_zone_open(ngx_shm_zone_t *shm_zone, ngx_array_t *zones,
     }
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "trove: zone \"%V\" is in memory until the next start, its "
-                  "state file cannot be opened", &shm_zone->shm.name);
+                  "trove: zone \"%V\" is in memory until a restart, its state "
+                  "file cannot be opened", &shm_zone->shm.name);
 
     return NGX_OK;
 }
@@ -511,16 +511,16 @@ ngx_http_trove_dedup_zone_lost(void *data, ngx_trove_table_lost_t *lost)
 
     if (lost->err) {
         ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, lost->err,
-                      "trove: state file \"%V\" of zone \"%V\" was "
-                      "truncated and cannot get its size again, events are "
-                      "answered 503", &zone->file, &shm_zone->shm.name);
+                      "trove: state file \"%V\" of zone \"%V\" was truncated "
+                      "and cannot be extended, events are refused with 503",
+                      &zone->file, &shm_zone->shm.name);
         return;
     }
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "trove: state file \"%V\" of zone \"%V\" was truncated or "
-                  "overwritten by another program, %ui of its pages were "
-                  "lost, and the events in them are forgotten",
+                  "overwritten by another program, the events in %ui of its "
+                  "pages were lost",
                   &zone->file, &shm_zone->shm.name, lost->pages);
 }
 
@@ -548,15 +548,15 @@ ngx_http_trove_dedup_zone_resize(ngx_shm_zone_t *shm_zone, ngx_log_t *log)
         != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, log, error.err,
-                      "trove: zone \"%V\" keeps its size of %uz bytes, "
-                      "%s failed", &shm_zone->shm.name,
+                      "trove: zone \"%V\" was not resized from %uz bytes, %s "
+                      "failed", &shm_zone->shm.name,
                       ngx_trove_table_size(zone->table), error.call);
         return;
     }
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "trove: zone \"%V\" has another size, its events were "
-                  "carried over, but for %ui without room",
+                  "trove: zone \"%V\" was resized, its events were copied, %ui "
+                  "of them did not fit",
                   &shm_zone->shm.name, left);
 }
 

@@ -35,8 +35,8 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
             if (p == NULL || p == name.data) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid \"%V\" in \"%V\", "
-                                   "say \"zone=NAME:SIZE\"",
+                                   "invalid \"%V\" in \"%V\", expected "
+                                   "\"zone=NAME:SIZE\"",
                                    &value[i], &cmd->name);
                 return NGX_CONF_ERROR;
             }
@@ -50,8 +50,8 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
             if (size == NGX_ERROR) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid size \"%V\" in \"%V\", "
-                                   "say \"zone=%V:10m\"",
+                                   "invalid size \"%V\" in \"%V\", expected a "
+                                   "size such as \"zone=%V:10m\"",
                                    &s, &cmd->name, &name);
                 return NGX_CONF_ERROR;
             }
@@ -60,9 +60,9 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                 < (ssize_t) (NGX_HTTP_TROVE_DEDUP_ZONE_PAGES * ngx_pagesize))
             {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "size \"%V\" in \"%V\" is too small, "
-                                   "at least %uzk are needed; "
-                                   "10m hold 400,000 events",
+                                   "size \"%V\" in \"%V\" is too small, it "
+                                   "must be at least %uzk; 10m holds 400,000 "
+                                   "events",
                                    &s, &cmd->name,
                                    NGX_HTTP_TROVE_DEDUP_ZONE_PAGES
                                    * ngx_pagesize / 1024);
@@ -84,9 +84,9 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                 && ngx_strncmp(path.data + path.len - 4, ".tmp", 4) == 0)
             {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "\"state=%V\" in \"%V\" ends in \".tmp\" "
-                                   "as files do that are being made, "
-                                   "name another one", &path, &cmd->name);
+                                   "\"state=%V\" in \"%V\" ends with \".tmp\", "
+                                   "which is reserved for temporary files; "
+                                   "specify another file", &path, &cmd->name);
                 return NGX_CONF_ERROR;
             }
 
@@ -94,8 +94,8 @@ ngx_http_trove_dedup_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown, empty or repeated parameter \"%V\" in "
-                           "\"%V\", say \"zone=NAME:SIZE [state=PATH]\"",
+                           "unknown, empty, or duplicate parameter \"%V\" in "
+                           "\"%V\", expected \"zone=NAME:SIZE [state=PATH]\"",
                            &value[i], &cmd->name);
         return NGX_CONF_ERROR;
     }

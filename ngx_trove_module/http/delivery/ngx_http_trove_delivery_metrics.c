@@ -159,8 +159,8 @@ ngx_http_trove_delivery_metrics_targets(ngx_http_trove_metrics_text_t *text,
     void *data)
 {
     ngx_http_trove_metrics_head(text, "trove_target_configured", "gauge",
-                                "Whether the configuration has the target; "
-                                "the spool may have others.");
+                                "Whether the target is configured; the spool "
+                                "may have others.");
     ngx_http_trove_delivery_each(text, ngx_http_trove_delivery_configured,
                                  data);
 }
@@ -175,15 +175,15 @@ ngx_http_trove_delivery_metrics_render(ngx_http_trove_metrics_text_t *text,
     ngx_http_trove_delivery_each(text, ngx_http_trove_delivery_outcomes, data);
 
     ngx_http_trove_metrics_head(text, "trove_deliveries_inflight", "gauge",
-                                "Deliveries that wait for the answer.");
+                                "Deliveries waiting for the response.");
     ngx_http_trove_delivery_each(text, ngx_http_trove_delivery_inflight, data);
 
     ngx_http_trove_metrics_head(text, "trove_deliveries_waiting", "gauge",
-                                "Deliveries that wait for their turn.");
+                                "Deliveries waiting in the queue.");
     ngx_http_trove_delivery_each(text, ngx_http_trove_delivery_waiting, data);
 
     ngx_http_trove_metrics_head(text, "trove_delivery_seconds", "histogram",
-                                "How long deliveries were in flight.");
+                                "Duration of deliveries.");
     ngx_http_trove_delivery_each(text, ngx_http_trove_delivery_seconds, data);
 }
 

@@ -42,7 +42,8 @@ ngx_http_trove_delivery_header_filter(ngx_http_request_t *r)
     ngx_http_trove_delivery_t  *d;
 
     if (r->post_subrequest
-        && r->post_subrequest->handler == ngx_http_trove_delivery_response_handler)
+        && r->post_subrequest->handler
+           == ngx_http_trove_delivery_response_handler)
     {
         d = r->post_subrequest->data;
         d->answered = ngx_current_msec;
@@ -73,7 +74,8 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     /* a subrequest that a script in the target makes is the script's */
 
     if (r->post_subrequest == NULL
-        || r->post_subrequest->handler != ngx_http_trove_delivery_response_handler)
+        || r->post_subrequest->handler
+           != ngx_http_trove_delivery_response_handler)
     {
         return ngx_http_next_body_filter(r, in);
     }
@@ -121,8 +123,8 @@ ngx_http_trove_delivery_longer(ngx_http_trove_delivery_t *d,
         d->unterminated = 1;
 
         ngx_log_error(NGX_LOG_ERR, sr->connection->log, 0,
-                      "trove: the answer of target \"%V\" has no end after "
-                      "%M ms and %O bytes, closing its connection",
+                      "trove: the response of target \"%V\" is incomplete "
+                      "after %M ms and %O bytes, closing the connection",
                       &d->target->name, clcf->lingering_time, d->received);
     }
 

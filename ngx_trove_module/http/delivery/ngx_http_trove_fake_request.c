@@ -252,8 +252,8 @@ ngx_http_trove_fake_request_fill(ngx_http_request_t *r,
 
     if (ngx_http_trove_body_parse(r, ctx) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: event \"%V\" in the spool is no event%s%s",
-                      &event->id, ctx->reason ? ": " : "",
+                      "trove: the body of spooled event \"%V\" is not an "
+                      "event%s%s", &event->id, ctx->reason ? ": " : "",
                       ctx->reason ? ctx->reason : "");
         return NGX_ERROR;
     }

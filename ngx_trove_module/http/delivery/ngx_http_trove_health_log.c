@@ -53,7 +53,7 @@ ngx_http_trove_health_target(ngx_http_trove_delivery_t *d, ngx_str_t *id)
         action = ngx_http_trove_health_action(log);
 
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "trove: %starget \"%V\" of location \"%V\" works again, "
+                      "trove: %starget \"%V\" of location \"%V\" recovered "
                       "after %uL s and %uL failures",
                       target->optional ? "optional " : "", &target->name,
                       &target->location, time / 1000, failures);
@@ -69,9 +69,9 @@ ngx_http_trove_health_target(ngx_http_trove_delivery_t *d, ngx_str_t *id)
     action = ngx_http_trove_health_action(log);
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "trove: %starget \"%V\" of location \"%V\" fails: %ui%s%s, "
-                  "first with event \"%V\"; it is not logged at this level "
-                  "again before it works",
+                  "trove: %starget \"%V\" of location \"%V\" is failing: "
+                  "%ui%s%s, first failed event \"%V\"; not logged at this "
+                  "level again until it recovers",
                   target->optional ? "optional " : "", &target->name,
                   &target->location, d->status, d->error ? " " : "",
                   d->error ? d->error : "", id);
@@ -103,7 +103,7 @@ ngx_http_trove_health_unmatched(ngx_http_request_t *r, ngx_str_t *id)
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
                   "trove: event \"%V\" matches no target of location \"%V\", "
-                  "number %uL since the last such line",
+                  "%uL unmatched since last logged",
                   id, &clcf->name, n);
 }
 

@@ -136,8 +136,8 @@ ngx_http_trove_sign_handler(ngx_http_request_t *r)
         /* sent without a signature, it would be refused for ever */
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: event is not sent to \"%V\": \"trove_sign\" is "
-                      "empty for it", &r->uri);
+                      "trove: event not sent to \"%V\": \"trove_sign\" is "
+                      "empty for this request", &r->uri);
 
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
 
@@ -247,8 +247,8 @@ ngx_http_trove_sign_body(ngx_http_request_t *r, ngx_http_trove_keys_t *keys,
 
     if (p == NULL) {
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "trove: an event could not be signed, "
-                      "HMAC-SHA256 of its body failed");
+                      "trove: the event cannot be signed, HMAC-SHA256 of its "
+                      "body failed");
         return NGX_ERROR;
     }
 

@@ -49,8 +49,7 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "no location for target \"%V\" of \"trove_fanout\" "
                           "in server \"%V\", add \"location = %V\" with "
-                          "\"internal;\" and a \"proxy_pass\" in it "
-                          "in %s:%ui",
+                          "\"internal;\" and \"proxy_pass\" in it in %s:%ui",
                           &target[i]->uri, &cscf->server_name, &target[i]->uri,
                           target[i]->place.file, target[i]->place.line);
             return NGX_ERROR;
@@ -58,10 +57,10 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 
         if (!clcf->internal) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "location \"%V\", which target \"%V\" of "
-                          "\"trove_fanout\" is served by, is open to everybody "
-                          "in server \"%V\": add \"internal;\" to it, or a "
-                          "\"location = %V\" with it in %s:%ui",
+                          "location \"%V\" of target \"%V\" of "
+                          "\"trove_fanout\" in server \"%V\" is open to "
+                          "external requests, add \"internal;\" to it, or add "
+                          "\"location = %V\" with \"internal;\" in %s:%ui",
                           &clcf->name, &target[i]->uri, &cscf->server_name,
                           &target[i]->uri, target[i]->place.file,
                           target[i]->place.line);
@@ -70,11 +69,10 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 
         if (!ngx_http_trove_target_handled(cf, cscf, clcf)) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                          "location \"%V\", which target \"%V\" of "
-                          "\"trove_fanout\" is served by, has no handler and "
-                          "looks for a file, so that the target never takes "
-                          "an event; add \"proxy_pass\" or the like to it "
-                          "in %s:%ui",
+                          "location \"%V\" of target \"%V\" of "
+                          "\"trove_fanout\" has no content handler and serves "
+                          "static files, deliveries to it always fail; add "
+                          "\"proxy_pass\" or a similar directive in %s:%ui",
                           &clcf->name, &target[i]->uri, target[i]->place.file,
                           target[i]->place.line);
         }

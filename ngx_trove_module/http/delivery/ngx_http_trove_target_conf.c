@@ -98,8 +98,8 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"max_queue\" and \"max_wait\" of \"%V\" in \"%V\" "
-                           "mean nothing without \"max_inflight=N\", add it",
-                           &value[1], &value[0]);
+                           "require \"max_inflight=N\", add it", &value[1],
+                           &value[0]);
         return NGX_CONF_ERROR;
     }
 
@@ -121,7 +121,7 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
     if (target->name.len > NGX_HTTP_TROVE_DEDUP_ACK_NAME) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "the name of target \"%V\" in \"%V\" is longer than "
-                           "%d bytes, say \"name=NAME\"",
+                           "%d bytes, specify a shorter one with \"name=NAME\"",
                            &value[1], &value[0], NGX_HTTP_TROVE_DEDUP_ACK_NAME);
         return NGX_CONF_ERROR;
     }
@@ -135,8 +135,8 @@ ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets)
                == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "two targets \"%V\" by \"%V\" in one location, "
-                               "say \"name=NAME\" to tell them apart",
+                               "two targets \"%V\" of \"%V\" in one location, "
+                               "add \"name=NAME\" to distinguish them",
                                &target->name, &value[0]);
             return NGX_CONF_ERROR;
         }
@@ -180,9 +180,9 @@ ngx_http_trove_target_uri(ngx_conf_t *cf, ngx_http_trove_target_t *target,
 
     if (value->len > 1 && value->data[0] == '@') {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" is a named location, which no "
-                           "subrequest can go to; make it \"location = /NAME\" "
-                           "with \"internal;\" in it", value, &cmd[0]);
+                           "\"%V\" in \"%V\" is a named location, which cannot "
+                           "be a target; use \"location = /NAME\" with "
+                           "\"internal;\" instead", value, &cmd[0]);
         return NGX_ERROR;
     }
 
@@ -195,8 +195,9 @@ ngx_http_trove_target_uri(ngx_conf_t *cf, ngx_http_trove_target_t *target,
 
     if (ngx_http_script_variables_count(value)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" holds a variable, name a location "
-                           "and use the variable there", value, &cmd[0]);
+                           "\"%V\" in \"%V\" contains a variable, specify a "
+                           "location and use the variable there", value,
+                           &cmd[0]);
         return NGX_ERROR;
     }
 
@@ -231,9 +232,10 @@ ngx_http_trove_target_name(ngx_conf_t *cf, ngx_str_t *name)
             cmd = cf->args->elts;
 
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid name \"%V\" of a target in \"%V\", a "
-                               "name must not have blanks, quotes, or any of "
-                               "\",=$\", say \"name=NAME\"", name, &cmd[0]);
+                               "invalid target name \"%V\" in \"%V\", it must "
+                               "not contain blanks, quotes, or any of \",=$\"; "
+                               "specify another one with \"name=NAME\"", name,
+                               &cmd[0]);
             return NGX_ERROR;
         }
     }
@@ -329,8 +331,8 @@ ngx_http_trove_target_param(ngx_conf_t *cf, ngx_http_trove_target_t *target,
 
         if (bare > NGX_HTTP_TROVE_TARGET_WAIT_BARE) {
             ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                               "\"%V\" in \"%V\" means %i seconds, say "
-                               "\"%ims\" or \"%is\"",
+                               "\"%V\" in \"%V\" means %i seconds, add a unit, "
+                               "such as \"%ims\" or \"%is\"",
                                param, &cmd[0], bare, bare, bare);
         }
 
@@ -341,8 +343,8 @@ ngx_http_trove_target_param(ngx_conf_t *cf, ngx_http_trove_target_t *target,
 invalid:
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown, empty or repeated parameter \"%V\" in "
-                       "\"%V\", say \"URI [name=N] [events=A,B] "
+                       "unknown, empty, or duplicate parameter \"%V\" in "
+                       "\"%V\", expected \"URI [name=N] [events=A,B] "
                        "[namespace=N,M] [if=$VARIABLE] [optional] "
                        "[max_inflight=N] [max_queue=N] [max_wait=TIME]\"",
                        param, &cmd[0]);
@@ -387,9 +389,9 @@ ngx_http_trove_target_patterns(ngx_conf_t *cf, ngx_array_t **patterns,
             cmd = cf->args->elts;
 
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid \"%V\" in \"%V\", it must be names "
-                               "with commas between, \"*\" only at the end of "
-                               "one", param, &cmd[0]);
+                               "invalid \"%V\" in \"%V\", it must be a "
+                               "comma-separated list of names, with \"*\" only "
+                               "at the end of a name", param, &cmd[0]);
             return NGX_ERROR;
         }
     }
@@ -409,8 +411,8 @@ ngx_http_trove_target_condition(ngx_conf_t *cf,
         cmd = cf->args->elts;
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no variable in \"%V\" of \"%V\", make one by a "
-                           "\"map\" with \"volatile;\"", param, &cmd[0]);
+                           "no variable in \"%V\" of \"%V\", define one with a "
+                           "\"map\" that has \"volatile;\"", param, &cmd[0]);
         return NGX_ERROR;
     }
 

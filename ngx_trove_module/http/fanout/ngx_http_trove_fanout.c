@@ -158,8 +158,8 @@ ngx_http_trove_fanout_done(ngx_http_trove_delivery_t *d)
         action = ngx_http_trove_health_action(log);
 
         ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "trove: event \"%V\" was not taken by %starget \"%V\": "
-                      "%ui%s%s, after %M ms",
+                      "trove: delivery of event \"%V\" to %starget \"%V\" "
+                      "failed: %ui%s%s, after %M ms",
                       &fanout->ctx->event.id,
                       d->target->optional ? "optional " : "",
                       &d->target->name, d->status, d->error ? " " : "",

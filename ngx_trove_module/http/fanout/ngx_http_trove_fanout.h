@@ -56,10 +56,10 @@ ngx_int_t ngx_http_trove_fanout_start(ngx_http_request_t *r,
     ngx_http_event_handler_pt resume);
 
 /*
- * Ends the fan-out: where a delivery to a required target has failed, acks those
- * that succeeded.
+ * Ends the fan-out.  If a delivery to a required target has failed, records acks
+ * for the deliveries that have succeeded.
  *
- * Whether all required ones have succeeded.
+ * Whether all required deliveries have succeeded.
  */
 ngx_uint_t ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout);
 

@@ -97,8 +97,8 @@ ngx_http_trove_fanout_event(ngx_http_request_t *r)
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "trove: the request body is no event and cannot be fanned "
-                  "out: %s", ctx->reason);
+                  "trove: the request body is not an event and cannot be "
+                  "fanned out: %s", ctx->reason);
 
     if (ngx_http_trove_answer_json(r, &json, "\"error\":",
                                    (rc == NGX_ABORT) ? &bad_event : &bad_json,

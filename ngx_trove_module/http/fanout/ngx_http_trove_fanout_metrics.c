@@ -77,7 +77,7 @@ ngx_http_trove_fanout_metrics_render(ngx_http_trove_metrics_text_t *text,
     void *data)
 {
     ngx_http_trove_metrics_head(text, "trove_fanout_total", "counter",
-                                "Events fanned out, by what came of it.");
+                                "Events fanned out, by outcome.");
     ngx_http_trove_metrics_locs(text, "trove_fanout_total", "answer",
                                 ngx_http_trove_fanout_answers, 1);
 

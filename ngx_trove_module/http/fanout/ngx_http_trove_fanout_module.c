@@ -224,10 +224,10 @@ ngx_http_trove_fanout_alone(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
     ngx_http_trove_place_t *place)
 {
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "\"trove_fanout\" in location \"%V\" has another handler "
-                  "beside it, as \"proxy_pass\" is; put that into a location "
-                  "of its own, which is \"internal\", and name it as a target "
-                  "in %s:%ui", &clcf->name, place->file, place->line);
+                  "\"trove_fanout\" in location \"%V\" conflicts with another "
+                  "content handler, such as \"proxy_pass\"; move that to a "
+                  "separate \"internal\" location and make it a target in "
+                  "%s:%ui", &clcf->name, place->file, place->line);
 
     return NGX_CONF_ERROR;
 }
@@ -396,9 +396,9 @@ ngx_http_trove_fanout_check_modes(ngx_conf_t *cf,
         }
 
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "\"trove_fanout_mode spool\" has no effect, as there is "
-                      "no \"trove_fanout\" that it is for; put it into the "
-                      "location that has one in %s:%ui",
+                      "\"trove_fanout_mode spool\" has no effect without "
+                      "\"trove_fanout\", move it to a location with "
+                      "\"trove_fanout\" in %s:%ui",
                       from->place.file, from->place.line);
     }
 }

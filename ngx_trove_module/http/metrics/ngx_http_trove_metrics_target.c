@@ -88,9 +88,9 @@ ngx_http_trove_metrics_target_find(ngx_http_trove_metrics_target_t *target,
 
     if (target->set == NULL) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "trove: no room for the metrics of the target {%V}, "
-                      "reloads have brought too many others; restart to have "
-                      "it counted", &target->labels);
+                      "trove: no room for the metrics of target {%V}, too many "
+                      "others were added by reloads; restart nginx to have it "
+                      "counted", &target->labels);
         return;
     }
 

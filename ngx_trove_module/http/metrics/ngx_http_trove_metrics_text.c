@@ -145,7 +145,8 @@ ngx_http_trove_metrics_own(ngx_http_trove_metrics_text_t *text, time_t loaded)
     ngx_http_trove_metrics_head(text,
                                 "trove_config_last_reload_timestamp_seconds",
                                 "gauge",
-                                "When the configuration in use was read.");
+                                "Time when the current configuration was "
+                                "loaded.");
 
     text->p = ngx_slprintf(text->p, text->last,
                            "trove_config_last_reload_timestamp_seconds %T\n",
@@ -164,7 +165,7 @@ ngx_http_trove_metrics_info(ngx_http_trove_metrics_text_t *text)
     static const char  *modes[] = { "off", "on", "log" };
 
     ngx_http_trove_metrics_head(text, "trove_location_info", "gauge",
-                                "What is in force in a location.");
+                                "Settings in force in a location.");
 
     for (i = 0; i < text->nlocs; i++) {
         loc = &text->locs[i];

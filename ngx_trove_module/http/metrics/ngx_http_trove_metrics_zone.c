@@ -198,8 +198,8 @@ ngx_http_trove_metrics_zone_sets(ngx_shm_zone_t *shm_zone)
         if (loc[i].sets[0] == NULL) {
             ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
                           "trove: no room for the metrics of location \"%V\", "
-                          "reloads have brought too many others; restart to "
-                          "have it counted", &loc[i].name);
+                          "too many others were added by reloads; restart "
+                          "nginx to have it counted", &loc[i].name);
 
         } else {
             n = ngx_trove_metrics_index(zone->table, loc[i].sets[0]);

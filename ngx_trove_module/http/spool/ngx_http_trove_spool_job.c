@@ -401,8 +401,8 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
         action = ngx_http_trove_health_action(log);
 
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "trove: event \"%V\" was not taken by target \"%V\": "
-                      "%ui%s%s, it failed for good with attempt %ui; it can be "
+                      "trove: delivery of event \"%V\" to target \"%V\" "
+                      "failed: %ui%s%s, giving up after attempt %ui; it can be "
                       "replayed",
                       &ctx->event.id, &d->target->name, d->status,
                       d->error ? " " : "", d->error ? d->error : "",
@@ -419,8 +419,8 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     action = ngx_http_trove_health_action(log);
 
     ngx_log_error(NGX_LOG_WARN, log, 0,
-                  "trove: event \"%V\" was not taken by target \"%V\": "
-                  "%ui%s%s, attempt %ui, to be tried again in %L ms",
+                  "trove: delivery of event \"%V\" to target \"%V\" failed: "
+                  "%ui%s%s, attempt %ui, next attempt in %L ms",
                   &ctx->event.id, &d->target->name, d->status,
                   d->error ? " " : "", d->error ? d->error : "",
                   d->attempt, outcome->delay);
@@ -618,9 +618,9 @@ ngx_http_trove_job_renewed(ngx_http_trove_write_t *write)
 
         if (lost) {
             ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "trove: the leases of %ui deliveries ran out while "
-                          "they were under way, they may be made twice; was "
-                          "the worker or the disk blocked?", lost);
+                          "trove: the leases of %ui deliveries expired while "
+                          "they were in progress, they may be made twice; "
+                          "check if the worker or the disk was blocked", lost);
         }
     }
 

@@ -294,7 +294,7 @@ ngx_http_trove_spool_metrics_render(ngx_http_trove_metrics_text_t *text,
           NGX_HTTP_TROVE_SPOOL_OPS },
         { "trove_spool_accepted_total", "Events accepted.",
           NGX_HTTP_TROVE_SPOOL_ACCEPTED },
-        { "trove_spool_duplicates_total", "Events that it had already.",
+        { "trove_spool_duplicates_total", "Duplicate events.",
           NGX_HTTP_TROVE_SPOOL_DUPLICATE },
         { "trove_spool_refused_total", "Events refused with 503 or 413.",
           NGX_HTTP_TROVE_SPOOL_REFUSED },
@@ -324,7 +324,7 @@ ngx_http_trove_spool_metrics_render(ngx_http_trove_metrics_text_t *text,
 
     ngx_http_trove_metrics_head(text, "trove_spool_commit_seconds_total",
                                 "counter",
-                                "Time that commits took, mostly the disk.");
+                                "Time spent in commits, mostly on the disk.");
     text->p = ngx_slprintf(text->p, text->last,
                            "trove_spool_commit_seconds_total %ui.%06ui\n",
                            n / 1000000, n % 1000000);
@@ -343,7 +343,7 @@ ngx_http_trove_spool_metrics_render(ngx_http_trove_metrics_text_t *text,
                            stat->events);
 
     ngx_http_trove_metrics_head(text, "trove_spool_max_bytes", "gauge",
-                                "The max_size of the spool, +Inf without one.");
+                                "The max_size of the spool, +Inf if not set.");
 
     if (stat->max_size) {
         text->p = ngx_slprintf(text->p, text->last,
@@ -355,14 +355,14 @@ ngx_http_trove_spool_metrics_render(ngx_http_trove_metrics_text_t *text,
     }
 
     ngx_http_trove_spool_metrics_bytes(text, "trove_spool_used_bytes",
-                                       "Bytes in use, of max_size.",
+                                       "Bytes in use, limited by max_size.",
                                        stat->used);
     ngx_http_trove_spool_metrics_bytes(text, "trove_spool_history_bytes",
-                                       "Bytes in use, estimated, of events "
-                                       "whose deliveries have all ended.",
-                                       stat->history);
+                                       "Bytes in use by events whose "
+                                       "deliveries have all ended, an "
+                                       "estimate.", stat->history);
     ngx_http_trove_spool_metrics_bytes(text, "trove_spool_size_bytes",
-                                       "Bytes of the files on the disk.",
+                                       "Size of the files on the disk.",
                                        stat->size);
 
     ngx_http_trove_spool_metrics_each(text, metrics);
@@ -387,7 +387,7 @@ ngx_http_trove_spool_metrics_failed(ngx_http_trove_metrics_text_t *text)
     ngx_http_trove_metrics_target_t  *t;
 
     ngx_http_trove_metrics_head(text, "trove_spool_failed_total", "counter",
-                                "Deliveries that failed for good.");
+                                "Deliveries that failed permanently.");
 
     for (i = 0; i < text->nlocs; i++) {
         loc = &text->locs[i];
@@ -455,7 +455,7 @@ ngx_http_trove_spool_metrics_each(ngx_http_trove_metrics_text_t *text,
     name = "trove_spool_oldest_pending_seconds";
 
     ngx_http_trove_metrics_head(text, name, "gauge",
-                                "Age of the oldest delivery that is pending.");
+                                "Age of the oldest pending delivery.");
 
     for (i = 0; i < stat->ntargets; i++) {
         t = &stat->targets[i];

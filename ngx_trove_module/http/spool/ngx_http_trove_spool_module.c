@@ -225,7 +225,7 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             if (size == NGX_ERROR || size < NGX_HTTP_TROVE_SPOOL_SIZE_MIN) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                    "invalid size \"%V\" in \"%V\", it must be "
-                                   "1m or more", &value[i], &value[0]);
+                                   "at least 1m", &value[i], &value[0]);
                 return NGX_CONF_ERROR;
             }
 
@@ -259,8 +259,8 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown or repeated parameter \"%V\" in \"%V\", "
-                           "say \"PATH [max_size=SIZE] [retention=TIME]\"",
+                           "unknown or duplicate parameter \"%V\" in \"%V\", "
+                           "expected \"PATH [max_size=SIZE] [retention=TIME]\"",
                            &value[i], &value[0]);
         return NGX_CONF_ERROR;
     }
@@ -291,8 +291,7 @@ ngx_http_trove_spool_threads(ngx_conf_t *cf, ngx_str_t *directive)
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"%V\" needs threads, which this nginx was built "
-                       "without: build nginx, not the module, again with "
+                       "\"%V\" requires threads, rebuild nginx itself with "
                        "\"./configure --with-threads\"", directive);
 
     return NGX_ERROR;
@@ -336,8 +335,8 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 
     if (smcf->spool.uri.len == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"trove_fanout_mode spool\" in location \"%V\" needs a "
-                      "spool, add \"trove_spool PATH\" to http in %s:%ui",
+                      "\"trove_fanout_mode spool\" in location \"%V\" requires "
+                      "a spool, add \"trove_spool PATH\" to http in %s:%ui",
                       &clcf->name, target[0]->place.file,
                       target[0]->place.line);
         return NULL;
@@ -367,9 +366,8 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
         {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "two locations \"%V\" of servers named \"%V\" with "
-                          "\"trove_fanout_mode spool\" could not be told apart "
-                          "in the spool, give the servers different names "
-                          "in %s:%ui",
+                          "\"trove_fanout_mode spool\" cannot be distinguished "
+                          "in the spool, use different server names in %s:%ui",
                           &clcf->name, &cscf->server_name,
                           target[0]->place.file, target[0]->place.line);
             return NULL;
@@ -398,9 +396,9 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 
         if (!ngx_http_trove_sign_enabled(target[i]->loc_conf)) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                          "target \"%V\" of location \"%V\" gets events "
-                          "without a signature, as the sender's would be stale "
-                          "by then; add \"trove_sign\" to its location "
+                          "target \"%V\" of location \"%V\" receives events "
+                          "without a signature, as the original one may be "
+                          "stale by then; add \"trove_sign\" to its location "
                           "in %s:%ui",
                           &target[i]->name, &clcf->name,
                           target[i]->place.file, target[i]->place.line);
@@ -420,7 +418,7 @@ ngx_http_trove_spool_check_used(ngx_conf_t *cf)
 
     if (smcf->spool.uri.len && smcf->routes.nelts == 0) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "\"trove_spool\" gets no events, add "
+                      "\"trove_spool\" is not used, add "
                       "\"trove_fanout_mode spool\" to a location with "
                       "\"trove_fanout\" in %s:%ui",
                       smcf->place.file, smcf->place.line);

@@ -126,8 +126,8 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
 
         } else {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown or repeated parameter \"%V\" in "
-                               "\"%V\", say \"[base=TIME] [factor=N] "
+                               "unknown or duplicate parameter \"%V\" in "
+                               "\"%V\", expected \"[base=TIME] [factor=N] "
                                "[max=TIME] [window=TIME] [response=SIZE]\"",
                                &value[i], &value[0]);
             rc = NGX_ERROR;
@@ -146,8 +146,8 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
 
     if (retry->base > retry->max) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"base\" in \"%V\" is more than \"max\", which is "
-                           "%M ms", &value[0], retry->max);
+                           "\"base\" in \"%V\" is greater than \"max\" of %M "
+                           "ms", &value[0], retry->max);
         return NGX_CONF_ERROR;
     }
 

@@ -41,8 +41,9 @@ ngx_http_trove_spool_uri(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *uri)
         cmd = cf->args->elts;
 
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "\"%V\" in \"%V\" is relative and means \"%V\", "
-                           "say the whole path", value, &cmd[0], uri);
+                           "\"%V\" in \"%V\" is relative to the prefix and "
+                           "means \"%V\", specify the full path", value,
+                           &cmd[0], uri);
     }
 
     return ngx_http_trove_spool_uri_check(cf, uri);
@@ -64,8 +65,8 @@ ngx_http_trove_spool_uri_syntax(ngx_conf_t *cf, ngx_str_t *value)
         && ngx_strlchr(value->data, last, '$'))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" holds a variable, but there is "
-                           "one spool for all, name one file",
+                           "\"%V\" in \"%V\" contains a variable, specify a "
+                           "single file",
                            value, &cmd[0]);
         return NGX_ERROR;
     }
@@ -81,8 +82,8 @@ ngx_http_trove_spool_uri_syntax(ngx_conf_t *cf, ngx_str_t *value)
         || ngx_strlchr(value->data, p ? p : last, '='))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"%V\" is no path, say \"%V "
-                           "/var/lib/nginx/trove.spool\"",
+                           "\"%V\" in \"%V\" is not a path, expected a path "
+                           "such as \"%V /var/lib/nginx/trove.spool\"",
                            value, &cmd[0], &cmd[0]);
         return NGX_ERROR;
     }
@@ -108,7 +109,8 @@ ngx_http_trove_spool_uri_check(ngx_conf_t *cf, ngx_str_t *uri)
         /* without the URI, which may hold a password */
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, error.err,
-                           "%s, in \"%V\"", text, &cmd[0]);
+                           "spool cannot be opened: %s, in \"%V\"", text,
+                           &cmd[0]);
         return NGX_ERROR;
     }
 

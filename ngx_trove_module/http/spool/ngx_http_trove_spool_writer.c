@@ -317,7 +317,7 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
                && ngx_http_trove_writer_proof(task->ops))
     {
         ngx_log_error(NGX_LOG_ERR, w->cycle->log, 0,
-                      "trove: spool \"%V\" works again", &w->uri);
+                      "trove: spool \"%V\" recovered", &w->uri);
         w->state.error = 0;
         w->logged = 0;
     }
@@ -490,13 +490,13 @@ ngx_http_trove_writer_log(ngx_trove_spool_error_t *error)
     }
 
     ngx_log_error(NGX_LOG_CRIT, w->cycle->log, error->err,
-                  "trove: spool \"%V\": %s; %s", &w->uri, error->text,
+                  "trove: spool \"%V\" failed: %s; %s", &w->uri, error->text,
                   ngx_trove_spool_remedy(w->spool, error->kind));
 
     if (w->repeated) {
         ngx_log_error(NGX_LOG_CRIT, w->cycle->log, 0,
-                      "trove: the spool failed %ui times more since it was "
-                      "logged last", w->repeated);
+                      "trove: the spool failed %ui more times since last "
+                      "logged", w->repeated);
     }
 
     w->state.error = error->kind;

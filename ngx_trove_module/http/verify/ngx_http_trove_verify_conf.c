@@ -104,9 +104,9 @@ ngx_http_trove_verify_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         && ngx_http_trove_verify_serves(cf))
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"trove_verify\" in location \"%V\" needs a "
-                      "secret, add \"trove_secret file:PATH\" in %s:%ui",
-                      &clcf->name, conf->place.file, conf->place.line);
+                      "\"trove_verify\" in location \"%V\" requires a secret, "
+                      "add \"trove_secret file:PATH\" in %s:%ui", &clcf->name,
+                      conf->place.file, conf->place.line);
         return NGX_CONF_ERROR;
     }
 
@@ -212,9 +212,9 @@ ngx_http_trove_verify_check(ngx_conf_t *cf)
 
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"trove_secret\" without \"trove_verify\" in location "
-                      "\"%V\" of server \"%V\"%s: forged events pass; add "
-                      "\"trove_verify on\", or \"trove_verify off\" where "
-                      "nothing is to be verified in %s:%ui",
+                      "\"%V\" of server \"%V\"%s: forged events are accepted; "
+                      "add \"trove_verify on\", or \"trove_verify off\" where "
+                      "verification is not needed in %s:%ui",
                       &clcf->name, &loc[i]->cscf->server_name, others,
                       vlcf->secret.file, vlcf->secret.line);
     }
@@ -392,7 +392,7 @@ ngx_http_trove_verify_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid status \"%V\" in \"%V\", it must be from "
-                           "400 to 599, and not 408, 444, or 494 to 499",
+                           "400 to 599, except 408, 444, and 494 to 499",
                            &value[1], &value[0]);
         return NGX_CONF_ERROR;
     }

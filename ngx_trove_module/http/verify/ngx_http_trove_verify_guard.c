@@ -46,16 +46,16 @@ ngx_http_trove_verify_inner(ngx_http_request_t *r,
     if (r != r->main) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: subrequest \"%V\" refused: \"trove_verify\" is "
-                      "set in its location, and its main request has not been "
+                      "set in its location, but the main request was not "
                       "verified with the same secrets; set it in the location "
-                      "of the main request, and not here", &clcf->name);
+                      "of the main request instead", &clcf->name);
 
     } else {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: post_action \"%V\" refused: \"trove_verify\" is "
-                      "set for its location, and the request was answered "
-                      "without being verified with the same secrets; set it in "
-                      "the location with \"post_action\"", &clcf->name);
+                      "set in its location, but the request was not verified "
+                      "with the same secrets; set it in the location with "
+                      "\"post_action\" instead", &clcf->name);
     }
 
     if (vlcf->mode == NGX_HTTP_TROVE_VERIFY_LOG) {

@@ -90,9 +90,9 @@ ngx_http_trove_verify_age(ngx_http_request_t *r,
     if (age > 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: event refused, stale: signed %L s before the "
-                      "body was complete, which came %T s after the header; "
-                      "\"trove_tolerance\" is %T s; a client is slow, or "
-                      "holds back a captured request",
+                      "body was complete, %T s after the header; "
+                      "\"trove_tolerance\" is %T s; the client is slow, or "
+                      "delays a captured request",
                       age, ctx->received - header, vlcf->tolerance);
 
     } else {
@@ -113,14 +113,14 @@ ngx_http_trove_verify_log_stale(ngx_http_request_t *r,
     if (age > 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: event refused, stale: signed %L s ago, "
-                      "\"trove_tolerance\" is %T s; a sender may not sign its "
-                      "retries again, and needs more then",
+                      "\"trove_tolerance\" is %T s; increase it if the sender "
+                      "does not sign retries again",
                       age, vlcf->tolerance);
 
     } else {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: event refused, stale: signed %L s ahead, "
-                      "\"trove_tolerance\" is %T s; is the clock right?",
+                      "trove: event refused, stale: signed %L s in the future, "
+                      "\"trove_tolerance\" is %T s; check the clock",
                       -age, vlcf->tolerance);
     }
 }

@@ -73,17 +73,17 @@ ngx_http_trove_verify_log_mismatch(ngx_http_request_t *r,
 
     if (how == NULL) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: event refused, mismatch: the signature is not "
-                      "that of the body with any \"trove_secret\"; seen %O "
+                      "trove: event refused, mismatch: the signature does not "
+                      "match the body with any \"trove_secret\"; received %O "
                       "bytes with %V, secrets tried: %V",
                       ngx_http_trove_body_length(r), &fields, &tried);
         return;
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "trove: event refused, mismatch: the signature is not "
-                  "that of the body with any \"trove_secret\"; seen %O "
-                  "bytes with %V, secrets tried: %V; it would match %s",
+                  "trove: event refused, mismatch: the signature does not "
+                  "match the body with any \"trove_secret\"; received %O bytes "
+                  "with %V, secrets tried: %V; it would match %s",
                   ngx_http_trove_body_length(r), &fields, &tried, how);
 }
 
@@ -102,14 +102,15 @@ ngx_http_trove_verify_log_no_event(ngx_http_request_t *r,
 
     if (encoding.len == 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: event refused, %V: well signed, but %s",
+                      "trove: event refused, %V: the signature is valid, but "
+                      "the event is not: %s",
                       ngx_http_trove_verdict_name(verdict), reason);
         return;
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "trove: event refused, %V: well signed, but %s; the body "
-                  "has the Content-Encoding %V",
+                  "trove: event refused, %V: the signature is valid, but the "
+                  "event is not: %s; the body has the Content-Encoding %V",
                   ngx_http_trove_verdict_name(verdict), reason, &encoding);
 }
 
@@ -216,7 +217,7 @@ ngx_http_trove_verify_sources(ngx_http_trove_secrets_t *secrets,
 
     p = ngx_http_trove_verify_source(p, last, p == text->data,
                                      keys->nkeys - keys->nshared, NULL,
-                                     "of variables");
+                                     "from variables");
 
     text->len = p - text->data;
 }
@@ -233,7 +234,7 @@ ngx_http_trove_verify_source(u_char *p, u_char *last, ngx_uint_t first,
     p = ngx_slprintf(p, last, "%s%ui ", first ? "" : ", ", n);
 
     if (name) {
-        return ngx_slprintf(p, last, "of \"%V\"", name);
+        return ngx_slprintf(p, last, "from \"%V\"", name);
     }
 
     return ngx_slprintf(p, last, "%s", where);
@@ -297,7 +298,7 @@ ngx_http_trove_verify_near_body(ngx_http_trove_keys_t *keys,
 
     return ngx_http_trove_verify_signed(keys->keys, keys->nkeys, signature, p,
                                         len)
-           ? "without the line end of the body" : NULL;
+           ? "without the trailing line break of the body" : NULL;
 }
 
 

@@ -192,12 +192,13 @@ ngx_http_trove_verify_metrics_render(ngx_http_trove_metrics_text_t *text,
     void *data)
 {
     ngx_http_trove_metrics_head(text, "trove_verify_total", "counter",
-                                "Requests by the verdict of the verification.");
+                                "Requests by verdict of the verification.");
     ngx_http_trove_metrics_locs(text, "trove_verify_total", "verdict",
                                 ngx_http_trove_verify_verdicts, 0);
 
     ngx_http_trove_metrics_head(text, "trove_verify_seconds_total", "counter",
-                                "Time spent on signatures and JSON.");
+                                "Time spent verifying signatures and parsing "
+                                "JSON.");
     ngx_http_trove_verify_seconds(text, "trove_verify_seconds_total",
                                   NGX_HTTP_TROVE_METRIC_VERIFY_NS);
 
@@ -205,7 +206,7 @@ ngx_http_trove_verify_metrics_render(ngx_http_trove_metrics_text_t *text,
 
     ngx_http_trove_metrics_head(text, "trove_unverified_responses_total",
                                 "counter",
-                                "Responses 2xx that left without a verdict.");
+                                "Responses 2xx sent without a verification.");
     ngx_http_trove_metrics_locs(text, "trove_unverified_responses_total",
                                 NULL, ngx_http_trove_verify_unverified, 0);
 }
@@ -271,8 +272,8 @@ ngx_http_trove_verify_signatures(ngx_http_trove_metrics_text_t *text)
 
     ngx_http_trove_metrics_head(text, "trove_signature_ahead_seconds",
                                 "histogram",
-                                "How far the signatures of verified events "
-                                "were ahead of the clock, if they were.");
+                                "How far in the future the signatures of "
+                                "verified events were.");
     ngx_http_trove_verify_histogram(text, "trove_signature_ahead_seconds",
                                     ngx_http_trove_verify_ahead,
                                     NGX_HTTP_TROVE_METRIC_AHEAD,

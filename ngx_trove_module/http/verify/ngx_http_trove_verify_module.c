@@ -205,7 +205,7 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
 
             } else {
                 ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                              "trove: event refused, no_secret: all of "
+                              "trove: event refused, no_secret: every "
                               "\"trove_secret\" is empty for this request");
 
                 verdict = NGX_HTTP_TROVE_VERDICT_NO_SECRET;
@@ -428,7 +428,7 @@ ngx_http_trove_verify_body(ngx_http_request_t *r,
     }
 
     ngx_http_trove_verify_log_no_event(r, *verdict, ctx->reason ? ctx->reason
-                                                    : "refused before");
+                                                    : "refused earlier");
 
     return NGX_OK;
 }
@@ -597,9 +597,9 @@ ngx_http_trove_verify_header_filter(ngx_http_request_t *r)
             ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNVERIFIED, 1);
 
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "trove: %ui leaves a location with "
-                          "\"trove_verify on\" without a verification; is "
-                          "there a \"return\", \"rewrite\" or \"error_page\"?",
+                          "trove: response %ui was sent without verification "
+                          "from a location with \"trove_verify on\"; check for "
+                          "\"return\", \"rewrite\", and \"error_page\"",
                           r->headers_out.status);
         }
     }

@@ -28,7 +28,7 @@ file and the directory that are given.
 sub planted {
     my ($file, $directory) = @_;
 
-    my $link = qr/is a symbolic link, name the file itself/;
+    my $link = qr/is a symbolic link, specify the file itself/;
     my $other = qr/is not a regular file, remove it/;
 
     return (
@@ -38,7 +38,7 @@ sub planted {
         'a link to a directory' =>
             [ sub { symlink $directory, $_[0] }, $link ],
         'a hard link' => [ sub { link $file, $_[0] },
-            qr/has another name, a hard link; remove that/ ],
+            qr/has another hard link, remove it/ ],
         'a FIFO' => [ sub { POSIX::mkfifo($_[0], 0666) }, $other ],
         'a directory' => [ sub { mkdir $_[0] }, $other ],
         'a device' =>

@@ -351,12 +351,12 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
         && faccessat(AT_FDCWD, spool->path, W_OK, AT_EACCESS) == -1)
     {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_READONLY, ngx_errno,
-                                    "it is not writable");
+                                    "the spool file is not writable");
     }
 
     if (rc == NGX_DECLINED && !make) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_GONE, 0,
-                                    "it has been removed");
+                                    "the spool file has been removed");
     }
 
     if (ngx_trove_sqlite_beside(spool, error) != NGX_OK) {
@@ -427,8 +427,8 @@ ngx_trove_sqlite_beside(ngx_trove_sqlite_t *spool,
 
         if (!S_ISREG(st.st_mode)) {
             return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
-                                        "\"%s\" beside it is not a regular "
-                                        "file", suffixes[i]);
+                                        "the \"%s\" file of the spool is not a "
+                                        "regular file", suffixes[i]);
         }
     }
 
@@ -459,8 +459,9 @@ ngx_trove_sqlite_open_first(ngx_trove_sqlite_t *spool, ngx_uint_t make,
 
     if (rc != NGX_OK) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
-                                    "other processes of nginx kept it locked "
-                                    "for %lld ms", (long long) spool->wait);
+                                    "the spool has been locked by other nginx "
+                                    "processes for %lld ms",
+                                    (long long) spool->wait);
     }
 
     rc = ngx_trove_sqlite_migrate(db);
@@ -514,7 +515,7 @@ ngx_trove_sqlite_open_made(ngx_trove_sqlite_t *spool, ngx_uint_t make,
 
     if (!make) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_GONE, 0,
-                                    "it has been removed");
+                                    "the spool file has been removed");
     }
 
     fd = open(spool->path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
@@ -542,7 +543,7 @@ ngx_trove_sqlite_open_db(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     if (!sqlite3_threadsafe()) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_IO, 0,
-                                    "SQLite is built without threads");
+                                    "SQLite was built without thread support");
     }
 
     rc = sqlite3_open_v2(spool->path, &db->db, flags|SQLITE_OPEN_NOMUTEX,

@@ -80,8 +80,9 @@ ngx_trove_sqlite_directory(const char *path, ngx_trove_spool_error_t *error)
 
     if (missing) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, 0,
-                                    "no directory \"%s\", make it, or mount "
-                                    "its disk", directory);
+                                    "the directory \"%s\" does not exist, "
+                                    "create it or mount its file system",
+                                    directory);
     }
 
     return NGX_OK;
@@ -107,8 +108,8 @@ ngx_trove_sqlite_disk(const char *path, ngx_trove_spool_error_t *error)
     case 0x01021994:                           /* tmpfs */
     case 0x858458f6:                           /* ramfs */
         (void) ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, 0,
-                                    "it is in memory, a restart of the "
-                                    "machine loses all events in it, name a "
+                                    "the spool is on a memory file system, a "
+                                    "reboot loses all events in it, specify a "
                                     "file on a disk");
         return NGX_DECLINED;
 
@@ -117,9 +118,9 @@ ngx_trove_sqlite_disk(const char *path, ngx_trove_spool_error_t *error)
     case 0xff534d42:                           /* CIFS */
     case 0xfe534d42:                           /* SMB2 */
         (void) ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, 0,
-                                    "it is on a network file system, whose "
-                                    "locks do not do, name a file on a local "
-                                    "disk");
+                                    "the spool is on a network file system, "
+                                    "locking is unreliable there, specify a "
+                                    "file on a local disk");
         return NGX_DECLINED;
     }
 
@@ -208,8 +209,8 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
             (void) close(lock);
 
             return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, 0,
-                                        "it is in use by another nginx, give "
-                                        "each a file of its own");
+                                        "the spool is in use by another nginx, "
+                                        "use a separate file for each");
         }
 
         /* the running configuration still has it */
@@ -224,8 +225,8 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
 
     if (other == NGX_INVALID_FILE) {
         (void) ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, err,
-                                    "it cannot be locked, see to it that no "
-                                    "other nginx uses it");
+                                    "the spool cannot be locked, make sure "
+                                    "that no other nginx uses it");
         return NGX_DECLINED;
     }
 

@@ -100,8 +100,8 @@ ngx_trove_sqlite_db_fail(ngx_trove_sqlite_db_t *db, int rc, const char *what)
 
     kind = ngx_trove_sqlite_db_kind(rc, err);
 
-    (void) ngx_trove_spool_fail(db->error, kind, err, "%s: %s [%d]", what,
-                                sqlite3_errstr(rc), rc);
+    (void) ngx_trove_spool_fail(db->error, kind, err, "error while %s: %s [%d]",
+                                what, sqlite3_errstr(rc), rc);
 
     db->error->code = rc;
 
@@ -222,7 +222,7 @@ ngx_trove_sqlite_exec(ngx_trove_sqlite_db_t *db, const char *sql)
     rc = sqlite3_exec(db->db, sql, NULL, NULL, NULL);
 
     if (rc != SQLITE_OK) {
-        return ngx_trove_sqlite_db_fail(db, rc, "preparing the file");
+        return ngx_trove_sqlite_db_fail(db, rc, "configuring the database");
     }
 
     return NGX_OK;

@@ -44,32 +44,33 @@ ngx_trove_sqlite_remedy(ngx_trove_spool_error_e kind)
     switch (kind) {
 
     case NGX_TROVE_SPOOL_BUSY:
-        return "end the program that keeps the spool locked";
+        return "stop the program that keeps the spool locked";
 
     case NGX_TROVE_SPOOL_FULL:
-        return "make room on the disk, or raise \"max_size\" or shorten "
+        return "free disk space, or increase \"max_size\" or decrease "
                "\"retention\" of \"trove_spool\"; new events are refused with "
                "503 meanwhile";
 
     case NGX_TROVE_SPOOL_READONLY:
     case NGX_TROVE_SPOOL_ACCESS:
-        return "let the user of the workers write the spool and its directory";
+        return "give the user of the workers write access to the spool and its "
+               "directory";
 
     case NGX_TROVE_SPOOL_GONE:
-        return "put the file back, or reload nginx to begin with an empty one";
+        return "restore the file, or reload nginx to start with an empty one";
 
     case NGX_TROVE_SPOOL_CORRUPT:
-        return "move the spool away, or restore it, and save what can be read "
-               "by \"sqlite3 .recover\"";
+        return "move the spool away or restore a backup, and recover events "
+               "with \"sqlite3 .recover\"";
 
     case NGX_TROVE_SPOOL_FOREIGN:
     case NGX_TROVE_SPOOL_NEWER:
-        return "name another file in \"trove_spool\"";
+        return "specify another file in \"trove_spool\"";
 
     case NGX_TROVE_SPOOL_MEMORY:
-        return "the machine is out of memory";
+        return "free memory";
 
     default:
-        return "look at the disk";
+        return "check the disk";
     }
 }

@@ -220,7 +220,7 @@ ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
 
     if ((ngx_uint_t) row->state >= NGX_TROVE_SPOOL_STATES) {
         return ngx_trove_spool_fail(list->db->error, NGX_TROVE_SPOOL_CORRUPT,
-                                    0, "a delivery has the state %d",
+                                    0, "a delivery has the invalid state %d",
                                     (int) row->state);
     }
 

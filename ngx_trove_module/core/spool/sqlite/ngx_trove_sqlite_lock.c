@@ -65,7 +65,7 @@ ngx_trove_sqlite_attach(ngx_trove_sqlite_t *spool, ngx_uint_t *first,
         /* a process that knows only of F_SETLK, at most */
 
         ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, ngx_errno,
-                             "\"-lock\" file: locked by somebody else");
+                             "the \"-lock\" file is locked by another process");
         goto failed;
     }
 
@@ -98,7 +98,7 @@ ngx_trove_sqlite_lock_open(ngx_trove_sqlite_t *spool,
             err = ngx_errno;
 
             return ngx_trove_spool_fail(error, ngx_trove_spool_kind(err), err,
-                                        "\"-lock\" file: open() failed");
+                                        "open() of the \"-lock\" file failed");
         }
 
         spool->fd = fd;
@@ -112,7 +112,7 @@ ngx_trove_sqlite_lock_open(ngx_trove_sqlite_t *spool,
 
         } else if (ngx_errno != EAGAIN && ngx_errno != EACCES) {
             ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_IO, ngx_errno,
-                                 "\"-lock\" file: fcntl() failed");
+                                 "fcntl() of the \"-lock\" file failed");
             ngx_trove_sqlite_detach(spool);
 
             return NGX_ERROR;
@@ -122,7 +122,8 @@ ngx_trove_sqlite_lock_open(ngx_trove_sqlite_t *spool,
 
         if (ngx_trove_sqlite_elapsed() >= deadline) {
             return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, 0,
-                                        "another process is opening it");
+                                        "another process is still opening the "
+                                        "spool");
         }
 
         ngx_msleep(NGX_TROVE_SQLITE_PAUSE);
@@ -168,19 +169,21 @@ ngx_trove_sqlite_lock_map(ngx_trove_sqlite_t *spool, ngx_uint_t first,
 
         if (err != 0) {
             return ngx_trove_spool_fail(error, ngx_trove_spool_kind(err), err,
-                                        "\"-lock\" file: cannot be filled");
+                                        "space for the \"-lock\" file cannot "
+                                        "be allocated");
         }
 
     } else if (fstat(spool->fd, &st) == -1 || (size_t) st.st_size < size) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, 0,
-                                    "in use by another version of the module");
+                                    "the spool is in use by another version of "
+                                    "the module");
     }
 
     addr = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED, spool->fd, 0);
 
     if (addr == MAP_FAILED) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, ngx_errno,
-                                    "\"-lock\" file: mmap() failed");
+                                    "mmap() of the \"-lock\" file failed");
     }
 
     shared = addr;
@@ -190,7 +193,8 @@ ngx_trove_sqlite_lock_map(ngx_trove_sqlite_t *spool, ngx_uint_t first,
 
         if (ngx_trove_sqlite_lock_make(spool) != NGX_OK) {
             return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_IO, 0,
-                                        "\"-lock\" file: no mutex can be made");
+                                        "the mutex in the \"-lock\" file "
+                                        "cannot be created");
         }
 
         return NGX_OK;
@@ -201,7 +205,8 @@ ngx_trove_sqlite_lock_map(ngx_trove_sqlite_t *spool, ngx_uint_t first,
         || shared->mutex != sizeof(pthread_mutex_t))
     {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, 0,
-                                    "in use by another version of the module");
+                                    "the spool is in use by another version of "
+                                    "the module");
     }
 
     return NGX_OK;

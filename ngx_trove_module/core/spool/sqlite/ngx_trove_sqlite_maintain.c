@@ -192,7 +192,8 @@ ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db, int *left)
     /* busy: somebody else does it */
 
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
-        return ngx_trove_sqlite_db_fail(db, rc, "writing \"-wal\" back");
+        return ngx_trove_sqlite_db_fail(db, rc,
+                                        "checkpointing the \"-wal\" file");
     }
 
     *left = ngx_max(frames - done, 0);

@@ -113,8 +113,8 @@ ngx_trove_sqlite_prepare_as(ngx_trove_sqlite_t *spool,
 
     if (ngx_trove_sqlite_become(user, &rights) != NGX_OK) {
         rc = ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, ngx_errno,
-                                  "it is left to the workers, the master "
-                                  "cannot act for their user");
+                                  "the spool is left to the workers, the "
+                                  "master cannot switch to their user");
         ngx_trove_sqlite_destroy(&spool->base);
 
         return rc;
@@ -277,9 +277,10 @@ ngx_trove_sqlite_chown(int dir, const char *name, uid_t user,
         && (fstat(dir, &where) == -1 || where.st_uid == user
             || (where.st_mode & (S_IWGRP|S_IWOTH))))
     {
-        rc = ngx_trove_sqlite_reject(name, "belongs to another user than the "
-                                     "workers, in a directory that others may "
-                                     "write; chown it", error);
+        rc = ngx_trove_sqlite_reject(name,
+                                     "is not owned by the user of the workers, "
+                                     "and other users can write to its "
+                                     "directory; chown it", error);
         goto done;
     }
 
@@ -308,7 +309,7 @@ ngx_trove_sqlite_reject(const char *name, const char *reason,
     }
 
     return ngx_trove_spool_fail(error, ngx_trove_spool_kind(ngx_errno),
-                                ngx_errno, "\"%s\" cannot be made", name);
+                                ngx_errno, "\"%s\" cannot be created", name);
 }
 
 
@@ -391,7 +392,7 @@ static ngx_int_t
 ngx_trove_sqlite_lost(ngx_trove_spool_error_t *error)
 {
     (void) ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, ngx_errno,
-                                "the master cannot get its rights back");
+                                "the master cannot restore its privileges");
 
     return NGX_ABORT;
 }

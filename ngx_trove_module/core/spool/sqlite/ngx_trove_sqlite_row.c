@@ -332,7 +332,7 @@ ngx_trove_sqlite_row_count(ngx_trove_sqlite_db_t *db,
 {
     if (cached == NULL || (ngx_uint_t) state >= NGX_TROVE_SPOOL_STATES) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
-                                    "a delivery has the state %d",
+                                    "a delivery has the invalid state %d",
                                     (int) state);
     }
 

@@ -159,13 +159,13 @@ ngx_trove_sqlite_whose(const char *path, ngx_trove_spool_error_t *error)
 
     if (S_ISLNK(st.st_mode)) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
-                                    "it is a symbolic link, name the file "
-                                    "itself");
+                                    "the spool file is a symbolic link, "
+                                    "specify the file itself");
     }
 
     if (!S_ISREG(st.st_mode)) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
-                                    "it is not a regular file");
+                                    "the spool file is not a regular file");
     }
 
     len = 0;
@@ -186,8 +186,8 @@ ngx_trove_sqlite_whose(const char *path, ngx_trove_spool_error_t *error)
                       sizeof(NGX_TROVE_SQLITE_HEADER_MAGIC)) != 0)
     {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
-                                    "it is not a database of SQLite, or its "
-                                    "first page is damaged");
+                                    "the spool file is not a SQLite database, "
+                                    "or its first page is damaged");
     }
 
     p = header + NGX_TROVE_SQLITE_HEADER_APP;
@@ -198,7 +198,8 @@ ngx_trove_sqlite_whose(const char *path, ngx_trove_spool_error_t *error)
 
     if (app != NGX_TROVE_SQLITE_APPLICATION) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
-                                    "it is a database of another program");
+                                    "the spool file is a database of another "
+                                    "program");
     }
 
     if (version > NGX_TROVE_SQLITE_VERSION) {
@@ -227,7 +228,7 @@ ngx_trove_sqlite_header(const char *path, u_char *header, int *len,
 
     if (sqlite3_initialize() != SQLITE_OK) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_MEMORY, 0,
-                                    "SQLite does not start");
+                                    "sqlite3_initialize() failed");
     }
 
     vfs = sqlite3_vfs_find(NULL);
@@ -282,9 +283,9 @@ static ngx_int_t
 ngx_trove_sqlite_newer(ngx_trove_spool_error_t *error, uint32_t version)
 {
     return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_NEWER, 0,
-                                "it is of version %u, this program knows up "
-                                "to version %u", (unsigned) version,
-                                NGX_TROVE_SQLITE_VERSION);
+                                "the spool file has version %u, this module "
+                                "supports versions up to %u",
+                                (unsigned) version, NGX_TROVE_SQLITE_VERSION);
 }
 
 
@@ -330,7 +331,8 @@ ngx_trove_sqlite_migrate(ngx_trove_sqlite_db_t *db)
 
         if (objects != 0) {
             return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_FOREIGN, 0,
-                                        "it is a database of another program");
+                                        "the spool file is a database of "
+                                        "another program");
         }
 
         snprintf(sql, sizeof(sql), "PRAGMA page_size = %d",
@@ -409,7 +411,7 @@ ngx_trove_sqlite_pragma(ngx_trove_sqlite_db_t *db, const char *sql,
 
     sqlite3_finalize(stmt);
 
-    return ngx_trove_sqlite_db_fail(db, rc, "reading the version");
+    return ngx_trove_sqlite_db_fail(db, rc, "reading the schema version");
 }
 
 
@@ -442,8 +444,8 @@ ngx_trove_sqlite_wal(ngx_trove_sqlite_db_t *db)
 
     if (!wal) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_IO, 0,
-                                    "SQLite cannot use WAL here: is it a file "
-                                    "system of the network?");
+                                    "SQLite cannot use WAL, the spool may be "
+                                    "on a network file system");
     }
 
     return NGX_OK;

@@ -25,13 +25,14 @@ ngx_trove_sqlite_moved(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 
     if (moved) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_GONE, 0,
-                                    "removed or replaced while in use");
+                                    "the spool file was removed or replaced "
+                                    "while in use");
     }
 
     if (ngx_trove_sqlite_lock_moved(spool)) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_GONE, 0,
-                                    "\"-lock\" file: removed or replaced while "
-                                    "in use");
+                                    "the \"-lock\" file was removed or "
+                                    "replaced while in use");
     }
 
     return NGX_OK;
@@ -58,13 +59,15 @@ ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     if (rc == NGX_BUSY) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
-                                    "other processes of nginx kept it locked "
-                                    "for %lld ms", (long long) spool->wait);
+                                    "the spool has been locked by other nginx "
+                                    "processes for %lld ms",
+                                    (long long) spool->wait);
     }
 
     if (rc != NGX_OK) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_IO, 0,
-                                    "\"-lock\" file: the mutex is damaged");
+                                    "the mutex in the \"-lock\" file is "
+                                    "damaged");
     }
 
     if (ngx_trove_sqlite_moved(spool, db) != NGX_OK) {
@@ -100,8 +103,9 @@ ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
         if (db->error->kind == NGX_TROVE_SPOOL_BUSY) {
             (void) ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
-                                        "another program kept it locked for "
-                                        "%lld ms", (long long) spool->wait);
+                                        "the spool has been locked by another "
+                                        "program for %lld ms",
+                                        (long long) spool->wait);
         }
 
         goto failed;

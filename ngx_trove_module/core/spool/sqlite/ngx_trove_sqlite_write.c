@@ -228,7 +228,8 @@ ngx_trove_sqlite_write_body(ngx_trove_spool_accept_t *accept,
         if (n <= 0) {
             return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_IO,
                                         n ? ngx_errno : 0,
-                                        "a body cannot be read from its file");
+                                        "an event body cannot be read from its "
+                                        "temporary file");
         }
 
         p += n;
