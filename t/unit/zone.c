@@ -7,19 +7,15 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <sys/mman.h>
-
 #include "ngx_trove_zone_layout.h"
 #include "tap.h"
+#include "zone.h"
 
 
 /* what NGINX's slab allocator leaves of a zone of 10 MB */
 #define SIZE_10M  (10 * 1024 * 1024 - 72 * 1024)
 
 
-static ngx_trove_zone_t *make(size_t size);
-static void drop(ngx_trove_zone_t *zone, size_t size);
-static ngx_trove_zone_key_t key_of(ngx_trove_zone_t *zone, uint64_t n);
 static ngx_uint_t acked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *t);
 static void states(void);
@@ -54,36 +50,6 @@ main(void)
     recovery();
 
     return tap_done();
-}
-
-
-static ngx_trove_zone_t *
-make(size_t size)
-{
-    void  *addr;
-
-    addr = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
-                0);
-
-    return (addr == MAP_FAILED) ? NULL : ngx_trove_zone_create(addr, size);
-}
-
-
-static void
-drop(ngx_trove_zone_t *zone, size_t size)
-{
-    munmap(zone, size);
-}
-
-
-static ngx_trove_zone_key_t
-key_of(ngx_trove_zone_t *zone, uint64_t n)
-{
-    ngx_trove_zone_key_t  key;
-
-    ngx_trove_zone_key(zone, (u_char *) &n, sizeof(n), &key);
-
-    return key;
 }
 
 

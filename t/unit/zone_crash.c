@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "ngx_trove_zone_layout.h"
 #include "tap.h"
+#include "zone.h"
 
 
 /* Several processes on one table: one winner of each key, whoever is killed. */
@@ -36,7 +36,6 @@ static void racer(ngx_trove_zone_t *zone, shared_t *shared);
 static void killed(ngx_trove_zone_t *zone, shared_t *shared);
 static void hammer(ngx_trove_zone_t *zone, shared_t *shared, ngx_uint_t n);
 static pid_t start(ngx_trove_zone_t *zone, shared_t *shared, ngx_uint_t n);
-static ngx_trove_zone_key_t key_of(ngx_trove_zone_t *zone, uint64_t n);
 
 
 static ngx_trove_zone_now_t  now = { 1793000000, 1000 };
@@ -64,17 +63,6 @@ main(void)
     killed(zone, shared);
 
     return tap_done();
-}
-
-
-static ngx_trove_zone_key_t
-key_of(ngx_trove_zone_t *zone, uint64_t n)
-{
-    ngx_trove_zone_key_t  key;
-
-    ngx_trove_zone_key(zone, (u_char *) &n, sizeof(n), &key);
-
-    return key;
 }
 
 

@@ -7,10 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <sys/mman.h>
-
-#include "ngx_trove_zone_layout.h"
 #include "tap.h"
+#include "zone.h"
 
 
 /*
@@ -23,9 +21,6 @@
 #define SIZE_10M  (10 * 1024 * 1024)
 
 
-static ngx_trove_zone_t *make(size_t size);
-static void drop(ngx_trove_zone_t *zone, size_t size);
-static ngx_trove_zone_key_t key_of(ngx_trove_zone_t *zone, uint64_t n);
 static void keys_of_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *keys);
 static ngx_uint_t add(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     int64_t wall);
@@ -55,44 +50,6 @@ main(void)
     overfull();
 
     return tap_done();
-}
-
-
-static ngx_trove_zone_t *
-make(size_t size)
-{
-    void              *addr;
-    ngx_trove_zone_t  *zone;
-
-    addr = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
-                0);
-
-    zone = ngx_trove_zone_create(addr, size);
-
-    /* its secret is random otherwise, and so the numbers below */
-
-    memset(zone->key, 7, sizeof(zone->key));
-    ngx_trove_zone_seal(zone);
-
-    return zone;
-}
-
-
-static void
-drop(ngx_trove_zone_t *zone, size_t size)
-{
-    munmap(zone, size);
-}
-
-
-static ngx_trove_zone_key_t
-key_of(ngx_trove_zone_t *zone, uint64_t n)
-{
-    ngx_trove_zone_key_t  key;
-
-    ngx_trove_zone_key(zone, (u_char *) &n, sizeof(n), &key);
-
-    return key;
 }
 
 
@@ -171,7 +128,7 @@ oldest(void)
     ngx_trove_zone_key_t   keys[KEYS];
     ngx_trove_zone_stat_t  stat;
 
-    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    zone = make_fixed(2 * NGX_TROVE_ZONE_PAGE);
     keys_of_pair(zone, keys);
 
     /* completed in another order than they are put in: 5, 10, 1, 6, 11 .. */
@@ -219,7 +176,7 @@ inflight(void)
     ngx_trove_zone_key_t   keys[KEYS];
     ngx_trove_zone_stat_t  stat;
 
-    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    zone = make_fixed(2 * NGX_TROVE_ZONE_PAGE);
     keys_of_pair(zone, keys);
 
     /* older than anything else */
@@ -286,7 +243,7 @@ acks(void)
     ngx_trove_zone_key_t   keys[KEYS];
     ngx_trove_zone_stat_t  stat;
 
-    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    zone = make_fixed(2 * NGX_TROVE_ZONE_PAGE);
     keys_of_pair(zone, keys);
 
     for (bad = 0, i = 0; i < PAIR - 5; i++) {
@@ -347,7 +304,7 @@ over(void)
     ngx_trove_zone_key_t   keys[KEYS];
     ngx_trove_zone_stat_t  stat;
 
-    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    zone = make_fixed(2 * NGX_TROVE_ZONE_PAGE);
     keys_of_pair(zone, keys);
 
     for (bad = 0, i = 0; i < PAIR; i++) {
@@ -394,7 +351,7 @@ moves(void)
     ngx_trove_zone_key_t   key;
     ngx_trove_zone_stat_t  stat;
 
-    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    zone = make_fixed(2 * NGX_TROVE_ZONE_PAGE);
 
     for (n = 0; /* void */ ; n++) {
         key = key_of(zone, n);
@@ -434,7 +391,7 @@ flow(void)
     ngx_trove_zone_key_t   key;
     ngx_trove_zone_stat_t  before, after;
 
-    zone = make(SIZE_10M);
+    zone = make_fixed(SIZE_10M);
 
     for (n = 0; n < 1600000; n++) {
 
@@ -473,7 +430,7 @@ overfull(void)
     ngx_trove_zone_key_t   key;
     ngx_trove_zone_stat_t  stat;
 
-    zone = make(SIZE_10M);
+    zone = make_fixed(SIZE_10M);
 
     for (n = 0; n < 800000; n++) {
         key = key_of(zone, n);

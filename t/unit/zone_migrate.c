@@ -7,11 +7,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "ngx_trove_zone_layout.h"
 #include "tap.h"
+#include "zone.h"
 
 
 /* A table in use is migrated to another: who asks the old one is sent there. */
@@ -20,9 +19,7 @@
 #define KEYS      3000
 
 
-static ngx_trove_zone_t *make(size_t size);
 static ngx_trove_zone_t *successor(ngx_trove_zone_t *zone, size_t size);
-static ngx_trove_zone_key_t key_of(ngx_trove_zone_t *zone, uint64_t n);
 static void states(void);
 static void owners(void);
 static void sizes(void);
@@ -57,37 +54,9 @@ main(void)
 
 
 static ngx_trove_zone_t *
-make(size_t size)
-{
-    void  *addr;
-
-    addr = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
-                0);
-
-    return ngx_trove_zone_create(addr, size);
-}
-
-
-static ngx_trove_zone_t *
 successor(ngx_trove_zone_t *zone, size_t size)
 {
-    void  *addr;
-
-    addr = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
-                0);
-
-    return ngx_trove_zone_create_successor(addr, size, zone);
-}
-
-
-static ngx_trove_zone_key_t
-key_of(ngx_trove_zone_t *zone, uint64_t n)
-{
-    ngx_trove_zone_key_t  key;
-
-    ngx_trove_zone_key(zone, (u_char *) &n, sizeof(n), &key);
-
-    return key;
+    return ngx_trove_zone_create_successor(mapped(size), size, zone);
 }
 
 

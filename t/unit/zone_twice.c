@@ -7,10 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <sys/mman.h>
-
-#include "ngx_trove_zone_layout.h"
 #include "tap.h"
+#include "zone.h"
 
 
 /*
@@ -21,9 +19,6 @@
 #define PAIR      (2 * NGX_TROVE_ZONE_SLOTS)
 
 
-static ngx_trove_zone_t *make(size_t size);
-static void drop(ngx_trove_zone_t *zone, size_t size);
-static ngx_trove_zone_key_t key_of(ngx_trove_zone_t *zone, uint64_t n);
 static ngx_uint_t add(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key);
 static ngx_trove_zone_t *twice(ngx_trove_zone_key_t *key,
     ngx_trove_zone_pair_t *pair, uint64_t first, uint64_t second);
@@ -45,44 +40,6 @@ main(void)
     acked();
 
     return tap_done();
-}
-
-
-static ngx_trove_zone_t *
-make(size_t size)
-{
-    void              *addr;
-    ngx_trove_zone_t  *zone;
-
-    addr = mmap(NULL, size, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1,
-                0);
-
-    zone = ngx_trove_zone_create(addr, size);
-
-    /* its secret is random otherwise, and so the numbers below */
-
-    memset(zone->key, 7, sizeof(zone->key));
-    ngx_trove_zone_seal(zone);
-
-    return zone;
-}
-
-
-static void
-drop(ngx_trove_zone_t *zone, size_t size)
-{
-    munmap(zone, size);
-}
-
-
-static ngx_trove_zone_key_t
-key_of(ngx_trove_zone_t *zone, uint64_t n)
-{
-    ngx_trove_zone_key_t  key;
-
-    ngx_trove_zone_key(zone, (u_char *) &n, sizeof(n), &key);
-
-    return key;
 }
 
 
@@ -115,7 +72,7 @@ twice(ngx_trove_zone_key_t *key, ngx_trove_zone_pair_t *pair, uint64_t first,
     ngx_trove_zone_t       *zone;
     ngx_trove_zone_slot_t   slot;
 
-    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    zone = make_fixed(2 * NGX_TROVE_ZONE_PAGE);
 
     *key = key_of(zone, 1);
     ngx_trove_zone_pair(zone, key, pair);
@@ -170,7 +127,7 @@ moved(void)
     ngx_trove_zone_pair_t   pair, full;
     ngx_trove_zone_slot_t   slot;
 
-    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    zone = make_fixed(2 * NGX_TROVE_ZONE_PAGE);
 
     key = key_of(zone, 1);
     ngx_trove_zone_pair(zone, &key, &pair);
@@ -259,7 +216,7 @@ completed(void)
     ngx_trove_zone_pair_t    pair;
     ngx_trove_zone_where_t   where;
 
-    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    zone = make_fixed(2 * NGX_TROVE_ZONE_PAGE);
     key = key_of(zone, 1);
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 
@@ -304,7 +261,7 @@ completed(void)
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 
     zone = twice(&key, &pair, old, late);
-    successor = make(3 * NGX_TROVE_ZONE_PAGE);
+    successor = make_fixed(3 * NGX_TROVE_ZONE_PAGE);
     addr = successor;
 
     (void) ngx_trove_zone_migrate_begin(zone);
@@ -338,7 +295,7 @@ acked(void)
     ngx_trove_zone_key_t    key;
     ngx_trove_zone_pair_t   pair;
 
-    zone = make(2 * NGX_TROVE_ZONE_PAGE);
+    zone = make_fixed(2 * NGX_TROVE_ZONE_PAGE);
     key = key_of(zone, 1);
     drop(zone, 2 * NGX_TROVE_ZONE_PAGE);
 
