@@ -46,6 +46,12 @@ my $nginx = nginx(<<'EOF', modules => [ 'later' ], workers => 2)->start;
             trove_dedup zone=events key=$arg_key;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
+
+        location /clock {
+            trove_verify off;
+            trove_dedup zone=events key=$msec;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
     }
 EOF
 
@@ -86,6 +92,10 @@ for my $round (1 .. 5) {
 is(request($nginx->port, 'POST', "/unverified?key=$_", body => 'text')->status,
     200, "unverified: $_") for qw/ a b a a /;
 is($backend->count('/unverified'), 2, 'each key once');
+
+is(request($nginx->port, 'POST', '/clock', body => 'text')->status, 200,
+    'a key that is another one by then') for 1 .. 5;
+is($backend->count('/clock'), 5, 'each passes once');
 
 
 # who leaves while the store is asked holds nothing

@@ -65,27 +65,9 @@ ngx_http_trove_claim_take(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     ngx_trove_zone_now_t     now;
     ngx_http_trove_claim_t  *claim;
 
-    claim = ngx_http_trove_claim_find(ctx, op);
-
-    if (claim) {
-
-        switch (claim->state) {
-
-        case NGX_HTTP_TROVE_CLAIM_ASKED:
-            return NGX_AGAIN;
-
-        case NGX_HTTP_TROVE_CLAIM_ANSWERED:
-            ngx_queue_remove(&claim->request);
-            ngx_queue_remove(&claim->worker);
-
-            *result = claim->op.result;
-
-            return NGX_OK;
-
-        default: /* NGX_HTTP_TROVE_CLAIM_HELD */
-            *result = NGX_TROVE_ZONE_NEW;
-            return NGX_OK;
-        }
+    if (ngx_http_trove_claim_find(ctx, op)) {
+        *result = NGX_TROVE_ZONE_NEW;
+        return NGX_OK;
     }
 
     /* all that may fail comes before the claim */
@@ -135,6 +117,44 @@ ngx_http_trove_claim_take(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     if (*result == NGX_TROVE_ZONE_NEW) {
         ngx_http_trove_claim_add(ctx, claim);
         ngx_http_trove_claim_hold(claim);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_trove_claim_resume(ngx_http_trove_ctx_t *ctx,
+    ngx_trove_zone_claim_e *result)
+{
+    ngx_queue_t             *q;
+    ngx_http_trove_claim_t  *claim;
+
+    if (ngx_queue_empty(&ctx->claims)) {
+        return NGX_DECLINED;
+    }
+
+    /* a request asks for one claim at a time */
+
+    q = ngx_queue_last(&ctx->claims);
+    claim = ngx_queue_data(q, ngx_http_trove_claim_t, request);
+
+    if (claim->state == NGX_HTTP_TROVE_CLAIM_HELD) {
+        return NGX_DECLINED;
+    }
+
+    if (claim->state == NGX_HTTP_TROVE_CLAIM_ASKED) {
+        return NGX_AGAIN;
+    }
+
+    *result = claim->op.result;
+
+    if (*result == NGX_TROVE_ZONE_NEW) {
+        ngx_http_trove_claim_hold(claim);
+
+    } else {
+        ngx_queue_remove(&claim->request);
+        ngx_queue_remove(&claim->worker);
     }
 
     return NGX_OK;
@@ -213,12 +233,7 @@ ngx_http_trove_claim_answered(ngx_http_trove_dedup_op_t *op)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "trove claim answered: %ui", (ngx_uint_t) op->result);
 
-    if (op->result == NGX_TROVE_ZONE_NEW) {
-        ngx_http_trove_claim_hold(claim);
-
-    } else {
-        claim->state = NGX_HTTP_TROVE_CLAIM_ANSWERED;
-    }
+    claim->state = NGX_HTTP_TROVE_CLAIM_ANSWERED;
 
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_core_run_phases;
@@ -292,12 +307,14 @@ ngx_http_trove_claim_end(ngx_http_trove_claim_t *claim, ngx_log_t *log,
 
     ngx_queue_remove(&claim->worker);
 
-    if (claim->state != NGX_HTTP_TROVE_CLAIM_HELD) {
+    if (claim->state == NGX_HTTP_TROVE_CLAIM_ASKED) {
+        claim->op.store->actions->cancel(&claim->op);
+        return;
+    }
 
-        if (claim->state == NGX_HTTP_TROVE_CLAIM_ASKED) {
-            claim->op.store->actions->cancel(&claim->op);
-        }
-
+    if (claim->state == NGX_HTTP_TROVE_CLAIM_ANSWERED
+        && claim->op.result != NGX_TROVE_ZONE_NEW)
+    {
         return;
     }
 

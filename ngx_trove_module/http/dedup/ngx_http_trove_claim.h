@@ -25,13 +25,16 @@
  *     |      |     |  the worker exits fast ----> settled (release)
  *     |      |     +- the worker is killed -----> by its lease
  *     |      |
- *     |      +-- the store says NEW, the phases run again
- *     |      |
- *     +-AGAIN-> ASKED --the store says anything else--> ANSWERED --take--> gone
- *                 |     the phases run again               |
- *                 |                                        +-- the request
- *                 |                                            ends: gone
- *                 +-- the request ends, the worker exits fast: cancelled
+ *     |      +--NEW-- resume --any other result--> removed
+ *     |                 ^
+ *     |                 |  the phases run again
+ *     |                 |
+ *     |              ANSWERED --the request ends--> settled, if NEW; removed
+ *     |                 ^
+ *     |                 |  the store answers
+ *     |                 |
+ *     +-AGAIN-------> ASKED --the request ends, the worker exits fast-->
+ *                               cancelled
  *
  * While a claim is held, a timer of the worker renews its lease.  While one is
  * asked for, nothing but the client and the store can make a request go on.
@@ -44,12 +47,23 @@
  * lease, and ttl, and is copied.
  *
  * NGX_OK     *result says what came of it
- * NGX_AGAIN  the request waits for the store; the phase handler is to return
- *            this, and is called again: it has to call this function again
+ * NGX_AGAIN  the request waits for the store; the phase handler returns this,
+ *            and is called again: then ngx_http_trove_claim_resume() tells
  * NGX_ERROR  out of memory
  */
 ngx_int_t ngx_http_trove_claim_take(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx, ngx_http_trove_dedup_op_t *op,
+    ngx_trove_zone_claim_e *result);
+
+/*
+ * The result of the claim that a request has waited for.  To be called before
+ * the key is made: what it is made of may have changed since.
+ *
+ * NGX_OK        *result says what came of it
+ * NGX_DECLINED  the request has not waited
+ * NGX_AGAIN     it still waits
+ */
+ngx_int_t ngx_http_trove_claim_resume(ngx_http_trove_ctx_t *ctx,
     ngx_trove_zone_claim_e *result);
 
 /* Completes (done is 1) or releases (0) all claims that a request holds. */

@@ -156,6 +156,16 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    rc = ngx_http_trove_claim_resume(ctx, &result);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc == NGX_OK) {
+        return ngx_http_trove_dedup_answer(r, ctx, dlcf, result);
+    }
+
     rc = ngx_http_trove_dedup_event(r, ctx);
     if (rc != NGX_OK) {
         return rc;
