@@ -200,8 +200,9 @@ find(ngx_uint_t name, ngx_trove_metrics_set_t **set)
     index = ngx_trove_metrics_index(metrics, found);
 
     fuzz_check(index < nsets, "a set outside of the table");
-    fuzz_check((u_char *) found
-               == (u_char *) metrics + ngx_trove_metrics_size(index),
+    fuzz_check((u_char *) found > (u_char *) metrics
+               && (u_char *) found < (u_char *) metrics
+                                     + ngx_trove_metrics_size(nsets),
                "set %d is in the wrong place", (int) index);
 
     if (i == nmodels) {
