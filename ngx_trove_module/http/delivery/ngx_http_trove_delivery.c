@@ -104,10 +104,10 @@ ngx_http_trove_delivery_run(ngx_http_trove_delivery_t *d)
 
 
 /*
- * Called whenever NGINX thinks that the subrequest has ended: first with what a
- * handler returned, then again when the page for it has been made, and again
- * when that is an error.  What is returned decides how NGINX goes on: but for a
- * status that it makes a page of, it is to do nothing more.
+ * Called each time NGINX finalizes the subrequest: first with the return code
+ * of a handler, again after the error page has been generated, and again if
+ * that fails.  The return value tells NGINX how to continue.  Unless it is a
+ * status that needs an error page, NGINX must do nothing more.
  */
 
 static ngx_int_t
@@ -127,9 +127,9 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     if (c->error) {
 
         /*
-         * The client is gone, or a filter gave up on this answer.  NGINX would
-         * end the main request now, and with it deliveries that the targets
-         * have got already.
+         * Either the client has closed the connection, or a filter has
+         * rejected this response.  NGINX would now finalize the main request,
+         * and with it deliveries that the targets have already received.
          */
 
         d->client_closed |= !sr->filter_finalize && !d->unterminated;
@@ -144,7 +144,7 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
         if (sr->buffered) {
 
-            /* a file is still being read; NGINX comes back when it has been */
+            /* a file is still being read; NGINX calls again after that */
 
             return NGX_OK;
         }
@@ -159,7 +159,7 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         || rc == NGX_HTTP_CREATED
         || rc == NGX_HTTP_NO_CONTENT)
     {
-        /* an error_page may send it elsewhere */
+        /* an error_page may redirect the subrequest */
 
         return rc;
     }
@@ -293,8 +293,9 @@ ngx_http_trove_delivery_succeeded(ngx_http_trove_delivery_t *d)
 
 
 /*
- * The length comes late: by "client_max_body_size", of the target and 1m if
- * that has none, NGINX would refuse what it has accepted already.
+ * The length is set late because of "client_max_body_size".  NGINX would apply
+ * the limit of the target, by default 1m, to a body that it has already
+ * accepted.
  */
 
 void

@@ -17,17 +17,19 @@
 
 
 /*
- * One event on its way to one target: a background subrequest to the location
- * of the target, whose answer is thrown away as it comes in.
+ * One attempt to deliver one event to one target.  It is a background
+ * subrequest to the location of the target.  The response is discarded as it
+ * is received.
  *
  *   NEW --start--> WAITING --turn--> RUNNING --the subrequest ends--> DONE
  *     |               |                 |
- *     |               |                 +-- abort: the main request is gone,
- *     |               |                     nobody knows what the target did
+ *     |               |                 +-- abort: the main request is being
+ *     |               |                     freed, the outcome is unknown
  *     |               +-- max_wait, abort ---------------------------> DONE
  *     +-- queue full, out of memory ---------------------------------> DONE
  *
- * The handler is called once, when it is DONE, but not after an abort.
+ * The handler is called once, when the state becomes DONE.  It is not called
+ * after an abort.
  */
 
 typedef struct ngx_http_trove_delivery_s  ngx_http_trove_delivery_t;
@@ -42,87 +44,100 @@ struct ngx_http_trove_delivery_s {
         NGX_HTTP_TROVE_DELIVERY_DONE
     } state;
 
-    /* by the caller, who has zeroed the rest */
+    /* set by the caller; the rest is zeroed */
     ngx_http_request_t         *request;       /* the main request */
     ngx_http_trove_target_t    *target;
     ngx_uint_t                  attempt;       /* 1 .. */
     ngx_http_trove_delivery_pt  handler;
     void                       *data;
-    size_t                      keep;          /* bytes of a failed answer */
+    size_t                      keep;          /* bytes of a failure to keep */
 
-    /* once it is DONE */
-    ngx_uint_t                  status;        /* of the answer, or NGINX's */
-    const char                 *error;         /* NULL, or what went wrong */
+    /* valid in the state DONE */
+    ngx_uint_t                  status;        /* of the response, or NGINX's */
+    const char                 *error;         /* NULL, or the failure */
     ngx_msec_t                  duration;
-    ngx_str_t                   retry_after;   /* as the target said */
-    ngx_str_t                   answer;        /* the first bytes, or NULL */
+    ngx_str_t                   retry_after;   /* the header, as received */
+    ngx_str_t                   answer;        /* its first bytes, or NULL */
 
-    /* the target has the event from an earlier attempt */
+    /* an earlier attempt has delivered the event to the target */
     unsigned                    already_delivered:1;
 
-    /* the location of the target has been given the event */
+    /* the event has been passed to the location of the target */
     unsigned                    sent:1;
 
-    /* the client has closed its connection meanwhile */
+    /* the client has closed its connection in the meantime */
     unsigned                    client_closed:1;
 
     /* private */
-    unsigned                    last:1;            /* of the response came */
-    unsigned                    no_response:1;     /* of the upstream */
-    unsigned                    unterminated:1;    /* and so it was closed */
-    off_t                       received;      /* bytes of it */
+    unsigned                    last:1;            /* last buffer received */
+    unsigned                    no_response:1;     /* from the upstream */
+    unsigned                    unterminated:1;    /* past lingering_time */
+    off_t                       received;      /* bytes of the body */
     ngx_msec_t                  started;
-    ngx_msec_t                  running;       /* since */
-    ngx_msec_t                  answered;      /* the header came */
+    ngx_msec_t                  running;       /* start of RUNNING */
+    ngx_msec_t                  answered;      /* header received at */
     ngx_http_post_subrequest_t  post;
     ngx_http_trove_waiter_t     waiter;
     ngx_str_t                   signature;
-    void                       *signer;        /* whose signature that is */
+    void                       *signer;        /* that made the signature */
 };
 
 
 /*
- * Starts a delivery, whose memory must live as long as its main request.  The
- * event of the main request has been parsed, and its body read.  The handler
- * may be called before this returns.
+ * Starts a delivery.  The caller owns its memory, which must live as long as
+ * the main request.  The event of the main request has been parsed, and its
+ * body has been read.  The handler may be called before this function returns.
+ * Failures are reported in d->status and d->error.
  */
 void ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d);
 
 /*
- * Ends what is not DONE, from a cleanup of the main request: takes it out of
- * its queue, and calls no handler.
+ * Ends a delivery that is not DONE.  It is called from a cleanup of the main
+ * request.  It removes the delivery from the queue of its limit and does not
+ * call the handler.
  */
 void ngx_http_trove_delivery_abort(ngx_http_trove_delivery_t *d);
 
 /*
- * Ends a delivery that has not been started, because the target has the event
- * from an earlier attempt.  No handler is called.
+ * Ends a delivery that has not been started because an earlier attempt has
+ * delivered the event to the target.  The handler is not called.
  */
 void ngx_http_trove_delivery_skip(ngx_http_trove_delivery_t *d);
 
 /*
- * The signature that was made for a delivery by a signer, whatever that is, or
- * NULL; keeps the one that was made last.  Its memory is that of the request.
+ * Return and store the last signature of a delivery.  The signer is an opaque
+ * pointer that identifies the secrets.  ngx_http_trove_delivery_signature()
+ * returns NULL unless the last signature was made by this signer.  The string
+ * is stored by value; its bytes must live in the pool of the request.
  */
 ngx_str_t *ngx_http_trove_delivery_signature(ngx_http_trove_delivery_t *d,
     void *signer);
 void ngx_http_trove_delivery_signed(ngx_http_trove_delivery_t *d,
     void *signer, ngx_str_t *signature);
 
-/* Whether a delivery has succeeded: the response was 2xx, and complete. */
+/*
+ * Returns 1 if a delivery has succeeded: the response has a 2xx status and is
+ * complete, or the target already had the event.  Returns 0 otherwise.
+ */
 ngx_uint_t ngx_http_trove_delivery_succeeded(ngx_http_trove_delivery_t *d);
 
 /*
- * Tells a subrequest that is a delivery how long its body is; to be called in
- * a phase after that which finds the location, and before the content.
+ * Sets the body length of a subrequest that is a delivery.  It must be called
+ * in a phase after the location has been found and before the content phase.
+ * It does nothing for other requests.
  */
 void ngx_http_trove_delivery_length(ngx_http_request_t *r);
 
-/* The delivery that a request, or one that it was made for, is; or NULL. */
+/*
+ * Returns the delivery that a request belongs to: its own, or that of the
+ * nearest parent that is a delivery.  Returns NULL if there is none.
+ */
 ngx_http_trove_delivery_t *ngx_http_trove_delivery_find(
     ngx_http_request_t *r);
 
-/* Adds the filters; to be called as "postconfiguration". */
+/*
+ * Adds the filters.  It must be called at postconfiguration.  It cannot fail.
+ */
 void ngx_http_trove_delivery_init(ngx_conf_t *cf);
 
 

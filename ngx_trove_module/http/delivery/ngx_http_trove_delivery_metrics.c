@@ -13,27 +13,27 @@
 #include "ngx_http_trove_metrics_text.h"
 
 
-/* the longest line without its labels: name, one more label, number */
+/* the longest line without its labels: name, one extra label, and value */
 #define NGX_HTTP_TROVE_DELIVERY_LINE                                          \
     (sizeof("trove_delivery_seconds_bucket{,outcome=\"max_queue\"} .123\n")   \
      + NGX_INT64_LEN)
 
 /*
- * lines of a target: the histogram has a sum and a count as well; whether it is
- * configured
+ * lines of a target, including the sum and the count of the histogram, and
+ * whether the target is configured
  */
 #define NGX_HTTP_TROVE_DELIVERY_LINES                                         \
     (NGX_HTTP_TROVE_OUTCOMES + NGX_HTTP_TROVE_TARGET_GAUGES                   \
      + NGX_HTTP_TROVE_TARGET_SECONDS + 3)
 
 
-/* of all targets */
+/* families common to all targets */
 #define NGX_HTTP_TROVE_DELIVERY_FAMILIES  5
 
 
-/* the gauges of all targets, summed up over all processes */
+/* the gauges of all targets, as sums over all processes */
 typedef struct {
-    uint64_t  *gauges;             /* NULL: there are none */
+    uint64_t  *gauges;             /* NULL: none */
 } ngx_http_trove_delivery_metrics_t;
 
 
@@ -113,7 +113,7 @@ ngx_http_trove_delivery_metrics_collect(ngx_http_trove_metrics_text_t *text,
                 continue;
             }
 
-            /* all have the same */
+            /* all targets have the same gauges */
 
             metrics->gauges = ngx_palloc(pool, ngx_trove_gauges_count(gauges)
                                                * sizeof(uint64_t));
@@ -260,7 +260,7 @@ ngx_http_trove_delivery_waiting(ngx_http_trove_metrics_text_t *text,
 }
 
 
-/* each part includes those before; the last is what the count has to be */
+/* buckets are cumulative; the last one must be equal to the count */
 
 static void
 ngx_http_trove_delivery_seconds(ngx_http_trove_metrics_text_t *text,

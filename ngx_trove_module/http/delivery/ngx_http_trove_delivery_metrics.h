@@ -14,7 +14,8 @@
 
 
 /*
- * Registers the families of all targets; to be called as "postconfiguration".
+ * Registers the metric families that are common to all targets.  It must be
+ * called at postconfiguration.
  *
  * NGX_OK
  * NGX_ERROR  out of memory

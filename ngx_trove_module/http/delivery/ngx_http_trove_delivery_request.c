@@ -13,10 +13,10 @@
 #include "ngx_http_trove_headers.h"
 
 
-/* "passed", of limit_conn and limit_req, whose names for it are their own */
+/* "passed" of limit_conn and limit_req, which define it privately */
 #define NGX_HTTP_TROVE_LIMIT_PASSED  1
 
-/* all that a target gets to see, and one more */
+/* all headers that a target receives, and one spare */
 #define NGX_HTTP_TROVE_DELIVERY_HEADERS  6
 
 
@@ -54,13 +54,13 @@ ngx_http_trove_delivery_request(ngx_http_trove_delivery_t *d)
                             &d->post, NGX_HTTP_SUBREQUEST_BACKGROUND)
         != NGX_OK)
     {
-        /* it may have counted itself before it failed */
+        /* ngx_http_subrequest() may fail after it has increased the count */
 
         r->count = count;
         return NGX_ERROR;
     }
 
-    /* nothing may fail from here on: the subrequest is on its way */
+    /* nothing may fail from here on: the subrequest has been posted */
 
     sr->method = NGX_HTTP_POST;
     sr->method_name = ngx_http_trove_delivery_method;
@@ -70,8 +70,9 @@ ngx_http_trove_delivery_request(ngx_http_trove_delivery_t *d)
     sr->headers_in.headers.last = &sr->headers_in.headers.part;
 
     /*
-     * Both modules keep their state on the main request, and have its timer
-     * wake that instead of the subrequest, which would wait for ever.
+     * Both modules keep their state in the main request.  Their timer would
+     * wake the main request instead of the subrequest, which would wait
+     * forever.
      */
 
     r->limit_req_status = NGX_HTTP_TROVE_LIMIT_PASSED;
@@ -86,9 +87,10 @@ ngx_http_trove_delivery_request(ngx_http_trove_delivery_t *d)
 
 
 /*
- * A list of its own: that of the main request cannot be shared, as whoever adds
- * to a copy of it writes into the original.  Nothing else of the client goes to
- * a target, so that it makes no difference whether the client is still there.
+ * The subrequest has its own list of headers.  The list of the main request
+ * cannot be shared: adding to a copy of a list writes into the original.  No
+ * other header of the client is sent to a target, so a delivery is the same
+ * whether or not the client is still connected.
  */
 
 static ngx_int_t
@@ -118,7 +120,7 @@ ngx_http_trove_delivery_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    /* the list has room for all of them */
+    /* the list is allocated with space for all of them */
 
     if (r->headers_in.host) {
         in->host = ngx_http_trove_headers_add(&in->headers, "Host", "host",
@@ -147,7 +149,7 @@ ngx_http_trove_delivery_headers(ngx_http_request_t *r,
 }
 
 
-/* a "map" or "set" in one delivery must not be seen in another */
+/* variables set by "map" or "set" in one delivery must not affect another */
 
 static ngx_http_variable_value_t *
 ngx_http_trove_delivery_variables(ngx_http_request_t *r)

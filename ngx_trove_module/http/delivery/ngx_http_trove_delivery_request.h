@@ -12,8 +12,9 @@
 
 
 /*
- * Makes the subrequest of a delivery, whose end calls d->post: with the header,
- * the method and the variables that a target gets.
+ * Creates the subrequest of a delivery with the method, the headers and the
+ * variables for its target.  d->post is called when the subrequest ends.  The
+ * memory is allocated from the pool of the main request.
  *
  * NGX_OK
  * NGX_ERROR  out of memory, or too many subrequests

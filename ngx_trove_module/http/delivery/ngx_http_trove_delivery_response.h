@@ -12,20 +12,27 @@
 
 
 /*
- * The response of a target: filters discard it as it comes in, but for the
- * first bytes of a failure where these are wanted.
+ * The response of a target.  Filters discard it as it is received.  The first
+ * bytes of a failure are kept if the caller asks for them.
  */
 
 
-/* Adds the filters, for subrequests whose end calls handler. */
+/*
+ * Adds the filters.  They process those subrequests whose post_subrequest
+ * handler is the given one.  It must be called at postconfiguration and cannot
+ * fail.
+ */
 void ngx_http_trove_delivery_response_init(
     ngx_http_post_subrequest_pt handler);
 
-/* Whether the response ended before it was complete. */
+/* Returns 1 if the response ended before it was complete, 0 otherwise. */
 ngx_uint_t ngx_http_trove_delivery_truncated(ngx_http_trove_delivery_t *d,
     ngx_http_request_t *sr);
 
-/* Sets value to that of "Retry-After", if there is one. */
+/*
+ * Sets value to the value of the "Retry-After" header, if there is one.  The
+ * bytes are not copied: they live in the pool of the request.
+ */
 void ngx_http_trove_delivery_retry_after(ngx_http_request_t *sr,
     ngx_str_t *value);
 

@@ -14,20 +14,20 @@
 #include "ngx_http_trove_headers.h"
 
 
-/* of headers: Host and Content-Type */
+/* headers: Host and Content-Type */
 #define NGX_HTTP_TROVE_FAKE_REQUEST_HEADERS  2
 
 
 /*
- * All that NGINX takes for a client.  Not one of the worker's connections: it
- * needs no slot of them.
+ * Everything that NGINX requires of a client connection.  It is not one of the
+ * worker's connections and uses no slot of them.
  */
 
 typedef struct {
     ngx_connection_t         connection;
     ngx_event_t              read;
     ngx_event_t              write;
-    ngx_event_t              end;              /* frees all this */
+    ngx_event_t              end;              /* frees the structure */
     ngx_log_t                log;
     ngx_http_log_ctx_t       log_ctx;
     ngx_http_connection_t    http;
@@ -71,9 +71,10 @@ ngx_http_trove_fake_request_create(ngx_http_core_srv_conf_t *cscf,
     c->log = &fake->log;
 
     /*
-     * Reading as if it was watched, writing as if it never had to wait: NGINX
-     * must neither add them anywhere nor set a timer for a slow client.  Where
-     * events are not edge-triggered, it would take out what is both.
+     * The read event looks active, and the write event always ready.  NGINX
+     * must neither add them to the event method nor set a timer for a slow
+     * client.  Event methods that are not edge-triggered would delete an event
+     * that is both active and ready.
      */
 
     fake->read.data = c;
@@ -99,7 +100,7 @@ ngx_http_trove_fake_request_create(ngx_http_core_srv_conf_t *cscf,
 
     fake->log_ctx.connection = c;
 
-    /* whoever asks for the addresses finds those of a unix domain socket */
+    /* the addresses are those of a unix domain socket */
 
     fake->sockaddr.sa_family = AF_UNIX;
     c->sockaddr = &fake->sockaddr;
@@ -122,7 +123,7 @@ ngx_http_trove_fake_request_create(ngx_http_core_srv_conf_t *cscf,
     fake->request = r;
     c->data = r;
 
-    /* it is nobody's request; NGINX has set this where it counts them */
+    /* this is not a client's request, but NGINX has counted it as one */
 
     if (r->stat_reading) {
         (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
@@ -194,7 +195,7 @@ ngx_http_trove_fake_request_fill(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    /* the list has room for both */
+    /* the list is allocated with space for both */
 
     if (event->host.len) {
         r->headers_in.host = ngx_http_trove_headers_add(&r->headers_in.headers,
@@ -294,8 +295,9 @@ ngx_http_trove_fake_request_terminated(void *data)
     ngx_http_trove_fake_request_t  *fake = data;
 
     /*
-     * ngx_http_terminate_request() leaves a blocked request to whoever blocks
-     * it.  Otherwise it would close the connection, which is none.
+     * ngx_http_terminate_request() leaves a blocked request to the code that
+     * blocks it.  Otherwise it would close the connection, which is not a real
+     * one.
      */
 
     fake->request->blocked = 1;
@@ -311,7 +313,7 @@ ngx_http_trove_fake_request_free(ngx_http_request_t *r)
 
     fake = (ngx_http_trove_fake_request_t *) r->connection;
 
-    /* whoever calls us is going to look at the connection once more */
+    /* the calling function will access the connection once more */
 
     if (!fake->end.posted) {
         ngx_post_event(&fake->end, &ngx_posted_events);
@@ -335,7 +337,9 @@ ngx_http_trove_fake_request_end(ngx_event_t *ev)
 }
 
 
-/* whatever a module has made of an event of its client */
+/*
+ * removes timers and posted events that a module set on an event of the client
+ */
 
 static void
 ngx_http_trove_fake_request_forget(ngx_event_t *ev)
@@ -350,7 +354,7 @@ ngx_http_trove_fake_request_forget(ngx_event_t *ev)
 }
 
 
-/* what NGINX adds to the lines of a request, but for the client */
+/* like NGINX's log handler of requests, but without the client */
 
 static u_char *
 ngx_http_trove_fake_request_log(ngx_log_t *log, u_char *buf, size_t len)
@@ -373,7 +377,7 @@ ngx_http_trove_fake_request_log(ngx_log_t *log, u_char *buf, size_t len)
 }
 
 
-/* nothing is written to nobody */
+/* there is no client to write to */
 
 static void
 ngx_http_trove_fake_request_write(ngx_http_request_t *r)

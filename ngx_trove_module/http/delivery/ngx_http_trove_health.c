@@ -13,7 +13,7 @@
 #include "ngx_http_trove_shm.h"
 
 
-/* what NGINX's slab allocator needs for itself, generously */
+/* a generous estimate of the overhead of NGINX's slab allocator */
 #define NGX_HTTP_TROVE_HEALTH_SLAB(size)  (65536 + (size) / 64)
 
 
@@ -31,12 +31,12 @@ static ngx_uint_t ngx_http_trove_health_server(ngx_conf_t *cf,
     ngx_http_core_srv_conf_t *cscf);
 
 
-/* the number is that of the layout, which other builds do not share */
+/* the number is the layout version; other layouts must not share the zone */
 
 static ngx_str_t  ngx_http_trove_health_name = ngx_string("trove health 2");
 
 
-/* of this process; NULL: there is none */
+/* of this process; NULL: none */
 static ngx_shm_zone_t  *ngx_http_trove_health_shm;
 
 
@@ -83,7 +83,9 @@ ngx_http_trove_health_add(ngx_conf_t *cf, ngx_array_t *names,
 }
 
 
-/* servers may have the same name, or none: how many of it there are before */
+/*
+ * servers may have the same name or none: counts those of that name before it
+ */
 
 static ngx_uint_t
 ngx_http_trove_health_server(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf)
@@ -121,7 +123,7 @@ ngx_http_trove_health_zone(ngx_conf_t *cf, ngx_array_t *names)
         return NGX_OK;
     }
 
-    /* with room to grow: a zone of the same size is shared over a reload */
+    /* with space to grow: a zone of the same size survives a reload */
 
     for (n = 64; n < 2 * names->nelts; n *= 2) { /* void */ }
 
@@ -150,8 +152,8 @@ ngx_http_trove_health_zone(ngx_conf_t *cf, ngx_array_t *names)
 
 
 /*
- * Runs before it is certain that the new configuration will be used: it may add
- * entries, which harm nobody.
+ * Runs before it is certain that the new configuration will be used.  The
+ * entries that it adds are harmless if it is not.
  */
 
 static ngx_int_t
@@ -189,7 +191,7 @@ ngx_http_trove_health_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     for (i = 0; i < zone->names->nelts; i++) {
 
-        /* without room each worker has its own, and speaks for itself */
+        /* if the zone is full, each worker has its own health and logs it */
 
         health = ngx_trove_health_find(zone->table, &name[i].name);
 
@@ -224,7 +226,7 @@ ngx_http_trove_health_exit(void)
 }
 
 
-/* the name is that of the parent in the table, and the rest behind it */
+/* the name in the table is that of the parent followed by the given name */
 
 ngx_trove_health_t *
 ngx_http_trove_health_acquire(ngx_trove_health_t *parent, ngx_str_t *name)

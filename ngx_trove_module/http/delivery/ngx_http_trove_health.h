@@ -15,13 +15,14 @@
 #include "ngx_trove_health.h"
 
 
-/* the longest name that is given to a target at run time */
+/* the maximum length in bytes of the name of a target created at run time */
 #define NGX_HTTP_TROVE_HEALTH_NAME  255
 
 
 /*
- * Where the health of a location with targets is found, or of a target of it:
- * an array of these is what ngx_http_trove_health_zone() is for.
+ * The name of an entry, and the pointer to set to its health: of a location
+ * with targets, or of one target.  ngx_http_trove_health_zone() takes an array
+ * of these.
  */
 typedef struct {
     ngx_str_t                  name;
@@ -29,9 +30,9 @@ typedef struct {
 } ngx_http_trove_health_name_t;
 
 /*
- * Adds a location, or a target of it, unless that is NULL, to an array of
- * names.  *health has to live as long as the configuration.  It is set to
- * memory of the process, which serves if there is no other.
+ * Adds a target, or the location itself if target is NULL, to an array of
+ * names.  *health must live as long as the configuration.  It is set to memory
+ * of the process, which is used if shared memory is not available.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
@@ -41,27 +42,29 @@ ngx_int_t ngx_http_trove_health_add(ngx_conf_t *cf, ngx_array_t *names,
     ngx_trove_health_t **health);
 
 /*
- * Adds the shared memory for an array of names; to be called as
- * "postconfiguration".
+ * Adds the shared memory zone for an array of names.  It must be called at
+ * postconfiguration.  The array must live as long as the configuration.
  *
  * NGX_OK
  * NGX_ERROR  logged
  */
 ngx_int_t ngx_http_trove_health_zone(ngx_conf_t *cf, ngx_array_t *names);
 
-/* For a worker that begins, and ends. */
+/* Called when a worker process starts, and when it exits. */
 void ngx_http_trove_health_init(ngx_cycle_t *cycle);
 void ngx_http_trove_health_exit(void);
 
 /*
- * The health of a target that is made at run time, in shared memory: all
- * workers that give the same parent, the health of a configured target, and the
- * same name share it.  It has to be released.
+ * Returns the health in shared memory of a target created at run time.  It is
+ * shared by all workers that pass the same name and the same parent, which is
+ * the health of a configured target.  The caller has to release it.
  *
- * NULL  there is no room for it, or the name is too long
+ * NULL  no space in the zone, or the name is too long
  */
 ngx_trove_health_t *ngx_http_trove_health_acquire(ngx_trove_health_t *parent,
     ngx_str_t *name);
+
+/* Releases a health that ngx_http_trove_health_acquire() has returned. */
 void ngx_http_trove_health_release(ngx_trove_health_t *health);
 
 

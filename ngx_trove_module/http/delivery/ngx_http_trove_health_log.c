@@ -15,7 +15,7 @@
 static uint64_t ngx_http_trove_health_now(void);
 
 
-/* never 0, which is no time */
+/* never 0, which means "not set" */
 
 static uint64_t
 ngx_http_trove_health_now(void)
@@ -39,7 +39,7 @@ ngx_http_trove_health_target(ngx_http_trove_delivery_t *d, ngx_str_t *id)
     if (d->status == 0
         || (d->error && ngx_strcmp(d->error, "no_memory") == 0))
     {
-        /* it was broken off, or could not be made: that says nothing of it */
+        /* an aborted or uncreated delivery says nothing about the target */
 
         return;
     }

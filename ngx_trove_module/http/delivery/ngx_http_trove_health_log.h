@@ -16,21 +16,29 @@
 
 
 /*
- * What is logged at the level "error" of targets and locations: changes, once
- * for all workers.
+ * Log lines at the level "error" about targets and locations.  Only changes
+ * are logged, once for all workers.
  */
 
-/* A delivery is DONE that its target was asked for: logs what that changes. */
+/*
+ * Logs a change in the health of a target.  It is called when a delivery whose
+ * target has been tried is DONE.  id is the id of the event.
+ */
 void ngx_http_trove_health_target(ngx_http_trove_delivery_t *d,
     ngx_str_t *id);
 
-/* An event matches no target of the location that r is in: logs it. */
+/*
+ * Logs that an event matches no target of the location of r.  The line has the
+ * level "error" and the number of such events since the last line of this
+ * kind.  If that line is recent, the level is "notice".  id is the id of the
+ * event.
+ */
 void ngx_http_trove_health_unmatched(ngx_http_request_t *r, ngx_str_t *id);
 
 /*
- * NGINX puts " while ..." behind a line, with what the connection did last, be
- * it about another target: sets it aside.  What is returned has to be put back
- * into log->action.
+ * Clears log->action and returns its value.  The caller has to restore it.
+ * NGINX appends " while ..." to log lines with the last action of the
+ * connection, which may concern another target.
  */
 char *ngx_http_trove_health_action(ngx_log_t *log);
 

@@ -122,8 +122,8 @@ ngx_http_trove_limit_leave(ngx_http_trove_waiter_t *waiter)
 
 
 /*
- * By an event, and not at once: whoever leaves is in the middle of the request
- * of another client.
+ * The waiter is called from an event and not directly, because the caller is
+ * still processing the request of another client.
  */
 
 static void
@@ -132,7 +132,7 @@ ngx_http_trove_limit_call(ngx_http_trove_limit_t *limit)
     ngx_queue_t              *q;
     ngx_http_trove_waiter_t  *waiter;
 
-    /* who leaves makes room for one */
+    /* each leaving waiter frees one place */
 
     if (ngx_queue_empty(&limit->queue)
         || limit->inflight >= limit->max_inflight)
@@ -171,7 +171,7 @@ ngx_http_trove_limit_event(ngx_event_t *ev)
         return;
     }
 
-    /* the timer */
+    /* the timer has expired */
 
     ev->timedout = 0;
 

@@ -13,8 +13,10 @@
 
 
 /*
- * The deliveries to one target in this worker: so many at once, the others wait
- * in order.  The limits are configuration; what is under way is the worker's.
+ * The concurrency limit of one target in this worker.  Up to max_inflight
+ * deliveries run at once; the others wait in order of arrival.  The limits
+ * come from the configuration; the numbers of deliveries are those of the
+ * worker.
  *
  *   waiter  OUT --enter--> IN ----------------------------leave--> OUT
  *                 |                                           ^
@@ -37,7 +39,7 @@ typedef struct {
 } ngx_http_trove_limit_t;
 
 
-/* gets the turn, or does not because max_wait has passed */
+/* called in turn, or with timedout set when max_wait has passed */
 typedef void (*ngx_http_trove_waiter_pt)(ngx_http_trove_waiter_t *waiter,
     ngx_uint_t timedout);
 
@@ -58,32 +60,34 @@ struct ngx_http_trove_waiter_s {
 
 
 /*
- * Sets a limit, which nobody has entered: max_inflight at once, 0 = any number;
- * beyond these max_queue wait, each for max_wait milliseconds at most.
+ * Initializes a limit that has no waiters.  max_inflight is the number of
+ * deliveries at once; 0 means no limit.  Up to max_queue more wait, each for
+ * at most max_wait milliseconds.  The caller owns the memory.
  */
 void ngx_http_trove_limit_init(ngx_http_trove_limit_t *limit,
     ngx_uint_t max_inflight, ngx_uint_t max_queue, ngx_msec_t max_wait);
 
-/* Sets a limit as another one is, but nobody has entered it. */
+/* Initializes a limit with the parameters of another one and no waiters. */
 void ngx_http_trove_limit_copy(ngx_http_trove_limit_t *limit,
     ngx_http_trove_limit_t *from);
 
-/* The max_inflight of a limit. */
+/* Returns the max_inflight of a limit; 0 means no limit. */
 ngx_uint_t ngx_http_trove_limit_max(ngx_http_trove_limit_t *limit);
 
 /*
- * Enters a limit.  The waiter has been zeroed; the caller keeps it until it has
- * left.  connection is what debug lines of its timer are about.
+ * Enters a limit.  The waiter must be zeroed.  The caller owns it and must
+ * keep it until it has left the limit.  The connection is used for debug lines
+ * of the timer.
  *
- * NGX_OK        at once
- * NGX_AGAIN     handler is called later, from an event
+ * NGX_OK        entered
+ * NGX_AGAIN     the handler will be called later, from an event
  * NGX_DECLINED  the queue is full
  */
 ngx_int_t ngx_http_trove_limit_enter(ngx_http_trove_limit_t *limit,
     ngx_http_trove_waiter_t *waiter, ngx_http_trove_waiter_pt handler,
     ngx_connection_t *connection);
 
-/* Leaves the limit, in whatever state, and calls the next. */
+/* Leaves the limit in any state, and calls the next waiter. */
 void ngx_http_trove_limit_leave(ngx_http_trove_waiter_t *waiter);
 
 

@@ -14,8 +14,9 @@
 
 
 /*
- * Whether a location, by the array of its modules' configurations, which has
- * been merged, signs what goes to a target.
+ * Returns 1 if a location signs requests to a target, 0 otherwise.  loc_conf
+ * is the array of the location's module configurations, which must have been
+ * merged.
  */
 ngx_uint_t ngx_http_trove_sign_enabled(void **loc_conf);
 

@@ -94,7 +94,7 @@ static ngx_http_variable_t  ngx_http_trove_sign_variables[] = {
 };
 
 
-/* only here, in the location of the target, it is known who signs */
+/* the signing secrets are known only here, in the location of the target */
 
 static ngx_int_t
 ngx_http_trove_sign_handler(ngx_http_request_t *r)
@@ -121,7 +121,9 @@ ngx_http_trove_sign_handler(ngx_http_request_t *r)
 
     if (!ctx->trusted) {
 
-        /* "trove_verify log" has let pass what nobody vouches for */
+        /*
+         * "trove_verify log" has accepted an event without a valid signature
+         */
 
         return NGX_DECLINED;
     }
@@ -133,7 +135,7 @@ ngx_http_trove_sign_handler(ngx_http_request_t *r)
 
     case NGX_DECLINED:
 
-        /* sent without a signature, it would be refused for ever */
+        /* without a signature, the target would reject it every time */
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: event not sent to \"%V\": \"trove_sign\" is "
@@ -177,7 +179,7 @@ ngx_http_trove_sign_make(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    /* targets that share a secret share the work */
+    /* targets with the same secret share one signature */
 
     ctx = ngx_http_trove_ctx_find(r);
 
@@ -230,7 +232,7 @@ ngx_http_trove_sign_body(ngx_http_request_t *r, ngx_http_trove_keys_t *keys,
 
     len = ngx_sprintf(text, "%T", ngx_time()) - text;
 
-    /* with the first one: a file may hold the next one already */
+    /* only the first secret is used: a file may already hold the next one */
 
     mac = ngx_trove_mac_create(keys->keys, 1, text, len);
     if (mac == NULL) {
@@ -276,7 +278,7 @@ ngx_http_trove_sign_variable(ngx_http_request_t *r,
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_sign_module);
     ctx = ngx_http_trove_ctx_find(r);
 
-    /* nothing is signed that is no event, or that nobody vouches for */
+    /* nothing is signed unless it is an event with a verified signature */
 
     if (slcf->secrets == NULL || ctx == NULL || !ctx->trusted) {
         return ngx_http_trove_variable_none(v);

@@ -19,7 +19,7 @@
 #include "ngx_trove_health.h"
 
 
-/* of "events=" and "namespace=": a name, or what names begin with */
+/* a value of "events=" or "namespace=": a name, or the prefix of names */
 typedef struct {
     ngx_str_t                  text;           /* without the "*" */
     unsigned                   prefix:1;
@@ -27,22 +27,22 @@ typedef struct {
 
 
 /*
- * A target: where an event goes to, and which.
+ * A target: the location that events are sent to, and which events.
  *
- *   configured, by a "trove_fanout"     lives as long as the configuration
+ *   configured by "trove_fanout"       lives as long as the configuration
  *
  *   create --> 1 reference --ref, unref, ..--> 0 --> freed, with its limit;
- *                                                    its health and counters
- *                                                    are given back
+ *                                                     its health and counters
+ *                                                     are released
  *
- * Whoever keeps a pointer to a target holds a reference.  A request does, for
- * its deliveries, so that those that wait or are under way end as they would
- * have.
+ * Code that keeps a pointer to a target holds a reference.  A request holds
+ * one for its deliveries, so that deliveries that are waiting or running end
+ * normally.
  */
 
 typedef struct {
     ngx_str_t                  name;
-    ngx_str_t                  location;       /* that the directive is in */
+    ngx_str_t                  location;       /* of the directive */
     ngx_http_trove_place_t     place;
     ngx_str_t                  uri;
     ngx_str_t                  args;
@@ -51,40 +51,40 @@ typedef struct {
     ngx_array_t               *namespaces;     /* the same; NULL: all */
     ngx_http_complex_value_t  *condition;      /* NULL: always */
 
-    void                     **loc_conf;       /* of the location, once known */
+    void                     **loc_conf;       /* of the location, once found */
     unsigned                   optional:1;
 
-    /* private, but to this folder */
-    ngx_uint_t                 refs;           /* 0: it is configured */
+    /* private to this folder */
+    ngx_uint_t                 refs;           /* 0: configured */
     ngx_http_trove_limit_t     limit;          /* of this worker */
-    ngx_trove_health_t        *health;         /* in shared memory, or own: */
-    ngx_trove_health_t         own;            /* there was no room */
+    ngx_trove_health_t        *health;         /* in shared memory, or own */
+    ngx_trove_health_t         own;            /* used if the zone is full */
 
-    /* what it is counted in */
+    /* its counters */
     ngx_http_trove_metrics_target_t  *metrics;
 } ngx_http_trove_target_t;
 
 
 /*
- * Makes a target at run time: as one that is configured, but with a name, a
- * limit, a health, and counters of its own.  base lives longer.  The name, at
- * most 255 bytes, is copied; targets of one base that have the same name share
- * health and counters, also those of other workers.
+ * Creates a target at run time.  It is like the configured target base, but
+ * has its own name, limit, health, and counters.  base must live longer.  The
+ * name, of at most 255 bytes, is copied.  Targets with the same base and the
+ * same name share their health and counters, in all workers.
  *
- * The caller has a reference to it.  NULL: out of memory.
+ * The caller holds a reference to the target.  Returns NULL if out of memory.
  */
 ngx_http_trove_target_t *ngx_http_trove_target_create(
     ngx_http_trove_target_t *base, ngx_str_t *name, ngx_log_t *log);
 
 /*
- * One reference more, or one less: the last one frees the target.  Nothing is
- * done to a target that is configured.
+ * Add and release a reference to a target.  The last release frees it.  They
+ * do nothing for a configured target.
  */
 void ngx_http_trove_target_ref(ngx_http_trove_target_t *target);
 void ngx_http_trove_target_unref(ngx_http_trove_target_t *target);
 
 /*
- * A reference for as long as a pool lives.
+ * Adds a reference that is released when the pool is destroyed.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
@@ -93,19 +93,20 @@ ngx_int_t ngx_http_trove_target_hold(ngx_http_trove_target_t *target,
     ngx_pool_t *pool);
 
 /*
- * Whether an event goes to a target, by the variables of r.
+ * Tests an event against the patterns and the condition of a target.  The
+ * condition is evaluated with the variables of r.
  *
- * NGX_OK        it does
- * NGX_DECLINED  it does not
+ * NGX_OK        the event has to be delivered to the target
+ * NGX_DECLINED  it does not match
  * NGX_ERROR     out of memory
  */
 ngx_int_t ngx_http_trove_target_match(ngx_http_request_t *r,
     ngx_http_trove_target_t *target, ngx_trove_event_t *event);
 
-/* The number of deliveries at once that a target allows; 0: any number. */
+/* Returns the number of deliveries at once; 0 means no limit. */
 ngx_uint_t ngx_http_trove_target_max_inflight(ngx_http_trove_target_t *target);
 
-/* Counts a delivery to a target, skipped or failed for good. */
+/* Count a delivery that was skipped, or that failed permanently. */
 void ngx_http_trove_target_skipped(ngx_http_trove_target_t *target);
 void ngx_http_trove_target_failed(ngx_http_trove_target_t *target);
 

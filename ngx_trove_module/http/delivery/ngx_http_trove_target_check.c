@@ -26,8 +26,8 @@ static ngx_http_core_loc_conf_t *ngx_http_trove_target_regex(
 
 
 /*
- * What the configuration tells of where a subrequest will go to.  Rewrites of
- * the server may yet send it elsewhere: then it fails, or not, at run time.
+ * Checks where the configuration directs a subrequest.  Rewrites of the server
+ * may redirect it elsewhere; then it may still fail at run time.
  */
 
 ngx_int_t
@@ -85,8 +85,8 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 
 
 /*
- * Files are for GET: a POST of one is answered 404 or 405.  What is known to
- * answer, or may lead elsewhere, is left alone.
+ * Static files are for GET: a POST gets a response of 404 or 405.  A location
+ * that has another handler, or that may redirect, is accepted.
  */
 
 static ngx_uint_t
@@ -108,9 +108,10 @@ ngx_http_trove_target_handled(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 
 
 /*
- * Whether a location has directives of a module whose configuration begins with
- * a pointer to what they say: "return", "rewrite", "if"; "try_files".  Both
- * modules may have been left out of this nginx.
+ * Returns 1 if a location has directives of a module whose location
+ * configuration begins with a pointer to the parsed directives: "return",
+ * "rewrite", "if"; "try_files".  Both modules may have been left out of this
+ * nginx.
  */
 
 static ngx_uint_t
@@ -135,8 +136,9 @@ ngx_http_trove_target_has(ngx_conf_t *cf, void **loc_conf, const char *module)
 
 
 /*
- * As NGINX itself looks for the location of a request.  One that is not final
- * gives way to a regular expression beside it, or beside what it is nested in.
+ * Finds the location in the same way as NGINX does for a request.  If the
+ * match is not final, a regular expression at the same level, or at the level
+ * of an enclosing location, takes precedence.
  */
 
 static ngx_http_core_loc_conf_t *

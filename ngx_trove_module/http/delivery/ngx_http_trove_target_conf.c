@@ -20,11 +20,11 @@
 #define NGX_HTTP_TROVE_TARGET_QUEUE_MAX     1000000
 #define NGX_HTTP_TROVE_TARGET_WAIT_MAX      (3600 * 1000)
 
-/* a number without a unit above this, in seconds, is looked at twice */
+/* a larger number without a unit, which means seconds, is suspicious */
 #define NGX_HTTP_TROVE_TARGET_WAIT_BARE     60
 
 
-/* what the parameters say of the limit; unset until they have been read */
+/* parameters of the limit; unset until they have been read */
 typedef struct {
     ngx_uint_t                 max_inflight;
     ngx_uint_t                 max_queue;
@@ -215,7 +215,7 @@ ngx_http_trove_target_uri(ngx_conf_t *cf, ngx_http_trove_target_t *target,
 }
 
 
-/* it stands in logs, in labels, and between commas */
+/* the name appears in logs, in labels and in comma-separated lists */
 
 static ngx_int_t
 ngx_http_trove_target_name(ngx_conf_t *cf, ngx_str_t *name)
@@ -325,7 +325,7 @@ ngx_http_trove_target_param(ngx_conf_t *cf, ngx_http_trove_target_t *target,
             return NGX_ERROR;
         }
 
-        /* as others are in milliseconds */
+        /* it may be meant as milliseconds, as other directives use */
 
         bare = ngx_atoi(value.data, value.len);
 

@@ -16,17 +16,16 @@
 
 
 /*
- * Adds what a directive "trove_fanout" says to an array of targets,
- * ngx_http_trove_target_t *.
+ * Parses a directive "trove_fanout" and adds its target to an array of
+ * ngx_http_trove_target_t *.  The memory is allocated from cf->pool.
  *
  * NGX_CONF_OK
- * NGX_CONF_ERROR  after a message that names the directive and the remedy
+ * NGX_CONF_ERROR  logged; the message names the directive and the remedy
  */
 char *ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets);
 
 /*
- * Has the targets counted of the location that is being merged; each learns
- * what it is counted in.
+ * Allocates the counters of the targets of the location that is being merged.
  *
  * NGX_CONF_OK
  * NGX_CONF_ERROR  out of memory
@@ -34,8 +33,9 @@ char *ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets);
 char *ngx_http_trove_target_metrics(ngx_conf_t *cf, ngx_array_t *targets);
 
 /*
- * Finds the location which serves the URI of each target in a server, and
- * checks that it is "internal"; to be called when all has been merged.
+ * Finds the location in a server that serves the URI of each target, and
+ * checks that it is "internal".  It must be called after all configurations
+ * have been merged.
  *
  * NGX_OK
  * NGX_ERROR  logged
