@@ -21,7 +21,7 @@ static void ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout,
 static void ngx_http_trove_fanout_cleanup(void *data);
 
 
-/* of this process: those that have not ended */
+/* of this process: fan-outs that have not ended */
 static ngx_queue_t  ngx_http_trove_fanouts;
 
 
@@ -59,7 +59,7 @@ ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
     r->write_event_handler = resume;
 
-    /* one more, as some may be over at once */
+    /* one extra, because deliveries may be done before the loop ends */
 
     fanout->pending = fanout->ndeliveries + 1;
 
@@ -67,7 +67,7 @@ ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
         if (fanout->deliveries[i].state == NGX_HTTP_TROVE_DELIVERY_DONE) {
 
-            /* the target has it from an earlier attempt */
+            /* an earlier attempt has delivered the event to the target */
 
             fanout->pending--;
             continue;
@@ -170,7 +170,7 @@ ngx_http_trove_fanout_done(ngx_http_trove_delivery_t *d)
 
     if (--fanout->pending == 0) {
 
-        /* cannot fail: there is no allocation to be made */
+        /* cannot fail: the posted request is preallocated */
 
         (void) ngx_http_post_request(r, &fanout->posted);
     }
@@ -228,9 +228,10 @@ ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout, ngx_uint_t ack)
 
 
 /*
- * The request is gone: of an answer that was sent nothing is left to do.
- * Otherwise the sender has seen none and will send the event again, but for the
- * targets that have it, be these all that are required.
+ * The request is being freed.  If a response has been sent, the fan-out has
+ * already ended.  Otherwise the sender has not received a response and will
+ * send the event again.  Acks are recorded even if all required targets have
+ * succeeded, so that the event is not delivered to them twice.
  */
 
 static void
@@ -261,7 +262,7 @@ ngx_http_trove_fanout_exit(void)
     ngx_queue_t              *q;
     ngx_http_trove_fanout_t  *fanout;
 
-    /* a fast exit runs no cleanup of a request */
+    /* cleanup handlers of requests are not called on a fast exit */
 
     while (!ngx_queue_empty(&ngx_http_trove_fanouts)) {
         q = ngx_queue_head(&ngx_http_trove_fanouts);

@@ -17,14 +17,14 @@
 
 
 /*
- * The deliveries of an event in the wait mode.  One of a request, kept in its
- * ngx_http_trove_ctx_t.
+ * The deliveries of an event in the wait mode.  A request has one fan-out,
+ * which is stored in its ngx_http_trove_ctx_t.
  *
- *   start --> deliveries under way --the last is DONE--> answered
+ *   start --> deliveries running --the last is DONE--> response is sent
  *                    |
- *                    +-- the request ends before, the worker exits --> ended:
- *                        deliveries that succeeded are acked: the sender
- *                        will retry
+ *                    +-- the request is freed earlier, or the worker exits:
+ *                        ended, and successful deliveries are acked, because
+ *                        the sender will retry
  */
 
 typedef struct {
@@ -32,10 +32,10 @@ typedef struct {
     ngx_http_trove_ctx_t       *ctx;
 
     ngx_uint_t                  ndeliveries;
-    ngx_http_trove_delivery_t  *deliveries;    /* of the targets that match */
-    ngx_uint_t                  pending;       /* those that are not DONE */
+    ngx_http_trove_delivery_t  *deliveries;    /* of the matching targets */
+    ngx_uint_t                  pending;       /* number not DONE */
 
-    ngx_queue_t                 worker;        /* in those of the worker */
+    ngx_queue_t                 worker;        /* in the queue of the worker */
     ngx_http_posted_request_t   posted;
     unsigned                    client_closed:1;
     unsigned                    ended:1;
@@ -43,12 +43,13 @@ typedef struct {
 
 
 /*
- * Starts the deliveries of the event of r to those of an array of targets,
- * ngx_http_trove_target_t *, that match it.  resume(r) is called when all are
- * DONE, as the write handler of r; it may be called more often before.
+ * Starts the deliveries of the event of r to the matching targets.  targets is
+ * an array of ngx_http_trove_target_t *.  resume(r) is set as the write
+ * handler of r.  It is called when all deliveries are DONE, and may be called
+ * earlier, also more than once.  The memory is allocated from the pool of r.
  *
- * NGX_AGAIN  under way
- * NGX_OK     all are DONE
+ * NGX_AGAIN  some deliveries are not DONE
+ * NGX_OK     all deliveries are DONE
  * NGX_ERROR  out of memory
  */
 ngx_int_t ngx_http_trove_fanout_start(ngx_http_request_t *r,
@@ -56,31 +57,37 @@ ngx_int_t ngx_http_trove_fanout_start(ngx_http_request_t *r,
     ngx_http_event_handler_pt resume);
 
 /*
- * Ends the fan-out.  If a delivery to a required target has failed, records acks
- * for the deliveries that have succeeded.
+ * Ends the fan-out.  If a delivery to a required target has failed, it records
+ * acks for the deliveries that have succeeded.
  *
- * Whether all required deliveries have succeeded.
+ * Returns 1 if all required deliveries have succeeded, 0 otherwise.
  */
 ngx_uint_t ngx_http_trove_fanout_end(ngx_http_trove_fanout_t *fanout);
 
-/* Adds the variables; to be called as "preconfiguration". */
+/*
+ * Adds the variables.  It must be called at preconfiguration.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
+ */
 ngx_int_t ngx_http_trove_fanout_add_variables(ngx_conf_t *cf);
 
 /*
- * Registers the families of the fan-out and of its targets; to be called as
- * "postconfiguration".
+ * Registers the metric families of the fan-out and of its targets.  It must be
+ * called at postconfiguration.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
  */
 ngx_int_t ngx_http_trove_fanout_metrics_init(ngx_conf_t *cf);
 
-/* For a worker that comes and goes. */
+/* Called when a worker process starts, and when it exits. */
 void ngx_http_trove_fanout_init(void);
 void ngx_http_trove_fanout_exit(void);
 
 /*
- * What came of each target, in the pool of r: as JSON for the answer, or as
+ * Set a string, allocated from the pool of r, to the outcomes of all targets:
+ * in JSON for the response, with status as its "status" member; or as
  * "NAME=STATUS,..." for logs.
  *
  * NGX_OK

@@ -25,7 +25,7 @@
 
 typedef struct ngx_http_trove_fanout_mode_s  ngx_http_trove_fanout_mode_t;
 
-/* a "trove_fanout_mode spool" */
+/* a directive "trove_fanout_mode spool" */
 struct ngx_http_trove_fanout_mode_s {
     ngx_http_trove_place_t         place;
     ngx_uint_t                     used;
@@ -40,25 +40,29 @@ typedef struct {
 
 
 typedef struct {
-    ngx_array_t              *targets;   /* ngx_http_trove_target_t *; NULL */
-    ngx_http_trove_place_t    place;     /* of the first of them */
+    ngx_array_t              *targets;   /* ngx_http_trove_target_t * */
+    ngx_http_trove_place_t    place;     /* of the first target */
     ngx_uint_t                mode;      /* ..._FANOUT_WAIT, SPOOL */
 
-    /* where the mode is from; NULL where it waits */
+    /* directive that sets the mode; NULL in the wait mode */
     ngx_http_trove_fanout_mode_t  *from;
 
-    /* by which the spool knows the location; NULL where it waits */
+    /* the location in the spool; NULL in the wait mode */
     ngx_http_trove_route_t   *route;
 } ngx_http_trove_fanout_loc_conf_t;
 
 
 /*
- * A phase handler: has the event read and parsed where it was not verified, so
- * that filters and variables find it there.
+ * A phase handler.  It reads and parses the event in a location where it is
+ * not verified, so that filters and variables can use it.  It returns the code
+ * of a phase handler.
  */
 ngx_int_t ngx_http_trove_fanout_event(ngx_http_request_t *r);
 
-/* The content handler of a location with targets. */
+/*
+ * The content handler of a location with targets.  It returns the code of a
+ * content handler; errors are logged.
+ */
 ngx_int_t ngx_http_trove_fanout_handler(ngx_http_request_t *r);
 
 

@@ -27,8 +27,9 @@ static ngx_int_t ngx_http_trove_fanout_answer(ngx_http_request_t *r,
 
 
 /*
- * Has the body read and parsed before the content handler runs: where nobody
- * verifies, or "trove_verify log" has let pass what is not verified.
+ * Reads and parses the body before the content handler runs, in a location
+ * without verification, or if "trove_verify log" has accepted an event without
+ * a valid signature.
  */
 
 ngx_int_t
@@ -65,7 +66,7 @@ ngx_http_trove_fanout_event(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    /* deliveries are POSTs: what came otherwise must not become one */
+    /* deliveries are POSTs: another method must not be turned into one */
 
     if (!ngx_http_trove_method_is_post(r)) {
 
@@ -123,7 +124,7 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
 
     if (r != r->main || ctx == NULL || ctx->parsed != NGX_OK) {
 
-        /* a subrequest, or an error_page of a location that has no event */
+        /* a subrequest, or an error_page of a location without an event */
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "trove: a location with \"trove_fanout\" was reached by "
@@ -138,15 +139,15 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
     flcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_fanout_module);
 
     /*
-     * What comes out of the spool is taken for genuine, and signed: not so
-     * what "trove_verify log" has let pass.
+     * Events from the spool are trusted and signed.  Events that "trove_verify
+     * log" has accepted without a valid signature must not be.
      */
 
     if (flcf->route && ctx->trusted) {
         return ngx_http_trove_spool_accept(r, ctx, flcf->route);
     }
 
-    /* deliveries go on when the client does not */
+    /* deliveries continue even if the client closes its connection */
 
     r->read_event_handler = ngx_http_block_reading;
 
@@ -167,7 +168,7 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
 }
 
 
-/* an event of the connection may call it, too */
+/* may also be called by an event of the connection */
 
 static void
 ngx_http_trove_fanout_resume(ngx_http_request_t *r)

@@ -14,7 +14,7 @@
 #include "ngx_http_trove_metrics_text.h"
 
 
-#define NGX_HTTP_TROVE_FANOUT_LINES     3      /* of a location */
+#define NGX_HTTP_TROVE_FANOUT_LINES     3      /* per location */
 #define NGX_HTTP_TROVE_FANOUT_FAMILIES  2
 
 

@@ -162,7 +162,9 @@ ngx_http_trove_fanout_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (clcf->noname) {
 
-        /* an "if" keeps the handler of its location, "limit_except" does not */
+        /*
+         * "if" inherits the handler of its location, "limit_except" does not
+         */
 
         conf->targets = prev->targets;
 
@@ -346,7 +348,7 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
 }
 
 
-/* an "if" of a location has its name, and its targets */
+/* an "if" block shares the name and the targets of its location */
 
 static ngx_int_t
 ngx_http_trove_fanout_names(ngx_conf_t *cf,

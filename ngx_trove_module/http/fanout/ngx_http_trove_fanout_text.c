@@ -117,7 +117,7 @@ ngx_http_trove_fanout_text(ngx_http_trove_fanout_t *fanout, ngx_str_t *text)
 }
 
 
-/* what all targets need, each with so many bytes of punctuation */
+/* the length of all targets, with the given number of extra bytes for each */
 
 static size_t
 ngx_http_trove_fanout_size(ngx_http_trove_fanout_t *fanout, size_t more)

@@ -21,7 +21,7 @@ static ngx_int_t ngx_http_trove_fanout_attempt_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
-/* none may be cached: each delivery has its own */
+/* not cacheable: the values differ for each delivery */
 
 static ngx_http_variable_t  ngx_http_trove_fanout_variables[] = {
 
