@@ -19,41 +19,51 @@
 
 
 /*
- * Adds a location whose events go to the spool, with its targets, which have
- * been checked; to be called when all has been merged, before anybody spools.
- * The route has to be kept for ngx_http_trove_spool_accept().
+ * Adds a location whose events are spooled.  Its targets must have been
+ * checked.  It must be called after all configurations have been merged.  The
+ * returned route is allocated from cf->pool.  The caller passes it to
+ * ngx_http_trove_spool_accept().
  *
- * NULL  logged: no "trove_spool", no threads in NGINX, or out of memory
+ * NULL  no "trove_spool", NGINX without threads, or out of memory; logged
  */
 ngx_http_trove_route_t *ngx_http_trove_spool_route(ngx_conf_t *cf,
     ngx_http_core_srv_conf_t *cscf, void **loc_conf, ngx_array_t *targets);
 
 /*
- * Warns of a spool that nothing is put into; to be called when all locations
- * have been added.
+ * Logs a warning if there is a spool but no location uses it.  It must be
+ * called after all locations have been added.
  */
 void ngx_http_trove_spool_check_used(ngx_conf_t *cf);
 
-/* Whether there is a "trove_spool", once http has been read that far. */
+/* Returns 1 if "trove_spool" has been read, 0 otherwise. */
 ngx_uint_t ngx_http_trove_spool_configured(ngx_conf_t *cf);
 
 /*
- * Whether this NGINX has threads, which a spool writes in.
+ * Checks that NGINX has been built with threads, which a spool requires.  The
+ * log line contains the name of the directive.
  *
- * NGX_ERROR  it has none; logged, with the name of the directive
+ * NGX_OK
+ * NGX_ERROR  no threads; logged
  */
 ngx_int_t ngx_http_trove_spool_threads(ngx_conf_t *cf, ngx_str_t *directive);
 
-/* All locations whose events are spooled: ngx_http_trove_route_t *. */
+/*
+ * Returns all locations whose events are spooled, an array of
+ * ngx_http_trove_route_t *.  It belongs to the configuration and is read-only.
+ */
 ngx_array_t *ngx_http_trove_spool_routes(ngx_http_request_t *r);
 
-/* Whether the configuration has a target of the spool. */
+/*
+ * Returns 1 if the configuration has the given target of the spool, 0
+ * otherwise.
+ */
 ngx_uint_t ngx_http_trove_spool_knows(ngx_http_request_t *r,
     ngx_trove_spool_target_t *target);
 
 /*
- * Puts the event of r, which has been parsed, into the spool, and answers once
- * it is on the disk: a content handler.
+ * Writes the event of r to the spool and sends the response after it has been
+ * committed to disk.  The event has been parsed.  It returns the code of a
+ * content handler.
  */
 ngx_int_t ngx_http_trove_spool_accept(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx, ngx_http_trove_route_t *route);

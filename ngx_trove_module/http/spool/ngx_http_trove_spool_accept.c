@@ -21,15 +21,15 @@
 #include "ngx_http_trove_suspend.h"
 
 
-/* when a sender should try again, seconds */
+/* value of Retry-After, in seconds */
 #define NGX_HTTP_TROVE_SPOOL_RETRY  10
 
 
 /*
- * An event on its way into the file.  The request is suspended until then, so
- * that it and its pool live on even if the client goes away:
+ * An event that is being written to the file.  The request is suspended until
+ * then, so that it and its pool survive a close of the client's connection:
  *
- *   accept --> being written --written--> deliveries start, then the answer
+ *   accept --> being written --written--> deliveries start, then the response
  */
 
 typedef struct {
@@ -39,7 +39,7 @@ typedef struct {
     ngx_http_trove_ctx_t       *ctx;
     ngx_http_trove_route_t     *route;
     ngx_trove_spool_start_t    *starts;
-    ngx_uint_t                 *indices;       /* of the targets in the route */
+    ngx_uint_t                 *indices;       /* of targets in the route */
     ngx_uint_t                  n;
     u_char                      key[NGX_TROVE_SPOOL_KEY_LEN];
 } ngx_http_trove_accept_t;
@@ -91,7 +91,7 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* what is in a file would have to be read here: the dispatcher does it */
+    /* a body in a file would have to be read here: the dispatcher does that */
 
     for (i = 0; i < accept->n; i++) {
         accept->starts[i].lease = op->fd == NGX_INVALID_FILE
@@ -198,7 +198,7 @@ ngx_http_trove_spool_event(ngx_http_trove_accept_t *accept,
 }
 
 
-/* one piece of memory, as most bodies are anyway; or what is in a file */
+/* one buffer, as most bodies are; or a file */
 
 static ngx_int_t
 ngx_http_trove_spool_body(ngx_http_request_t *r, ngx_trove_spool_accept_t *op)

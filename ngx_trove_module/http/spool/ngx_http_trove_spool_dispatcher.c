@@ -14,15 +14,15 @@
 #include "ngx_http_trove_spool_writer.h"
 
 
-/* how often the file is asked what is due, at the least, milliseconds */
+/* the maximum interval between requests for due deliveries, milliseconds */
 #define NGX_HTTP_TROVE_DISPATCHER_POLL   1000
 
-/* what is taken out of the file at once */
+/* the maximum number and bytes of deliveries leased at once */
 #define NGX_HTTP_TROVE_DISPATCHER_MAX    512
 #define NGX_HTTP_TROVE_DISPATCHER_BYTES  (16 * 1024 * 1024)
 
 
-/* a target that was asked for */
+/* a target for which deliveries have been requested */
 typedef struct {
     ngx_http_trove_route_t            *route;
     ngx_uint_t                         index;
@@ -32,7 +32,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                       *routes; /* ngx_http_trove_route_t * */
 
-    /* the lease that is asked for; one at a time */
+    /* the lease in progress; one at a time */
     ngx_http_trove_write_t             lease;
     ngx_trove_spool_want_t            *wants;
     ngx_http_trove_dispatcher_want_t  *wanted; /* the same targets */
@@ -100,7 +100,7 @@ ngx_http_trove_dispatcher_poll(ngx_event_t *ev)
 
     d = &ngx_http_trove_dispatcher;
 
-    /* of a worker that exits: what has not begun is left to others */
+    /* an exiting worker releases deliveries that have not begun */
 
     if (ngx_exiting) {
         ngx_http_trove_queue_release();
@@ -137,7 +137,7 @@ ngx_http_trove_dispatcher_poll(ngx_event_t *ev)
 }
 
 
-/* the targets that have capacity: their number, and all their capacity */
+/* the number of targets that have capacity; *max is the sum of capacities */
 
 static ngx_uint_t
 ngx_http_trove_dispatcher_want(ngx_uint_t *max)
@@ -239,7 +239,7 @@ ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
 
         for (i = 0; i < lease->nwants; i++) {
 
-            /* more than it had capacity for: when there is some, or now */
+            /* the rest is requested now, or when there is capacity */
 
             if (lease->wants[i].more
                 && ngx_http_trove_queue_more(wanted[i].route, wanted[i].index))
@@ -249,7 +249,7 @@ ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
         }
     }
 
-    /* there is no timer while it is asked: it may be time to go since */
+    /* the timer is not set during a lease, so the exit is checked here */
 
     if (ngx_exiting) {
         ngx_http_trove_queue_release();
@@ -260,7 +260,7 @@ ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
 }
 
 
-/* n deliveries of one event, out of the file, to targets of a route */
+/* n leased deliveries of one event to targets of a route */
 
 static void
 ngx_http_trove_dispatcher_send(ngx_http_trove_route_t *route,
@@ -272,7 +272,7 @@ ngx_http_trove_dispatcher_send(ngx_http_trove_route_t *route,
 
     wanted = ngx_http_trove_dispatcher.wanted;
 
-    /* what is replayed counts as a retry: many of them hold up nobody new */
+    /* replays count as retries: many of them do not delay new events */
 
     for (i = 0; i < n; i++) {
         ngx_http_trove_queue_add(route, wanted[leased[i].want].index,

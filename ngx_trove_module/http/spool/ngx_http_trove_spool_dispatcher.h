@@ -17,29 +17,31 @@
 
 
 /*
- * Delivers what is in the spool.  The deliveries of this worker:
+ * Delivers the events in the spool.  The deliveries of this worker:
  *
  *   accepted, leased at once --+
- *                              +--> ready --> under way --DONE--> outcome
- *   due in the file, leased ---+      |           |                  |
- *                                     |           |      written <---+
- *                                     |           |      or not: until it is
- *                                     |           |
- *                                     |           +-- the worker dies: others
- *                                     |               take it when the lease
- *                                     |               has run out
+ *                              +--> ready --> running --DONE--> outcome
+ *   due in the file, leased ---+      |          |                 |
+ *                                     |          |     written <---+
+ *                                     |          |     or repeated until
+ *                                     |          |     it is written
+ *                                     |          |
+ *                                     |          +-- the worker dies: others
+ *                                     |              take over when the
+ *                                     |              lease has expired
  *                                     +-- the worker exits: released
  *
- * The lease of what takes long is renewed.  So much is under way to a target
- * that it leaves connections for others.  Some more is ready in memory, so that
- * a target is never without work while the disk is waited for; the rest stays
- * in the file.  First attempts and retries take turns, and each have a capacity
- * of their own.
+ * The leases of deliveries that take long are renewed.  The number of
+ * deliveries running to a target is limited so that it leaves connections for
+ * other targets.  More deliveries are ready in memory, so that a target does
+ * not idle while the disk is accessed.  The rest stays in the file.  First
+ * attempts and retries alternate, and have separate capacities.
  */
 
 
 /*
- * Starts the dispatcher of a worker for an array of ngx_http_trove_route_t *.
+ * Starts the dispatcher of a worker for an array of ngx_http_trove_route_t *,
+ * which must live as long as the cycle.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
@@ -48,9 +50,11 @@ ngx_int_t ngx_http_trove_dispatcher_init(ngx_cycle_t *cycle,
     ngx_array_t *routes);
 
 /*
- * Takes over an event that has just been accepted, with those of its deliveries
- * that are leased to us, and that capacity was reserved for: starts[i] is for
- * the target number indices[i] of the route.  The event is copied.
+ * Delivers an event that has just been accepted.  starts and indices have n
+ * entries: the deliveries that are leased to this worker and have capacity
+ * reserved.  starts[i] is the delivery to the target with number indices[i] of
+ * the route.  The event is copied.  If out of memory, the deliveries are
+ * released.
  */
 void ngx_http_trove_dispatcher_take(ngx_http_trove_route_t *route,
     ngx_trove_spool_event_t *event, ngx_trove_spool_start_t *starts,

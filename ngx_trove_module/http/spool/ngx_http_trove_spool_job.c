@@ -18,16 +18,16 @@
 #include "ngx_http_trove_timer.h"
 
 
-/* when a lease is renewed, milliseconds */
+/* age of a lease to renew, milliseconds */
 #define NGX_HTTP_TROVE_JOB_RENEW      10000
 
-/* how long to wait before what could not be written is written again, msec */
+/* delay before a failed write is repeated, milliseconds */
 #define NGX_HTTP_TROVE_JOB_AGAIN      1000
 
-/* outcomes to be written, beyond which nothing else is begun instead */
+/* maximum number of unwritten outcomes whose capacity is reused */
 #define NGX_HTTP_TROVE_JOB_UNWRITTEN  4096
 
-/* "gone": the target wants no more of it */
+/* "Gone": the target refuses further attempts */
 #define NGX_HTTP_TROVE_JOB_GONE       410
 
 
@@ -37,28 +37,28 @@ typedef struct {
     ngx_http_trove_job_t          *job;
     ngx_uint_t                     index;      /* of the target */
     ngx_trove_spool_ref_t          ref;
-    ngx_uint_t                     nth;        /* 1 .. of its window */
-    int64_t                        age;        /* when it was leased */
+    ngx_uint_t                     nth;        /* 1 .. in its window */
+    int64_t                        age;        /* of the window at the lease */
     int64_t                        started;    /* wall clock, milliseconds */
 
     ngx_http_trove_ready_t         ready;      /* in the queue */
-    ngx_queue_t                    worker;     /* all that the worker has */
+    ngx_queue_t                    worker;     /* in ngx_http_trove_jobs */
     ngx_msec_t                     leased;     /* or renewed */
 
     ngx_http_trove_write_t         outcome;
     ngx_event_t                    again;
     unsigned                       begun:1;
     unsigned                       unreserved:1;
-    unsigned                       ended:1;    /* its outcome is known */
+    unsigned                       ended:1;    /* outcome is known */
 } ngx_http_trove_attempt_t;
 
 
-/* an event, and its deliveries that are under way together */
+/* an event and its deliveries that are processed together */
 struct ngx_http_trove_job_s {
     ngx_http_request_t            *request;
     ngx_http_trove_route_t        *route;
-    ngx_trove_spool_event_t       *event;      /* out of the file, or NULL */
-    ngx_trove_spool_event_t       *copy;       /* the other one */
+    ngx_trove_spool_event_t       *event;      /* leased, or NULL */
+    ngx_trove_spool_event_t       *copy;       /* or a copy, or NULL */
     size_t                         bytes;
     ngx_uint_t                     nattempts;
     ngx_uint_t                     pending;    /* outcome not written */
@@ -66,7 +66,7 @@ struct ngx_http_trove_job_s {
 };
 
 
-/* leases that are being renewed */
+/* leases being renewed */
 typedef struct {
     ngx_http_trove_write_t            write;
     ngx_trove_spool_ref_t            *refs;
@@ -158,7 +158,7 @@ ngx_http_trove_job_own(ngx_http_trove_job_t *job,
 }
 
 
-/* nobody needs the event any more, which is older than the request */
+/* the event is not used any more; it must outlive the request */
 
 static void
 ngx_http_trove_job_cleanup(void *data)
@@ -185,7 +185,7 @@ ngx_http_trove_job_cleanup(void *data)
 }
 
 
-/* ends what is under way, and releases what has not begun */
+/* ends running deliveries, and releases those that have not begun */
 
 static void
 ngx_http_trove_job_terminated(void *data)
@@ -345,7 +345,7 @@ ngx_http_trove_job_done(ngx_http_trove_delivery_t *d)
 
     attempt->ended = 1;
 
-    /* the target need not wait for the disk, unless that does not work */
+    /* the capacity is reused before the outcome is written, up to a limit */
 
     if (ngx_http_trove_job_unwritten++ < NGX_HTTP_TROVE_JOB_UNWRITTEN) {
         attempt->unreserved = 1;
@@ -389,8 +389,8 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     retry = attempt->job->route->retries[attempt->index];
 
     /*
-     * However long a target, or we, have been down: what was not tried after
-     * the window is not given up.
+     * A delivery is not given up until it has been tried after the window, no
+     * matter how long the target or this server has been down.
      */
 
     if ((d->status == NGX_HTTP_TROVE_JOB_GONE && d->error == NULL)
@@ -441,8 +441,9 @@ ngx_http_trove_job_written(ngx_http_trove_write_t *write)
     if (write->op.result == NGX_TROVE_SPOOL_ROLLED_BACK) {
 
         /*
-         * the spool does not work now: a worker that exits meanwhile leaves it
-         * to whoever finds the lease run out, and the event is delivered twice
+         * The spool does not work at present.  If the worker exits in the
+         * meantime, another worker finds the expired lease, and the event is
+         * delivered twice.
          */
 
         ngx_http_trove_timer_init(&attempt->again, ngx_http_trove_job_again,
@@ -488,7 +489,7 @@ ngx_http_trove_job_again(ngx_event_t *ev)
 }
 
 
-/* releases a delivery that could not be started, for want of memory */
+/* releases a delivery that could not be started because of lack of memory */
 
 void
 ngx_http_trove_job_release(ngx_http_trove_route_t *route,
@@ -502,7 +503,7 @@ ngx_http_trove_job_release(ngx_http_trove_route_t *route,
 
     if (write == NULL) {
 
-        /* its lease runs out */
+        /* its lease will expire */
 
         return;
     }
@@ -532,7 +533,7 @@ ngx_http_trove_job_renew(ngx_event_t *ev)
     ngx_http_trove_attempt_t  *attempt;
     ngx_http_trove_renewal_t  *renewal;
 
-    /* an exiting worker, too, finishes what is under way */
+    /* an exiting worker also completes its running deliveries */
 
     ngx_add_timer(ev, NGX_HTTP_TROVE_JOB_RENEW / 2);
 
@@ -587,7 +588,7 @@ ngx_http_trove_job_renew(ngx_event_t *ev)
 }
 
 
-/* an outcome ends the lease, so that it would be found lost after that */
+/* an outcome ends the lease, after which a renewal would find it lost */
 
 static ngx_uint_t
 ngx_http_trove_job_expires(ngx_http_trove_attempt_t *attempt)
@@ -600,7 +601,9 @@ ngx_http_trove_job_expires(ngx_http_trove_attempt_t *attempt)
 }
 
 
-/* one that is lost may be delivered twice; its outcome is recorded anyhow */
+/*
+ * a delivery with a lost lease may be repeated; its outcome is still recorded
+ */
 
 static void
 ngx_http_trove_job_renewed(ngx_http_trove_write_t *write)

@@ -17,51 +17,55 @@
 
 
 /*
- * An event out of the spool, on its way to one or more targets:
+ * An event from the spool and its deliveries to one or more targets:
  *
- *   create --add, add, ..--> start --each one is DONE--> its outcome is written
+ *   create --add, add, ..--> start --each one is DONE--> outcome is written
  *                                           |                     |
- *                                           +--- not written -----+ tried again
+ *                                           +--- not written -----+ repeated
  *
- * It is freed when all outcomes are written.  While a delivery takes long, its
- * lease is renewed.
+ * The job is freed after all outcomes have been written.  The lease of a
+ * delivery that takes long is renewed.
  */
 
 typedef struct ngx_http_trove_job_s  ngx_http_trove_job_t;
 
 
-/* For a worker that comes. */
+/* Called when a worker process starts. */
 void ngx_http_trove_job_init(ngx_cycle_t *cycle);
 
 /*
- * Makes a job of an event with n deliveries to targets of a route.
+ * Creates a job for an event with n deliveries to targets of a route.  The
+ * event must live as long as the job.
  *
- * NULL  out of memory, or it is no event
+ * NULL  out of memory, or the body is not a valid event; logged
  */
 ngx_http_trove_job_t *ngx_http_trove_job_create(ngx_http_trove_route_t *route,
     ngx_trove_spool_event_t *event, ngx_uint_t n);
 
 /*
- * Has the job free its event in the end: one that was leased, once for each
- * delivery, or a copy, by ngx_free().  One of them is NULL.
+ * Transfers the ownership of the event to the job.  event is a leased event,
+ * which is released once for each delivery.  copy is freed by ngx_free().  One
+ * of them is NULL.
  */
 void ngx_http_trove_job_own(ngx_http_trove_job_t *job,
     ngx_trove_spool_event_t *event, ngx_trove_spool_event_t *copy);
 
 /*
- * Adds the attempt with that number (1 ..) of a delivery that is leased to us,
- * to the target number index.  It is the nth (1 ..) of the present window,
- * which had begun age milliseconds before the lease.  Capacity has been
- * reserved for it, and is given back in the end.
+ * Adds attempt "number" (from 1) of a delivery that is leased to this worker,
+ * to the target with the given index.  It is the attempt number nth (from 1)
+ * of the current window.  The window began age milliseconds before the lease.
+ * Capacity must have been reserved; the job gives it back.
  */
 void ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
     ngx_trove_spool_ref_t *ref, ngx_uint_t number, ngx_uint_t nth,
     int64_t age);
 
+/* Starts the deliveries that have been added.  The job frees itself later. */
 void ngx_http_trove_job_start(ngx_http_trove_job_t *job);
 
 /*
- * Releases a delivery of which no job could be made, and its capacity.
+ * Releases a delivery whose job could not be created, and its capacity.  retry
+ * is 1 if it is a retry, 0 otherwise.
  */
 void ngx_http_trove_job_release(ngx_http_trove_route_t *route,
     ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry);

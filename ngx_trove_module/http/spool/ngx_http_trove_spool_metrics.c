@@ -17,14 +17,14 @@
 #include "ngx_http_trove_spool_writer.h"
 
 
-/* HELP, TYPE, and a line without labels, of all families */
+/* HELP, TYPE and one line without labels, for all families */
 #define NGX_HTTP_TROVE_SPOOL_HEADS  8192
 
-/* of a target that is in the spool */
+/* lines of a target that is in the spool */
 #define NGX_HTTP_TROVE_SPOOL_LINES  8
 
 
-/* a target of the spool, as it is shown */
+/* a target of the spool with its labels */
 typedef struct {
     ngx_str_t                           labels;
     unsigned                            configured:1;
@@ -34,7 +34,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                        *routes;  /* ngx_http_trove_route_t * */
     ngx_trove_spool_stat_t             *stat;    /* NULL: not known yet */
-    ngx_http_trove_spool_shown_t       *shown;   /* of stat->targets */
+    ngx_http_trove_spool_shown_t       *shown;   /* stat->targets */
 } ngx_http_trove_spool_metrics_t;
 
 
@@ -128,8 +128,8 @@ ngx_http_trove_spool_metrics_collect(ngx_http_trove_metrics_text_t *text,
 
 
 /*
- * The spool has "SERVER LOCATION", as the configuration had it when the event
- * was accepted; what the present one does not have is taken apart.
+ * The spool stores "SERVER LOCATION" from the configuration that accepted the
+ * event.  If the current configuration does not have that name, it is split.
  */
 
 static ngx_int_t
@@ -234,7 +234,7 @@ ngx_http_trove_spool_metrics_size(ngx_http_trove_metrics_text_t *text,
 
     size = NGX_HTTP_TROVE_SPOOL_HEADS;
 
-    /* those that are configured: what failed for good */
+    /* configured targets: permanent failures */
 
     for (i = 0; i < text->nlocs; i++) {
         loc = &text->locs[i];
@@ -253,7 +253,7 @@ ngx_http_trove_spool_metrics_size(ngx_http_trove_metrics_text_t *text,
 }
 
 
-/* the targets that only the spool has */
+/* targets that are in the spool but not in the configuration */
 
 static void
 ngx_http_trove_spool_metrics_left(ngx_http_trove_metrics_text_t *text,

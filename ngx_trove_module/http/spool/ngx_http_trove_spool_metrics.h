@@ -14,8 +14,9 @@
 
 
 /*
- * Registers the families of the spool, whose routes, ngx_http_trove_route_t *,
- * may come later; to be called as "postconfiguration".
+ * Registers the metric families of the spool.  It must be called at
+ * postconfiguration.  Routes, ngx_http_trove_route_t *, may be added to the
+ * array later.
  *
  * NGX_OK
  * NGX_ERROR  out of memory

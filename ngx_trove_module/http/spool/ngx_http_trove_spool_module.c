@@ -27,17 +27,17 @@
 #define NGX_HTTP_TROVE_SPOOL_RETENTION_MAX  ((int64_t) 3660 * 86400 * 1000)
 #define NGX_HTTP_TROVE_SPOOL_SIZE_MIN       (1024 * 1024)
 
-/* a number without a unit below this, in seconds, is looked at twice */
+/* a smaller number without a unit, which means seconds, is suspicious */
 #define NGX_HTTP_TROVE_SPOOL_RETENTION_BARE  3600
 
-/* the longest that a thread waits for other writers, milliseconds */
+/* the time that a thread waits for other writers at most, milliseconds */
 #define NGX_HTTP_TROVE_SPOOL_WAIT           2000
 
 
 typedef struct {
     ngx_trove_spool_conf_t    spool;           /* uri.len == 0: none */
     ngx_http_trove_place_t    place;           /* of the directive */
-    ngx_fd_t                  lock;            /* by which it is ours */
+    ngx_fd_t                  lock;            /* or NGX_INVALID_FILE */
     ngx_array_t               routes;          /* ngx_http_trove_route_t * */
 } ngx_http_trove_spool_main_conf_t;
 
@@ -488,7 +488,7 @@ ngx_http_trove_spool_knows(ngx_http_request_t *r,
 }
 
 
-/* "SERVER LOCATION": what is in the file is to be found again after a reload */
+/* "SERVER LOCATION": the route must be found in the file after a reload */
 
 static ngx_int_t
 ngx_http_trove_spool_name(ngx_conf_t *cf, ngx_http_trove_route_t *route)
@@ -543,7 +543,7 @@ ngx_http_trove_spool_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_trove_spool_main_conf_t  *smcf;
 
-    /* not in the cache manager and the like */
+    /* not in cache manager and similar processes */
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {
@@ -558,8 +558,9 @@ ngx_http_trove_spool_init_process(ngx_cycle_t *cycle)
     }
 
     /*
-     * The lock is the master's.  With one that a worker had inherited, the
-     * master could not have this spool again while that worker shuts down.
+     * The lock belongs to the master.  If a worker kept the inherited
+     * descriptor, the master could not lock this spool again while that worker
+     * is shutting down.
      */
 
     if (ngx_process == NGX_PROCESS_WORKER && smcf->lock != NGX_INVALID_FILE) {

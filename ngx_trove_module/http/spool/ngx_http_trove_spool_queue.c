@@ -12,18 +12,22 @@
 #include "ngx_http_trove_timer.h"
 
 
-/* how often the file is asked what is due, at the most, milliseconds */
+/* the minimum interval between requests for due deliveries, milliseconds */
 #define NGX_HTTP_TROVE_QUEUE_POLL_MIN      5
 
-/* the largest event that is started from memory, and all that are under way */
+/*
+ * the largest event that is started from memory, and the total of all events
+ */
 #define NGX_HTTP_TROVE_QUEUE_BODY          65536
 #define NGX_HTTP_TROVE_QUEUE_MEMORY        (64 * 1024 * 1024)
 
-/* under way to a target without max_inflight, if there are connections */
+/*
+ * deliveries running to a target without max_inflight, connections permitting
+ */
 #define NGX_HTTP_TROVE_QUEUE_CAPACITY      128
 #define NGX_HTTP_TROVE_QUEUE_CAPACITY_MIN  4
 
-/* in memory beyond that, for each target and for all */
+/* additional deliveries in memory, for each target and for all */
 #define NGX_HTTP_TROVE_QUEUE_READY         1024
 #define NGX_HTTP_TROVE_QUEUE_READY_ALL     8192
 
@@ -33,16 +37,16 @@ typedef struct {
     ngx_uint_t                     capacity;
     ngx_uint_t                     running;
 
-    /* those that wait for capacity: first attempts, and retries, by turns */
+    /* waiting for capacity: first attempts and retries, which alternate */
     ngx_queue_t                    ready[2];
     ngx_uint_t                     turn;
     ngx_event_t                    start;      /* starts them */
 
     ngx_uint_t                     limit;
     ngx_uint_t                     limit_retries;
-    ngx_uint_t                     held;       /* in memory, not done yet */
-    ngx_uint_t                     retries;    /* of them */
-    unsigned                       more:1;     /* waits in the file */
+    ngx_uint_t                     held;       /* in memory, not done */
+    ngx_uint_t                     retries;    /* of those held */
+    unsigned                       more:1;     /* waiting in the file */
 } ngx_http_trove_queue_target_t;
 
 
@@ -52,12 +56,12 @@ typedef struct {
     size_t                         memory;     /* bytes of events */
 
     /*
-     * timer set --poll--> asking --asked--> timer set, sooner if woken; a
-     * worker that exits does not set it
+     * Timer set --poll--> asking --asked--> timer set, earlier if woken.  An
+     * exiting worker does not set it.
      */
     ngx_event_t                    poll;
     unsigned                       asking:1;
-    unsigned                       woken:1;    /* meanwhile */
+    unsigned                       woken:1;    /* during asking */
 } ngx_http_trove_queue_t;
 
 
@@ -99,7 +103,7 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
         return NGX_ERROR;
     }
 
-    /* targets that hang must leave connections for the others */
+    /* targets that do not respond must leave connections for the others */
 
     capacity = cycle->connection_n / 2 / n;
     capacity = ngx_min(capacity, NGX_HTTP_TROVE_QUEUE_CAPACITY);
@@ -119,7 +123,9 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
             t->capacity = t->capacity ? t->capacity : capacity;
             t->limit = t->capacity + ready;
 
-            /* first attempts find capacity, however much is tried again */
+            /*
+             * first attempts must find capacity despite any number of retries
+             */
 
             t->limit_retries = ngx_max(t->limit / 2, 1);
 
@@ -150,7 +156,7 @@ ngx_http_trove_queue_reserve(ngx_http_trove_route_t *route, ngx_uint_t index,
 {
     ngx_http_trove_queue_target_t  *t;
 
-    /* an exiting worker takes nothing new */
+    /* an exiting worker accepts no new deliveries */
 
     if (ngx_exiting || bytes > NGX_HTTP_TROVE_QUEUE_BODY
         || ngx_http_trove_queue.memory > NGX_HTTP_TROVE_QUEUE_MEMORY)
@@ -160,7 +166,7 @@ ngx_http_trove_queue_reserve(ngx_http_trove_route_t *route, ngx_uint_t index,
 
     t = ngx_http_trove_queue_target(route, index);
 
-    /* retries leave it its capacity */
+    /* retries do not reduce the capacity for first attempts */
 
     if (t->held - t->retries >= t->limit) {
         t->more = 1;
@@ -197,7 +203,7 @@ ngx_http_trove_queue_unreserve(ngx_http_trove_route_t *route,
     t->held--;
     t->retries -= retry;
 
-    /* what waits in the file is asked for in portions */
+    /* deliveries in the file are requested in batches */
 
     if (t->more && t->held <= t->limit / 2
         && t->retries <= t->limit_retries / 2)
@@ -240,7 +246,7 @@ ngx_http_trove_queue_leave(ngx_http_trove_route_t *route, ngx_uint_t index)
 
     t->running--;
 
-    /* not at once: whoever leaves is in the middle of another event */
+    /* not called directly: the caller is still processing another event */
 
     if (!t->start.posted
         && (!ngx_queue_empty(&t->ready[0]) || !ngx_queue_empty(&t->ready[1])))

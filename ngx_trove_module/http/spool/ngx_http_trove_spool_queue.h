@@ -16,8 +16,9 @@
 
 
 /*
- * The capacity of this worker for deliveries to each target, and the deliveries
- * that wait for it in memory.  A target is number index of a route.
+ * The capacity of this worker for deliveries to each target, and the
+ * deliveries that wait for it in memory.  A target is given as a route and an
+ * index.
  *
  *   reserve, add --> held --enter--> running --leave--> held --unreserve-->
  *                      |                ^
@@ -28,21 +29,22 @@
  *                            |
  *                            +--the worker exits--> released
  *
- * Retries say so (0 or 1): they have only a part of the capacity, and take
- * turns with first attempts.
+ * The argument retry is 1 for a retry, and 0 for a first attempt.  Retries can
+ * use only a part of the capacity, and alternate with first attempts.
  */
 
 
-/* how long a delivery is ours before others take it over, milliseconds */
+/* time in milliseconds after which other workers may take over a delivery */
 #define NGX_HTTP_TROVE_QUEUE_LEASE  30000
 
 
 typedef struct ngx_http_trove_ready_s  ngx_http_trove_ready_t;
 
 /*
- * A delivery that is ready.  The handler is called from an event of its own:
- * with release == 0, the delivery runs, and has to leave in the end; otherwise
- * the worker exits, and the delivery is to be left to others.
+ * A delivery that is ready.  The handler is called from an event of its own.
+ * With release == 0, the delivery is running and has to leave later.
+ * Otherwise the worker is exiting, and the delivery has to be released to
+ * other workers.  The caller owns the structure.
  */
 struct ngx_http_trove_ready_s {
     ngx_queue_t    queue;
@@ -51,9 +53,9 @@ struct ngx_http_trove_ready_s {
 
 
 /*
- * Makes the queue of a worker for an array of ngx_http_trove_route_t *.  poll
- * is the handler of an event that is not of a connection: it is to ask the
- * spool for deliveries that are due.
+ * Initializes the queue of a worker for an array of ngx_http_trove_route_t *.
+ * poll is the handler of a timer that is not bound to a connection.  It has to
+ * request due deliveries from the spool.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
@@ -62,79 +64,93 @@ ngx_int_t ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
     ngx_event_handler_pt poll);
 
 /*
- * Reserves capacity for a first attempt of an event of so many bytes, which is
- * started as soon as it is in the spool.
+ * Reserves capacity for the first attempt of an event, which will be started
+ * as soon as the event is in the spool.  bytes is the size of the event.
  *
- * Whether there is capacity.
+ * Returns 1 if capacity has been reserved, 0 otherwise.
  */
 ngx_uint_t ngx_http_trove_queue_reserve(ngx_http_trove_route_t *route,
     ngx_uint_t index, size_t bytes);
 
-/* Reserves capacity that ngx_http_trove_queue_capacity() has found. */
+/* Reserves capacity reported by ngx_http_trove_queue_capacity(). */
 void ngx_http_trove_queue_add(ngx_http_trove_route_t *route, ngx_uint_t index,
     ngx_uint_t retry);
 
-/* Gives reserved capacity back. */
+/* Frees reserved capacity. */
 void ngx_http_trove_queue_unreserve(ngx_http_trove_route_t *route,
     ngx_uint_t index, ngx_uint_t retry);
 
 /*
- * Lets a delivery begin, whose capacity is reserved, or makes it ready.
+ * Starts a delivery with reserved capacity, or makes it ready.
  *
- * Whether it runs now.
+ * Returns 1 if the delivery is running, 0 if the handler will be called later.
  */
 ngx_uint_t ngx_http_trove_queue_enter(ngx_http_trove_route_t *route,
     ngx_uint_t index, ngx_uint_t retry, ngx_http_trove_ready_t *ready);
 
-/* A delivery that ran has ended. */
+/* Must be called when a running delivery has ended. */
 void ngx_http_trove_queue_leave(ngx_http_trove_route_t *route,
     ngx_uint_t index);
 
-/* A delivery that is ready is not to begin any more. */
+/* Removes a ready delivery, which will not be started. */
 void ngx_http_trove_queue_remove(ngx_http_trove_ready_t *ready);
 
-/* Releases all deliveries that are ready, in a worker that exits. */
+/* Releases all ready deliveries of an exiting worker. */
 void ngx_http_trove_queue_release(void);
 
-/* Counts bytes of events in memory: negative when they are freed. */
+/*
+ * Counts bytes of events in memory; the number is negative when they are
+ * freed.
+ */
 void ngx_http_trove_queue_memory(ssize_t bytes);
 
 
 /*
- * The deliveries of a target that may be asked for, of which so many may be
- * retries; none while the target has no capacity, or all events together take
- * too much memory.
+ * Returns the number of deliveries to a target that may be requested, and sets
+ * *retries to the number of retries among them.  It returns 0 while the target
+ * has no capacity, or while all events together use too much memory; then
+ * *retries is not set.
  */
 ngx_uint_t ngx_http_trove_queue_capacity(ngx_http_trove_route_t *route,
     ngx_uint_t index, ngx_uint_t *retries);
 
 /*
- * There are more deliveries of a target in the spool than it had capacity for.
+ * Must be called when the spool has more deliveries to a target than it had
+ * capacity for.
  *
- * Whether to ask again at once: otherwise it is asked when there is capacity.
+ * Returns 1 if they have to be requested at once.  If it returns 0, they are
+ * requested when there is capacity.
  */
 ngx_uint_t ngx_http_trove_queue_more(ngx_http_trove_route_t *route,
     ngx_uint_t index);
 
 /*
- * The spool is being asked: wake and due do not set the timer.
+ * Marks a request to the spool as in progress.  Until it ends,
+ * ngx_http_trove_queue_wake() and ngx_http_trove_queue_due() do not set the
+ * timer.
  *
  * NGX_OK
- * NGX_BUSY  it is being asked already
+ * NGX_BUSY  a request is already in progress
  */
 ngx_int_t ngx_http_trove_queue_ask(void);
 
 /*
- * The spool has answered.
+ * Marks the request to the spool as completed.
  *
- * Whether wake was called meanwhile.
+ * Returns 1 if ngx_http_trove_queue_wake() has been called since it started, 0
+ * otherwise.
  */
 ngx_uint_t ngx_http_trove_queue_asked(void);
 
-/* Calls poll in delay milliseconds, or in a few if that is less. */
+/*
+ * Sets the timer that calls poll to delay milliseconds, but to at least a few.
+ */
 void ngx_http_trove_queue_poll(ngx_msec_t delay);
 
-/* There is something due in the file, or will be in delay milliseconds. */
+/*
+ * Must be called when a delivery in the file is due now, or will be due in
+ * delay milliseconds.
+ */
 void ngx_http_trove_queue_wake(void);
 void ngx_http_trove_queue_due(ngx_msec_t delay);
 

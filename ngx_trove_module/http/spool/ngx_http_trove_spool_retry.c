@@ -18,12 +18,12 @@
 #define NGX_HTTP_TROVE_RETRY_MAX     (3600 * 1000)
 #define NGX_HTTP_TROVE_RETRY_WINDOW  ((int64_t) 86400 * 1000)
 
-/* the limits of what can be configured */
+/* the limits of the parameters */
 #define NGX_HTTP_TROVE_RETRY_FACTOR_MAX  10
 #define NGX_HTTP_TROVE_RETRY_MAX_MAX     ((ngx_msec_t) 7 * 86400 * 1000)
 #define NGX_HTTP_TROVE_RETRY_WINDOW_MAX  ((int64_t) 366 * 86400 * 1000)
 
-/* numbers without a unit below these, in seconds, are looked at twice */
+/* smaller numbers without a unit, which mean seconds, are suspicious */
 #define NGX_HTTP_TROVE_RETRY_MAX_BARE     30
 #define NGX_HTTP_TROVE_RETRY_WINDOW_BARE  3600
 
@@ -188,7 +188,7 @@ ngx_http_trove_retry_delay(ngx_http_trove_retry_t *retry, ngx_uint_t n,
 {
     uint64_t  delay, asked, jitter;
 
-    /* days times the factor are more than 32 bits */
+    /* a delay of days times the factor exceeds 32 bits */
 
     delay = retry->base;
 
@@ -196,7 +196,7 @@ ngx_http_trove_retry_delay(ngx_http_trove_retry_t *retry, ngx_uint_t n,
         delay *= retry->factor;
     }
 
-    /* those that failed together need not come back together */
+    /* deliveries that failed together should not be retried together */
 
     jitter = delay / 10;
 
@@ -228,7 +228,7 @@ ngx_http_trove_retry_asked(ngx_str_t *value, ngx_msec_t max)
 
         if (value->data[0] >= '0' && value->data[0] <= '9') {
 
-            /* a number beyond all bounds, or nonsense: either way, wait */
+            /* the number is too large or invalid: the longest delay is used */
 
             return max;
         }

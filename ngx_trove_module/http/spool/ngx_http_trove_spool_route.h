@@ -19,14 +19,14 @@
 
 /* a location whose events are spooled */
 typedef struct {
-    ngx_str_t                  name;           /* that it has in the file */
+    ngx_str_t                  name;           /* its name in the file */
     ngx_http_core_srv_conf_t  *cscf;
     void                     **loc_conf;
     ngx_array_t               *targets;        /* ngx_http_trove_target_t * */
-    ngx_http_trove_metrics_loc_t  *metrics;    /* what it is counted in */
-    ngx_http_trove_retry_t   **retries;        /* of each of them */
+    ngx_http_trove_metrics_loc_t  *metrics;    /* its counters */
+    ngx_http_trove_retry_t   **retries;        /* of each target */
 
-    /* of this worker: where its targets begin in those of the queue */
+    /* in this worker: the index of its first target in the queue */
     ngx_uint_t                 first;
 } ngx_http_trove_route_t;
 

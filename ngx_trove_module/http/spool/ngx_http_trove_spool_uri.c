@@ -59,7 +59,7 @@ ngx_http_trove_spool_uri_syntax(ngx_conf_t *cf, ngx_str_t *value)
     cmd = cf->args->elts;
     last = value->data + value->len;
 
-    /* a URI, which may hold a password, is not quoted */
+    /* a URI may contain a password and must not be logged */
 
     if (ngx_trove_spool_scheme(value) == 0
         && ngx_strlchr(value->data, last, '$'))
@@ -106,7 +106,7 @@ ngx_http_trove_spool_uri_check(ngx_conf_t *cf, ngx_str_t *uri)
         cmd = cf->args->elts;
         text = error.text;
 
-        /* without the URI, which may hold a password */
+        /* without the URI, which may contain a password */
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, error.err,
                            "spool cannot be opened: %s, in \"%V\"", text,
@@ -176,7 +176,7 @@ ngx_http_trove_spool_own(ngx_conf_t *cf, ngx_str_t *uri, ngx_fd_t *fd)
     clnf->fd = *fd;
     clnf->name = uri->data;
 
-    /* cf->cycle->log is that of the cycle before, which is gone by then */
+    /* cf->cycle->log belongs to the previous cycle, destroyed by then */
 
     clnf->log = &cf->cycle->new_log;
 
@@ -185,8 +185,8 @@ ngx_http_trove_spool_own(ngx_conf_t *cf, ngx_str_t *uri, ngx_fd_t *fd)
 
 
 /*
- * What fails is logged only: at a reload, an error here would be the end of the
- * running server, and the workers say what they cannot do.
+ * Failures are only logged.  On a reload, an error returned here would end the
+ * running server.  The workers report their own errors.
  */
 
 ngx_int_t

@@ -14,24 +14,24 @@
 #include "ngx_http_trove_timer.h"
 
 
-/* operations of one transaction: they hold up other workers together */
+/* operations in one transaction: together they delay other workers */
 #define NGX_HTTP_TROVE_WRITER_BATCH     1024
 
-/* how often a worker that is to exit looks whether all is written, msec */
+/* how often an exiting worker checks for unwritten operations, milliseconds */
 #define NGX_HTTP_TROVE_WRITER_EXIT      1000
 
-/* how often maintenance is done, and how often counters are read, msec */
+/* the intervals of maintenance and of reading statistics, milliseconds */
 #define NGX_HTTP_TROVE_WRITER_MAINTAIN  1000
 #define NGX_HTTP_TROVE_WRITER_STAT      3000
 
-/* how often one and the same error is logged, msec */
+/* the minimum interval between log lines of the same error, milliseconds */
 #define NGX_HTTP_TROVE_WRITER_LOG       10000
 
-/* a spool that was full counts as down for so long if nobody tries, msec */
+/* how long a full spool without new events counts as down, milliseconds */
 #define NGX_HTTP_TROVE_WRITER_DOWN      60000
 
 
-/* a task of a thread; the thread touches nothing else of the worker's */
+/* the task of a thread, which accesses no other data of the worker */
 typedef struct {
     ngx_trove_spool_t             *spool;
     ngx_trove_spool_op_t          *ops;        /* NULL: only open it */
@@ -63,7 +63,7 @@ typedef struct {
 
     ngx_thread_task_t             *task;
     ngx_thread_task_t             *maintenance;
-    ngx_event_t                    exit_guard; /* keeps an exiting worker */
+    ngx_event_t                    exit_guard; /* delays the worker's exit */
     ngx_event_t                    timer;      /* of the maintenance */
 
     ngx_msec_t                     stated;
@@ -139,7 +139,7 @@ ngx_http_trove_writer_init(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf)
 
     ngx_add_timer(&w->timer, NGX_HTTP_TROVE_WRITER_MAINTAIN);
 
-    /* with nothing to write it is opened only */
+    /* an empty queue only opens the spool */
 
     ngx_http_trove_writer_run();
 
@@ -155,8 +155,8 @@ ngx_http_trove_writer_ready(void)
 
 
 /*
- * Each second something is written, which tells that an error is over, but for
- * a full spool: that ends with an event that is accepted, and none may come.
+ * A write every second shows whether an error has ended.  A full spool is
+ * different: the error ends when an event is accepted, and there may be none.
  */
 
 ngx_uint_t
@@ -235,7 +235,7 @@ ngx_http_trove_writer_run(void)
 
     if (ngx_thread_task_post(w->pool, w->task) != NGX_OK) {
 
-        /* the queue of the thread pool is full: nothing was written */
+        /* the queue of the thread pool is full: nothing has been written */
 
         ngx_memzero(&task->error, sizeof(ngx_trove_spool_error_t));
         task->error.kind = NGX_TROVE_SPOOL_BUSY;
@@ -254,8 +254,8 @@ ngx_http_trove_writer_run(void)
     }
 
     /*
-     * A request that waits for a thread has no timer of its own: a worker that
-     * is to exit would leave without it.
+     * A request that waits for a thread has no timer of its own.  Without this
+     * timer, an exiting worker would not wait for it.
      */
 
     if (!w->exit_guard.timer_set) {
@@ -337,7 +337,7 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
     maintain = task->cost.maintain_due;
     task->ops = NULL;
 
-    /* the disk does not wait for what comes of it; the task is the thread's */
+    /* the next batch must not wait for the handlers; the task is reused */
 
     if (w->head) {
         ngx_http_trove_writer_run();
@@ -357,8 +357,9 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
 
 
 /*
- * Whether a batch that was written shows that the spool works again: where it
- * is full, outcomes may find space, but that events do not says nothing new.
+ * Returns 1 if a written batch shows that the spool works again.  In a full
+ * spool, outcomes may succeed while events fail, so only an accepted event is
+ * proof.
  */
 
 static ngx_uint_t
@@ -409,7 +410,7 @@ ngx_http_trove_writer_maintain(ngx_event_t *ev)
 
     if (w->task->event.active) {
 
-        /* whether it is open is known to the thread; busy it is anyway */
+        /* only the thread knows whether it is open; it is in use anyway */
 
     } else if (!task->open) {
         ngx_http_trove_writer_run();
@@ -473,7 +474,7 @@ ngx_http_trove_writer_maintained(ngx_event_t *ev)
 }
 
 
-/* an error that stays is no reason to fill the log */
+/* limits log lines of a persistent error */
 
 static void
 ngx_http_trove_writer_log(ngx_trove_spool_error_t *error)

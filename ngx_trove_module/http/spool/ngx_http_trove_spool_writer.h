@@ -15,8 +15,9 @@
 
 
 /*
- * What this worker writes into the spool: one transaction at a time, in a
- * thread, and in the next one all that has come meanwhile.
+ * The operations that this worker writes to the spool.  One transaction runs
+ * at a time, in a thread.  The next one contains all operations that have been
+ * queued in the meantime.
  *
  *   idle --post--> queued --the thread is free--> being written --> handler
  */
@@ -26,22 +27,22 @@ typedef struct ngx_http_trove_write_s  ngx_http_trove_write_t;
 typedef void (*ngx_http_trove_write_pt)(ngx_http_trove_write_t *write);
 
 struct ngx_http_trove_write_s {
-    ngx_trove_spool_op_t        op;          /* the first member */
-    ngx_http_trove_write_pt     handler;     /* in the event loop; op.result */
+    ngx_trove_spool_op_t        op;          /* must be first */
+    ngx_http_trove_write_pt     handler;     /* event loop; op.result */
     void                       *data;
 };
 
 
-/* what is known of the spool, as of a few seconds ago */
+/* the state of the spool, updated every few seconds */
 typedef struct {
-    ngx_trove_spool_stat_t     *stat;        /* NULL: nothing yet */
+    ngx_trove_spool_stat_t     *stat;        /* NULL: not known yet */
     ngx_trove_spool_error_e     error;       /* of the last write; 0: none */
 } ngx_http_trove_writer_state_t;
 
 
 /*
- * Starts the writer of a worker: makes the file, if it is not there, before the
- * first event comes.
+ * Starts the writer of a worker and opens the spool in the thread before the
+ * first event is received.
  *
  * NGX_OK
  * NGX_ERROR  logged
@@ -49,19 +50,27 @@ typedef struct {
 ngx_int_t ngx_http_trove_writer_init(ngx_cycle_t *cycle,
     ngx_trove_spool_conf_t *conf);
 
-/* Whether there is one, and whether it works, as far as this worker knows. */
+/*
+ * Return 1 if there is a writer, and if the spool works as far as this worker
+ * knows; 0 otherwise.
+ */
 ngx_uint_t ngx_http_trove_writer_ready(void);
 ngx_uint_t ngx_http_trove_writer_up(void);
 
 /*
- * Queues what write->op says.  It, and all it points to, must live until the
- * handler is called, which always happens, but for the end of the process.
+ * Queues write->op.  The caller owns the structure and all data that it refers
+ * to.  They must live until the handler is called.  The handler is always
+ * called, unless the process ends earlier.  Errors are reported in op.result.
  */
 void ngx_http_trove_writer_post(ngx_http_trove_write_t *write);
 
-/* The spool itself, for who reads it in a thread; NULL: there is none. */
+/*
+ * Returns the spool itself, which can be read in a thread, or NULL if there is
+ * none.  It belongs to the writer.
+ */
 ngx_trove_spool_t *ngx_http_trove_writer_spool(void);
 
+/* Returns the state of the spool.  It belongs to the writer. */
 ngx_http_trove_writer_state_t *ngx_http_trove_writer_state(void);
 
 
