@@ -19,7 +19,7 @@
 /* The configuration of the metrics module; private to this folder. */
 
 
-/* a collector, and what it was registered with */
+/* a collector and the configuration that was registered with it */
 typedef struct {
     ngx_http_trove_metrics_collector_t  *collector;
     void                                *conf;
@@ -32,12 +32,12 @@ typedef struct {
     ngx_array_t               collectors;
                                      /* ngx_http_trove_metrics_registered_t */
     ngx_shm_zone_t           *shm_zone;  /* NULL: nothing to count */
-    time_t                    loaded;    /* when it was read */
+    time_t                    loaded;    /* configuration read at */
 } ngx_http_trove_metrics_main_conf_t;
 
 
 typedef struct {
-    ngx_uint_t                          index;     /* in locs; -1: none */
+    ngx_uint_t                          index;     /* in locs; unset: none */
 
     /* see ngx_http_trove_metrics_loc_targets() */
     ngx_http_trove_metrics_target_t    *targets;

@@ -95,7 +95,7 @@ ngx_http_trove_metrics_label_add(u_char *p, const char *name, ngx_str_t *value,
 }
 
 
-/* at most doubles it */
+/* the result is at most twice as long */
 
 static u_char *
 ngx_http_trove_metrics_escape(u_char *p, ngx_str_t *value)

@@ -15,12 +15,12 @@
 #include "ngx_http_trove_metrics.h"
 
 
-/* at most: HELP and TYPE of a family; a line without the values of labels */
+/* maximum lengths: HELP and TYPE of a family; a line without label values */
 #define NGX_HTTP_TROVE_METRICS_HEAD  320
 #define NGX_HTTP_TROVE_METRICS_LINE  192
 
 
-/* the text of all metrics, as it is rendered */
+/* the text of all metrics that is being rendered; p is the next free byte */
 typedef struct {
     u_char                        *p;
     u_char                        *last;
@@ -29,33 +29,38 @@ typedef struct {
 } ngx_http_trove_metrics_text_t;
 
 
-/* the value of a label, and the counter that it stands for */
+/* a label value and its counter */
 typedef struct {
     const char                    *value;
     ngx_uint_t                     counter;
 } ngx_http_trove_metrics_label_t;
 
 
-/* Begins a family of metrics. */
+/* Starts a family: adds its HELP and TYPE lines. */
 void ngx_http_trove_metrics_head(ngx_http_trove_metrics_text_t *text,
     const char *name, const char *type, const char *help);
 
 /*
- * Adds a line for each location and each of labels, which end with a value that
- * is NULL.  label is the name of the label; NULL: the lines have none.  fanout
- * is 1 for those locations only that have targets.
+ * Adds a line for each location and each element of labels.  The array ends
+ * with an element whose value is NULL.  label is the name of the label, or
+ * NULL if the lines have no label.  If fanout is 1, only locations with
+ * targets are added.
  */
 void ngx_http_trove_metrics_locs(ngx_http_trove_metrics_text_t *text,
     const char *name, const char *label,
     ngx_http_trove_metrics_label_t *labels, ngx_uint_t fanout);
 
-/* How many bytes so many lines of each location need at most. */
+/*
+ * Returns the maximum length in bytes of the given number of lines for each
+ * location.
+ */
 size_t ngx_http_trove_metrics_locs_size(ngx_http_trove_metrics_text_t *text,
     ngx_uint_t lines);
 
 /*
- * Adds a label with its value, escaped, at p, where there is room for twice the
- * value: the new end.  comma is 1 unless it is the first.
+ * Writes a label and its escaped value at p and returns the new end.  The
+ * caller provides enough memory for the name and for twice the length of the
+ * value.  comma is 0 for the first label, and 1 for the others.
  */
 u_char *ngx_http_trove_metrics_label_add(u_char *p, const char *name,
     ngx_str_t *value, ngx_uint_t comma);

@@ -12,7 +12,7 @@
 #include "ngx_http_trove_metrics_label.h"
 
 
-/* what has no port, a socket of the file system, comes last */
+/* a socket in the file system has no port and is ordered last */
 #define NGX_HTTP_TROVE_METRICS_NO_PORT  65536
 
 
@@ -57,8 +57,9 @@ ngx_http_trove_metrics_label(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 
 
 /*
- * The place in a file would change with each line that is added before it.  An
- * address, of those that reach no other nameless server, stays.
+ * A number by position in the file would change whenever another server is
+ * added before it.  The address is stable.  Only addresses that reach no other
+ * nameless server are used.
  */
 
 static void
@@ -106,7 +107,7 @@ ngx_http_trove_metrics_label_server(ngx_conf_t *cf,
                 continue;
             }
 
-            /* of the addresses of one port the first in alphabetical order */
+            /* the first address of a port in alphabetical order */
 
             if (number == least) {
                 len = ngx_min(server->len, addr[n].opt.addr_text.len);
@@ -126,7 +127,7 @@ ngx_http_trove_metrics_label_server(ngx_conf_t *cf,
 }
 
 
-/* "_" is what many write for a server that needs no name */
+/* "_" is commonly used for a server that needs no name */
 
 static ngx_uint_t
 ngx_http_trove_metrics_label_nameless(ngx_http_core_srv_conf_t *cscf)
@@ -136,7 +137,7 @@ ngx_http_trove_metrics_label_nameless(ngx_http_core_srv_conf_t *cscf)
 }
 
 
-/* of nameless servers with one address one gets the requests */
+/* only one of several nameless servers with the same address gets requests */
 
 static ngx_uint_t
 ngx_http_trove_metrics_label_first(ngx_http_conf_addr_t *addr,

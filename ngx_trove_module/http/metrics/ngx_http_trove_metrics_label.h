@@ -14,13 +14,12 @@
 
 
 /*
- * Sets labels, in the pool of the configuration, to the labels of a location in
- * all metrics, escaped:
+ * Sets *labels to the escaped labels that a location has in all metrics:
  *
  *     server="NAME",location="= /path"
  *
- * A server without a name has the address that it listens on instead.  extra
- * zero bytes follow labels.
+ * A server without a name has an address that it listens on instead.  The
+ * string is allocated from cf->pool and followed by extra zero bytes.
  *
  * NGX_OK
  * NGX_ERROR  out of memory

@@ -204,7 +204,7 @@ ngx_http_trove_metrics_init(ngx_conf_t *cf)
 }
 
 
-/* the locations in which there is anything to count */
+/* adds the locations that have something to count */
 
 static ngx_int_t
 ngx_http_trove_metrics_init_locs(ngx_conf_t *cf,
@@ -224,7 +224,7 @@ ngx_http_trove_metrics_init_locs(ngx_conf_t *cf,
 
         if (tlcf[i]->outer) {
 
-            /* a block belongs to its location; outer ones come first */
+            /* a block shares its location's entry; outer ones come first */
 
             outer = tlcf[i]->outer->loc_conf[
                                      ngx_http_trove_metrics_module.ctx_index];
@@ -300,8 +300,8 @@ ngx_http_trove_metrics_init_loc(ngx_conf_t *cf,
 
 
 /*
- * A process that comes must not have what one of the same id has left behind,
- * and one that goes gives back its gauges.
+ * A new process must not inherit the gauges of an earlier process with the
+ * same id.  An exiting process releases its gauges.
  */
 
 static ngx_int_t

@@ -14,26 +14,29 @@
 
 
 /*
- * What is counted for the spool, by all workers together.  A counter keeps its
- * meaning while old and new workers share the memory.
+ * Counters of the spool, shared by all workers.  A counter must keep its
+ * meaning because old and new workers share the memory.
  */
 
 typedef enum {
     NGX_HTTP_TROVE_SPOOL_COMMITS = 0,
-    NGX_HTTP_TROVE_SPOOL_OPS,                  /* in all of them */
+    NGX_HTTP_TROVE_SPOOL_OPS,                  /* in all transactions */
     NGX_HTTP_TROVE_SPOOL_COMMIT_US,            /* microseconds */
     NGX_HTTP_TROVE_SPOOL_ACCEPTED,
     NGX_HTTP_TROVE_SPOOL_DUPLICATE,
-    NGX_HTTP_TROVE_SPOOL_REFUSED,              /* full, or it did not work */
+    NGX_HTTP_TROVE_SPOOL_REFUSED,              /* full or failed */
     NGX_HTTP_TROVE_SPOOL_ERRORS,               /* batches that failed */
     NGX_HTTP_TROVE_SPOOL_COUNTERS
 } ngx_http_trove_spool_metric_e;
 
 
-/* Adds n to a counter of the spool, in a worker. */
+/*
+ * Adds n to a counter of the spool.  It is called in a worker.  It does
+ * nothing if the spool is not counted.
+ */
 void ngx_http_trove_metrics_spool_add(ngx_uint_t counter, uint64_t n);
 
-/* The sum of such a counter. */
+/* Returns the sum of a counter over all workers. */
 uint64_t ngx_http_trove_metrics_spool_sum(ngx_uint_t counter);
 
 

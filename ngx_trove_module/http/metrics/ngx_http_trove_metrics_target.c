@@ -18,7 +18,7 @@ static ngx_trove_gauges_slot_t *ngx_http_trove_metrics_target_slot(
     ngx_trove_gauges_t *gauges);
 
 
-/* those from TRUNCATED on are what a delivery calls its error */
+/* from TRUNCATED on, these are the errors of a delivery */
 
 static const char  *ngx_http_trove_metrics_target_outcomes[] = {
     "delivered", "3xx", "4xx", "5xx", "timeout", "no_answer", "skipped",
@@ -26,7 +26,7 @@ static const char  *ngx_http_trove_metrics_target_outcomes[] = {
 };
 
 
-/* "le" of Prometheus: what took as long as that belongs to it */
+/* "le" of Prometheus: the bounds are inclusive */
 
 static struct {
     ngx_msec_t    ms;
@@ -45,7 +45,7 @@ static struct {
 };
 
 
-/* of this process: the gauges that were used last, and its slot in them */
+/* of this process: the last gauges used, and its slot in them */
 static ngx_trove_gauges_t       *ngx_http_trove_metrics_target_gauges;
 static ngx_trove_gauges_slot_t  *ngx_http_trove_metrics_target_mine;
 
@@ -286,8 +286,8 @@ ngx_http_trove_metrics_target_move(ngx_http_trove_metrics_target_t *target,
 
 
 /*
- * Taken with the first delivery: not every process that NGINX starts has one.
- * Where there is no slot left, it is not asked for again.
+ * The slot is claimed at the first delivery, because not every process has
+ * one.  If all slots are in use, it is not claimed again.
  */
 
 static ngx_trove_gauges_slot_t *

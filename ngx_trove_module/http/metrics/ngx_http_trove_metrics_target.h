@@ -17,34 +17,34 @@
 
 
 /*
- * What is counted for a target, in a set of its own.  A counter keeps its
- * meaning while old and new workers share the memory.
+ * Counters of a target, in its own set.  A counter must keep its meaning
+ * because old and new workers share the memory.
  */
 
 typedef enum {
-    NGX_HTTP_TROVE_OUTCOME_DELIVERED = 0,      /* 2xx, to its end */
+    NGX_HTTP_TROVE_OUTCOME_DELIVERED = 0,      /* 2xx, complete */
     NGX_HTTP_TROVE_OUTCOME_3XX,
     NGX_HTTP_TROVE_OUTCOME_4XX,
     NGX_HTTP_TROVE_OUTCOME_5XX,
     NGX_HTTP_TROVE_OUTCOME_TIMEOUT,            /* 504 */
-    NGX_HTTP_TROVE_OUTCOME_NO_ANSWER,          /* 502 that NGINX has made */
-    NGX_HTTP_TROVE_OUTCOME_SKIPPED,            /* had it before */
-    NGX_HTTP_TROVE_OUTCOME_TRUNCATED,          /* from here: as the error of */
-    NGX_HTTP_TROVE_OUTCOME_MAX_QUEUE,          /*   a delivery is called */
+    NGX_HTTP_TROVE_OUTCOME_NO_ANSWER,          /* 502 from NGINX */
+    NGX_HTTP_TROVE_OUTCOME_SKIPPED,            /* already delivered */
+    NGX_HTTP_TROVE_OUTCOME_TRUNCATED,          /* from here on: d->error */
+    NGX_HTTP_TROVE_OUTCOME_MAX_QUEUE,
     NGX_HTTP_TROVE_OUTCOME_MAX_WAIT,
     NGX_HTTP_TROVE_OUTCOME_NO_MEMORY,
-    NGX_HTTP_TROVE_OUTCOME_ABORTED,            /* and any other */
+    NGX_HTTP_TROVE_OUTCOME_ABORTED,            /* and any other error */
     NGX_HTTP_TROVE_OUTCOMES
 } ngx_http_trove_outcome_e;
 
 
-#define NGX_HTTP_TROVE_TARGET_SECONDS  10      /* parts of the histogram */
+#define NGX_HTTP_TROVE_TARGET_SECONDS  10      /* buckets */
 
 typedef enum {
     NGX_HTTP_TROVE_TARGET_METRIC_OUTCOME = 0,  /* + an outcome */
-    NGX_HTTP_TROVE_TARGET_METRIC_SECONDS = 12, /* + a part */
+    NGX_HTTP_TROVE_TARGET_METRIC_SECONDS = 12, /* + a bucket */
     NGX_HTTP_TROVE_TARGET_METRIC_SUM = 22,     /* of milliseconds */
-    NGX_HTTP_TROVE_TARGET_METRIC_FAILED        /* for good, out of a spool */
+    NGX_HTTP_TROVE_TARGET_METRIC_FAILED        /* permanently, from spool */
 } ngx_http_trove_target_metric_e;
 
 
@@ -56,28 +56,28 @@ typedef enum {
 } ngx_http_trove_target_gauge_e;
 
 
-/* a target whose deliveries are counted */
+/* a target with counters */
 typedef struct {
-    ngx_str_t                 labels;    /* as they are shown; its name */
-    ngx_str_t                 name;      /* the last of them, not escaped */
-    size_t                    prefix;    /* bytes of labels: the location's */
+    ngx_str_t                 labels;    /* escaped; the name of the set */
+    ngx_str_t                 name;      /* its label, not escaped */
+    size_t                    prefix;    /* bytes of the location's labels */
 
-    /* both NULL: no room for it */
+    /* both NULL: the zone has no space for them */
     ngx_trove_metrics_set_t  *set;
     ngx_trove_gauges_t       *gauges;
-    ngx_uint_t                gauge;     /* the first of its own */
+    ngx_uint_t                gauge;     /* index of its first gauge */
 
-    /* where the set is */
+    /* the zone that the set is in */
     ngx_trove_metrics_t      *table;
     ngx_slab_pool_t          *shpool;
 
-    unsigned                  repeated:1;    /* one before has its labels */
+    unsigned                  repeated:1;    /* labels of an earlier one */
 } ngx_http_trove_metrics_target_t;
 
 
 /*
- * Sets the labels of a target, whose name is set, to those of its location and
- * its name.
+ * Sets the labels of a target to those of its location and its name, which
+ * must be set.  The string is allocated from the pool.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
@@ -87,18 +87,20 @@ ngx_int_t ngx_http_trove_metrics_target_labels(
     ngx_pool_t *pool);
 
 /*
- * Finds the memory of a target.  seen has a byte for each set of the table,
- * which says whether it is one of a target or location before.
+ * Finds the set and the gauges of a target in the shared memory.  A full table
+ * is logged, and the target is not counted.  seen has a byte for each set of
+ * the table: it is not zero if an earlier location or target uses the set.
  */
 void ngx_http_trove_metrics_target_find(ngx_http_trove_metrics_target_t *target,
     ngx_trove_metrics_t *table, ngx_trove_gauges_t *gauges,
     ngx_slab_pool_t *shpool, u_char *seen, ngx_log_t *log);
 
 /*
- * Makes what a target is counted in that exists for a time only: as that of a
- * configured one, but for its name.  If there is no room for its counters, it
- * is not counted.  The counters are dropped when no worker needs them any more.
- * They are in none of the metrics that are shown.
+ * Creates the counters of a target that exists for a limited time.  They are
+ * like those of a configured target except for the name, which is copied.  If
+ * the table is full, the target is not counted.  The set is freed when no
+ * worker uses it.  Its counters are not shown in the metrics.  The caller has
+ * to free the structure by ngx_http_trove_metrics_target_destroy().
  *
  * NULL  out of memory
  */
@@ -108,14 +110,14 @@ void ngx_http_trove_metrics_target_destroy(
     ngx_http_trove_metrics_target_t *target);
 
 /*
- * What deliveries tell; target may be NULL.
+ * Events of deliveries.  target may be NULL.
  *
- * move  a delivery was in one gauge, and is in another, or in none, now
- * took  a delivery that was in flight has been there for so long
- * over  a delivery has ended: with a status, and an error unless it is NULL;
- *       no_response: NGINX has made the status itself, the target gave none
- * skip  there was none, as the target has the event from an earlier attempt
- * fail  one out of the spool has failed for good
+ * move  a delivery moved from one gauge to another one, or to none
+ * took  a delivery was in flight for that many milliseconds
+ * over  a delivery has ended with a status, and an error unless it is NULL;
+ *       no_response: the target has not responded, NGINX set the status
+ * skip  no delivery was needed: an earlier attempt has delivered the event
+ * fail  a delivery from the spool has failed permanently
  */
 void ngx_http_trove_metrics_target_move(ngx_http_trove_metrics_target_t *target,
     ngx_uint_t from, ngx_uint_t to);
@@ -128,7 +130,10 @@ void ngx_http_trove_metrics_target_skip(
 void ngx_http_trove_metrics_target_fail(
     ngx_http_trove_metrics_target_t *target);
 
-/* The name of an outcome, and where a part of the histogram ends, as labels. */
+/*
+ * Return the name of an outcome, and the upper bound of a bucket, as values of
+ * labels.  The strings are static.
+ */
 const char *ngx_http_trove_metrics_target_outcome(ngx_uint_t outcome);
 const char *ngx_http_trove_metrics_target_seconds(ngx_uint_t part);
 

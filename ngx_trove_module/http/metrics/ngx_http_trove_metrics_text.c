@@ -15,7 +15,7 @@
 #include "ngx_http_trove_module.h"
 
 
-/* of its own */
+/* the families of this file */
 #define NGX_HTTP_TROVE_METRICS_FAMILIES  3
 
 

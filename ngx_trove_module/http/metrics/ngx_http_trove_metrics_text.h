@@ -16,18 +16,18 @@
 
 
 /*
- * The text format of Prometheus, version 0.0.4: each module renders its own
- * families by a collector.
+ * The text format of Prometheus, version 0.0.4.  Each module renders its own
+ * families with a collector.
  */
 
 
-/* the order of the sections, which each have families of one module */
+/* sections in order; each has families of one module */
 typedef enum {
     NGX_HTTP_TROVE_METRICS_VERIFY = 0,
     NGX_HTTP_TROVE_METRICS_DEDUP,
     NGX_HTTP_TROVE_METRICS_FANOUT,
     NGX_HTTP_TROVE_METRICS_TARGETS,
-    NGX_HTTP_TROVE_METRICS_SPOOL_TARGETS,      /* goes on with its family */
+    NGX_HTTP_TROVE_METRICS_SPOOL_TARGETS,      /* continues TARGETS */
     NGX_HTTP_TROVE_METRICS_DELIVERIES,
     NGX_HTTP_TROVE_METRICS_SPOOL,
     NGX_HTTP_TROVE_METRICS_ZONES,
@@ -35,20 +35,20 @@ typedef enum {
 } ngx_http_trove_metrics_section_e;
 
 
-/* of one collector */
+/* sections of one collector */
 #define NGX_HTTP_TROVE_METRICS_PARTS  2
 
 
-/* renders a section; data is what collect() has returned */
+/* renders a section; data is the result of collect() */
 typedef void (*ngx_http_trove_metrics_render_pt)(
     ngx_http_trove_metrics_text_t *text, void *data);
 
 
 typedef struct {
     /*
-     * Before anything is rendered: all that the other functions need to know,
-     * in memory of pool; conf is that of the registration.  NULL: there is
-     * nothing to collect, and data is conf.
+     * Called before anything is rendered.  It returns the data for the other
+     * functions, allocated from the pool.  conf is the one that was
+     * registered.  The function pointer may be NULL; then data is conf.
      *
      * NULL  out of memory
      */
@@ -56,20 +56,21 @@ typedef struct {
                                          ngx_http_trove_metrics_text_t *text,
                                          ngx_pool_t *pool, void *conf);
 
-    /* how many bytes all parts of the collector need at most */
+    /* returns the maximum length in bytes of all parts together */
     size_t                           (*size)(
                                          ngx_http_trove_metrics_text_t *text,
                                          void *data);
 
     struct {
         ngx_uint_t                         section;
-        ngx_http_trove_metrics_render_pt   render;     /* NULL: there is none */
+        ngx_http_trove_metrics_render_pt   render;     /* NULL: none */
     } parts[NGX_HTTP_TROVE_METRICS_PARTS];
 } ngx_http_trove_metrics_collector_t;
 
 
 /*
- * Registers a collector; to be called as "postconfiguration".
+ * Registers a collector.  It must be called at postconfiguration.  The
+ * collector and conf must live as long as the configuration.
  *
  * NGX_OK
  * NGX_ERROR  out of memory
@@ -78,7 +79,7 @@ ngx_int_t ngx_http_trove_metrics_collector_add(ngx_conf_t *cf,
     ngx_http_trove_metrics_collector_t *collector, void *conf);
 
 /*
- * Renders all metrics, in the pool of the request.
+ * Renders all metrics.  The buffer is allocated from the pool of the request.
  *
  * NULL  out of memory
  */

@@ -14,11 +14,11 @@
 #include "ngx_http_trove_shm.h"
 
 
-/* of a set: one before shows its lines, or those of its fan-out */
+/* of a set: an earlier location shows its lines, or those of its fan-out */
 #define NGX_HTTP_TROVE_METRICS_SEEN    1
 #define NGX_HTTP_TROVE_METRICS_FANOUT  2
 
-/* what NGINX's slab allocator needs for itself, generously */
+/* a generous estimate of the overhead of NGINX's slab allocator */
 #define NGX_HTTP_TROVE_METRICS_SLAB(size)  (65536 + (size) / 64)
 
 #define NGX_HTTP_TROVE_METRICS_ALIGN  64
@@ -30,7 +30,7 @@ typedef struct {
     ngx_trove_gauges_t       *gauges;
     ngx_uint_t                n;
     ngx_array_t              *locs;      /* ngx_http_trove_metrics_loc_t */
-    ngx_trove_metrics_set_t  *spool;     /* NULL: no room */
+    ngx_trove_metrics_set_t  *spool;     /* NULL: no space */
 } ngx_http_trove_metrics_zone_t;
 
 
@@ -46,8 +46,8 @@ static void ngx_http_trove_metrics_zone_repeated(ngx_array_t *locs,
 
 
 /*
- * The number is that of the layout, which includes what each counter means: one
- * that differs must not be shared with the workers of another build.
+ * The number is the version of the layout, including the meaning of each
+ * counter.  Builds with another layout must not share the zone.
  */
 
 static ngx_str_t  ngx_http_trove_metrics_zone_name =
@@ -63,7 +63,7 @@ ngx_http_trove_metrics_zone_add(ngx_conf_t *cf, ngx_array_t *locs,
     ngx_shm_zone_t                 *shm_zone;
     ngx_http_trove_metrics_zone_t  *zone;
 
-    /* with room to grow: a zone of the same size is shared over a reload */
+    /* with space to grow: a zone of the same size survives a reload */
 
     need = 2 * (NGX_HTTP_TROVE_METRICS_SETS * locs->nelts + ntargets + 1);
 
@@ -93,7 +93,7 @@ ngx_http_trove_metrics_zone_add(ngx_conf_t *cf, ngx_array_t *locs,
 }
 
 
-/* n sets, and behind them the gauges of each */
+/* n sets, followed by the gauges of each */
 
 static size_t
 ngx_http_trove_metrics_zone_size(ngx_uint_t n)
@@ -111,8 +111,8 @@ ngx_http_trove_metrics_zone_table(ngx_uint_t n)
 
 
 /*
- * Runs before it is certain that the new configuration will be used: it may add
- * sets, which harm nobody.
+ * Runs before it is certain that the new configuration will be used.  The sets
+ * that it adds are harmless if it is not.
  */
 
 static ngx_int_t
@@ -138,7 +138,7 @@ ngx_http_trove_metrics_zone_init(ngx_shm_zone_t *shm_zone, void *data)
                                 + ngx_http_trove_metrics_zone_table(zone->n));
 
     } else {
-        /* pages, and so aligned */
+        /* whole pages, and therefore aligned */
 
         addr = ngx_slab_alloc(shpool,
                               ngx_http_trove_metrics_zone_size(zone->n));
@@ -152,7 +152,7 @@ ngx_http_trove_metrics_zone_init(ngx_shm_zone_t *shm_zone, void *data)
                               zone->n * NGX_HTTP_TROVE_TARGET_GAUGES);
         shpool->data = zone->table;
 
-        /* what is configured comes first: a smaller table may not hold all */
+        /* configured sets come first: a smaller table may not hold all */
 
         if (ngx_http_trove_metrics_zone_sets(shm_zone) != NGX_OK) {
             return NGX_ERROR;
@@ -226,7 +226,7 @@ ngx_http_trove_metrics_zone_sets(ngx_shm_zone_t *shm_zone)
 
     ngx_free(seen);
 
-    /* no location has a name like that */
+    /* no location can have this name */
 
     ngx_str_set(&name, "\0spool");
 
@@ -236,7 +236,7 @@ ngx_http_trove_metrics_zone_sets(ngx_shm_zone_t *shm_zone)
 }
 
 
-/* the name of each set after the first ends with as many zero bytes more */
+/* the name of set number i is the labels followed by i zero bytes */
 
 static void
 ngx_http_trove_metrics_zone_loc(ngx_http_trove_metrics_zone_t *zone,
@@ -260,7 +260,7 @@ ngx_http_trove_metrics_zone_loc(ngx_http_trove_metrics_zone_t *zone,
 }
 
 
-/* the first one shows the secrets of all */
+/* the first one shows the secrets of all locations with the same labels */
 
 static void
 ngx_http_trove_metrics_zone_repeated(ngx_array_t *locs,

@@ -16,15 +16,17 @@
 
 
 /*
- * The shared memory of all counters and gauges.  What reloads of the same
- * module have in common: its size, or else what was counted is carried over.
+ * The shared memory of all counters and gauges.  A reload with the same module
+ * reuses it if the size is the same; otherwise the counts are copied to the
+ * new memory.
  */
 
 
 /*
- * Has the memory for locs, an array of ngx_http_trove_metrics_loc_t, with
- * ntargets targets in all of them, made or found when the configuration is
- * through; they learn then what they are counted in.
+ * Adds the shared memory for locs, an array of ngx_http_trove_metrics_loc_t.
+ * ntargets is the number of targets of all locations.  After the configuration
+ * has been read, the memory is created or found, and the locations and targets
+ * are set to their counters.  locs must live as long as the configuration.
  *
  * NULL  out of memory; logged
  */
@@ -32,13 +34,14 @@ ngx_shm_zone_t *ngx_http_trove_metrics_zone_add(ngx_conf_t *cf,
     ngx_array_t *locs, ngx_uint_t ntargets);
 
 /*
- * What the spool is counted in, by the running configuration: in a worker.
+ * Returns the counters of the spool in the running configuration.  It is
+ * called in a worker.
  *
- * NULL  there is no room for it, or nothing is counted
+ * NULL  the zone has no space for them, or there is no zone
  */
 ngx_trove_metrics_set_t *ngx_http_trove_metrics_zone_spool(void);
 
-/* Gives back the gauges and the sets that this process holds. */
+/* Releases the gauges and the sets that this process holds. */
 void ngx_http_trove_metrics_zone_release(ngx_shm_zone_t *shm_zone);
 
 
