@@ -15,7 +15,9 @@
 #include "ngx_http_trove_timer.h"
 
 
-/* how often leases are looked at; each is renewed at a third of its time */
+/*
+ * interval of checking leases; each one is renewed after a third of its time
+ */
 #define NGX_HTTP_TROVE_CLAIM_INTERVAL  300
 
 
@@ -28,12 +30,12 @@ typedef enum {
 
 typedef struct {
     ngx_queue_t                    request;    /* in ctx->claims */
-    ngx_queue_t                    worker;     /* in those of the worker */
+    ngx_queue_t                    worker;     /* in ngx_http_trove_claims */
     ngx_http_trove_dedup_op_t      op;
     ngx_http_trove_claim_state_e   state;
     int64_t                        renewed;    /* monotonic seconds */
 
-    /* where it was taken, whatever location the request ends in; or NULL */
+    /* of the claiming location, which a redirect may leave; or NULL */
     ngx_http_trove_metrics_loc_t  *metrics;
 } ngx_http_trove_claim_t;
 
@@ -70,7 +72,7 @@ ngx_http_trove_claim_take(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
         return NGX_OK;
     }
 
-    /* all that may fail comes before the claim */
+    /* everything that may fail is done before the claim */
 
     claim = ngx_palloc(r->pool, sizeof(ngx_http_trove_claim_t));
     if (claim == NULL) {
@@ -87,7 +89,7 @@ ngx_http_trove_claim_take(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
         cln->data = r;
     }
 
-    /* the lease runs from here, however long the answer takes */
+    /* the lease starts here, however long the store takes to respond */
 
     ngx_http_trove_clock_zone(&now);
 
@@ -208,7 +210,7 @@ ngx_http_trove_claim_hold(ngx_http_trove_claim_t *claim)
 }
 
 
-/* the request continues with the answer, and ends when its client leaves */
+/* the store resumes the request; a close by the client ends it */
 
 static void
 ngx_http_trove_claim_suspend(ngx_http_request_t *r)
@@ -289,7 +291,7 @@ ngx_http_trove_claim_acked(ngx_http_trove_ctx_t *ctx, ngx_str_t *name)
         return 0;
     }
 
-    /* that of the location which the request is in */
+    /* the claim of the current location */
 
     q = ngx_queue_last(&ctx->claims);
     claim = ngx_queue_data(q, ngx_http_trove_claim_t, request);
@@ -341,7 +343,7 @@ ngx_http_trove_claim_end(ngx_http_trove_claim_t *claim, ngx_log_t *log,
 }
 
 
-/* whatever way the request ends */
+/* called however the request ends */
 
 static void
 ngx_http_trove_claim_cleanup(void *data)
@@ -379,7 +381,7 @@ ngx_http_trove_claim_renew(ngx_event_t *ev)
             continue;
         }
 
-        /* a claim that is lost is reported when its request ends */
+        /* an expired lease is reported when its request ends */
 
         (void) claim->op.store->actions->renew(&claim->op);
         claim->renewed = now.mono;
@@ -396,7 +398,7 @@ ngx_http_trove_claim_init(ngx_cycle_t *cycle)
 {
     ngx_queue_init(&ngx_http_trove_claims);
 
-    /* it runs as long as there are requests, it must not keep a worker */
+    /* must not delay an exit, although it is set while there are claims */
 
     ngx_http_trove_timer_init(&ngx_http_trove_claim_timer,
                               ngx_http_trove_claim_renew, cycle->log, 1);
@@ -409,7 +411,7 @@ ngx_http_trove_claim_exit(void)
     ngx_queue_t             *q;
     ngx_http_trove_claim_t  *claim;
 
-    /* a fast exit runs no cleanup of a request */
+    /* cleanup handlers of requests are not called on a fast exit */
 
     while (!ngx_queue_empty(&ngx_http_trove_claims)) {
         q = ngx_queue_head(&ngx_http_trove_claims);

@@ -20,10 +20,10 @@
  * The claims of the requests that this worker is processing:
  *
  *   take --OK--> HELD --2xx--------------------> settled (complete)
- *     |      ^     |  any other answer, or the
- *     |      |     |  end of the request -------> settled (release)
- *     |      |     |  the worker exits fast ----> settled (release)
- *     |      |     +- the worker is killed -----> by its lease
+ *     |      ^     |  any other response, or
+ *     |      |     |  the request is freed ------> settled (release)
+ *     |      |     |  the worker exits fast -----> settled (release)
+ *     |      |     +- the worker is killed ------> the lease expires
  *     |      |
  *     |      +--NEW-- resume --any other result--> removed
  *     |                 ^
@@ -36,19 +36,20 @@
  *     +-AGAIN-------> ASKED --the request ends, the worker exits fast-->
  *                               cancelled
  *
- * While a claim is held, a timer of the worker renews its lease.  While one is
- * asked for, nothing but the client and the store can make a request go on.
+ * A timer of the worker renews the leases of claims that are held.  A request
+ * whose claim is ASKED is resumed only by the store, or ended by its client.
  */
 
 
 /*
- * Claims a key for the main request r.  A request that holds the key already,
- * as it does after an internal redirect, gets NEW, too.  op has store, key,
- * lease, and ttl, and is copied.
+ * Claims a key for the main request r.  The result is also NEW if the request
+ * already holds the key, as after an internal redirect.  op must have its
+ * store, key, lease and ttl set.  It is copied to the pool of r.
  *
- * NGX_OK     *result says what came of it
- * NGX_AGAIN  the request waits for the store; the phase handler returns this,
- *            and is called again: then ngx_http_trove_claim_resume() tells
+ * NGX_OK     *result is set
+ * NGX_AGAIN  the request waits for the store: the phase handler has to return
+ *            NGX_AGAIN; when it is called again, ngx_http_trove_claim_resume()
+ *            gives the result
  * NGX_ERROR  out of memory
  */
 ngx_int_t ngx_http_trove_claim_take(ngx_http_request_t *r,
@@ -56,30 +57,37 @@ ngx_int_t ngx_http_trove_claim_take(ngx_http_request_t *r,
     ngx_trove_zone_claim_e *result);
 
 /*
- * The result of the claim that a request has waited for.  To be called before
- * the key is made: what it is made of may have changed since.
+ * Gives the result of the claim that a request has waited for.  The phase
+ * handler calls it before it makes the key, because the value of "key=" may
+ * have changed meanwhile.
  *
- * NGX_OK        *result says what came of it
+ * NGX_OK        *result is set
  * NGX_DECLINED  the request has not waited
- * NGX_AGAIN     it still waits
+ * NGX_AGAIN     the request still waits
  */
 ngx_int_t ngx_http_trove_claim_resume(ngx_http_trove_ctx_t *ctx,
     ngx_trove_zone_claim_e *result);
 
-/* Completes (done is 1) or releases (0) all claims that a request holds. */
+/*
+ * Settles all claims that a request holds: completes them if done is 1, or
+ * releases them if it is 0.  Claims that are ASKED are cancelled.  An expired
+ * lease is logged.
+ */
 void ngx_http_trove_claim_settle(ngx_http_trove_ctx_t *ctx, ngx_log_t *log,
     ngx_uint_t done);
 
 /*
- * What was done of the event whose claim a request holds, by name, is recorded
- * beside the claim, for its ttl, and found again under a later claim of the
- * same event.  Without a claim nothing is recorded.
+ * ngx_http_trove_claim_ack() records a name beside the claims that a request
+ * holds, for their ttl.  The name identifies a completed part of the
+ * processing of an event.  Nothing is recorded without a claim.
+ * ngx_http_trove_claim_acked() returns 1 if the name was recorded under an
+ * earlier claim of the same event, 0 otherwise.
  */
 void ngx_http_trove_claim_ack(ngx_http_trove_ctx_t *ctx, ngx_str_t *name);
 ngx_uint_t ngx_http_trove_claim_acked(ngx_http_trove_ctx_t *ctx,
     ngx_str_t *name);
 
-/* For a worker that comes and goes. */
+/* Called when a worker process starts, and when it exits. */
 void ngx_http_trove_claim_init(ngx_cycle_t *cycle);
 void ngx_http_trove_claim_exit(void);
 

@@ -16,12 +16,13 @@
 
 
 /*
- * A store of deduplication: it keeps the claims and the completed keys of a
- * "trove_dedup_zone".  The zone in shared memory is one; another may keep them
- * on another machine.
+ * A deduplication store.  It keeps the claims and the completed keys of a
+ * "trove_dedup_zone".  The zone in shared memory is one store; another one may
+ * keep them on another machine.
  *
- * An operation belongs to the caller, who keeps it, unchanged but for lease and
- * ttl, from the claim until the claim is completed or released.  Its states:
+ * The caller owns an operation.  It must keep the operation from the claim
+ * until the claim is completed or released, and may change only lease and ttl.
+ * Its states:
  *
  *   claim --NGX_OK: result is NEW-------> held --complete, release--> ended
  *     |  \--NGX_OK: any other result, or NGX_ERROR -----------------> ended
@@ -31,12 +32,12 @@
  *                          +-----cancel------------------> ended
  *
  * Only a claim may have to wait.  The handler is called once, from the event
- * loop, never from within a function of the store.  After cancel() it is not
- * called, and the store releases by itself what the claim may still get.
+ * loop, never from within a function of the store.  It is not called after
+ * cancel(); the store then releases a claim that is granted later.
  */
 
 
-/* of an operation, for the store, from the claim on */
+/* bytes of an operation for use by the store, from the claim on */
 #define NGX_HTTP_TROVE_DEDUP_STATE  48
 
 
@@ -49,59 +50,63 @@ typedef struct {
     ngx_str_t     name;
 
     /*
-     * Makes the key of len bytes at p, by which an event is unique: the same
-     * for the same bytes wherever the store is shared.  data is the store's, as
-     * in the functions below.
+     * Computes the key that identifies an event from len bytes at p.  The same
+     * bytes must give the same key wherever the store is shared.  data is that
+     * of the store, as in the functions below.
      */
     void        (*key)(void *data, u_char *p, size_t len,
                        ngx_http_trove_key_t *key);
 
-    /* A claim of the key follows in about a microsecond; may do nothing. */
+    /*
+     * May be called about a microsecond before the key is claimed.  It may do
+     * nothing.
+     */
     void        (*prefetch)(void *data, ngx_http_trove_key_t *key);
 
     /*
      * Claims op->key for op->lease.
      *
-     * NGX_OK     op->result says what came of it
-     * NGX_AGAIN  op->handler is called when op->result says it
+     * NGX_OK     op->result is set
+     * NGX_AGAIN  op->handler will be called when op->result is set
      * NGX_ERROR  out of memory
      */
     ngx_int_t   (*claim)(ngx_http_trove_dedup_op_t *op);
 
-    /* Ends an operation whose claim is NGX_AGAIN. */
+    /* Ends an operation whose claim() has returned NGX_AGAIN. */
     void        (*cancel)(ngx_http_trove_dedup_op_t *op);
 
     /*
-     * Of a claim that is held: extends it by op->lease, ends it as completed
-     * for op->ttl, or ends it as if it had never been.
+     * Functions for a claim that is held.  renew() extends it by op->lease.
+     * complete() completes it for op->ttl.  release() removes it, as if it had
+     * never been made.
      *
-     * NGX_OK        done, or asked for: the caller does not wait for it
-     * NGX_DECLINED  the lease had run out
+     * NGX_OK        done or requested; the caller does not wait for the result
+     * NGX_DECLINED  the lease had expired
      */
     ngx_int_t   (*renew)(ngx_http_trove_dedup_op_t *op);
     ngx_int_t   (*complete)(ngx_http_trove_dedup_op_t *op);
     ngx_int_t   (*release)(ngx_http_trove_dedup_op_t *op);
 
     /*
-     * Of a claim that is held: records that one of the event's targets has it,
-     * for op->ttl; and whether it was recorded before the claim, which is known
-     * with the claim's result.  A name has up to
-     * NGX_HTTP_TROVE_DEDUP_ACK_NAME bytes.
+     * Functions for a claim that is held.  ack() records for op->ttl that a
+     * target of the event has received it.  acked() returns 1 if that was
+     * recorded before the claim, 0 otherwise; it is known when the result of
+     * the claim is.  A name has at most NGX_HTTP_TROVE_DEDUP_ACK_NAME bytes.
      */
     void        (*ack)(ngx_http_trove_dedup_op_t *op, ngx_str_t *name);
     ngx_uint_t  (*acked)(ngx_http_trove_dedup_op_t *op, ngx_str_t *name);
 
     /*
-     * Forgets a completed key, so that it can be claimed again.
+     * Removes a completed key, so that it can be claimed again.
      *
      * NGX_OK
-     * NGX_DECLINED  it was not known here
+     * NGX_DECLINED  the key is not known here
      */
     ngx_int_t   (*forget)(void *data, ngx_http_trove_key_t *key);
 } ngx_http_trove_dedup_actions_t;
 
 
-/* that of a zone */
+/* the store of a zone */
 typedef struct {
     const ngx_http_trove_dedup_actions_t  *actions;
     void                                  *data;
@@ -120,17 +125,17 @@ struct ngx_http_trove_dedup_op_s {
     ngx_trove_zone_claim_e         result;
 
     ngx_http_trove_dedup_op_pt     handler;
-    void                          *data;             /* the handler's */
+    void                          *data;             /* of the handler */
 
     union {
         u_char                     bytes[NGX_HTTP_TROVE_DEDUP_STATE];
         uint64_t                   align;
-        uint32_t                   owner;            /* the zone's */
+        uint32_t                   owner;            /* of the zone */
     } state;
 };
 
 
-/* Those of the zone in shared memory: data is its ngx_trove_table_t. */
+/* The actions of the zone in shared memory.  data is its ngx_trove_table_t. */
 extern const ngx_http_trove_dedup_actions_t  ngx_http_trove_dedup_zone_actions;
 
 

@@ -82,7 +82,7 @@ ngx_http_trove_dedup_zone_claim(ngx_http_trove_dedup_op_t *op)
 static void
 ngx_http_trove_dedup_zone_cancel(ngx_http_trove_dedup_op_t *op)
 {
-    /* no claim of a zone waits */
+    /* claims of a zone never wait */
 }
 
 
@@ -127,7 +127,7 @@ ngx_http_trove_dedup_zone_ack(ngx_http_trove_dedup_op_t *op, ngx_str_t *name)
     ngx_http_trove_dedup_zone_ack_key(op, name, &key);
     ngx_http_trove_clock_zone(&now);
 
-    /* one that is lost repeats a delivery, and is counted */
+    /* a lost ack is counted, and causes a repeated delivery */
 
     (void) ngx_trove_table_ack(op->store->data, &key, &now, op->ttl);
 }
@@ -147,7 +147,7 @@ ngx_http_trove_dedup_zone_acked(ngx_http_trove_dedup_op_t *op,
 }
 
 
-/* the same for a claim of the same event, also in a table of another size */
+/* all claims of an event give this key, even in a table of another size */
 
 static void
 ngx_http_trove_dedup_zone_ack_key(ngx_http_trove_dedup_op_t *op,
