@@ -24,10 +24,10 @@
 /*
  * The deliveries of a synthetic event, which bypass the spool:
  *
- *   start --> deliveries under way --the last is DONE--> event --> answered
+ *   start --> deliveries running --the last is DONE--> event --> response sent
  *
- * The request is suspended meanwhile.  The API may be in another server than
- * the targets: each delivery has a fake request of its own.
+ * The request is suspended in the meantime.  The API and the targets may be in
+ * different servers, so each delivery has its own fake request.
  */
 
 typedef struct {
@@ -94,7 +94,7 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
 
     ngx_http_trove_suspend(api->suspend);
 
-    /* one more, as some may be done at once */
+    /* one extra, because some deliveries may be done before the loop ends */
 
     test->pending = 1;
 
@@ -231,8 +231,9 @@ failed:
 
 
 /*
- * Also called when the fake request is freed.  The delivery still exists:
- * the event that completes the call is posted after the one that frees.
+ * Also called when the fake request is freed.  The delivery still exists: the
+ * event that completes the API request is posted after the event that frees
+ * it.
  */
 
 static void
