@@ -14,10 +14,10 @@
 
 
 /*
- * Initializes a timer, or an event that is posted, of the process and not of a
- * connection.  ev->data is taken: it is a connection without a socket, whose
- * descriptor nginx writes to the debug log.  A worker that exits waits for a
- * timer unless it is cancelable.
+ * Initializes a timer or a posted event that belongs to the process and not to
+ * a connection.  The caller owns the event.  ev->data must not be used: it is
+ * a connection without a socket, because nginx writes its descriptor to the
+ * debug log.  An exiting worker waits for a timer unless cancelable is 1.
  */
 void ngx_http_trove_timer_init(ngx_event_t *ev, ngx_event_handler_pt handler,
     ngx_log_t *log, ngx_uint_t cancelable);
