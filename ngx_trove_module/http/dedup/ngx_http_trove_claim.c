@@ -15,9 +15,7 @@
 #include "ngx_http_trove_timer.h"
 
 
-/*
- * interval of checking leases; each one is renewed after a third of its time
- */
+/* interval of checking leases; each is renewed after a third of its time */
 #define NGX_HTTP_TROVE_CLAIM_INTERVAL  300
 
 

@@ -77,11 +77,11 @@ void ngx_http_trove_claim_settle(ngx_http_trove_ctx_t *ctx, ngx_log_t *log,
     ngx_uint_t done);
 
 /*
- * ngx_http_trove_claim_ack() records a name beside the claims that a request
- * holds, for their ttl.  The name identifies a completed part of the
- * processing of an event.  Nothing is recorded without a claim.
- * ngx_http_trove_claim_acked() returns 1 if the name was recorded under an
- * earlier claim of the same event, 0 otherwise.
+ * Record and look up parts of the processing of an event that have been
+ * completed, by name.  ngx_http_trove_claim_ack() records a name beside the
+ * claims that a request holds, for their ttl.  Nothing is recorded without a
+ * claim.  ngx_http_trove_claim_acked() returns 1 if the name was recorded
+ * under an earlier claim of the same event, 0 otherwise.
  */
 void ngx_http_trove_claim_ack(ngx_http_trove_ctx_t *ctx, ngx_str_t *name);
 ngx_uint_t ngx_http_trove_claim_acked(ngx_http_trove_ctx_t *ctx,

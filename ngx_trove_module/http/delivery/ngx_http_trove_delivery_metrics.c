@@ -18,10 +18,7 @@
     (sizeof("trove_delivery_seconds_bucket{,outcome=\"max_queue\"} .123\n")   \
      + NGX_INT64_LEN)
 
-/*
- * lines of a target, including the sum and the count of the histogram, and
- * whether the target is configured
- */
+/* lines of a target: histogram with its sum and count; configured or not */
 #define NGX_HTTP_TROVE_DELIVERY_LINES                                         \
     (NGX_HTTP_TROVE_OUTCOMES + NGX_HTTP_TROVE_TARGET_GAUGES                   \
      + NGX_HTTP_TROVE_TARGET_SECONDS + 3)

@@ -337,9 +337,7 @@ ngx_http_trove_fake_request_end(ngx_event_t *ev)
 }
 
 
-/*
- * removes timers and posted events that a module set on an event of the client
- */
+/* removes timers and posted events that modules set on the client's events */
 
 static void
 ngx_http_trove_fake_request_forget(ngx_event_t *ev)

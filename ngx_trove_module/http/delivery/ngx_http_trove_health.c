@@ -83,9 +83,7 @@ ngx_http_trove_health_add(ngx_conf_t *cf, ngx_array_t *names,
 }
 
 
-/*
- * servers may have the same name or none: counts those of that name before it
- */
+/* servers may share a name or have none: counts earlier ones of that name */
 
 static ngx_uint_t
 ngx_http_trove_health_server(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf)

@@ -157,7 +157,7 @@ ngx_http_trove_sign_handler(ngx_http_request_t *r)
 
 /*
  * NGX_OK
- * NGX_DECLINED  there is no secret
+ * NGX_DECLINED  no secret
  * NGX_ERROR     logged
  */
 

@@ -31,10 +31,10 @@
  *                                     |              lease has expired
  *                                     +-- the worker exits: released
  *
- * The leases of deliveries that take long are renewed.  The number of
- * deliveries running to a target is limited so that it leaves connections for
- * other targets.  More deliveries are ready in memory, so that a target does
- * not idle while the disk is accessed.  The rest stays in the file.  First
+ * Leases are renewed while a delivery is in progress.  The number of
+ * deliveries running to a target is limited, so that connections are left for
+ * other targets.  More deliveries are kept ready in memory, so that a target
+ * is not idle during disk access.  The others stay in the file.  First
  * attempts and retries alternate, and have separate capacities.
  */
 

@@ -23,8 +23,8 @@
  *                                           |                     |
  *                                           +--- not written -----+ repeated
  *
- * The job is freed after all outcomes have been written.  The lease of a
- * delivery that takes long is renewed.
+ * The job is freed after all outcomes have been written.  The lease of each
+ * delivery is renewed until its outcome is known.
  */
 
 typedef struct ngx_http_trove_job_s  ngx_http_trove_job_t;

@@ -15,15 +15,11 @@
 /* the minimum interval between requests for due deliveries, milliseconds */
 #define NGX_HTTP_TROVE_QUEUE_POLL_MIN      5
 
-/*
- * the largest event that is started from memory, and the total of all events
- */
+/* the largest event that is started from memory, and the total of events */
 #define NGX_HTTP_TROVE_QUEUE_BODY          65536
 #define NGX_HTTP_TROVE_QUEUE_MEMORY        (64 * 1024 * 1024)
 
-/*
- * deliveries running to a target without max_inflight, connections permitting
- */
+/* running to a target without max_inflight, if connections permit it */
 #define NGX_HTTP_TROVE_QUEUE_CAPACITY      128
 #define NGX_HTTP_TROVE_QUEUE_CAPACITY_MIN  4
 
@@ -123,9 +119,7 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
             t->capacity = t->capacity ? t->capacity : capacity;
             t->limit = t->capacity + ready;
 
-            /*
-             * first attempts must find capacity despite any number of retries
-             */
+            /* first attempts must find capacity despite many retries */
 
             t->limit_retries = ngx_max(t->limit / 2, 1);
 
