@@ -601,7 +601,7 @@ ngx_http_trove_job_expires(ngx_http_trove_attempt_t *attempt)
 }
 
 
-/* a lost delivery may be repeated; its outcome is still recorded */
+/* a delivery without its lease may be repeated; its outcome is recorded */
 
 static void
 ngx_http_trove_job_renewed(ngx_http_trove_write_t *write)

@@ -24,7 +24,8 @@
  *                                           +--- not written -----+ repeated
  *
  * The job is freed after all outcomes have been written.  The lease of each
- * delivery is renewed until its outcome is known.
+ * delivery is renewed until its outcome is known, and also while a failed
+ * write waits to be repeated.
  */
 
 typedef struct ngx_http_trove_job_s  ngx_http_trove_job_t;
