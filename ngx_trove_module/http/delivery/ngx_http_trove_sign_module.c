@@ -278,7 +278,7 @@ ngx_http_trove_sign_variable(ngx_http_request_t *r,
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_sign_module);
     ctx = ngx_http_trove_ctx_find(r);
 
-    /* nothing is signed unless it is an event with a verified signature */
+    /* only trusted events are signed */
 
     if (slcf->secrets == NULL || ctx == NULL || !ctx->trusted) {
         return ngx_http_trove_variable_none(v);
