@@ -13,14 +13,15 @@
 
 
 /*
- * Files that are mapped, and that somebody else may truncate: whoever touches a
- * page behind the end gets a SIGBUS.  With a guard, the file is given its size
- * again by a handler of that signal, and the page reads as zeroes, the same in
- * all processes.  Where there is no room for it, the mapping is replaced by
- * zeroes that are the process's own.  The user of the mapping has to notice the
- * zeroes.
+ * Protects mapped files that another process may truncate.  Access to a page
+ * beyond the end of such a file raises SIGBUS.  For a guarded mapping, the
+ * signal handler extends the file to its full size again.  The page then reads
+ * as zeroes in all processes.  If there is no space for that, the handler
+ * replaces the mapping by zeroes private to the process.  The user of the
+ * mapping has to detect the zeroes.
  *
- * SIGBUS from elsewhere goes to the handler that was there before, if any.
+ * A SIGBUS from any other address is passed to the handler installed before,
+ * if any.
  */
 
 typedef struct ngx_trove_guard_s  ngx_trove_guard_t;
@@ -29,10 +30,10 @@ struct ngx_trove_guard_s {
     u_char                 *addr;            /* NULL: not in use */
     size_t                  len;
     int                     fd;
-    off_t                   end;             /* the size that the file needs */
+    off_t                   end;             /* required size of the file */
     ngx_uint_t              shared;
 
-    /* what the handler has seen; to be set to 0 by the user */
+    /* set by the handler, to be cleared by the user */
     volatile sig_atomic_t   faults;
     volatile sig_atomic_t   replaced;
 
@@ -41,23 +42,29 @@ struct ngx_trove_guard_s {
 
 
 /*
- * Guards what is mapped at addr, up to the byte end of the file fd.  What is
- * mapped by MAP_PRIVATE is not shared: zeroes replace it, and the file is left
- * as it is.  May be called by any thread.
+ * Guards len bytes mapped at addr. fd is the mapped file, end is its required
+ * size in bytes.  The caller keeps fd open while the guard exists. shared is 0
+ * for a MAP_PRIVATE mapping: it is replaced by zeroes, and the file is not
+ * changed.  Can be called in any thread.
  *
- * NULL  out of memory, or no signal handler could be set
+ * The guard is freed by ngx_trove_guard_remove().
+ *
+ * NULL  out of memory, or the signal handler could not be set
  */
 ngx_trove_guard_t *ngx_trove_guard_add(void *addr, size_t len, int fd,
     off_t end, ngx_uint_t shared);
 
-/* To be called before the memory is unmapped; NULL is allowed. */
+/*
+ * Removes and frees a guard.  Must be called before the memory is unmapped.
+ * NULL is allowed.
+ */
 void ngx_trove_guard_remove(ngx_trove_guard_t *guard);
 
 /*
- * Gives a file at least so many bytes, with blocks for those that it lacks.
- * May be called by a signal handler.
+ * Extends a file to at least end bytes and allocates blocks for the added
+ * part.  Async-signal-safe.
  *
- * 0, or an error of the system
+ * Returns 0 or a system error code.
  */
 ngx_err_t ngx_trove_guard_extend(int fd, off_t end);
 

@@ -13,16 +13,16 @@
 
 
 /*
- * Files that root opens in directories where others may write.  A link that
- * somebody else has put there would lead to any file of the system.
+ * Safe opening of files by root in directories where other users may write.  A
+ * symbolic link planted there could lead to any file of the system.
  *
- * The directory is opened once, and what is in it is then named by its
- * descriptor.  Symbolic links on the way to it are followed if they belong to
- * root or to the user of the process.  A file itself must be a regular one, and
- * have no other name.
+ * The directory is opened once, and the files in it are then accessed relative
+ * to its descriptor.  Symbolic links in the path of the directory are followed
+ * only if they belong to root or to the user of the process.  The file itself
+ * must be a regular file without other hard links.
  */
 
-/* what a file is, in the words of a message, or NULL if it is as it must be */
+/* reasons to reject a file, worded for a message */
 #define NGX_TROVE_PATH_LINK     "is a symbolic link, specify the file itself"
 #define NGX_TROVE_PATH_HARD     "has another hard link, remove it"
 #define NGX_TROVE_PATH_IRREGULAR  "is not a regular file, remove it"
@@ -31,34 +31,35 @@
 
 
 /*
- * Opens the directory of a file.  *name is the name in it, a part of path.  The
- * caller closes the descriptor, which is of no use but for openat() and the
- * like.
+ * Opens the directory of a file. *name is set to the file name, which points
+ * into path.  The caller closes the descriptor.  It is usable only with
+ * openat() and similar calls.
  *
- * -1  *reason is NULL: ngx_errno says why; or it is one of the above
+ * -1  *reason is one of the above, or NULL if ngx_errno is set
  */
 int ngx_trove_path_dir(const char *path, const char **name,
     const char **reason);
 
 /*
- * The error of a file, of which so many names are known to be good.
+ * Checks a file. names is the number of its hard links known to be legitimate.
  *
- * NULL  nothing
+ * Returns one of the above, or NULL if the file is acceptable.
  */
 const char *ngx_trove_path_error(struct stat *st, nlink_t names);
 
 /*
- * Opens a file that is there, as openat() does, and waits for nobody.  The
- * caller closes the descriptor.
+ * Opens an existing file relative to dir as openat() does, without blocking,
+ * and checks it as ngx_trove_path_error() does. *st is filled in.  The caller
+ * closes the descriptor.
  *
- * -1  as above
+ * -1  *reason is one of the above, or NULL if ngx_errno is set
  */
 int ngx_trove_path_open(int dir, const char *name, int flags, nlink_t names,
     struct stat *st, const char **reason);
 
 /*
- * How many other names a file has, in the directory dir, that begin with its
- * own name and suffix.
+ * Returns the number of other hard links of the file name in the directory dir
+ * whose names begin with name followed by suffix.
  */
 nlink_t ngx_trove_path_names(int dir, const char *name, const char *suffix);
 

@@ -13,53 +13,53 @@
 
 
 /*
- * Checks UTF-8 strictly (RFC 3629): overlong forms, surrogates and what is
- * beyond U+10FFFF are refused, all of which yajl lets pass.
+ * Strict UTF-8 validation (RFC 3629).  Rejects overlong forms, surrogates and
+ * code points above U+10FFFF, all of which yajl accepts.
  */
 
 typedef struct {
-    u_char  rest;                    /* bytes that the character still wants */
-    u_char  min;                     /* what the next of them may be */
+    u_char  rest;                    /* missing bytes of the character */
+    u_char  min;                     /* range of the next byte */
     u_char  max;
-} ngx_trove_utf8_t;                  /* all zero at the start of a text */
+} ngx_trove_utf8_t;                  /* zeroed at the start of a text */
 
 
 /*
- * Checks the next len bytes of a text, which may be split anywhere.  The text
- * is complete if utf8->rest is 0 after its end.
+ * Validates the next len bytes of a text, which may be split at any byte.  The
+ * text is complete if utf8->rest is 0 at its end.
  *
  * NGX_OK
- * NGX_DECLINED  not UTF-8
+ * NGX_DECLINED  invalid UTF-8
  */
 ngx_int_t ngx_trove_utf8_check(ngx_trove_utf8_t *utf8, u_char *p, size_t len);
 
 /*
- * Writes what the inside of a JSON string, len bytes at src, stands for to dst,
- * which has room for len bytes: no escape is shorter than its character.  The
- * string is one that yajl has found to be well formed.  The end of what was
- * written.
+ * Decodes the contents of a JSON string, len bytes at src, into dst. dst must
+ * have space for len bytes: an escape sequence is never shorter than its
+ * character.  The string must have been validated by yajl.  Returns the end of
+ * the output.
  *
- * yajl decodes, too, but where a \u escape is half of a surrogate pair: of the
- * first half it makes "?" and drops the character after it, of the second what
- * is not UTF-8.  Python writes a file name so that is not UTF-8.  Here a half
- * becomes U+FFFD, and *broken is set to 1, which is left alone otherwise.
+ * The decoder of yajl mishandles a \u escape that is an unpaired surrogate: a
+ * high one becomes "?" and swallows the next character, a low one becomes
+ * invalid UTF-8.  Python encodes file names that are not UTF-8 this way.  This
+ * function replaces an unpaired surrogate by U+FFFD and sets *broken to 1;
+ * otherwise *broken is not changed.
  */
 u_char *ngx_trove_utf8_unescape(u_char *dst, u_char *src, size_t len,
     ngx_uint_t *broken);
 
 
 /*
- * Copies a text of len bytes that may be anything to dst, which has room for
- * 3 * len bytes, and puts U+FFFD in the place of what is not UTF-8: one for the
- * beginning of a character, whose rest is not there, and for each other byte.
- * The end of what was written.
+ * Copies len arbitrary bytes at src to dst and replaces invalid UTF-8 by
+ * U+FFFD: one for a truncated character, and one for each other invalid byte.
+ * dst must have space for 3 * len bytes.  Returns the end of the output.
  */
 u_char *ngx_trove_utf8_replace(u_char *dst, u_char *src, size_t len);
 
 /*
- * How many bytes of the text at p, which ends at last, are a control character:
- * 1 for U+0000 to U+001F and U+007F, 2 for U+0080 to U+009F, 0 where there is
- * none.
+ * Returns the length in bytes of the control character at p: 1 for U+0000 to
+ * U+001F and U+007F, 2 for U+0080 to U+009F, 0 if there is none. last is the
+ * end of the text.
  */
 static ngx_inline ngx_uint_t
 ngx_trove_utf8_control(u_char *p, u_char *last)

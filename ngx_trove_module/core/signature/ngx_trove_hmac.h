@@ -15,15 +15,16 @@
 
 
 /*
- * HMAC-SHA256 (RFC 2104, FIPS 180-4).  Private to the signature room.
+ * HMAC-SHA256 (RFC 2104, FIPS 180-4).  Private to the signature component.
  *
- * SHA-256 is OpenSSL's.  The HMAC around it is here because a small body costs
- * twice as much by EVP_MAC: it calls through some thirty functions in as many
- * pages of memory, and allocates a copy of what it has hashed, twice.
+ * SHA-256 is provided by OpenSSL.  HMAC is implemented here because EVP_MAC
+ * takes twice as long for a small body: it calls some thirty functions in as
+ * many pages of memory, and twice allocates a copy of the hash state.
  *
- * EVP_MAC does it where OpenSSL's headers do not have SHA256_Init() and so on,
- * or may not have them, from 4.0 on; and where NGX_TROVE_EVP_MAC is set, since
- * a FIPS provider has to do all of it.
+ * EVP_MAC is used if the OpenSSL headers do not declare SHA256_Init() and so
+ * on, or may not declare them, as from 4.0 on.  It is also used if
+ * NGX_TROVE_EVP_MAC is set, since a FIPS provider has to perform the whole
+ * computation.
  */
 
 #ifndef NGX_TROVE_EVP_MAC
@@ -48,11 +49,11 @@
 #if (NGX_TROVE_EVP_MAC)
 
 typedef struct {
-    EVP_MAC_CTX  *ctx;                        /* for copies */
+    EVP_MAC_CTX  *ctx;                        /* template to be copied */
 } ngx_trove_hmac_key_t;
 
 typedef struct {
-    EVP_MAC_CTX  *ctx;                        /* NULL: could not be copied */
+    EVP_MAC_CTX  *ctx;                        /* NULL: copying failed */
 } ngx_trove_hmac_t;
 
 #else
@@ -71,27 +72,32 @@ typedef struct {
 
 
 /*
- * Makes a key of len bytes at secret, 1 or more, which are not referred to
- * afterwards.  It is never changed by what is made of it.
+ * Initializes *key with len bytes at secret, 1 or more. secret is not used
+ * after the call.  A key is not changed by its use.
  *
- * NGX_OK     to be wiped
- * NGX_ERROR  out of memory, or OpenSSL refuses; nothing is to be wiped
+ * NGX_OK     the key must be wiped with ngx_trove_hmac_key_wipe()
+ * NGX_ERROR  out of memory, or rejected by OpenSSL; there is nothing to wipe
  */
 ngx_int_t ngx_trove_hmac_key_set(ngx_trove_hmac_key_t *key, u_char *secret,
     size_t len);
 void ngx_trove_hmac_key_wipe(ngx_trove_hmac_key_t *key);
 
-/* Starts an HMAC; to be wiped, whatever comes of it. */
+/*
+ * The next three functions return NGX_OK, or NGX_ERROR if OpenSSL failed.
+ *
+ * Starts an HMAC.  It must be wiped even if this or a later call fails.
+ */
 ngx_int_t ngx_trove_hmac_start(ngx_trove_hmac_t *hmac,
     ngx_trove_hmac_key_t *key);
 
+/* Adds len bytes at data. */
 ngx_int_t ngx_trove_hmac_update(ngx_trove_hmac_t *hmac, u_char *data,
     size_t len);
 
-/* Writes NGX_TROVE_HMAC_LEN bytes to md.  To be called once. */
+/* Writes NGX_TROVE_HMAC_LEN bytes to md.  Must be called once. */
 ngx_int_t ngx_trove_hmac_final(ngx_trove_hmac_t *hmac, u_char *md);
 
-/* All three: NGX_OK, or NGX_ERROR if OpenSSL failed. */
+/* Wipes the state and frees what OpenSSL has allocated for it. */
 
 void ngx_trove_hmac_wipe(ngx_trove_hmac_t *hmac);
 

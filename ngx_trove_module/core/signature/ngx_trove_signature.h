@@ -13,12 +13,13 @@
 
 
 /*
- * The signature room: "X-Trove-Signature: t=<unix seconds>,v1=<hex>", where
- * v1 is HMAC-SHA256 over t, "." and the raw body, keyed with the bytes of the
- * signing secret as issued (TroveFiles webhook documentation; RFC 2104).
+ * The signature component: "X-Trove-Signature: t=<unix seconds>,v1=<hex>",
+ * where v1 is HMAC-SHA256 over t, "." and the raw body, keyed with the bytes
+ * of the signing secret as issued (TroveFiles webhook documentation; RFC
+ * 2104).
  *
- * Knows nothing of HTTP: no request, no pool, no log.  All memory is from
- * malloc() by way of OpenSSL, and is given back by the *_destroy() functions.
+ * Independent of HTTP: uses no request, pool or log.  All memory is allocated
+ * with malloc() or by OpenSSL, and is freed by the *_destroy() functions.
  */
 
 #define NGX_TROVE_SIGNATURE_HEADER_MAX  1024      /* bytes of the value */
@@ -34,7 +35,7 @@
 typedef struct {
     int64_t      timestamp;          /* seconds since the epoch, 0 .. 10^12-1 */
 
-    /* its digits as sent: the MAC covers them, not the number */
+    /* the digits as sent: the MAC covers them, not the number */
     u_char       text[NGX_TROVE_SIGNATURE_DIGITS_MAX];
     ngx_uint_t   text_len;
 
@@ -44,27 +45,27 @@ typedef struct {
 } ngx_trove_signature_t;
 
 
-/* a secret made ready for use: the keyed template of a MAC */
+/* a prepared secret: the keyed template of a MAC */
 typedef struct ngx_trove_key_s  ngx_trove_key_t;
 
-/* a verification or signing that is under way */
+/* a verification or signing in progress */
 typedef struct ngx_trove_mac_s  ngx_trove_mac_t;
 
 
 /*
- * Parses the value of the header into *sg.  Nothing in *sg points into value.
+ * Parses the value of the header into *sg. *sg does not refer to value.
  *
  * NGX_OK        well formed
- * NGX_DECLINED  empty: the same as no header at all
+ * NGX_DECLINED  empty, equivalent to a missing header
  * NGX_ERROR     malformed; *sg is undefined
  */
 ngx_int_t ngx_trove_signature_parse(ngx_trove_signature_t *sg,
     ngx_str_t *value);
 
 /*
- * Tells whether the timestamp is at most tolerance seconds away from now
- * (seconds since the epoch), either way.  A tolerance of 0 switches the check
- * off.
+ * Checks whether the timestamp differs from now (seconds since the epoch) by
+ * at most tolerance seconds, in either direction.  A tolerance of 0 disables
+ * the check.
  *
  * NGX_OK        fresh
  * NGX_DECLINED  stale
@@ -73,19 +74,21 @@ ngx_int_t ngx_trove_signature_fresh(ngx_trove_signature_t *sg, int64_t now,
     int64_t tolerance);
 
 /*
- * Makes a key of len bytes at secret, which are not referred to afterwards:
- * the caller may wipe them.  It is never changed, and survives fork().
+ * Creates a key from len bytes at secret, which are not used after the call:
+ * the caller may wipe them.  A key is not changed by its use and remains valid
+ * after fork().  It is freed by ngx_trove_key_destroy().
  *
- * NULL  out of memory, len is 0, or OpenSSL refuses (EVP_MAC in FIPS mode)
+ * NULL  out of memory, len is 0, or rejected by OpenSSL (EVP_MAC in FIPS mode)
  */
 ngx_trove_key_t *ngx_trove_key_create(u_char *secret, size_t len);
 
-/* Wipes and frees a key; NULL is allowed. */
+/* Wipes and frees a key.  NULL is allowed. */
 void ngx_trove_key_destroy(ngx_trove_key_t *key);
 
 /*
- * Starts the MAC over the digits of a timestamp, 12 at most, and the dot with
- * each of nkeys keys (1 or more), which are copied.
+ * Starts a MAC over the text_len digits of a timestamp at text, at most
+ * NGX_TROVE_SIGNATURE_DIGITS_MAX, and the dot, with each of nkeys keys (1 or
+ * more).  The keys are copied.  The MAC is freed by ngx_trove_mac_destroy().
  *
  * NULL  out of memory
  */
@@ -96,34 +99,38 @@ ngx_trove_mac_t *ngx_trove_mac_create(ngx_trove_key_t **keys, ngx_uint_t nkeys,
  * Adds the next len bytes of the body.
  *
  * NGX_OK
- * NGX_ERROR  OpenSSL failed; ngx_trove_mac_verify() will then fail, too
+ * NGX_ERROR  OpenSSL failed; ngx_trove_mac_verify() will fail as well
  */
 ngx_int_t ngx_trove_mac_update(ngx_trove_mac_t *mac, u_char *data, size_t len);
 
 /*
- * Ends the MAC and compares each result with each of the header's, in constant
- * time and without an early exit.  To be called once.
+ * Finishes the MAC and compares each result with each MAC of the header, in
+ * constant time and without an early exit.  Must be called once.
  *
  * NGX_OK        one of them matches
- * NGX_DECLINED  none does
+ * NGX_DECLINED  none matches
  * NGX_ERROR     OpenSSL failed here or in an update
  */
 ngx_int_t ngx_trove_mac_verify(ngx_trove_mac_t *mac, ngx_trove_signature_t *sg);
 
-/* The number, from 0, of the first key that matched, after NGX_OK of verify. */
+/*
+ * Returns the index of the first key that matched, after verify returned
+ * NGX_OK.
+ */
 ngx_uint_t ngx_trove_mac_matched(ngx_trove_mac_t *mac);
 
 /*
- * Ends the MAC and writes "t=<digits>,v1=<hex>" to buf, which has room for
- * NGX_TROVE_SIGNATURE_TEXT_MAX bytes, by the first of the keys.  text is what
- * ngx_trove_mac_create() was given.  To be called once, instead of verify.
+ * Finishes the MAC and writes "t=<digits>,v1=<hex>" to buf, computed with the
+ * first key. buf must have space for NGX_TROVE_SIGNATURE_TEXT_MAX bytes. text
+ * and text_len are those passed to ngx_trove_mac_create().  Must be called
+ * once, instead of verify.  Returns the end of the output.
  *
- * The end of what was written, NULL if OpenSSL failed here or in an update.
+ * NULL  OpenSSL failed here or in an update
  */
 u_char *ngx_trove_mac_sign(ngx_trove_mac_t *mac, u_char *text, size_t text_len,
     u_char *buf);
 
-/* Wipes and frees a MAC; NULL is allowed. */
+/* Wipes and frees a MAC.  NULL is allowed. */
 void ngx_trove_mac_destroy(ngx_trove_mac_t *mac);
 
 
