@@ -16,15 +16,16 @@
 
 
 /*
- * The memory of yajl: a block that comes with whatever it is a part of, and
- * malloc() for what finds no room there.
+ * Memory for yajl: a block embedded in its owner, and malloc() when the block
+ * is full.
  *
- * yajl uses what it gets without a look whether it got anything.  So the
- * functions do not return when memory is out: they jump.  Who calls yajl sets
- * arena->jump by sigsetjmp() before; yajl_free() is fine after a jump.
+ * yajl does not check the result of an allocation.  So the allocation
+ * functions do not return when memory is exhausted, but jump.  The caller of
+ * yajl must set arena->jump with sigsetjmp() first.  yajl_free() can be called
+ * after a jump.
  */
 
-/* enough for yajl and an ordinary event, so that nothing else is allocated */
+/* enough for yajl and an ordinary event, so that malloc() is not called */
 #define NGX_TROVE_ARENA_SIZE  4096
 
 
@@ -35,12 +36,13 @@ typedef struct {
 } ngx_trove_arena_t;
 
 
-/* Starts an arena, whose memory need not be zeroed. */
+/* Initializes an arena.  Its memory need not be zeroed. */
 #define ngx_trove_arena_init(arena)  (arena)->used = 0
 
 /*
- * Fills in the functions that yajl is to be given, which copies them.  All that
- * it has not given back belongs to the arena, but for what malloc() served.
+ * Fills in the allocation functions for yajl, which copies the structure.
+ * Blocks that yajl has not freed go away with the arena, except those from
+ * malloc().
  */
 void ngx_trove_arena_funcs(ngx_trove_arena_t *arena, yajl_alloc_funcs *funcs);
 

@@ -19,19 +19,20 @@
 
 
 /*
- * What the files of the event room share.  Private to it.
+ * Definitions shared by the files of the event component.  Private to it.
  *
- *   ngx_trove_event.c        bytes, in any pieces, to yajl: whether it is JSON
- *   ngx_trove_event_token.c  what yajl reports: the values that are wanted, and
- *                            whether it is an acceptable event
- *   ngx_trove_event_buf.c    bytes that are kept
+ *   ngx_trove_event.c        feeds pieces of the body to yajl: is it JSON?
+ *   ngx_trove_event_token.c  handles the tokens of yajl: keeps the requested
+ *                            values and checks that the event is acceptable
+ *   ngx_trove_event_buf.c    buffers
  *
- * What a callback calls is in its own file: there is one for each key and each
- * bracket of the body, and the compiler inlines nothing from another file.
+ * Functions called by a callback are in the same file as the callback.  A
+ * callback is called for each key and each bracket of the body, and the
+ * compiler does not inline functions of another file.
  */
 
 
-/* of the envelope, as ngx_trove_event_keys[] has them */
+/* keys of the envelope, in the order of ngx_trove_event_keys[] */
 typedef enum {
     NGX_TROVE_EVENT_ID = 0,
     NGX_TROVE_EVENT_TYPE,
@@ -44,9 +45,9 @@ typedef enum {
 } ngx_trove_event_key_e;
 
 
-/* bytes of the body, kept from one feed to the next */
+/* bytes of the body kept between feeds */
 typedef struct {
-    u_char                    *data;           /* of malloc(); NULL if none */
+    u_char                    *data;           /* from malloc(), or NULL */
     size_t                     len;
     size_t                     size;
 } ngx_trove_event_buf_t;
@@ -61,7 +62,7 @@ struct ngx_trove_event_parser_s {
     yajl_handle                yajl;
     ngx_trove_utf8_t           utf8;
 
-    const char                *bad_json;       /* why it is not, if so */
+    const char                *bad_json;       /* reason, or NULL if it is */
     const char                *bad_event;
 
     unsigned                   nomem:1;
@@ -70,14 +71,15 @@ struct ngx_trove_event_parser_s {
 
     ngx_uint_t                 depth;
     ngx_uint_t                 key;            /* the last one at depth 1 */
-    ngx_uint_t                 seen;           /* a bit for each of them */
+    ngx_uint_t                 seen;           /* a bit for each key */
 
     /*
-     * The value that is wanted next.  It is taken as it is in the body, from
-     * the end of its key to the next key or the end of the object, both at its
-     * depth, or its own closing bracket: yajl tells where these are, and need
-     * not decode or report what nobody wants.  If a feed ends before, what is
-     * there goes to raw.
+     * The requested value to be parsed next.  It is copied unchanged from the
+     * body, from the end of its key up to the next key or the end of the
+     * object at its depth, or up to its own closing bracket. yajl reports
+     * these positions, and need not decode or report values that are not
+     * requested.  If a feed ends before the value does, the part already seen
+     * is saved in raw.
      */
     ngx_str_t                 *value;          /* NULL if none */
     ngx_uint_t                 value_depth;
@@ -85,28 +87,28 @@ struct ngx_trove_event_parser_s {
     ngx_trove_event_buf_t      raw;
 
     /*
-     * yajl reads a token that has no end yet from its start again with each
-     * feed.  To keep that linear, a feed waits here until there is as much as
-     * such a token could already have.
+     * yajl rescans an incomplete token from its start with each feed.  To keep
+     * the total time linear, data is held back here until there is as much of
+     * it as the incomplete token may already have.
      */
     ngx_trove_event_buf_t      pending;
     size_t                     since;          /* bytes since a callback */
 
     u_char                    *feed;
-    size_t                     mark;           /* in it, the last callback */
+    size_t                     mark;           /* offset of last callback */
 
-    ngx_trove_arena_t          arena;          /* of yajl; comes last */
+    ngx_trove_arena_t          arena;          /* of yajl; must be last */
 };
 
 
 /* ngx_trove_event_buf.c */
 
 /*
- * Appends len bytes at p to buf, which grows; len == 0 is allowed.  The memory
- * belongs to the parser: it is freed by ngx_trove_event_destroy().
+ * Appends len bytes at p to buf, which grows as needed. len may be 0.  The
+ * memory belongs to the parser and is freed by ngx_trove_event_destroy().
  *
  * NGX_OK
- * NGX_ERROR  out of memory: buf is as it was, parser->nomem is set
+ * NGX_ERROR  out of memory: buf is not changed, parser->nomem is set
  */
 ngx_int_t ngx_trove_event_buf_add(ngx_trove_event_parser_t *parser,
     ngx_trove_event_buf_t *buf, u_char *p, size_t len);
@@ -115,15 +117,16 @@ ngx_int_t ngx_trove_event_buf_add(ngx_trove_event_parser_t *parser,
 /* ngx_trove_event_token.c */
 
 /*
- * For yajl_alloc(), whose context has to be the parser.  They return 0 where
- * the parser is to stop, and parser->nomem or parser->bad_json says why.  What
- * they keep in *parser->event is taken from parser->alloc().
+ * Callbacks for yajl_alloc(), whose context must be the parser.  A callback
+ * returns 0 to stop parsing, with the reason in parser->nomem or
+ * parser->bad_json.  Values kept in *parser->event are allocated with
+ * parser->alloc().
  */
 extern const yajl_callbacks  ngx_trove_event_callbacks;
 
 /*
- * Looks, when the body has ended and is JSON, whether it is an acceptable
- * event.  If not, parser->bad_event says why, and else it is NULL.
+ * Checks whether a complete body that is JSON is an acceptable event.  Sets
+ * parser->bad_event to the reason if it is not, to NULL if it is.
  */
 void ngx_trove_event_check(ngx_trove_event_parser_t *parser);
 
