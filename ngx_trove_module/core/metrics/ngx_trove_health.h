@@ -15,11 +15,11 @@
 
 
 /*
- * The health room: whether something works, in memory shared by processes, so
- * that one of them says when that changes, and not each of them, each time.
- * There is no pointer in it.  Knows nothing of HTTP.
+ * The health component: tracks whether a service works, in memory shared by
+ * processes, so that a change is logged once and not by each process each
+ * time.  The memory contains no pointers.  Independent of HTTP.
  *
- * All times are milliseconds of one clock, which all processes have.
+ * All times are milliseconds of one clock that is common to all processes.
  */
 
 #define NGX_TROVE_HEALTH_QUIET  60000
@@ -27,27 +27,29 @@
 
 typedef struct {
     ngx_trove_slot_t          slot;
-    uint64_t                  since;         /* when it failed, 0 = it works */
-    uint64_t                  said;          /* when that was, 0 = never */
+    uint64_t                  since;         /* when it failed, 0: it works */
+    uint64_t                  said;          /* when it was reported, or 0 */
     uint64_t                  count;         /* failures since */
 } ngx_trove_health_t;
 
 
-/* The bytes that a table of n entries needs. */
+/* Returns the size in bytes of the memory needed for n entries. */
 size_t ngx_trove_health_size(ngx_uint_t n);
 
 /*
- * Makes an empty table of n entries at addr, of the size above, aligned to 64
- * bytes.
+ * Creates an empty table of n entries at addr, which must have the size above
+ * and be aligned to 64 bytes.  The memory remains the caller's.  Cannot fail.
  */
 ngx_trove_slots_t *ngx_trove_health_create(void *addr, ngx_uint_t n);
 
 /*
- * Finds the entry of a name, or adds it: for as long as the table lives, or
- * until it is given back by ngx_trove_slots_release().  To be called by one
- * process at a time; others may use the entries meanwhile.
+ * Find the entry of a name, or add it.  An entry that was found exists as long
+ * as the table, one that was acquired until it is released with
+ * ngx_trove_slots_release().  The caller must hold a lock: only one process at
+ * a time may call these functions.  Other processes may use the entries
+ * meanwhile.
  *
- * NULL  it is not there, and there is no room
+ * NULL  there is no such entry, and the table is full
  */
 ngx_trove_health_t *ngx_trove_health_find(ngx_trove_slots_t *table,
     ngx_str_t *name);
@@ -55,23 +57,24 @@ ngx_trove_health_t *ngx_trove_health_acquire(ngx_trove_slots_t *table,
     ngx_str_t *name, ngx_pid_t pid);
 
 /*
- * It has failed.  Whether that is to be said, as it worked before; but not if
- * it was said less than NGX_TROVE_HEALTH_QUIET ago: what fails now and then is
- * said now and then.
+ * Records a failure.  Returns 1 if it should be logged: the service worked
+ * before, and the last report is at least NGX_TROVE_HEALTH_QUIET milliseconds
+ * old.  So intermittent failures are logged only now and then.
  */
 ngx_uint_t ngx_trove_health_failed(ngx_trove_health_t *health, uint64_t now);
 
 /*
- * It works.  Whether that is to be said, as it was said that it failed: then
- * for how long, in milliseconds, and how often.
+ * Records a success.  Returns 1 if the recovery should be logged, because the
+ * failure was. *time is then set to the duration of the failure in
+ * milliseconds, *failures to the number of failures.
  */
 ngx_uint_t ngx_trove_health_works(ngx_trove_health_t *health, uint64_t now,
     uint64_t *time, uint64_t *failures);
 
 /*
- * Something has happened that is to be said every NGX_TROVE_HEALTH_QUIET at
- * most: how often it has happened since, this one included; or 0 if it is not
- * to be said now.
+ * Records an occurrence to be logged at most once per NGX_TROVE_HEALTH_QUIET
+ * milliseconds.  Returns the number of occurrences since the last report,
+ * including this one, or 0 if it should not be logged now.
  */
 uint64_t ngx_trove_health_happened(ngx_trove_health_t *health, uint64_t now);
 

@@ -13,13 +13,13 @@
 
 
 /*
- * The metrics room: counters in memory shared by processes, in sets that are
- * found by a name, without a pointer in it.  Knows nothing of HTTP.
+ * The metrics component: counters in memory shared by processes, in sets that
+ * are found by name.  The memory contains no pointers.  Independent of HTTP.
  *
- * A set has its counters once for each of NGX_TROVE_METRICS_WORKERS workers,
- * in cache lines of their own, so that workers do not wait for each other.
- * Additions are atomic all the same: there may be more workers, and during a
- * reload an old and a new one have the same number.
+ * A set has a copy of its counters for each of NGX_TROVE_METRICS_WORKERS
+ * workers, in separate cache lines, so that workers do not contend.  Additions
+ * are atomic nevertheless: there may be more workers than that, and during a
+ * reload an old and a new worker have the same number.
  */
 
 #define NGX_TROVE_METRICS_WORKERS   16
@@ -30,31 +30,33 @@ typedef struct ngx_trove_metrics_s      ngx_trove_metrics_t;
 typedef struct ngx_trove_metrics_set_s  ngx_trove_metrics_set_t;
 
 
-/* The bytes that n sets need. */
+/* Returns the size in bytes of the memory needed for n sets. */
 size_t ngx_trove_metrics_size(ngx_uint_t n);
 
 /*
- * Makes an empty table of n sets at addr, of the size above, aligned to 64
- * bytes.
+ * Creates an empty table of n sets at addr, which must have the size above and
+ * be aligned to 64 bytes.  The memory remains the caller's.  Cannot fail.
  */
 ngx_trove_metrics_t *ngx_trove_metrics_create(void *addr, ngx_uint_t n);
 
 /*
- * Finds the set of a name, or adds it, for as long as the table lives.  This
- * and the functions below are for one process at a time; others may use the
- * sets meanwhile.
+ * Finds the set of a name, or adds it, for the lifetime of the table.  The
+ * caller must hold a lock: only one process at a time may call this function
+ * and those below, up to ngx_trove_metrics_copy().  Other processes may use
+ * the sets meanwhile.
  *
- * NULL  it is not there, and there is no room
+ * NULL  there is no such set, and the table is full
  */
 ngx_trove_metrics_set_t *ngx_trove_metrics_set(ngx_trove_metrics_t *metrics,
     ngx_str_t *name);
 
 /*
- * The same for as long as a process needs it: each time that it is acquired, it
- * has to be released.  Its memory is used for another name after that.  The
- * number of such sets is limited, see ngx_trove_slots.h.
+ * Acquire and release a set for the process pid.  Each acquire must be matched
+ * by a release.  After the last release the memory is reused for another name.
+ * The number of such sets is limited, see ngx_trove_slots.h.
+ * ngx_trove_metrics_forget() releases all sets of a process.
  *
- * A process holds nothing any more after "forget".
+ * NULL  as above, or the limit has been reached
  */
 ngx_trove_metrics_set_t *ngx_trove_metrics_acquire(
     ngx_trove_metrics_t *metrics, ngx_str_t *name, ngx_pid_t pid);
@@ -62,19 +64,22 @@ void ngx_trove_metrics_release(ngx_trove_metrics_t *metrics,
     ngx_trove_metrics_set_t *set, ngx_pid_t pid);
 void ngx_trove_metrics_forget(ngx_trove_metrics_t *metrics, ngx_pid_t pid);
 
-/* The number of a set in its table, from 0: it stays the same. */
+/* Returns the index of a set in its table.  It never changes. */
 ngx_uint_t ngx_trove_metrics_index(ngx_trove_metrics_t *metrics,
     ngx_trove_metrics_set_t *set);
 
-/* Adds to to, which is new, what the sets in from have counted. */
+/* Adds the counters of all sets of from to the new table to. */
 void ngx_trove_metrics_copy(ngx_trove_metrics_t *to,
     ngx_trove_metrics_t *from);
 
-/* Adds n to a counter of a set. */
+/*
+ * Adds n to a counter of a set. worker is any number, taken modulo the number
+ * of workers.  Needs no lock.
+ */
 void ngx_trove_metrics_add(ngx_trove_metrics_set_t *set, ngx_uint_t worker,
     ngx_uint_t counter, uint64_t n);
 
-/* The sum of a counter over the workers. */
+/* Returns the sum of a counter over the workers.  Needs no lock. */
 uint64_t ngx_trove_metrics_sum(ngx_trove_metrics_set_t *set,
     ngx_uint_t counter);
 

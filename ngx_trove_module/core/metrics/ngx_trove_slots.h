@@ -13,30 +13,34 @@
 
 
 /*
- * Slots of one size, found by a name, in memory shared by processes, without a
- * pointer in it.  Counters and health states are kept in them.  Knows nothing
- * of HTTP.
+ * Slots of equal size, found by name, in memory shared by processes.  Counters
+ * and health states are kept in them.  The memory contains no pointers.
+ * Independent of HTTP.
  *
  *   free --keep------> kept
  *     |                  ^
  *     |                  | keep
  *     +----acquire----> held --the last process releases it--> free
  *
- * The configuration keeps a slot: it stays until the memory is given up, so
- * that its name finds it again after a reload.  Processes hold a slot for as
- * long as they need it.  A process that was killed holds nothing any more.
+ * A slot is kept for the configuration: it exists as long as the memory does,
+ * so that it is found again by its name after a reload.  A slot is held by
+ * processes for as long as they need it.  A killed process holds nothing.
  *
- * One process at a time may call the functions below that change the table: the
- * caller has a lock.  The data of a slot is its user's, and needs no lock here.
+ * Functions that change the table must be called by one process at a time: the
+ * caller holds a lock.  The data of a slot belongs to its user and needs no
+ * lock here.
  */
 
-/* processes hold at most one slot in so many, and leave the others to "keep" */
+/*
+ * processes hold at most one slot in NGX_TROVE_SLOTS_HELD; the others are
+ * reserved for keep
+ */
 #define NGX_TROVE_SLOTS_HELD  4
 
 
-/* what each slot begins with; its data follows */
+/* header of a slot, followed by its data */
 typedef struct {
-    uint64_t                  name[2];       /* its hash; 0 0: never used */
+    uint64_t                  name[2];       /* hash, 0 0: never used */
     uint64_t                  kept;
 } ngx_trove_slot_t;
 
@@ -44,64 +48,69 @@ typedef struct {
 typedef struct ngx_trove_slots_s  ngx_trove_slots_t;
 
 
-/* The bytes that n slots of a size, header included, need. */
+/*
+ * Returns the size in bytes of the memory needed for n slots of size bytes,
+ * including the header of the slot.
+ */
 size_t ngx_trove_slots_size(ngx_uint_t n, size_t size);
 
 /*
- * Makes an empty table at addr, which is aligned to 64 bytes and of the size
- * above.  The memory need not be zeroed.  A slot is aligned as its size is.
+ * Creates an empty table at addr, which must have the size above and be
+ * aligned to 64 bytes.  The memory need not be zeroed, and remains the
+ * caller's.  The alignment of a slot is that of its size.  Cannot fail.
  */
 ngx_trove_slots_t *ngx_trove_slots_create(void *addr, ngx_uint_t n,
     size_t size);
 
 /*
- * Finds the slot of a name, or adds it, and keeps it.  The data of a new one is
- * zeroed.
+ * Finds the slot of a name, or adds it, and keeps it.  The data of a new slot
+ * is zeroed.
  *
- * NULL  it is not there, and there is no room
+ * NULL  there is no such slot, and the table is full
  */
 ngx_trove_slot_t *ngx_trove_slots_keep(ngx_trove_slots_t *slots,
     ngx_str_t *name);
 
 /*
- * Finds the slot of a name, or adds it, and holds it once more for a process.
- * A slot that is kept need not be released, but may be.
+ * Finds the slot of a name, or adds it, and increments the number of times the
+ * process pid holds it.  A kept slot need not be released, but may be.
  *
- * NULL  it is not there, and processes hold as many as they may; or there are
- *       too many processes
+ * NULL  there is no such slot, and processes hold as many as allowed; or there
+ *       are too many processes
  */
 ngx_trove_slot_t *ngx_trove_slots_acquire(ngx_trove_slots_t *slots,
     ngx_str_t *name, ngx_pid_t pid);
 
 /*
- * Gives back what was acquired.  After the last time nobody may use the slot:
- * another name gets it, and its data is zeroed.
+ * Releases a slot once.  After the last release the slot must not be used: it
+ * is zeroed and given to another name.
  */
 void ngx_trove_slots_release(ngx_trove_slots_t *slots, ngx_trove_slot_t *slot,
     ngx_pid_t pid);
 
 /*
- * A process holds nothing any more; to be called when one begins, because its
- * process id may be that of one that was killed, and when it ends.  Needs no
+ * Releases all slots held by a process.  Must be called when a process starts,
+ * because its id may be that of a killed process, and when it exits.  Needs no
  * lock.
  */
 void ngx_trove_slots_forget(ngx_trove_slots_t *slots, ngx_pid_t pid);
 
-/* The number of a slot in its table, from 0: it stays the same. */
+/* Returns the index of a slot in its table.  It never changes. */
 ngx_uint_t ngx_trove_slots_index(ngx_trove_slots_t *slots,
     ngx_trove_slot_t *slot);
 
 /*
- * For a copy of a table.  get: slot number i; NULL if it is free.  copy: finds
- * the slot that has the name of one of another table, or adds it; NULL if there
- * is no room.  A slot that is not kept is not held by a process then: its space
- * is used for another one if no process acquires it in time.
+ * Used to copy a table. ngx_trove_slots_get() returns the slot with index i,
+ * or NULL if it is free. ngx_trove_slots_copy() finds or adds the slot with
+ * the same name as a slot of another table, or returns NULL if the table is
+ * full.  A copied slot that is not kept is not held by any process: it is
+ * reused unless a process acquires it in time.
  */
 ngx_trove_slot_t *ngx_trove_slots_get(ngx_trove_slots_t *slots, ngx_uint_t i);
 ngx_trove_slot_t *ngx_trove_slots_copy(ngx_trove_slots_t *slots,
     ngx_trove_slot_t *slot);
 
-/* How many slots there are, in use or not. */
+/* Returns the number of slots, free ones included. */
 ngx_uint_t ngx_trove_slots_count(ngx_trove_slots_t *slots);
 
 
