@@ -15,66 +15,69 @@
 
 
 /*
- * A table of keys (see ngx_trove_zone.h) as a process has it: mapped from a
- * file, which may be one in memory that has no name.  Knows nothing of HTTP.
+ * A table of keys (see ngx_trove_zone.h) as seen by a process: mapped from a
+ * file, which may be an unnamed one in memory.  Independent of HTTP.
  *
- * A table may get another size while processes use it that were there before:
- * the new one is put behind the old one in the same file, of which all of them
- * have a descriptor, and the keys are migrated.  So a file has a chain of
- * tables, of which the last one is in use, until somebody has it for himself
- * and makes one table of it.
+ * A table can be resized while older processes are using it.  The new table is
+ * appended to the file after the old one, since all processes have a
+ * descriptor of the file, and the keys are migrated.  So a file contains a
+ * chain of tables, of which the last one is in use, until a process opens the
+ * file exclusively and combines them into one table.
  */
 
 typedef struct ngx_trove_table_s  ngx_trove_table_t;
 
 
-/* what went wrong: a system call or the like, and errno, or 0 */
+/* an error: the name of the failed call, and errno or 0 */
 typedef struct {
     const char       *call;
     ngx_err_t         err;
 } ngx_trove_table_error_t;
 
 
-/* what was found in a file whose tables were copied */
+/* contents of a file whose tables were copied */
 typedef struct {
     ngx_uint_t        tables;
-    ngx_uint_t        left;              /* keys without room */
+    ngx_uint_t        left;              /* keys that did not fit */
     uint64_t          damaged;           /* keys that were dropped */
 } ngx_trove_table_carried_t;
 
 
-/* what was lost of a table in a file that somebody has truncated */
+/* what was lost of a table whose file was truncated */
 typedef struct {
-    ngx_uint_t        pages;             /* that were lost, of 4096 bytes */
-    ngx_err_t         err;               /* why it is to no use, or 0 */
+    ngx_uint_t        pages;             /* lost pages of 4096 bytes */
+    ngx_err_t         err;               /* why it is unusable, or 0 */
 } ngx_trove_table_lost_t;
 
 
-/* called by who finds it, and once more only if the error is another */
+/* called by the process that detects it, and again only if err changes */
 typedef void (*ngx_trove_table_lost_pt)(void *data,
     ngx_trove_table_lost_t *lost);
 
 
 /*
- * The bytes that a table of this size takes: whole pages of 4096.
+ * Returns the size in bytes of a table in a file: size, rounded to whole pages
+ * of 4096 bytes.
  */
 size_t ngx_trove_table_bytes(size_t size);
 
 /*
- * Whether the system has memory for a table of size bytes.  Uses none.
+ * Checks that the system has memory for a table of size bytes, without using
+ * any.
  *
  * NGX_OK
- * NGX_ERROR  *error says why
+ * NGX_ERROR  *error is filled in
  */
 ngx_int_t ngx_trove_table_possible(size_t size,
     ngx_trove_table_error_t *error);
 
 /*
- * Makes an empty table of size bytes in the empty file fd, with all its blocks,
- * so that a disk that fills up later does no harm; or in a file in memory.  The
- * table keeps fd, and closes it.  The caller gets the first reference.
+ * Create an empty table of size bytes: in the empty file fd, or in a file in
+ * memory.  All blocks of the file are allocated, so that a disk becoming full
+ * later does no harm.  The table owns fd and closes it.  The caller gets the
+ * first reference.
  *
- * NULL  *error says why; the caller still has fd
+ * NULL  *error is filled in; the caller still owns fd
  */
 ngx_trove_table_t *ngx_trove_table_create(ngx_fd_t fd, size_t size,
     ngx_trove_table_error_t *error);
@@ -82,79 +85,93 @@ ngx_trove_table_t *ngx_trove_table_memory(size_t size,
     ngx_trove_table_error_t *error);
 
 /*
- * Whose a file is.
+ * Identifies the contents of a file.
  *
- * NGX_OK        it has a table, of whatever version, and damaged or not
- * NGX_AGAIN     it is empty, or has nothing but zeroes
- * NGX_DECLINED  it is somebody else's
- * NGX_ERROR     *error says why
+ * NGX_OK        a table, of any version, possibly damaged
+ * NGX_AGAIN     the file is empty, or contains only zeroes
+ * NGX_DECLINED  anything else: the file belongs to another program
+ * NGX_ERROR     *error is filled in
  */
 ngx_int_t ngx_trove_table_whose(ngx_fd_t fd, ngx_trove_table_error_t *error);
 
 /*
- * Opens a file that others are using, as it is.  The rest as above.
+ * Opens a file that is in use by other processes, and does not change it.  fd
+ * and references are as above.
  *
- * NULL  error->call is NULL: it has no table of this version, or a damaged one
+ * NULL  *error is filled in; if error->call is NULL, there is no table of this
+ *       version, or it is damaged
  */
 ngx_trove_table_t *ngx_trove_table_join(ngx_fd_t fd,
     ngx_trove_table_error_t *error);
 
 /*
- * Opens a file that nobody else has open.  Claims are cleared, what is damaged
- * is dropped: *damaged says how many keys.  The rest as above.
+ * Opens a file that no other process has open.  Clears claims and drops
+ * damaged keys; *damaged is set to their number.  fd and references are as
+ * above.
  *
- * NULL  error->call is NULL: it has no table of this version, or a damaged one,
- *       or not just one of size bytes; it was not changed
+ * NULL  *error is filled in; if error->call is NULL, there is no table of this
+ *       version, or it is damaged, or the file is not a single table of size
+ *       bytes.  The file is not changed
  */
 ngx_trove_table_t *ngx_trove_table_take(ngx_fd_t fd, size_t size,
     uint64_t *damaged, ngx_trove_table_error_t *error);
 
 /*
- * Copies all that is completed in the tables of a file, which nobody else has
- * open, and which is not changed, into a table that is new and not yet in use.
+ * Copies all completed keys from the tables of a file to a new table that is
+ * not yet in use.  No other process may have the file open.  The file is not
+ * changed, and the caller keeps fd.
  *
  * NGX_OK
- * NGX_DECLINED  the file, or the rest of it, has no table of this version, or a
- *               damaged one
- * NGX_ERROR     *error says why
+ * NGX_DECLINED  the file, or the rest of it, has no table of this version, or
+ *               a damaged one
+ * NGX_ERROR     *error is filled in
  */
 ngx_int_t ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
     ngx_trove_zone_now_t *now, ngx_trove_table_carried_t *carried,
     ngx_trove_table_error_t *error);
 
 /*
- * Gives a table that is in use another size: see above.  *left says how many
- * keys found no room.
+ * Resizes a table in use to size bytes, as described above.  *left is set to
+ * the number of keys that did not fit.
  *
- * NGX_OK     also where it has this size
- * NGX_ERROR  *error says why; the table goes on as it was
+ * NGX_OK     also if the table has this size already
+ * NGX_ERROR  *error is filled in; the table is not changed
  */
 ngx_int_t ngx_trove_table_resize(ngx_trove_table_t *table, size_t size,
     ngx_trove_zone_now_t *now, ngx_uint_t *left,
     ngx_trove_table_error_t *error);
 
 /*
- * Sets who is told, in this process and in those that it starts from now on, if
- * a part of the table is lost.  It is made anew, empty, and goes on.
+ * Sets the handler that is called, in this process and in those it starts from
+ * now on, when a part of the table has been lost.  The lost part is recreated
+ * empty, and the table remains in use.
  */
 void ngx_trove_table_watch(ngx_trove_table_t *table,
     ngx_trove_table_lost_pt handler, void *data);
 
-/* Looks whether all of it is there; what is lost is made anew. */
+/* Checks that all of the table is there, and recreates lost parts. */
 void ngx_trove_table_check(ngx_trove_table_t *table);
 
+/* Adds a reference. */
 void ngx_trove_table_ref(ngx_trove_table_t *table);
 
-/* With the last reference the file is closed; NULL is allowed. */
+/*
+ * Drops a reference.  The last one closes the file and frees the table.  NULL
+ * is allowed.
+ */
 void ngx_trove_table_unref(ngx_trove_table_t *table);
 
-/* Of the table in use. */
+/*
+ * Return the size in bytes of the table in use, and the descriptor of its
+ * file, which the table owns.
+ */
 size_t ngx_trove_table_size(ngx_trove_table_t *table);
 ngx_fd_t ngx_trove_table_fd(ngx_trove_table_t *table);
 
 /*
- * As the functions of ngx_trove_zone.h, wherever the key is.  If it is in a
- * table that cannot be mapped, they return what they do where there is no room.
+ * These functions work as those of ngx_trove_zone.h, in whatever table of the
+ * chain the key is.  If that table cannot be mapped, they return the same
+ * value as when there is no space.
  */
 void ngx_trove_table_key(ngx_trove_table_t *table, u_char *data, size_t len,
     ngx_trove_zone_key_t *key);

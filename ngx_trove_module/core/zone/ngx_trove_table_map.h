@@ -15,18 +15,16 @@
 #include "ngx_trove_table.h"
 
 
-/*
- * What the parts of the table room share: mapped tables.  Private to it.
- */
+/* Mapped tables, shared by the files ngx_trove_table*.c.  Private to them. */
 
 
-/* a table that is mapped */
+/* a mapped table */
 typedef struct {
-    u_char                  *addr;       /* of the pages of the system */
+    u_char                  *addr;       /* aligned to a system page */
     size_t                   len;
-    ngx_trove_zone_t        *zone;       /* NULL: none */
+    ngx_trove_zone_t        *zone;       /* NULL: no table */
     ngx_trove_zone_where_t   where;
-    ngx_trove_zone_kept_t    kept;       /* if there is a table */
+    ngx_trove_zone_kept_t    kept;       /* set if there is a table */
     ngx_trove_guard_t       *guard;
 } ngx_trove_table_map_t;
 
@@ -35,53 +33,60 @@ struct ngx_trove_table_s {
     ngx_uint_t               refs;
     ngx_fd_t                 fd;
     ngx_trove_table_map_t    current;
-    ngx_trove_table_map_t    successor;  /* while current is being migrated */
+    ngx_trove_table_map_t    successor;  /* while current is migrated */
 
-    /* what became of it when it was lost: ngx_trove_table_heal.c */
+    /* reporting and retries after a loss: ngx_trove_table_heal.c */
     ngx_trove_table_lost_pt  lost;
     void                    *data;
-    ngx_err_t                err;        /* that was told */
-    time_t                   retry;      /* by the monotonic clock */
+    ngx_err_t                err;        /* last reported */
+    time_t                   retry;      /* monotonic clock, seconds */
 };
 
 
 /*
- * Maps what is somewhere in a file: map->zone is NULL, to be made at map->addr.
- * The flags are those of mmap().
+ * Maps the part *where of a file.  map->zone is NULL: the caller may create a
+ * table at map->addr.  flags are those of mmap().  The mapping is removed by
+ * ngx_trove_table_unmap(), and the caller keeps fd.
  *
  * NGX_OK
- * NGX_ERROR  *error says why
+ * NGX_ERROR  *error is filled in
  */
 ngx_int_t ngx_trove_table_map(ngx_trove_table_map_t *map, ngx_fd_t fd,
     int flags, ngx_trove_zone_where_t *where, ngx_trove_table_error_t *error);
 
 /*
- * The same with a table that is there.
+ * Maps an existing table.
  *
- * NGX_DECLINED  there is none
+ * NGX_OK
+ * NGX_DECLINED  there is no valid table
+ * NGX_ERROR     *error is filled in
  */
 ngx_int_t ngx_trove_table_attach(ngx_trove_table_map_t *map, ngx_fd_t fd,
     int flags, ngx_trove_zone_where_t *where, ngx_trove_table_error_t *error);
 
+/* Removes a mapping and its guard. */
 void ngx_trove_table_unmap(ngx_trove_table_map_t *map);
 
 /*
- * Makes what is lost of a table anew.  zone is one that its user has found
- * lost, and the one to go on with is returned.
+ * Recreates the lost parts of a table.  zone is the table found to be lost.
+ * Returns the table to continue with.
  *
- * NULL  it is to no use for now: the file cannot get its size again, or another
- *       process takes too long
+ * NULL  unusable for now: the file cannot be extended, or another process
+ *       takes too long
  */
 ngx_trove_zone_t *ngx_trove_table_heal(ngx_trove_table_t *table,
     ngx_trove_zone_t *zone);
 
-/* Of a map whose table was made by the caller. */
+/* Completes a mapping in which the caller has created a table. */
 void ngx_trove_table_made(ngx_trove_table_map_t *map);
 
-/* The table to begin with: those before it nobody needs any more. */
+/*
+ * Returns the first table that still matters: those before it are not used any
+ * more.
+ */
 ngx_trove_zone_t *ngx_trove_table_current(ngx_trove_table_t *table);
 
-/* Fills in *error, and returns NGX_ERROR. */
+/* Fills in *error and returns NGX_ERROR.  call is a constant string. */
 ngx_int_t ngx_trove_table_error(ngx_trove_table_error_t *error,
     const char *call, ngx_err_t err);
 

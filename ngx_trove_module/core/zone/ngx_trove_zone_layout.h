@@ -18,54 +18,56 @@
 
 
 /*
- * How a table lies in memory.  Private to the zone room.
+ * The memory layout of a table.  Private to the zone component.
  *
- *   page 0      what is fixed when the table is made: ngx_trove_zone_s
- *   page 1 ..   a group each: a lock, counters, and 31 buckets of 7 slots
+ *   page 0      constants set when the table is created: ngx_trove_zone_s
+ *   page 1 ..   one group each: a lock, counters, and 31 buckets of 7 slots
  *
- * The place of a key picks a group, and there two different buckets.  The key
- * is put into the emptier one, so one lock covers an operation.  The slot keeps
- * the whole place, so that a table of another size can be filled from this one,
- * and 16 bits of the tag.
+ * The place of a key selects a group and two different buckets in it.  The key
+ * is put into the emptier one, so that an operation takes a single lock.  A
+ * slot stores the complete place, so that a table of another size can be
+ * filled from this one, and 16 bits of the tag.
  *
- * Two keys are taken for one another if those 80 bits are equal: for a new key
- * among 400,000 the chance is 1 in 3 * 10^18.
+ * Two keys are confused if these 80 bits are equal: for a new key among
+ * 400,000 the probability is 1 in 3 * 10^18.
  *
- * What holds when a process is killed between any two instructions:
+ * The following holds if a process is killed between any two instructions.
  *
- * A slot is its word.  While the word is 0, place and tag mean nothing.  They
- * are written only then, and the word after them, with one store of 8 bytes
- * and release semantics.  Renewing, completing, releasing and taking over a
- * claim are one such store each.  So there is no moment at which a slot is
- * half of one key and half of another, and whoever gets the lock of a killed
- * process (EOWNERDEAD) has nothing to repair.
+ * A slot is defined by its word.  While the word is 0, place and tag have no
+ * meaning.  They are written only then, and the word is written after them, by
+ * a single 8-byte store with release semantics.  Renewing, completing,
+ * releasing and taking over a claim each are such a single store.  So a slot
+ * never contains a mix of two keys, and a process that gets the lock of a
+ * killed one (EOWNERDEAD) has nothing to repair.
  *
- * To make room, a DONE may be moved to the other bucket of its key: it is
- * written there first, and erased here afterwards.  A process killed in between
- * leaves the same DONE twice.  That does no harm as long as both live: a DONE
- * never changes, and both end at the same second.  Once the first one that is
- * found is over, another one may be in the way: whoever is about to write to a
- * slot that is over, or to date or move one, erases its copies, so that there
- * are none beside an INFLIGHT, or a later DONE.  An ACK, which does not change
- * either, is moved like it.  An INFLIGHT, which does change, is never moved.
+ * To make space, a DONE may be moved to the other bucket of its key: it is
+ * written there first, and erased here afterwards.  A process killed in
+ * between leaves two copies of a DONE.  That is harmless while both are live:
+ * a DONE never changes, and both expire at the same second.  But once the copy
+ * that is found first has expired, the other one may hide a new entry.  So
+ * before an expired slot is written, or a slot is redated or moved, the copies
+ * are erased: there are none beside an INFLIGHT, or a later DONE.  An ACK does
+ * not change either, and is moved in the same way.  An INFLIGHT changes, and
+ * is never moved.
  *
- * A table is migrated to another one a group at a time.  The first page says
- * where to, before the first group is.  Under the lock of a group its keys are
- * copied, and then it is marked as moved: until then a key is here, and what
- * there is of it in the other table is overwritten; from then on it is there,
- * and what is here is left as it was.  Whoever is killed in between leaves a
- * table that can be used as it is, and migrated further.
+ * A table is migrated to another one a group at a time.  The position of the
+ * successor is written to the first page before the first group is moved.
+ * With the lock of a group held, its keys are copied, and then the group is
+ * marked as moved.  Until then a key is here, and an entry in the other table
+ * is overwritten; from then on the key is there, and the entry here is not
+ * changed any more.  A process killed in between leaves a table that can be
+ * used, and whose migration can be continued.
  *
- * Memory order: the lock alone orders the operations.  Release stores are for
- * those that look without it: ngx_trove_zone_stat(), and whatever writes the
- * pages of a mapped file to a disk.
+ * Memory order: operations are ordered by the lock alone.  The release stores
+ * are for readers without the lock: ngx_trove_zone_stat(), and the kernel
+ * writing pages of a mapped file to disk.
  */
 
 #define NGX_TROVE_ZONE_MAGIC       0x656e6f7a65766f72ULL     /* "rovezone" */
 #define NGX_TROVE_ZONE_VERSION     1
 
-#define NGX_TROVE_ZONE_PAGE        4096     /* the system's may be another */
-#define NGX_TROVE_ZONE_LINE        64       /* of a cache, as is usual */
+#define NGX_TROVE_ZONE_PAGE        4096     /* may differ from the system's */
+#define NGX_TROVE_ZONE_LINE        64       /* usual size of a cache line */
 #define NGX_TROVE_ZONE_BUCKETS     31
 #define NGX_TROVE_ZONE_SLOTS       7
 #define NGX_TROVE_ZONE_GROUP_SLOTS                                            \
@@ -73,13 +75,13 @@
 
 
 /*
- * The word of a slot, from the highest bit:
+ * The word of a slot, from the most significant bit:
  *
  *              2 bits   32 bits                      30 bits
  *   empty      0        0                            0
- *   INFLIGHT   1        the lease's end, monotonic   the owner, not 0
+ *   INFLIGHT   1        end of lease, monotonic      owner, not 0
  *   DONE       2        completion, wall clock       16: ttl, 14: check
- *   ACK        3        when it was made, wall       16: ttl, 14: check
+ *   ACK        3        creation, wall clock         16: ttl, 14: check
  *
  * Both times are seconds modulo 2^32 and are compared by their difference.
  */
@@ -103,10 +105,10 @@
 #define ngx_trove_zone_store(p, v)       __atomic_store_n(p, v,               \
                                                           __ATOMIC_RELEASE)
 
-/* asks for a line of the cache that will be written */
+/* prefetches a cache line that will be written */
 #define ngx_trove_zone_fetch(p)          __builtin_prefetch(p, 1)
 
-/* a counter, which is written under its group's lock only */
+/* increments a counter; the lock of the group must be held */
 #define ngx_trove_zone_count(p)          __atomic_store_n(p, *(p) + 1,        \
                                                           __ATOMIC_RELAXED)
 
@@ -122,13 +124,13 @@ struct ngx_trove_zone_s {
     u_char                    key[NGX_TROVE_SIPHASH_KEY_LEN];
     uint64_t                  check;           /* of all the above */
 
-    pthread_mutex_t           migrate;         /* of who migrates it */
-    uint64_t                  offset;          /* where to */
+    pthread_mutex_t           migrate;         /* lock for migration */
+    uint64_t                  offset;          /* of the successor */
     uint64_t                  size;
     uint64_t                  where;           /* check of these two, 0: none */
     uint64_t                  migrated;        /* 1: all groups are moved */
 
-    /* the rest of the page is zero, for what later versions may want to keep */
+    /* the rest of the page is zeroed and reserved for later versions */
 };
 
 
@@ -141,9 +143,10 @@ typedef struct {
 
 
 /*
- * The mutex is robust: the kernel marks it when its holder dies.  The pointers
- * that the C library keeps in it are the holder's own, and are not looked at by
- * anybody else.  What a claim changes shares a cache line with it.
+ * The mutex is robust: the kernel marks it when its holder dies.  The C
+ * library stores pointers in it, which are valid in the holder only and are
+ * not used by other processes.  The counter changed by a claim shares its
+ * cache line.
  */
 
 typedef struct {
@@ -169,7 +172,7 @@ typedef struct {
 } ngx_trove_zone_group_t;
 
 
-/* where a key may be */
+/* possible locations of a key */
 typedef struct {
     ngx_trove_zone_group_t   *group;
     ngx_trove_zone_bucket_t  *bucket[2];
@@ -182,7 +185,7 @@ typedef struct {
 } ngx_trove_zone_slot_t;
 
 
-/* does not compile where the layout is not what it says */
+/* compile-time checks of the layout */
 typedef char ngx_trove_zone_assert_bucket[
     sizeof(ngx_trove_zone_bucket_t) == 128 ? 1 : -1];
 typedef char ngx_trove_zone_assert_group[
@@ -196,118 +199,140 @@ typedef char ngx_trove_zone_assert_group[
 
 /* ngx_trove_zone_layout.c */
 
-/* marks the first page as that of a valid table */
+/* makes the first page that of a valid table */
 void ngx_trove_zone_seal(ngx_trove_zone_t *zone);
 
 /*
- * NGX_OK        the group is the caller's
- * NGX_AGAIN     it is in another table
+ * Locks a group.
+ *
+ * NGX_OK        locked
+ * NGX_AGAIN     the group is in another table; not locked
  * NGX_ABORT     there is no lock: the page was lost
- * NGX_DECLINED  the lock is beyond use
+ * NGX_DECLINED  the lock is unusable
  */
 ngx_int_t ngx_trove_zone_lock(ngx_trove_zone_group_t *group);
+
+/* unlocks a group */
 void ngx_trove_zone_unlock(ngx_trove_zone_group_t *group);
 
 /*
- * The lock alone, wherever the group is.
+ * Lock a mutex, whether the group has been moved or not.  *recovered is
+ * incremented if the last holder was killed.
  *
  * NGX_OK
- * NGX_BUSY      for try only: somebody else has it
- * NGX_ABORT     for lock only: there is none
- * NGX_DECLINED  it is beyond use
+ * NGX_BUSY      try only: another process holds it
+ * NGX_ABORT     lock only: there is none
+ * NGX_DECLINED  it is unusable
  */
 ngx_int_t ngx_trove_zone_mutex_lock(pthread_mutex_t *mutex,
     uint64_t *recovered);
 ngx_int_t ngx_trove_zone_mutex_try(pthread_mutex_t *mutex);
 
-/* whatever has become of it */
+/* unlocks a mutex, in whatever state it is */
 void ngx_trove_zone_mutex_unlock(pthread_mutex_t *mutex);
 
 
-/* makes a lock; attr is of ngx_trove_zone_lock_attr() */
+/*
+ * Create a mutex.  attr is initialized by ngx_trove_zone_lock_attr() and
+ * destroyed by the caller.  Both return NGX_OK or NGX_ERROR.
+ */
 ngx_int_t ngx_trove_zone_lock_attr(pthread_mutexattr_t *attr);
 ngx_int_t ngx_trove_zone_lock_make(pthread_mutex_t *mutex,
     pthread_mutexattr_t *attr);
 
-/* whether there is a lock, and not zeroes in its place */
+/* returns 0 if there are zeroes in place of the mutex, 1 otherwise */
 ngx_uint_t ngx_trove_zone_lock_there(pthread_mutex_t *mutex);
 
 
 /* ngx_trove_zone_copy.c */
 
 /*
- * Puts a key into the pair of another table, where it is not, for who holds the
- * lock.  Returns how many keys are left out for want of room: 0 or 1.
+ * Puts a key into a pair of buckets of another table that does not contain it.
+ * The lock must be held.  Returns the number of keys left out for lack of
+ * space: 0 or 1.
  */
 ngx_uint_t ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_key_t *key, uint64_t word, ngx_trove_zone_now_t *now);
 
 
-/* ngx_trove_zone_slot.c: from find() on, for who holds the lock */
+/* ngx_trove_zone_slot.c: from find() on, the lock must be held */
 
 /*
- * A ttl as 16 bits: 5 of exponent and 11 of mantissa with a hidden bit.  Exact
- * up to 4095 seconds, above that rounded up by less than 1/2048.
+ * Convert a ttl in seconds to 16 bits and back: 5 bits of exponent and 11 of
+ * mantissa with a hidden bit.  Exact up to 4095 seconds, above that rounded up
+ * by less than 1/2048.
  */
 uint16_t ngx_trove_zone_ttl_encode(ngx_uint_t ttl);
 int64_t ngx_trove_zone_ttl_decode(uint16_t ttl);
 
-/* the state of slot n at the time now; EMPTY if what it was is over */
+/* returns the state of slot n at the time now, EMPTY if it has expired */
 ngx_uint_t ngx_trove_zone_slot_state(ngx_trove_zone_bucket_t *bucket,
     ngx_uint_t n, ngx_trove_zone_now_t *now);
 
-/* whether slot n holds a DONE or an ACK as it was written */
+/* returns 1 if slot n holds a DONE or an ACK with a valid check */
 ngx_uint_t ngx_trove_zone_slot_intact(ngx_trove_zone_bucket_t *bucket,
     ngx_uint_t n);
 
+/* returns the word of an INFLIGHT; lease is in seconds */
 uint64_t ngx_trove_zone_word_claimed(ngx_trove_zone_now_t *now,
     ngx_uint_t lease, uint32_t owner);
-/* state is COMPLETED or ACKED */
+/*
+ * returns the word of a DONE or an ACK; state is COMPLETED or ACKED, wall is
+ * in seconds, ttl is encoded
+ */
 uint64_t ngx_trove_zone_word_dated(ngx_trove_zone_key_t *key,
     ngx_uint_t state, uint32_t wall, uint16_t ttl);
 
+/* sets *pair to the group and the buckets of a key */
 void ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_pair_t *pair);
 
-/* the slot of a key, whether what is in it is over or not */
+/*
+ * returns the slot of a key, expired or not; its bucket is NULL if there is
+ * none
+ */
 ngx_trove_zone_slot_t ngx_trove_zone_find(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_key_t *key);
 
 /*
- * Of a key that may be there more than once, the slot that counts: INFLIGHT, or
- * else the latest that is not over, or else any.  The others are erased.
+ * Returns the valid slot of a key that may have copies: an INFLIGHT, or else
+ * the latest one that has not expired, or else any.  Erases the others.
  */
 ngx_trove_zone_slot_t ngx_trove_zone_sole(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
 
-/* a slot for a new key */
+/* returns a free slot for a new key; its bucket is NULL if there is none */
 ngx_trove_zone_slot_t ngx_trove_zone_room(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now);
 
-/* the slot of the oldest DONE or ACK, as state says, to be given up */
+/*
+ * returns the slot of the oldest DONE or ACK, depending on state, to be
+ * evicted
+ */
 ngx_trove_zone_slot_t ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair,
     ngx_uint_t state, ngx_trove_zone_now_t *now);
 
 /*
- * Where there is no room, the slot to be given up for a claim or a DONE: that
- * of the oldest ACK, or else of the oldest DONE.  Counts it.
+ * Returns the slot to be evicted for a claim or a DONE if there is no free
+ * one: that of the oldest ACK, or else of the oldest DONE.  Counts the
+ * eviction.
  */
 ngx_trove_zone_slot_t ngx_trove_zone_evict(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now);
 
-/* of a DONE or an ACK: bounds what a clock stepped far back does to it */
+/* limits the effect on a DONE or an ACK of a clock that was set far back */
 void ngx_trove_zone_redate(ngx_trove_zone_group_t *group,
     ngx_trove_zone_slot_t *slot, ngx_trove_zone_now_t *now);
 
-/* puts a key into a slot, whatever was in it */
+/* writes a key to a slot, whatever the slot contained */
 void ngx_trove_zone_put(ngx_trove_zone_slot_t *slot, ngx_trove_zone_key_t *key,
     uint64_t word);
 
-/* the key of what is in a slot */
+/* returns the key of a slot */
 ngx_trove_zone_key_t ngx_trove_zone_slot_key(ngx_trove_zone_slot_t *slot);
 
 
-/* whole seconds since a completion; less than 0 if it lies in the future */
+/* returns the seconds since a completion, negative if it is in the future */
 
 static ngx_inline int64_t
 ngx_trove_zone_age(uint64_t word, ngx_trove_zone_now_t *now)
