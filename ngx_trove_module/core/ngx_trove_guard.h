@@ -42,8 +42,8 @@ struct ngx_trove_guard_s {
 
 
 /*
- * Guards len bytes mapped at addr. fd is the mapped file, end is its required
- * size in bytes.  The caller keeps fd open while the guard exists. shared is 0
+ * Guards len bytes mapped at addr.  fd is the mapped file, end is its required
+ * size in bytes.  The caller keeps fd open while the guard exists.  shared is 0
  * for a MAP_PRIVATE mapping: it is replaced by zeroes, and the file is not
  * changed.  Can be called in any thread.
  *

@@ -41,7 +41,7 @@ int ngx_trove_path_dir(const char *path, const char **name,
     const char **reason);
 
 /*
- * Checks a file. names is the number of its hard links known to be legitimate.
+ * Checks a file.  names is the number of its hard links known to be legitimate.
  *
  * Returns one of the above, or NULL if the file is acceptable.
  */

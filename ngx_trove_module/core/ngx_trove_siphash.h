@@ -27,7 +27,7 @@
 
 /*
  * Hashes len bytes at data, which may be NULL if len is 0. key has
- * NGX_TROVE_SIPHASH_KEY_LEN bytes. hash[0] is set to the first eight bytes of
+ * NGX_TROVE_SIPHASH_KEY_LEN bytes.  hash[0] is set to the first eight bytes of
  * the result, little-endian, hash[1] to the second eight.  Cannot fail.
  */
 void ngx_trove_siphash(const u_char *key, const u_char *data, size_t len,

@@ -34,7 +34,7 @@ typedef struct {
 ngx_int_t ngx_trove_utf8_check(ngx_trove_utf8_t *utf8, u_char *p, size_t len);
 
 /*
- * Decodes the contents of a JSON string, len bytes at src, into dst. dst must
+ * Decodes the contents of a JSON string, len bytes at src, into dst.  dst must
  * have space for len bytes: an escape sequence is never shorter than its
  * character.  The string must have been validated by yajl.  Returns the end of
  * the output.
@@ -58,7 +58,7 @@ u_char *ngx_trove_utf8_replace(u_char *dst, u_char *src, size_t len);
 
 /*
  * Returns the length in bytes of the control character at p: 1 for U+0000 to
- * U+001F and U+007F, 2 for U+0080 to U+009F, 0 if there is none. last is the
+ * U+001F and U+007F, 2 for U+0080 to U+009F, 0 if there is none.  last is the
  * end of the text.
  */
 static ngx_inline ngx_uint_t

@@ -61,7 +61,7 @@ typedef void *(*ngx_trove_event_alloc_pt)(void *ctx, size_t size);
 /*
  * Creates a parser.  The strings of *event are allocated with alloc(alloc_ctx,
  * size) and belong to the caller; they are not null-terminated.  The rest is
- * freed by ngx_trove_event_destroy(). names and event must outlive the parser.
+ * freed by ngx_trove_event_destroy().  names and event must outlive the parser.
  *
  * NULL  out of memory
  */

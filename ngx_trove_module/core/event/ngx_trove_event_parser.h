@@ -76,7 +76,7 @@ struct ngx_trove_event_parser_s {
     /*
      * The requested value to be parsed next.  It is copied unchanged from the
      * body, from the end of its key up to the next key or the end of the
-     * object at its depth, or up to its own closing bracket. yajl reports
+     * object at its depth, or up to its own closing bracket.  yajl reports
      * these positions, and need not decode or report values that are not
      * requested.  If a feed ends before the value does, the part already seen
      * is saved in raw.
@@ -104,7 +104,7 @@ struct ngx_trove_event_parser_s {
 /* ngx_trove_event_buf.c */
 
 /*
- * Appends len bytes at p to buf, which grows as needed. len may be 0.  The
+ * Appends len bytes at p to buf, which grows as needed.  len may be 0.  The
  * memory belongs to the parser and is freed by ngx_trove_event_destroy().
  *
  * NGX_OK

@@ -73,7 +73,7 @@ void ngx_trove_metrics_copy(ngx_trove_metrics_t *to,
     ngx_trove_metrics_t *from);
 
 /*
- * Adds n to a counter of a set. worker is any number, taken modulo the number
+ * Adds n to a counter of a set.  worker is any number, taken modulo the number
  * of workers.  Needs no lock.
  */
 void ngx_trove_metrics_add(ngx_trove_metrics_set_t *set, ngx_uint_t worker,

@@ -100,8 +100,8 @@ ngx_uint_t ngx_trove_slots_index(ngx_trove_slots_t *slots,
     ngx_trove_slot_t *slot);
 
 /*
- * Used to copy a table. ngx_trove_slots_get() returns the slot with index i,
- * or NULL if it is free. ngx_trove_slots_copy() finds or adds the slot with
+ * Used to copy a table.  ngx_trove_slots_get() returns the slot with index i,
+ * or NULL if it is free.  ngx_trove_slots_copy() finds or adds the slot with
  * the same name as a slot of another table, or returns NULL if the table is
  * full.  A copied slot that is not kept is not held by any process: it is
  * reused unless a process acquires it in time.

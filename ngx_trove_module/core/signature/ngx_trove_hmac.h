@@ -72,7 +72,7 @@ typedef struct {
 
 
 /*
- * Initializes *key with len bytes at secret, 1 or more. secret is not used
+ * Initializes *key with len bytes at secret, 1 or more.  secret is not used
  * after the call.  A key is not changed by its use.
  *
  * NGX_OK     the key must be wiped with ngx_trove_hmac_key_wipe()

@@ -121,7 +121,7 @@ ngx_uint_t ngx_trove_mac_matched(ngx_trove_mac_t *mac);
 
 /*
  * Finishes the MAC and writes "t=<digits>,v1=<hex>" to buf, computed with the
- * first key. buf must have space for NGX_TROVE_SIGNATURE_TEXT_MAX bytes. text
+ * first key.  buf must have space for NGX_TROVE_SIGNATURE_TEXT_MAX bytes.  text
  * and text_len are those passed to ngx_trove_mac_create().  Must be called
  * once, instead of verify.  Returns the end of the output.
  *
