@@ -170,8 +170,9 @@ ngx_fd_t ngx_trove_table_fd(ngx_trove_table_t *table);
 
 /*
  * These functions work as those of ngx_trove_zone.h, in whatever table of the
- * chain the key is.  If that table cannot be mapped, they return the same
- * value as when there is no space.
+ * chain the key is, and never return NGX_AGAIN or NGX_ABORT.  If that table
+ * cannot be mapped, they return the same value as when there is no space.
+ * ngx_trove_table_acked() returns 1 if the key is acknowledged, 0 otherwise.
  */
 void ngx_trove_table_key(ngx_trove_table_t *table, u_char *data, size_t len,
     ngx_trove_zone_key_t *key);
