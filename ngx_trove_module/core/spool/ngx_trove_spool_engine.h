@@ -16,16 +16,15 @@
 
 
 /*
- * An engine keeps the spool somewhere: a table of functions, each of which does
- * what that of its name does in ngx_trove_spool.h or ngx_trove_spool_query.h;
- * and what engines share.  Included only by engines, and by those who register
- * them.
+ * An engine: a table of functions that implement the functions of the same
+ * names in ngx_trove_spool.h and ngx_trove_spool_query.h, and helpers for
+ * engines.  Included only by engines and by the code that registers them.
  */
 
 typedef struct {
     /*
-     * The URIs that the engine is for: those that begin with "SCHEME://".  An
-     * empty one is for those that have no scheme.
+     * Scheme of the URIs that the engine handles, "SCHEME://".  An empty
+     * string stands for URIs without a scheme.
      */
     ngx_str_t                       scheme;
 
@@ -93,7 +92,7 @@ typedef struct {
 } ngx_trove_spool_engine_t;
 
 
-/* the first member of the handle of each engine */
+/* first member of the handle of each engine */
 struct ngx_trove_spool_s {
     const ngx_trove_spool_engine_t  *engine;
 };
@@ -103,8 +102,8 @@ struct ngx_trove_spool_s {
 
 
 /*
- * Adds an engine, which must live as long as the process.  Adding it again does
- * nothing.  To be called before any thread is started.
+ * Registers an engine, which must exist as long as the process.  Registering
+ * it again does nothing.  Must be called before any thread is started.
  *
  * NGX_OK
  * NGX_ERROR  more than NGX_TROVE_SPOOL_ENGINES
@@ -113,21 +112,22 @@ ngx_int_t ngx_trove_spool_register(const ngx_trove_spool_engine_t *engine);
 
 
 /*
- * Fills in *error.  err is of the system, or 0; fmt is that of printf().
- *
- * NGX_ERROR  always
+ * Fills in *error and returns NGX_ERROR.  err is a system error code or 0.
+ * fmt and the arguments are those of printf(); the text is truncated if
+ * necessary.
  */
 ngx_int_t ngx_trove_spool_fail(ngx_trove_spool_error_t *error,
     ngx_trove_spool_error_e kind, ngx_err_t err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The kind of an error of the system. */
+/* Returns the kind of a system error. */
 ngx_trove_spool_error_e ngx_trove_spool_kind(ngx_err_t err);
 
 
 /*
- * Makes an event for ngx_trove_spool_event_free(), with one reference, and with
- * size bytes behind it for its strings; adds a reference.
+ * ngx_trove_spool_event_alloc() creates an event with one reference, followed
+ * by size bytes for its strings.  ngx_trove_spool_event_ref() adds a
+ * reference.  Each reference is dropped by ngx_trove_spool_event_free().
  *
  * NULL  out of memory
  */
@@ -135,8 +135,9 @@ ngx_trove_spool_event_t *ngx_trove_spool_event_alloc(size_t size);
 void ngx_trove_spool_event_ref(ngx_trove_spool_event_t *event);
 
 /*
- * Makes a result, which begins with size bytes, and gets more memory for it,
- * both zeroed.  All of it is freed by ngx_trove_spool_free(result).
+ * ngx_trove_spool_result() creates a result of size bytes,
+ * ngx_trove_spool_alloc() allocates size more bytes for it.  Both are zeroed,
+ * and all of it is freed by ngx_trove_spool_free(result).
  *
  * NULL  out of memory
  */

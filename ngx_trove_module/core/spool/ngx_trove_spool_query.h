@@ -12,12 +12,12 @@
 
 
 /*
- * The spool, for those who look into it and manage it: metrics, lists,
- * replays.  All that is said in ngx_trove_spool.h of threads, errors, strings
- * and times holds here, too.  What only reads holds up nobody that writes.
+ * Queries and management of the spool: metrics, lists, replays.  The rules of
+ * ngx_trove_spool.h for threads, errors, strings and times apply here as well.
+ * Functions that only read do not block writers.
  */
 
-/* rows that a call looks at */
+/* rows examined by a call */
 #define NGX_TROVE_SPOOL_SCAN         10000
 
 
@@ -37,7 +37,7 @@ typedef struct {
     int64_t                          oldest;     /* age, 0 if none is pending */
     uint64_t                         max_size;   /* bytes; 0: no limit */
     uint64_t                         used;       /* bytes, of max_size */
-    uint64_t                         history;    /* of used, about */
+    uint64_t                         history;    /* of used, estimated */
     uint64_t                         size;       /* PATH and PATH-wal */
 
     ngx_trove_spool_gauge_t         *targets;    /* by route and name */
@@ -46,22 +46,23 @@ typedef struct {
 
 
 /*
- * Counts what is in the spool.  All but the ages are counters that are kept in
- * the file; the ages read through an index of what is pending.
+ * Returns the counters of the spool.  All but the ages are counters stored in
+ * the file; the ages are read from an index of pending deliveries.
  *
- * history is what events take of which no delivery is pending, by their number
- * and the mean size.  How many have a pending one is not counted: of those of a
- * route, at least as many as its target with most of them has.
+ * history estimates the bytes used by events without a pending delivery, from
+ * their number and mean size.  The number of events with a pending delivery is
+ * not counted.  It is estimated for each route as that of the target with the
+ * most pending deliveries, which is the least it can be.
  *
- * The reading connection.  To be freed by ngx_trove_spool_free().
+ * Uses the reading connection.  The result is freed by ngx_trove_spool_free().
  *
- * NULL  an error
+ * NULL  *error is filled in
  */
 ngx_trove_spool_stat_t *ngx_trove_spool_stat(ngx_trove_spool_t *spool,
     ngx_trove_spool_error_t *error);
 
 
-/* For lists.  What is absent, or 0, does not restrict. */
+/* Filter of a list.  An absent or zero member does not restrict the list. */
 typedef struct {
     ngx_uint_t                       states;     /* a mask; deliveries only */
     ngx_str_t                        target;     /* likewise */
@@ -81,7 +82,7 @@ typedef struct {
     ngx_uint_t                       n;          /* the attempt: 1, .. */
     int64_t                          started;    /* wall clock */
     int64_t                          took;
-    ngx_uint_t                       status;     /* 0: there was no response */
+    ngx_uint_t                       status;     /* 0: no response */
     ngx_str_t                        reason;
     ngx_str_t                        response;
 } ngx_trove_spool_attempt_t;
@@ -91,22 +92,22 @@ typedef struct {
     int64_t                          id;
     ngx_trove_spool_target_t         target;
     ngx_trove_spool_state_e          state;
-    ngx_uint_t                       attempts;   /* that were made, ever */
+    ngx_uint_t                       attempts;   /* ever made */
 
     /*
-     * NEW, RETRY: when it is due; LEASED: when the lease ends; final: since
-     * when it is.  Wall clock.
+     * Wall clock.  NEW, RETRY: when it is due; LEASED: when the lease expires;
+     * final: when it became final.
      */
     int64_t                          due;
 
-    /* when the present window of attempts began: accept or replay */
+    /* start of the current window of attempts: accept or replay */
     int64_t                          opened;
 
     /* in a list: the last one, if any; of a single delivery: all, in order */
     ngx_trove_spool_attempt_t       *history;
     ngx_uint_t                       nhistory;
 
-    unsigned                         paused:1;   /* its target is */
+    unsigned                         paused:1;   /* of its target */
 
     /* without the body; shared */
     ngx_trove_spool_event_t         *event;
@@ -114,58 +115,58 @@ typedef struct {
 
 
 /*
- * Pages of a list, newest first.  A call looks at ..._SCAN rows at most, so a
- * page may have less than was asked for, even nothing, and there be more: what
- * counts is next.
+ * Pages of a list, newest first.  A call examines at most NGX_TROVE_SPOOL_SCAN
+ * rows.  So a page may have fewer elements than requested, even none, although
+ * there are more: check next.
  *
- * The cursor is 0 for the first page, then next of the one before.  It stays
- * good while rows come and go.
+ * The cursor is 0 for the first page, and next of the previous page for the
+ * others.  It remains valid when rows are added or removed.
  */
 
 typedef struct {
     ngx_trove_spool_event_t         *events;
     ngx_uint_t                       n;
-    int64_t                          next;       /* 0: there is no more */
+    int64_t                          next;       /* 0: no more */
 } ngx_trove_spool_events_t;
 
 
 typedef struct {
     ngx_trove_spool_delivery_t      *deliveries;
     ngx_uint_t                       n;
-    int64_t                          next;       /* 0: there is no more */
+    int64_t                          next;       /* 0: no more */
 } ngx_trove_spool_deliveries_t;
 
 
 /*
- * A page of events, with their bodies: limit events and max_bytes of bodies at
- * most, but one at least.
+ * Returns a page of events with their bodies: at most limit events and
+ * max_bytes bytes of bodies, but at least one event.
  *
- * The reading connection.  To be freed by ngx_trove_spool_free().
+ * Uses the reading connection.  The result is freed by ngx_trove_spool_free().
  *
- * NULL  an error
+ * NULL  *error is filled in
  */
 ngx_trove_spool_events_t *ngx_trove_spool_events(ngx_trove_spool_t *spool,
     ngx_trove_spool_filter_t *filter, int64_t cursor, ngx_uint_t limit,
     size_t max_bytes, ngx_trove_spool_error_t *error);
 
 /*
- * A page of deliveries.
+ * Returns a page of at most limit deliveries.
  *
- * The reading connection.  To be freed by ngx_trove_spool_free().
+ * Uses the reading connection.  The result is freed by ngx_trove_spool_free().
  *
- * NULL  an error
+ * NULL  *error is filled in
  */
 ngx_trove_spool_deliveries_t *ngx_trove_spool_deliveries(
     ngx_trove_spool_t *spool, ngx_trove_spool_filter_t *filter, int64_t cursor,
     ngx_uint_t limit, ngx_trove_spool_error_t *error);
 
 /*
- * One delivery; or, by the number of an event, all of that event.  With all
- * their attempts.  n is 0 if there is none.
+ * Return one delivery, or all deliveries of the event with the given number,
+ * with all recorded attempts.  n is 0 if there is none.
  *
- * The reading connection.  To be freed by ngx_trove_spool_free().
+ * Use the reading connection.  The result is freed by ngx_trove_spool_free().
  *
- * NULL  an error
+ * NULL  *error is filled in
  */
 ngx_trove_spool_deliveries_t *ngx_trove_spool_delivery(
     ngx_trove_spool_t *spool, int64_t id, ngx_trove_spool_error_t *error);
@@ -173,24 +174,24 @@ ngx_trove_spool_deliveries_t *ngx_trove_spool_event_deliveries(
     ngx_trove_spool_t *spool, int64_t number, ngx_trove_spool_error_t *error);
 
 /*
- * One event, with its body: by its number, or, if key is not NULL, by its key.
- * n is 0 if there is none.
+ * Returns one event with its body: that with the key, NGX_TROVE_SPOOL_KEY_LEN
+ * bytes, or, if key is NULL, that with the number.  n is 0 if there is none.
  *
- * The reading connection.  To be freed by ngx_trove_spool_free().
+ * Uses the reading connection.  The result is freed by ngx_trove_spool_free().
  *
- * NULL  an error
+ * NULL  *error is filled in
  */
 ngx_trove_spool_events_t *ngx_trove_spool_event(ngx_trove_spool_t *spool,
     int64_t number, u_char *key, ngx_trove_spool_error_t *error);
 
-/* Frees what the functions above returned; NULL is allowed. */
+/* Frees a result of the functions above.  NULL is allowed. */
 void ngx_trove_spool_free(void *result);
 
 
 typedef enum {
     NGX_TROVE_SPOOL_REPLAY,
 
-    /* the same, but nothing is done: for a dry run */
+    /* dry run: counts, but changes nothing */
     NGX_TROVE_SPOOL_REPLAY_COUNT,
 
     NGX_TROVE_SPOOL_CANCEL,
@@ -201,61 +202,65 @@ typedef enum {
 /*
  * Replays or cancels one delivery.
  *
- * Replay: makes it RETRY, due at once, with a new window.  One that waits is
- * likewise due at once.  Cancel: makes it CANCELLED; if it is leased, the
- * attempt that is under way goes on, and is recorded.
+ * A replay changes the delivery to RETRY, due at once, with a new window of
+ * attempts.  A waiting delivery becomes due at once in the same way.  A
+ * cancellation changes it to CANCELLED.  If it is leased, the attempt in
+ * progress is finished and recorded.
  *
- * The writing connection.
+ * Uses the writing connection.
  *
  * NGX_OK
  * NGX_DECLINED  there is no such delivery
- * NGX_BUSY      replay: it is leased, an attempt is under way; cancel: it is
- *               final already
- * NGX_ERROR
+ * NGX_BUSY      replay: it is leased, an attempt is in progress; cancel: it is
+ *               already final
+ * NGX_ERROR     *error is filled in
  */
 ngx_int_t ngx_trove_spool_control(ngx_trove_spool_t *spool,
     ngx_trove_spool_action_e action, int64_t id,
     ngx_trove_spool_error_t *error);
 
 /*
- * Replays or cancels those that match the filter, newest first, a bounded
- * number in one transaction; those for which the function above would return
- * NGX_BUSY are passed over.  Adds their number to *count, and puts into
- * *cursor, 0 for the first call, what the next call is to be given; 0 if it is
- * through.  No delivery is acted upon twice, whatever happens to it meanwhile.
+ * Replays or cancels the deliveries that match the filter, newest first, a
+ * limited number in one transaction.  Deliveries for which the function above
+ * would return NGX_BUSY are skipped.  Adds the number of changed deliveries to
+ * *count.  *cursor must be 0 for the first call, and is set to the value for
+ * the next call, or to 0 at the end.  No delivery is changed twice, whatever
+ * happens to it meanwhile.
  *
- * The writing connection; the reading one for ..._COUNT.
+ * Uses the writing connection, or the reading one for ..._COUNT.
  *
  * NGX_OK
- * NGX_ERROR
+ * NGX_ERROR  *error is filled in
  */
 ngx_int_t ngx_trove_spool_control_all(ngx_trove_spool_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error);
 
 /*
- * Pauses a target, or lets it go on.  Nothing is leased for a paused one; what
- * is leased already stays so.  With target->route absent, all of that name; if
- * it is given, the target need not have had an event yet.
+ * Pauses or resumes a target.  No deliveries are leased for a paused target;
+ * those already leased are not affected.  If target->route is absent, all
+ * targets with the name are changed; otherwise the target need not have had an
+ * event yet.
  *
- * The writing connection.
+ * Uses the writing connection.
  *
  * NGX_OK
- * NGX_DECLINED  there is no target of that name
- * NGX_ERROR
+ * NGX_DECLINED  there is no target with that name
+ * NGX_ERROR     *error is filled in
  */
 ngx_int_t ngx_trove_spool_pause(ngx_trove_spool_t *spool,
     ngx_trove_spool_target_t *target, ngx_uint_t paused,
     ngx_trove_spool_error_t *error);
 
 /*
- * Forgets the key of an event, which stays, so that it is accepted again.
+ * Removes the key of an event, NGX_TROVE_SPOOL_KEY_LEN bytes, so that the
+ * event will be accepted again.  The stored event is kept.
  *
- * The writing connection.
+ * Uses the writing connection.
  *
  * NGX_OK
  * NGX_DECLINED  there is no such key
- * NGX_ERROR
+ * NGX_ERROR     *error is filled in
  */
 ngx_int_t ngx_trove_spool_forget(ngx_trove_spool_t *spool, u_char *key,
     ngx_trove_spool_error_t *error);

@@ -15,8 +15,8 @@
 
 
 /*
- * The spool in a file of SQLite, for the processes of one machine.  The URI is
- * the path of the file.
+ * The spool in an SQLite file, for processes of one machine.  The URI is the
+ * path of the file.
  */
 extern const ngx_trove_spool_engine_t  ngx_trove_sqlite_engine;
 

@@ -18,23 +18,25 @@
 
 
 /*
- * What the files of the engine share.  Private to its folder.
+ * Definitions shared by the files of the engine.  Private to its folder.
+ * Functions of type ngx_int_t return NGX_OK or NGX_ERROR, if not specified
+ * otherwise.  On error, *db->error is filled in.
  *
- *   ngx_trove_sqlite_engine.c     the table of functions
- *   ngx_trove_sqlite_check.c      whether the file can be used, and is free
- *   ngx_trove_sqlite_prepare.c    making the files as root
+ *   ngx_trove_sqlite_engine.c     table of functions
+ *   ngx_trove_sqlite_check.c      checks that the file is usable and free
+ *   ngx_trove_sqlite_prepare.c    creation of the files as root
  *   ngx_trove_sqlite.c            the handle: opening, closing
- *   ngx_trove_sqlite_schema.c     the tables, versions, whose file it is
- *   ngx_trove_sqlite_sql.c        the statements
- *   ngx_trove_sqlite_lock.c       PATH-lock: taking turns, the clock
- *   ngx_trove_sqlite_db.c         running them, errors
+ *   ngx_trove_sqlite_schema.c     tables, versions, identification of a file
+ *   ngx_trove_sqlite_sql.c        statements
+ *   ngx_trove_sqlite_lock.c       PATH-lock: turns of writers, the clock
+ *   ngx_trove_sqlite_db.c         execution of statements, errors
  *   ngx_trove_sqlite_txn.c        transactions
- *   ngx_trove_sqlite_key.c        which keys there are
- *   ngx_trove_sqlite_key_merge.c  maintenance of the keys
- *   ngx_trove_sqlite_row.c        targets and deliveries, with their counters
+ *   ngx_trove_sqlite_key.c        lookup of keys
+ *   ngx_trove_sqlite_key_merge.c  maintenance of keys
+ *   ngx_trove_sqlite_row.c        targets, deliveries, and their counters
  *   ngx_trove_sqlite_write.c      batches, and accept
  *   ngx_trove_sqlite_outcome.c    outcomes
- *   ngx_trove_sqlite_due.c        what is due
+ *   ngx_trove_sqlite_due.c        due deliveries
  *   ngx_trove_sqlite_lease.c      leases
  *   ngx_trove_sqlite_event.c      events, from rows to memory
  *   ngx_trove_sqlite_maintain.c   checkpoints, pruning
@@ -42,13 +44,13 @@
  *   ngx_trove_sqlite_stat.c       counters
  *   ngx_trove_sqlite_read.c       lists of events
  *   ngx_trove_sqlite_list.c       lists of deliveries
- *   ngx_trove_sqlite_control.c    what is changed by hand
+ *   ngx_trove_sqlite_control.c    replay, cancel, pause, forget
  */
 
 /*
- * Next to the file PATH are PATH-wal and PATH-shm, which are SQLite's, and
- * PATH-lock, by which the processes take turns.  None of them may be removed
- * or copied while the spool is in use.
+ * Beside the file PATH there are PATH-wal and PATH-shm of SQLite, and
+ * PATH-lock, which serializes the writers.  None of them may be removed or
+ * copied while the spool is in use.
  */
 
 #define NGX_TROVE_SQLITE_APPLICATION    0x74727370     /* "trsp" */
@@ -56,7 +58,7 @@
 
 #define NGX_TROVE_SQLITE_PAGE_SIZE      4096
 
-/* pages in PATH-wal at which it is to be written back */
+/* pages in PATH-wal that trigger a checkpoint */
 #define NGX_TROVE_SQLITE_WAL_PAGES      4000
 
 #define ngx_trove_sqlite_pending(state)                                       \
@@ -64,10 +66,10 @@
 
 
 /*
- * PATH-lock, mapped by all that use the spool.  The first of them makes it
- * anew: nothing in it has to survive, or is believed after, a restart of the
- * machine.  What is in the spool does not hang on it, SQLite has its own locks;
- * but those are waited for by trying again after a while, which takes long when
+ * PATH-lock, mapped by all processes that use the spool.  The first process
+ * recreates it: nothing in it has to survive a reboot, or is trusted after
+ * one.  The consistency of the spool does not depend on it, since SQLite has
+ * its own locks.  But SQLite waits for these by polling, which takes long when
  * there is much to write.
  */
 
@@ -90,16 +92,18 @@ typedef struct {
     uint32_t                     version;
     uint32_t                     mutex;          /* sizeof(pthread_mutex_t) */
 
-    pthread_mutex_t              turn;           /* to be the next for write */
+    pthread_mutex_t              turn;           /* held to wait for write */
     pthread_mutex_t              write;
     pthread_mutex_t              maintain;
 
-    /* milliseconds that the spool's clock is ahead of the monotonic one */
+    /*
+     * offset of the clock of the spool from the monotonic clock, milliseconds
+     */
     int64_t                      clock;
 
-    /* the rest is for the holder of write: see ngx_trove_sqlite_key.c */
+    /* the rest is protected by write: see ngx_trove_sqlite_key.c */
 
-    int64_t                      identity;       /* the file it is about */
+    int64_t                      identity;       /* of the file described */
     uint64_t                     salt;
     int64_t                      last;
     int64_t                      sealed;
@@ -160,7 +164,7 @@ typedef enum {
 } ngx_trove_sqlite_sql_e;
 
 
-/* the row of the table spool, read when a transaction begins */
+/* the row of the table spool, read at the start of a transaction */
 typedef struct {
     int64_t                      identity;
     int64_t                      last;           /* number of an event */
@@ -175,14 +179,14 @@ typedef struct ngx_trove_sqlite_cached_s  ngx_trove_sqlite_cached_t;
 
 /* a target in the cache of a connection */
 struct ngx_trove_sqlite_cached_s {
-    ngx_trove_sqlite_cached_t   *by_name;        /* next of the bucket */
+    ngx_trove_sqlite_cached_t   *by_name;        /* next in the bucket */
     ngx_trove_sqlite_cached_t   *by_id;          /* likewise */
     ngx_trove_sqlite_cached_t   *changed;        /* next */
 
     int64_t                      id;
     ngx_trove_spool_target_t     target;
 
-    uint64_t                     txn;            /* that the next two are of */
+    uint64_t                     txn;            /* of the next two members */
     ngx_uint_t                   paused;
     int64_t                      pending;
 
@@ -198,14 +202,14 @@ typedef struct {
     sqlite3_stmt                *stmts[NGX_TROVE_SQLITE_SQL_MAX];
     pthread_mutex_t              mutex;
 
-    ngx_trove_spool_error_t     *error;          /* the caller's */
+    ngx_trove_spool_error_t     *error;          /* of the caller */
 
     int                          wal_pages;
     ngx_uint_t                   sync;           /* is FULL */
 
-    /* the transaction that is going on */
+    /* the transaction in progress */
 
-    uint64_t                      txn;            /* counts them */
+    uint64_t                      txn;            /* its sequence number */
     ngx_trove_sqlite_row_state_t  state;
 
     ngx_trove_sqlite_cached_t   *by_name[NGX_TROVE_SQLITE_BUCKETS];
@@ -213,14 +217,14 @@ typedef struct {
     ngx_trove_sqlite_cached_t   *changed;
     ngx_uint_t                   ncached;
 
-    /* slots taken for its keys, to be given back by a rollback */
+    /* slots used for its keys, to be freed by a rollback */
     ngx_trove_sqlite_slot_t    **taken;
     ngx_uint_t                   ntaken;
     ngx_uint_t                   ataken;
 } ngx_trove_sqlite_db_t;
 
 
-/* what ngx_trove_sqlite_maintain() is in the middle of */
+/* state of ngx_trove_sqlite_maintain() between calls */
 typedef struct {
     ngx_trove_sqlite_slot_t     *keys;           /* sorted, to be written */
     ngx_uint_t                   nkeys;
@@ -230,12 +234,12 @@ typedef struct {
 
     uint64_t                     swept;          /* hash */
     ngx_uint_t                   sweeping;
-    int64_t                      pruned;         /* looked at, in this round */
+    int64_t                      pruned;         /* examined in this round */
 } ngx_trove_sqlite_work_t;
 
 
 typedef struct {
-    ngx_trove_spool_t            base;           /* the first member */
+    ngx_trove_spool_t            base;           /* must be first */
 
     uint64_t                     max_size;
     int64_t                      retention;
@@ -249,7 +253,7 @@ typedef struct {
     ngx_trove_sqlite_db_t        reader;
     ngx_trove_sqlite_db_t        maintenance;
 
-    /* these change only while all three mutexes are held */
+    /* changed only with all three mutexes held */
 
     int                          fd;             /* of PATH-lock, or -1 */
     ngx_trove_sqlite_shared_t   *shared;         /* NULL: nothing is open */
@@ -257,16 +261,16 @@ typedef struct {
     uint32_t                     file;
     ngx_uint_t                   made;           /* has been open once */
 
-    /* what is open is to be closed; and it is not what it was; atomic */
+    /* atomic: the connections must be closed; the file was replaced */
     ngx_uint_t                   stale;
     ngx_uint_t                   moved;
 
     int64_t                      owner;
-    ngx_uint_t                   turn;           /* whose lease comes first */
+    ngx_uint_t                   turn;           /* whose lease is first */
     int64_t                      clamped;        /* when, monotonic */
     ngx_trove_sqlite_work_t      work;
 
-    /* for tests: a lower number of keys in a half; added to the clocks */
+    /* for tests: a lower number of keys in a half; offsets of the clocks */
     ngx_uint_t                   keys;
     int64_t                      skew_wall;
     int64_t                      skew_mono;
@@ -286,11 +290,11 @@ typedef struct {
     int64_t                      started;
     int64_t                      took;
     int64_t                      status;
-    int64_t                      earlier;        /* attempts of before opened */
+    int64_t                      earlier;        /* attempts before opened */
 } ngx_trove_sqlite_row_t;
 
 
-/* the functions of the engine: see ngx_trove_spool.h and .._query.h */
+/* functions of the engine: see ngx_trove_spool.h and .._query.h */
 
 ngx_int_t ngx_trove_sqlite_check(ngx_str_t *path,
     ngx_trove_spool_error_t *error);
@@ -336,16 +340,15 @@ ngx_int_t ngx_trove_sqlite_forget(ngx_trove_spool_t *base, u_char *key,
 
 /* ngx_trove_sqlite.c */
 
-/*
- * PATH and a suffix, followed by a NUL, to be given to free().
- *
- * NULL  out of memory
- */
+/* returns PATH with a suffix, to be freed with free(); NULL: out of memory */
 char *ngx_trove_sqlite_name(ngx_str_t *path, const char *suffix);
 
 /*
- * Takes a connection for a call, and opens what is not open; and gives it back.
- * If rc is NGX_ERROR, and the error asks for it, all is closed.
+ * ngx_trove_sqlite_enter() locks a connection for a call, and opens the spool
+ * if it is not open.  It returns NGX_OK, or NGX_ERROR with *error filled in;
+ * the connection is then not locked.  ngx_trove_sqlite_leave() unlocks the
+ * connection.  rc is the result of the call: after some errors, all
+ * connections are closed.
  */
 ngx_int_t ngx_trove_sqlite_enter(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_error_t *error);
@@ -356,17 +359,17 @@ void ngx_trove_sqlite_leave(ngx_trove_sqlite_t *spool,
 /* ngx_trove_sqlite_schema.c */
 
 /*
- * Looks whose file it is.
+ * Identifies a file.
  *
- * NGX_OK        a spool, of this version or an older one
+ * NGX_OK        a spool of this version or an older one
  * NGX_DECLINED  there is no file
- * NGX_AGAIN     it is empty
- * NGX_ERROR
+ * NGX_AGAIN     the file is empty
+ * NGX_ERROR     *error is filled in
  */
 ngx_int_t ngx_trove_sqlite_whose(const char *path,
     ngx_trove_spool_error_t *error);
 
-/* brings the tables to this version, beginning from none */
+/* upgrades the tables to this version, from none as well */
 ngx_int_t ngx_trove_sqlite_migrate(ngx_trove_sqlite_db_t *db);
 
 
@@ -378,24 +381,24 @@ extern const char  *ngx_trove_sqlite_sqls[];
 /* ngx_trove_sqlite_lock.c */
 
 /*
- * Maps PATH-lock.  NGX_OK or NGX_ERROR; *first if nobody else has it.  Nobody
- * else gets it before ngx_trove_sqlite_attached().
+ * ngx_trove_sqlite_attach() maps PATH-lock, and sets *first to 1 if no other
+ * process has it mapped.  It returns NGX_OK, or NGX_ERROR with *error filled
+ * in.  Other processes wait in it until ngx_trove_sqlite_attached() is called.
+ * ngx_trove_sqlite_detach() removes the mapping, if any.
  */
 ngx_int_t ngx_trove_sqlite_attach(ngx_trove_sqlite_t *spool, ngx_uint_t *first,
     ngx_trove_spool_error_t *error);
 void ngx_trove_sqlite_attached(ngx_trove_sqlite_t *spool);
 void ngx_trove_sqlite_detach(ngx_trove_sqlite_t *spool);
 
-/* whether PATH-lock is another file than that which is mapped */
+/* returns 1 if PATH-lock is not the mapped file any more, 0 otherwise */
 ngx_uint_t ngx_trove_sqlite_lock_moved(ngx_trove_sqlite_t *spool);
 
 /*
- * Waits until a deadline, of ngx_trove_sqlite_elapsed(), to be the one who may
- * write to the file.  Who has just been that does not get ahead of who waits.
- *
- * NGX_OK
- * NGX_BUSY   the deadline has passed
- * NGX_ERROR  a mutex is beyond use
+ * Acquires the right to write to the file.  deadline is a time of
+ * ngx_trove_sqlite_elapsed().  A process that has just released it does not
+ * overtake those that are waiting.  NGX_BUSY: the deadline has passed.
+ * NGX_ERROR: a mutex is unusable, *db->error is not filled in.
  */
 ngx_int_t ngx_trove_sqlite_lock(ngx_trove_sqlite_t *spool, int64_t deadline);
 void ngx_trove_sqlite_unlock(ngx_trove_sqlite_t *spool);
@@ -403,7 +406,10 @@ void ngx_trove_sqlite_unlock(ngx_trove_sqlite_t *spool);
 /* microseconds of the monotonic clock, without skew */
 int64_t ngx_trove_sqlite_elapsed(void);
 
-/* milliseconds: the wall clock; the spool's own; what is added to the latter */
+/*
+ * Milliseconds of the wall clock, of the clock of the spool, and of the
+ * monotonic clock, each with skew.
+ */
 int64_t ngx_trove_sqlite_wall(ngx_trove_sqlite_t *spool);
 int64_t ngx_trove_sqlite_now(ngx_trove_sqlite_t *spool);
 int64_t ngx_trove_sqlite_mono(ngx_trove_sqlite_t *spool);
@@ -411,31 +417,32 @@ int64_t ngx_trove_sqlite_mono(ngx_trove_sqlite_t *spool);
 
 /* ngx_trove_sqlite_db.c */
 
-/* fills in db->error from what SQLite says, and returns NGX_ERROR */
+/* fills in *db->error from an error of SQLite, and returns NGX_ERROR */
 ngx_int_t ngx_trove_sqlite_db_fail(ngx_trove_sqlite_db_t *db, int rc,
     const char *what);
 
-/* a statement, ready to be bound; NULL on error */
+/* returns a statement ready for binding, owned by db; NULL on error */
 sqlite3_stmt *ngx_trove_sqlite_sql(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_sql_e n);
 
-/* NULL where s->data is NULL; not copied */
+/* binds a string, which is not copied; NULL if s->data is NULL */
 void ngx_trove_sqlite_bind(sqlite3_stmt *stmt, int n, ngx_str_t *s);
-/* NULL where value is 0 */
+/* binds an integer; NULL if value is 0 */
 void ngx_trove_sqlite_bind_int(sqlite3_stmt *stmt, int n, int64_t value);
 
-/* a string of a row, absent if it is NULL; good until the next step */
+/* sets *s to a string of a row, absent if NULL; valid until the next step */
 void ngx_trove_sqlite_column(sqlite3_stmt *stmt, int n, ngx_str_t *s);
 
-/* NGX_OK: there is a row; NGX_DONE: no more, and it is reset; NGX_ERROR */
+/* NGX_OK: there is a row; NGX_DONE: no more rows, stmt was reset; NGX_ERROR */
 ngx_int_t ngx_trove_sqlite_step(ngx_trove_sqlite_db_t *db, sqlite3_stmt *stmt);
 
-/* steps through to the end: NGX_OK or NGX_ERROR */
+/* steps to the end */
 ngx_int_t ngx_trove_sqlite_run(ngx_trove_sqlite_db_t *db, sqlite3_stmt *stmt);
 
+/* executes SQL text */
 ngx_int_t ngx_trove_sqlite_exec(ngx_trove_sqlite_db_t *db, const char *sql);
 
-/* the integer that a statement without parameters gives; -1 on error */
+/* returns the integer result of a statement without parameters; -1 on error */
 int64_t ngx_trove_sqlite_get(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_sql_e n);
 
@@ -443,11 +450,9 @@ int64_t ngx_trove_sqlite_get(ngx_trove_sqlite_db_t *db,
 /* ngx_trove_sqlite_txn.c */
 
 /*
- * A transaction that writes.  durable: its commit waits for the disk.  *wait,
- * if not NULL, is what it took to get one's turn, in microseconds.
- *
- * NGX_OK
- * NGX_ERROR  there is no transaction (any more)
+ * A write transaction.  If durable is 1, the commit waits for the disk.
+ * *wait, if wait is not NULL, is set to the time spent waiting for other
+ * writers, in microseconds.  NGX_ERROR: there is no transaction (any more).
  */
 ngx_int_t ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_uint_t durable, uint64_t *wait);
@@ -456,62 +461,54 @@ ngx_int_t ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool,
 void ngx_trove_sqlite_rollback(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 
-/* whether the file is not at its place any more: NGX_OK, or NGX_ERROR */
+/* returns NGX_ERROR if the file was moved or removed, NGX_OK otherwise */
 ngx_int_t ngx_trove_sqlite_moved(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 
 
 /* ngx_trove_sqlite_key.c */
 
+/* returns the hash of a key of NGX_TROVE_SPOOL_KEY_LEN bytes */
 uint64_t ngx_trove_sqlite_hash(u_char *key);
 
-/* makes the table of recent keys fit the file: when a transaction begins */
+/* adapts the table of recent keys to the file, at the start of a transaction */
 ngx_int_t ngx_trove_sqlite_key_sync(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 
 /*
- * Finds the event that has a key: in a transaction that writes, or in none.
- *
- * NGX_OK        *event
- * NGX_DECLINED  there is none
- * NGX_ERROR
+ * Finds the number of the event with a key; NGX_DECLINED: there is none.  Must
+ * be called in a write transaction, or in none.
  */
 ngx_int_t ngx_trove_sqlite_key_find(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, u_char *key, int64_t *event);
 
-/* adds a key that is not there; undone by a rollback */
+/* adds a new key, which a rollback removes with undo */
 ngx_int_t ngx_trove_sqlite_key_add(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, u_char *key, int64_t event);
 void ngx_trove_sqlite_key_undo(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 
-/* puts a key into the table of the file */
+/* writes a key to the table in the file */
 ngx_int_t ngx_trove_sqlite_key_write(ngx_trove_sqlite_db_t *db, uint64_t hash,
     int64_t event);
 
 
 /* ngx_trove_sqlite_key_merge.c */
 
-/*
- * Does a piece of the work on the table of keys: NGX_OK, NGX_AGAIN if there is
- * more, or NGX_ERROR.
- */
+/* performs a part of the maintenance of keys; NGX_AGAIN: there is more */
 ngx_int_t ngx_trove_sqlite_key_maintain(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 
-/* frees what is left of such work */
+/* frees the memory of unfinished maintenance */
 void ngx_trove_sqlite_key_drop(ngx_trove_sqlite_work_t *work);
 
 
 /* ngx_trove_sqlite_row.c */
 
 /*
- * The target of that route and name, or of that id, for this transaction or
- * snapshot; paused and pending are as of then.
- *
- * NGX_OK
- * NGX_DECLINED  there is none, and it was not to be added
- * NGX_ERROR
+ * Find a target by route and name, or by id, for this transaction or snapshot.
+ * paused and pending are current as of its start.  The cache of db owns
+ * *cached.  NGX_DECLINED: there is none, and add is 0.
  */
 ngx_int_t ngx_trove_sqlite_cache_get(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_target_t *target, ngx_uint_t add,
@@ -519,20 +516,24 @@ ngx_int_t ngx_trove_sqlite_cache_get(ngx_trove_sqlite_db_t *db,
 ngx_int_t ngx_trove_sqlite_cache_get_id(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_cached_t **cached);
 
-/* writes the counters that changed */
+/* writes changed counters */
 ngx_int_t ngx_trove_sqlite_cache_flush(ngx_trove_sqlite_db_t *db);
 
-/* forgets all targets, and what was not written */
+/* removes all targets from the cache, unwritten counters included */
 void ngx_trove_sqlite_cache_clear(ngx_trove_sqlite_db_t *db);
 
-/* NGX_OK, NGX_DECLINED: there is no such delivery, NGX_ERROR */
+/* reads a delivery; NGX_DECLINED: there is none */
 ngx_int_t ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_row_t *row);
+
+/* fills in *row from the columns of a statement */
 void ngx_trove_sqlite_row_read(sqlite3_stmt *stmt, ngx_trove_sqlite_row_t *row);
+
+/* inserts a row and counts it */
 ngx_int_t ngx_trove_sqlite_row_add(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_cached_t *cached, ngx_trove_sqlite_row_t *row);
 
-/* writes a row that was in the state from */
+/* writes a row, whose state was from */
 ngx_int_t ngx_trove_sqlite_row_set(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_row_t *row, ngx_trove_spool_state_e from);
 
@@ -540,16 +541,16 @@ ngx_int_t ngx_trove_sqlite_row_set(ngx_trove_sqlite_db_t *db,
 ngx_int_t ngx_trove_sqlite_row_delete(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_row_t *row);
 
-/* makes a row wait, due at once, in the state that it has to be in */
+/* makes a row wait, due at once, in NEW or RETRY; now is the spool's clock */
 void ngx_trove_sqlite_row_wait(ngx_trove_sqlite_row_t *row, int64_t now);
 
 
-/* ngx_trove_sqlite_outcome.c, ngx_trove_sqlite_lease.c: operations */
+/* ngx_trove_sqlite_outcome.c, ngx_trove_sqlite_lease.c: set op->result */
 
 ngx_int_t ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op);
 
-/* keeps the last attempt of a row where it is not overwritten */
+/* records the last attempt of a row before it is overwritten */
 ngx_int_t ngx_trove_sqlite_attempt_keep(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_row_t *row);
 
@@ -558,17 +559,17 @@ ngx_int_t ngx_trove_sqlite_renew(ngx_trove_sqlite_t *spool,
 ngx_int_t ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op);
 
-/* gives back what was leased by a transaction that failed */
+/* frees the events that were leased by a failed transaction */
 void ngx_trove_sqlite_lease_undo(ngx_trove_spool_op_t *op);
 
 
 /* ngx_trove_sqlite_due.c */
 
-/* rows that are read before they are changed */
+/* rows read at a time, before they are changed */
 #define NGX_TROVE_SQLITE_ROWS           64
 
 
-/* a lease that is being done */
+/* a lease operation in progress */
 typedef struct {
     ngx_trove_sqlite_t          *spool;
     ngx_trove_sqlite_db_t       *db;
@@ -576,7 +577,7 @@ typedef struct {
     int64_t                      now;
     size_t                       bytes;
     unsigned                     clamp:1;
-    unsigned                     full:1;         /* of max, or of bytes */
+    unsigned                     full:1;         /* max or bytes reached */
 } ngx_trove_sqlite_taking_t;
 
 
@@ -584,68 +585,77 @@ void ngx_trove_sqlite_lease_init(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
     ngx_trove_sqlite_taking_t *taking);
 
-/* whether there is anything to do: NGX_OK, NGX_DECLINED, or NGX_ERROR */
+/* checks whether there is anything to do; NGX_DECLINED: there is not */
 ngx_int_t ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op);
 
-/* the target of a want; NGX_DECLINED: there is nothing to look for */
+/* finds the target of a want; NGX_DECLINED: it cannot have due deliveries */
 ngx_int_t ngx_trove_sqlite_lease_cached(ngx_trove_sqlite_taking_t *taking,
     ngx_uint_t want, ngx_trove_sqlite_cached_t **cached);
 
-/* puts into next when something of this target is due, if that is sooner */
+/* lowers next to the time when a delivery of the target is due */
 ngx_int_t ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
     ngx_trove_sqlite_cached_t *cached);
 
-/* a statement for n, up to ..._ROWS, that are due; and what it finds */
+/*
+ * lease_due() returns a statement for up to n due deliveries, n at most
+ * NGX_TROVE_SQLITE_ROWS, or NULL on error.  lease_rows() reads its rows, and
+ * sets *n to their number.  It fails if stmt is NULL.
+ */
 sqlite3_stmt *ngx_trove_sqlite_lease_due(ngx_trove_sqlite_db_t *db,
     int64_t target, ngx_trove_spool_state_e state, int64_t due, ngx_uint_t n);
 ngx_int_t ngx_trove_sqlite_lease_rows(ngx_trove_sqlite_db_t *db,
     sqlite3_stmt *stmt, ngx_trove_sqlite_row_t *rows, ngx_uint_t *n);
 
-/* leases that ran out become waiting, and so do impossible times */
+/* makes deliveries with expired leases or impossible times wait */
 ngx_int_t ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
     ngx_uint_t want, ngx_trove_sqlite_cached_t *cached);
 
-/* makes all leased ones wait: nobody is there who could have them */
+/* makes all leased deliveries wait, when no process can hold them */
 ngx_int_t ngx_trove_sqlite_lease_void(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 
 
 /* ngx_trove_sqlite_event.c */
 
-/* columns of EVENT, EVENT_HEAD (without the body), EVENT_SCAN */
+/*
+ * fills in *event from the columns of EVENT, EVENT_HEAD (without the body) or
+ * EVENT_SCAN; its strings are valid until the next step
+ */
 void ngx_trove_sqlite_event_row(sqlite3_stmt *stmt, ngx_uint_t body,
     ngx_trove_spool_event_t *event);
 
+/* inserts an event with a key, or NULL */
 ngx_int_t ngx_trove_sqlite_event_add(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_event_t *event, u_char *key);
 
-/* the bytes of the strings of an event; copies them to p, to point there */
+/* length of all strings; moves them to p, and returns the end of the copies */
 size_t ngx_trove_sqlite_event_size(ngx_trove_spool_event_t *event);
 u_char *ngx_trove_sqlite_event_copy(ngx_trove_spool_event_t *event, u_char *p);
 
-/* an event that ngx_trove_spool_event_free() is for, referred to once */
+/* loads an event with one reference for ngx_trove_spool_event_free() */
 ngx_int_t ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
     ngx_trove_spool_event_t **event);
 
 
 /* ngx_trove_sqlite_scan.c */
 
-/* a scan over deliveries, or events, newest first, for those that match */
+/* a scan for matching deliveries or events, newest first */
 typedef struct {
     ngx_trove_sqlite_db_t       *db;
     ngx_trove_spool_filter_t    *filter;
     sqlite3_stmt                *stmt;
     ngx_uint_t                   scanned;
-    int64_t                      cursor;         /* to go on; 0: at the end */
+    int64_t                      cursor;         /* where to continue; 0: end */
 
-    /* what was found, until the next one; of an event only the latter */
+    /* current result; a scan for events sets only event */
     ngx_trove_sqlite_row_t       row;
     ngx_trove_sqlite_cached_t   *cached;
-    ngx_trove_spool_event_t      event;          /* a delivery's: no body */
+    ngx_trove_spool_event_t      event;          /* no body for a delivery */
 } ngx_trove_sqlite_scan_t;
 
 
+/* start a scan at a cursor, 0 for the newest */
 ngx_int_t ngx_trove_sqlite_scan(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t cursor,
     ngx_trove_sqlite_scan_t *scan);
@@ -653,28 +663,28 @@ ngx_int_t ngx_trove_sqlite_scan_events(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t cursor,
     ngx_trove_sqlite_scan_t *scan);
 
-/*
- * NGX_OK     there is one that matches
- * NGX_DONE   there is none in reach: see scan->cursor
- * NGX_ERROR
- */
+/* find the next match; NGX_DONE: none within reach, see scan->cursor */
 ngx_int_t ngx_trove_sqlite_scan_next(ngx_trove_sqlite_scan_t *scan);
 ngx_int_t ngx_trove_sqlite_scan_next_event(ngx_trove_sqlite_scan_t *scan);
 
+/* ends a scan, whatever its state */
 void ngx_trove_sqlite_scan_end(ngx_trove_sqlite_scan_t *scan);
 
-/* the event of a row, without its body: in scan->event */
+/* loads the event of a row, without the body, to scan->event */
 ngx_int_t ngx_trove_sqlite_scan_head(ngx_trove_sqlite_scan_t *scan);
 
 
 /* ngx_trove_sqlite_read.c */
 
-/* begins and ends a call that reads, of which rc is the result */
+/* begins and ends a reading call; rc is its result */
 ngx_int_t ngx_trove_sqlite_read(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error);
 void ngx_trove_sqlite_read_end(ngx_trove_sqlite_t *spool, ngx_int_t rc);
 
-/* memory of a result, or for a new one if that is NULL; copies to there */
+/*
+ * Allocate memory for a result, or a new result if result is NULL, and copy a
+ * string or an event to it.  On error the result is not freed.
+ */
 void *ngx_trove_sqlite_read_alloc(ngx_trove_sqlite_db_t *db, void *result,
     size_t size);
 ngx_int_t ngx_trove_sqlite_read_string(ngx_trove_sqlite_db_t *db, void *result,
