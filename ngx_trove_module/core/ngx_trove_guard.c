@@ -13,7 +13,10 @@
 #include "ngx_trove_guard.h"
 
 
-/* more faults than an operation has pages: the size is not what is wrong */
+/*
+ * more faults than an operation touches pages: extending the file does not
+ * help
+ */
 #define NGX_TROVE_GUARD_FAULTS  64
 
 
@@ -23,7 +26,7 @@ static ngx_int_t ngx_trove_guard_handle(ngx_trove_guard_t *guard);
 static void ngx_trove_guard_pass(int signo, siginfo_t *info, void *context);
 
 
-/* entries are used again, but never freed: the handler takes no lock */
+/* entries are reused, but never freed, since the handler takes no lock */
 
 static ngx_trove_guard_t  *ngx_trove_guards;
 static pthread_mutex_t     ngx_trove_guard_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -101,7 +104,7 @@ ngx_trove_guard_extend(int fd, off_t end)
         return 0;
     }
 
-    /* a limit for the size of files would be the end of the process */
+    /* exceeding a file size limit would kill the process */
 
     ngx_memzero(&ignore, sizeof(struct sigaction));
     ignore.sa_handler = SIG_IGN;
@@ -119,7 +122,7 @@ ngx_trove_guard_extend(int fd, off_t end)
 }
 
 
-/* the first guard of the process; children inherit the handler */
+/* called for the first guard of a process; children inherit the handler */
 
 static ngx_int_t
 ngx_trove_guard_install(void)
@@ -155,7 +158,7 @@ ngx_trove_guard_handler(int signo, siginfo_t *info, void *context)
     err = ngx_errno;
     fault = info->si_addr;
 
-    /* what is sent by kill() has no address */
+    /* a signal sent with kill() has no fault address */
 
     guard = (info->si_code > 0)
             ? __atomic_load_n(&ngx_trove_guards, __ATOMIC_ACQUIRE) : NULL;
@@ -176,12 +179,12 @@ ngx_trove_guard_handler(int signo, siginfo_t *info, void *context)
 }
 
 
-/* the instruction is tried again, and finds zeroes */
+/* the instruction is restarted and reads zeroes */
 
 static ngx_int_t
 ngx_trove_guard_handle(ngx_trove_guard_t *guard)
 {
-    /* again and again: an error of the disk, or one without room for blocks */
+    /* repeated faults: a disk error, or no space for blocks */
 
     if (guard->shared && !guard->replaced
         && guard->faults < NGX_TROVE_GUARD_FAULTS
@@ -204,7 +207,7 @@ ngx_trove_guard_handle(ngx_trove_guard_t *guard)
 }
 
 
-/* as if this handler were not there */
+/* handles the signal as if this handler were not installed */
 
 static void
 ngx_trove_guard_pass(int signo, siginfo_t *info, void *context)
@@ -233,7 +236,7 @@ ngx_trove_guard_pass(int signo, siginfo_t *info, void *context)
 
     (void) sigaction(signo, &sa, NULL);
 
-    /* a fault comes again by itself, at the place where it happened */
+    /* a fault recurs by itself, at the instruction that caused it */
 
     if (info->si_code <= 0) {
         (void) raise(signo);

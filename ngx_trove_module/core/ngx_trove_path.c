@@ -18,7 +18,7 @@
 #define NGX_TROVE_PATH_DIR  (O_RDONLY|O_DIRECTORY|O_CLOEXEC)
 #endif
 
-/* as many as the system follows */
+/* the limit of the system */
 #define NGX_TROVE_PATH_LINKS  40
 
 
@@ -82,7 +82,7 @@ ngx_trove_path_dir(const char *path, const char **name, const char **reason)
 }
 
 
-/* where a link leads to is put before the rest of the path */
+/* replaces a link by its target, put before the rest of the path */
 
 static int
 ngx_trove_path_follow(int dir, const char *name, char *rest,
@@ -155,7 +155,7 @@ ngx_trove_path_open(int dir, const char *name, int flags, nlink_t names,
     int        fd;
     ngx_err_t  err;
 
-    /* before it is opened: to open a device may do something */
+    /* checked before opening, because opening a device may have side effects */
 
     *reason = NULL;
 
@@ -175,7 +175,7 @@ ngx_trove_path_open(int dir, const char *name, int flags, nlink_t names,
         return -1;
     }
 
-    /* and what is open: it may be another one by now */
+    /* checked again after opening, because the file may have been replaced */
 
     err = (fstat(fd, st) == -1) ? ngx_errno : 0;
 

@@ -37,7 +37,7 @@ ngx_trove_siphash(const u_char *key, const u_char *data, size_t len,
     k0 = ngx_trove_siphash_load(key);
     k1 = ngx_trove_siphash_load(key + 8);
 
-    /* "somepseudorandomlygeneratedbytes"; 0xee tells 128 bits from 64 */
+    /* "somepseudorandomlygeneratedbytes"; 0xee selects the 128-bit variant */
 
     sh.v0 = k0 ^ 0x736f6d6570736575ULL;
     sh.v1 = k1 ^ 0x646f72616e646f6dULL ^ 0xee;
@@ -52,7 +52,10 @@ ngx_trove_siphash(const u_char *key, const u_char *data, size_t len,
         sh.v0 ^= m;
     }
 
-    /* the last word: what is left, and the length in the highest byte */
+    /*
+     * last word: the remaining bytes, and the length in the most significant
+     * byte
+     */
 
     m = (uint64_t) len << 56;
 
@@ -78,7 +81,7 @@ ngx_trove_siphash(const u_char *key, const u_char *data, size_t len,
 static ngx_inline uint64_t
 ngx_trove_siphash_load(const u_char *p)
 {
-    /* a single load where the machine is little-endian: compilers know */
+    /* compiled into a single load on little-endian machines */
 
     return (uint64_t) p[0] | (uint64_t) p[1] << 8
            | (uint64_t) p[2] << 16 | (uint64_t) p[3] << 24

@@ -37,7 +37,7 @@ ngx_trove_utf8_check(ngx_trove_utf8_t *utf8, u_char *p, size_t len)
         if (utf8->rest == 0) {
             p = ngx_trove_utf8_ascii(p, last);
 
-            /* whole characters, of which there is mostly more than one */
+            /* whole characters, since non-ASCII ones usually come in runs */
 
             while (last - p >= NGX_TROVE_UTF8_MAX && *p >= 0x80) {
                 n = ngx_trove_utf8_char(p);
@@ -77,7 +77,7 @@ ngx_trove_utf8_check(ngx_trove_utf8_t *utf8, u_char *p, size_t len)
 }
 
 
-/* skips ASCII, which most of what is sent is, but for less than a word of it */
+/* skips ASCII, the bulk of most input, except less than a word at the end */
 
 static u_char *
 ngx_trove_utf8_ascii(u_char *p, u_char *last)
@@ -109,7 +109,7 @@ ngx_trove_utf8_ascii(u_char *p, u_char *last)
 }
 
 
-/* the length of the character at p, not ASCII, if it is one; else 0 */
+/* returns the length of the character at p, or 0 if invalid; p is not ASCII */
 
 static ngx_inline size_t
 ngx_trove_utf8_char(u_char *p)
@@ -256,7 +256,7 @@ ngx_trove_utf8_unescape(u_char *dst, u_char *src, size_t len,
 }
 
 
-/* four digits that were seen to be such */
+/* the digits have been validated */
 
 static uint32_t
 ngx_trove_utf8_hex(u_char *p)
@@ -321,7 +321,7 @@ ngx_trove_utf8_replace(u_char *dst, u_char *src, size_t len)
         do {
             if (ngx_trove_utf8_check(&utf8, src, 1) != NGX_OK) {
 
-                /* what broke a character off may begin one itself */
+                /* an unexpected byte may start a character itself */
 
                 src += (src == begin);
                 utf8.rest = 1;

@@ -4,7 +4,7 @@
  */
 
 
-/* of SHA256_Init() and the like, see the header */
+/* for SHA256_Init() and so on, see the header */
 #ifndef OPENSSL_SUPPRESS_DEPRECATED
 #define OPENSSL_SUPPRESS_DEPRECATED
 #endif
@@ -28,7 +28,7 @@ ngx_trove_hmac_key_set(ngx_trove_hmac_key_t *key, u_char *secret, size_t len)
 {
     OSSL_PARAM       params[2];
 
-    /* slow to look up, and never given back */
+    /* fetching is slow; never freed */
     static EVP_MAC  *mac;
 
     if (mac == NULL) {
@@ -149,7 +149,7 @@ ngx_trove_hmac_key_set(ngx_trove_hmac_key_t *key, u_char *secret, size_t len)
 }
 
 
-/* of a whole block, a context keeps what comes of it, and none of its bytes */
+/* a whole block: the context keeps only the resulting state, not the bytes */
 
 static ngx_int_t
 ngx_trove_hmac_pad(SHA256_CTX *ctx, u_char *block, u_char pad)

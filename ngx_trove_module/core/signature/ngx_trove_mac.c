@@ -20,7 +20,7 @@ struct ngx_trove_key_s {
 
 struct ngx_trove_mac_s {
     ngx_uint_t             failed;
-    ngx_uint_t             matched;            /* key, from 1 on; 0: none */
+    ngx_uint_t             matched;            /* index + 1, 0: none */
     ngx_uint_t             nhmacs;
     ngx_trove_hmac_t       hmacs[1];
 };
@@ -31,7 +31,7 @@ ngx_trove_key_create(u_char *secret, size_t len)
 {
     ngx_trove_key_t  *key;
 
-    /* OpenSSL takes neither: no key is "unset", and the length may be an int */
+    /* OpenSSL takes an empty key for "not set", and a length of type int */
 
     if (len == 0 || len > NGX_MAX_INT32_VALUE) {
         return NULL;
@@ -140,12 +140,12 @@ ngx_trove_mac_verify(ngx_trove_mac_t *mac, ngx_trove_signature_t *sg)
             equal |= (CRYPTO_memcmp(md, sg->macs[n], sizeof(md)) == 0);
         }
 
-        /* the first of them: a mask of all ones or none, and no branch */
+        /* the first match: a mask of all ones or zeroes, without a branch */
 
         mac->matched |= (i + 1) & (0 - (equal & (mac->matched == 0)));
     }
 
-    /* who gets hold of it can sign this body */
+    /* the MAC would allow this body to be signed */
 
     OPENSSL_cleanse(md, sizeof(md));
 

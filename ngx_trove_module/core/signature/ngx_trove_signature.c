@@ -87,7 +87,7 @@ ngx_trove_signature_part(ngx_trove_signature_t *sg, u_char *p, u_char *last)
         return ngx_trove_signature_mac(sg, p + 3, last);
     }
 
-    /* the scheme may grow: what has another name is somebody else's */
+    /* other schemes may be added: parts with an unknown name are ignored */
 
     return NGX_OK;
 }
@@ -142,8 +142,8 @@ ngx_trove_signature_mac(ngx_trove_signature_t *sg, u_char *p, u_char *last)
     }
 
     /*
-     * Figures and letters come at random, so that no branch could be predicted.
-     * Without any, compilers do many digits at a time.
+     * Digits and letters are random, so that a branch would be mispredicted.
+     * Without branches, compilers vectorize the loop.
      */
 
     bad = 0;
