@@ -10,7 +10,7 @@
 #include "ngx_trove_arena.h"
 
 
-/* precedes each block: realloc() has to know how much to copy */
+/* precedes each block: realloc() must know how much to copy */
 typedef union {
     size_t    size;
     uint64_t  align;
@@ -42,7 +42,10 @@ ngx_trove_arena_malloc(void *ctx, size_t size)
     size_t                    full;
     ngx_trove_arena_block_t  *block;
 
-    /* at least a byte: the address of an empty block has to be inside, too */
+    /*
+     * at least one byte: the address of an empty block must be in the arena,
+     * too
+     */
 
     full = sizeof(ngx_trove_arena_block_t)
            + ngx_align(ngx_max(size, 1), sizeof(ngx_trove_arena_block_t));
@@ -103,7 +106,7 @@ ngx_trove_arena_realloc(void *ctx, void *p, size_t size)
 static void
 ngx_trove_arena_free(void *ctx, void *p)
 {
-    /* what is in the arena goes with it */
+    /* blocks in the arena are freed together with it */
 
     if (!ngx_trove_arena_owns(ctx, p)) {
         free(p);

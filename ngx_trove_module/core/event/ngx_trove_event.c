@@ -17,8 +17,8 @@ static ngx_int_t ngx_trove_event_flush(ngx_trove_event_parser_t *parser);
 
 
 /*
- * What was destroyed last.  With a large body NGINX makes the heap grow and
- * shrink, and each page that is new costs as much as a small event.
+ * The parser destroyed last.  With a large body NGINX makes the heap grow and
+ * shrink, and each new page costs as much as a small event.
  */
 
 static ngx_trove_event_parser_t  *ngx_trove_event_spare;
@@ -75,7 +75,7 @@ ngx_trove_event_create(ngx_trove_event_t *event,
 
     parser->yajl = yajl_alloc(&ngx_trove_event_callbacks, &funcs, parser);
 
-    /* its own check of UTF-8 is lax, and covers the strings only */
+    /* yajl validates UTF-8 too loosely, and only in strings */
 
     yajl_config(parser->yajl, yajl_dont_validate_strings, 1);
 
@@ -104,7 +104,7 @@ ngx_trove_event_feed(ngx_trove_event_parser_t *parser, u_char *data,
         return NGX_DECLINED;
     }
 
-    /* white space to yajl, but not to JSON, which has no place for them */
+    /* yajl accepts these as white space, JSON does not allow them anywhere */
 
     if (memchr(data, '\v', len) != NULL || memchr(data, '\f', len) != NULL) {
         parser->bad_json = "syntax error";
@@ -141,7 +141,7 @@ ngx_trove_event_flush(ngx_trove_event_parser_t *parser)
 }
 
 
-/* without data it is told that there is no more */
+/* data is NULL at the end of the text */
 
 static ngx_int_t
 ngx_trove_event_parse(ngx_trove_event_parser_t *parser, u_char *data,
@@ -164,9 +164,9 @@ ngx_trove_event_parse(ngx_trove_event_parser_t *parser, u_char *data,
     } else {
 
         /*
-         * After the end of the text, yajl takes a string that has no end for
-         * blanks.  In a string, a line feed is an error.  After a bracket, as
-         * nearly always, there is none.
+         * After the end of the text, yajl ignores an unterminated string.  In
+         * a string, a line feed is an error.  After a bracket, which is the
+         * usual case, there is no such string.
          */
 
         status = parser->since

@@ -88,7 +88,7 @@ ngx_trove_event_start(void *ctx)
 
     (void) ngx_trove_event_mark(parser);
 
-    /* yajl has no limit, and a byte of memory for each level */
+    /* yajl has no limit, and allocates a byte for each level */
 
     if (parser->depth == NGX_TROVE_EVENT_DEPTH_MAX) {
         parser->bad_json = "nested too deeply";
@@ -147,7 +147,7 @@ ngx_trove_event_end(void *ctx)
 
     end = ngx_trove_event_mark(parser);
 
-    /* the object that the value is in */
+    /* end of the object that contains the value */
 
     if (parser->value && parser->depth == parser->value_depth
         && ngx_trove_event_value(parser, end) != NGX_OK)
@@ -157,7 +157,7 @@ ngx_trove_event_end(void *ctx)
 
     parser->depth--;
 
-    /* the value itself */
+    /* end of the value itself */
 
     if (parser->value && parser->depth == parser->value_depth
         && ngx_trove_event_value(parser, end) != NGX_OK)
@@ -173,7 +173,7 @@ ngx_trove_event_end(void *ctx)
 }
 
 
-/* the end of the token that a callback is about */
+/* returns the end of the token being reported, and marks it as seen */
 
 static u_char *
 ngx_trove_event_mark(ngx_trove_event_parser_t *parser)
@@ -255,8 +255,8 @@ ngx_trove_event_member(ngx_trove_event_parser_t *parser, const u_char *p,
 
 
 /*
- * The value is between parser->start and end, and there may be something after
- * it; that it is well formed and where it is has been seen by yajl.
+ * The value is between parser->start and end, and may be followed by other
+ * bytes.  yajl has already validated and located it.
  */
 
 static ngx_int_t
@@ -362,7 +362,7 @@ ngx_trove_event_string(ngx_trove_event_parser_t *parser, ngx_str_t *value,
         return NGX_OK;
     }
 
-    /* broken, two different strings could have become the same */
+    /* replaced surrogates could make two different strings equal */
 
     if (value->len == 0 || value->len > NGX_TROVE_EVENT_ID_MAX || broken
         || !ngx_trove_event_plain(value))
@@ -397,7 +397,7 @@ static ngx_int_t
 ngx_trove_event_copy(ngx_trove_event_parser_t *parser, ngx_str_t *value,
     u_char *p, size_t len)
 {
-    /* an empty string is a string: data is not NULL */
+    /* data must not be NULL for an empty string */
 
     value->data = parser->alloc(parser->alloc_ctx, len ? len : 1);
     if (value->data == NULL) {
@@ -430,7 +430,7 @@ ngx_trove_event_check(ngx_trove_event_parser_t *parser)
 }
 
 
-/* noted only: whether it is JSON is known at the end, and goes first */
+/* only recorded here: invalid JSON, known at the end, takes precedence */
 
 static void
 ngx_trove_event_reject(ngx_trove_event_parser_t *parser, const char *reason)
