@@ -10,12 +10,12 @@
 #include "ngx_trove_gauges.h"
 
 
-/* a cache line is not to be shared by two processes */
+/* a cache line must not be shared by two processes */
 #define NGX_TROVE_GAUGES_LINE  64
 
 
 struct ngx_trove_gauges_slot_s {
-    uint64_t                 pid;           /* 0 = free */
+    uint64_t                 pid;           /* 0: free */
     uint32_t                 values[1];
 };
 
@@ -59,7 +59,7 @@ ngx_trove_gauges_create(void *addr, ngx_uint_t n)
     gauges->n = n;
     gauges->size = ngx_trove_gauges_slot_size(n);
 
-    /* the values of one that nobody has mean nothing */
+    /* the values of a free slot are ignored */
 
     for (i = 0; i < NGX_TROVE_GAUGES_SLOTS; i++) {
         ngx_trove_gauges_slot(gauges, i)->pid = 0;
@@ -100,7 +100,7 @@ ngx_trove_gauges_claim(ngx_trove_gauges_t *gauges, ngx_pid_t pid)
             continue;
         }
 
-        /* another process may want it, too */
+        /* another process may allocate it at the same time */
 
         if (__atomic_compare_exchange_n(&slot->pid, &owner, (uint64_t) pid, 0,
                                         __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
@@ -128,7 +128,7 @@ ngx_trove_gauges_pid(ngx_trove_gauges_slot_t *slot)
 }
 
 
-/* a process of somebody else is one: it cannot be told from ours */
+/* EPERM counts as alive: the process cannot be told from one of ours */
 
 static ngx_uint_t
 ngx_trove_gauges_alive(uint64_t pid)
@@ -156,7 +156,7 @@ ngx_trove_gauges_release(ngx_trove_gauges_t *gauges, ngx_pid_t pid)
 void
 ngx_trove_gauges_up(ngx_trove_gauges_slot_t *slot, ngx_uint_t gauge)
 {
-    /* nobody else writes */
+    /* only the owner writes */
 
     __atomic_store_n(&slot->values[gauge], slot->values[gauge] + 1,
                      __ATOMIC_RELAXED);
@@ -166,7 +166,7 @@ ngx_trove_gauges_up(ngx_trove_gauges_slot_t *slot, ngx_uint_t gauge)
 void
 ngx_trove_gauges_down(ngx_trove_gauges_slot_t *slot, ngx_uint_t gauge)
 {
-    /* what went up before the slot was had is not there */
+    /* increments before the slot was claimed are not included */
 
     if (slot->values[gauge]) {
         __atomic_store_n(&slot->values[gauge], slot->values[gauge] - 1,

@@ -70,7 +70,7 @@ ngx_trove_health_works(ngx_trove_health_t *health, uint64_t now,
 
     since = __atomic_load_n(&health->since, __ATOMIC_ACQUIRE);
 
-    /* usually that is all */
+    /* the usual case */
 
     if (since == 0) {
         return 0;
@@ -97,7 +97,7 @@ ngx_trove_health_happened(ngx_trove_health_t *health, uint64_t now)
 }
 
 
-/* of all that find it due at the same time, one gets to say it */
+/* only one of the processes that find a report due makes it */
 
 static ngx_uint_t
 ngx_trove_health_due(ngx_trove_health_t *health, uint64_t now)
@@ -106,7 +106,7 @@ ngx_trove_health_due(ngx_trove_health_t *health, uint64_t now)
 
     said = __atomic_load_n(&health->said, __ATOMIC_RELAXED);
 
-    /* clocks of two processes may differ by a bit: now may be before said */
+    /* clocks of two processes may differ slightly: now may be before said */
 
     if (said && now < said + NGX_TROVE_HEALTH_QUIET) {
         return 0;

@@ -28,7 +28,7 @@ static ngx_trove_slots_t *ngx_trove_metrics_slots(
     ngx_trove_metrics_t *metrics);
 
 
-/* the table is one of slots, with a type of its own for the compiler */
+/* the table is one of slots, with a distinct type for type checking */
 
 static ngx_trove_slots_t *
 ngx_trove_metrics_slots(ngx_trove_metrics_t *metrics)
@@ -116,7 +116,7 @@ ngx_trove_metrics_copy(ngx_trove_metrics_t *to, ngx_trove_metrics_t *from)
 
         if (slot == NULL) {
 
-            /* full, but those that are there already get theirs */
+            /* the table is full, but existing sets are still copied */
 
             continue;
         }

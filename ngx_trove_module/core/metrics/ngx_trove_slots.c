@@ -15,7 +15,7 @@
 #define NGX_TROVE_SLOTS_ALIGN  64
 
 
-/* behind it: n slots, then a gauge for each, how often a process holds it */
+/* followed by n slots, and a gauge for each: how often a process holds it */
 struct ngx_trove_slots_s {
     uint64_t                  n;
     uint64_t                  size;          /* of a slot */
@@ -93,7 +93,7 @@ ngx_trove_slots_at(ngx_trove_slots_t *slots, ngx_uint_t i)
 static void
 ngx_trove_slots_hash(ngx_str_t *name, uint64_t hash[2])
 {
-    /* names are the configuration's, or ours: no secret is needed */
+    /* names are not chosen by attackers: no secret is needed */
 
     static u_char  key[NGX_TROVE_SIPHASH_KEY_LEN];
 
@@ -102,9 +102,10 @@ ngx_trove_slots_hash(ngx_str_t *name, uint64_t hash[2])
 
 
 /*
- * From where the hash says to the next that was never used: there may be many.
- * One that was given back, 0 1, is passed over, because others may lie behind
- * it; room is set to the first of either, or to NULL.
+ * Searches from the position given by the hash to the next slot that was never
+ * used; there may be many in between.  A released slot, 0 1, is skipped,
+ * because others may follow it.  *room is set to the first slot of either
+ * kind, or to NULL.
  */
 
 static ngx_trove_slot_t *
@@ -140,7 +141,7 @@ ngx_trove_slots_find(ngx_trove_slots_t *slots, uint64_t name[2],
 }
 
 
-/* a process that is killed in here leaves a slot free, or one to be swept */
+/* a process killed here leaves the slot free, or to be swept */
 
 static void
 ngx_trove_slots_add(ngx_trove_slots_t *slots, ngx_trove_slot_t *slot,
@@ -278,7 +279,7 @@ ngx_trove_slots_release(ngx_trove_slots_t *slots, ngx_trove_slot_t *slot,
 }
 
 
-/* what was given back and has nothing behind it is as if it was never used */
+/* a released slot followed by an unused one becomes unused as well */
 
 static void
 ngx_trove_slots_remove(ngx_trove_slots_t *slots, ngx_uint_t i)
@@ -313,7 +314,7 @@ ngx_trove_slots_remove(ngx_trove_slots_t *slots, ngx_uint_t i)
 }
 
 
-/* of processes that were killed: also what they have counted wrongly */
+/* frees slots of killed processes, and corrects the count of held slots */
 
 static void
 ngx_trove_slots_sweep(ngx_trove_slots_t *slots)
