@@ -64,7 +64,7 @@ void
 ngx_trove_table_key(ngx_trove_table_t *table, u_char *data, size_t len,
     ngx_trove_zone_key_t *key)
 {
-    /* the secret of all tables of a chain is the same */
+    /* all tables of a chain have the same secret */
 
     ngx_trove_zone_key(ngx_trove_table_begin(table), data, len, key);
 }
@@ -93,7 +93,7 @@ ngx_trove_table_claim(ngx_trove_table_t *table, ngx_trove_zone_key_t *key,
             && (table->current.guard->replaced
                 || (table->successor.zone && table->successor.guard->replaced)))
         {
-            /* nobody else knows of it */
+            /* the claim is not known to any other process */
 
             rc = NGX_TROVE_ZONE_LOST;
         }
@@ -272,7 +272,7 @@ ngx_trove_table_map(ngx_trove_table_map_t *map, ngx_fd_t fd, int flags,
     void      *addr;
     uint64_t   rest;
 
-    /* it may have been put there by a system with other pages */
+    /* may have been created by a system with another page size */
 
     rest = where->offset % getpagesize();
 
@@ -388,7 +388,7 @@ ngx_trove_table_made(ngx_trove_table_map_t *map)
 }
 
 
-/* costs a look at a line of the cache that is needed next */
+/* only reads a cache line that is needed next anyway */
 
 static ngx_inline ngx_trove_zone_t *
 ngx_trove_table_begin(ngx_trove_table_t *table)
@@ -426,8 +426,8 @@ ngx_trove_table_next(ngx_trove_table_t *table, ngx_trove_zone_t *zone,
 
 
 /*
- * The key is not in this one any more: where to look for it next.  A table is
- * migrated only when the one before has been, so there are two at most.
+ * Returns the table to look in after this one.  A table is migrated only when
+ * the migration of the previous one is complete, so there are at most two.
  */
 
 static ngx_trove_zone_t *

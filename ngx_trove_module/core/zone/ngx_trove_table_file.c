@@ -12,7 +12,7 @@
 #include "ngx_trove_table_map.h"
 
 
-/* since Linux 6.3 a system may insist on it; headers may be older */
+/* may be mandatory since Linux 6.3; headers may be older */
 #if (NGX_LINUX && !defined MFD_NOEXEC_SEAL)
 #define MFD_NOEXEC_SEAL  0x0008U
 #endif
@@ -151,7 +151,7 @@ ngx_trove_table_whose(ngx_fd_t fd, ngx_trove_table_error_t *error)
             return NGX_AGAIN;
         }
 
-        /* the first table may be lost, and the one behind it in use */
+        /* the first table may be lost while the next one is in use */
 
         if (n >= (ssize_t) sizeof(uint64_t) && ngx_trove_zone_known(buf)) {
             return NGX_OK;
@@ -219,7 +219,7 @@ ngx_trove_table_take(ngx_fd_t fd, size_t size, uint64_t *damaged,
 
     *damaged = 0;
 
-    /* a hole in it would be a SIGBUS on a full disk */
+    /* a hole in the file would cause a SIGBUS on a full disk */
 
     if (ngx_trove_zone_successor(table->current.zone, &successor)
         != NGX_DECLINED
@@ -252,7 +252,7 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
 
     while (rc == NGX_OK) {
 
-        /* a copy in memory, which is repaired there */
+        /* a private copy, which is repaired in memory */
 
         rc = ngx_trove_table_attach(&map, fd, MAP_PRIVATE, &where, error);
         if (rc != NGX_OK) {
@@ -272,7 +272,7 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
                                              now);
         carried->tables++;
 
-        /* it has the secret of the other one now */
+        /* it has taken over the secret of the other table */
 
         ngx_trove_table_made(&table->current);
 
@@ -282,7 +282,7 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
             return NGX_OK;
         }
 
-        /* each is behind the one before */
+        /* tables must follow each other */
 
         if (successor == NGX_ERROR
             || next.offset < where.offset + where.size
@@ -299,7 +299,7 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
 }
 
 
-/* adds to damaged how many keys had to be dropped */
+/* adds the number of dropped keys to *damaged */
 
 static ngx_int_t
 ngx_trove_table_repair(ngx_trove_zone_t *zone, uint64_t *damaged,
@@ -341,7 +341,7 @@ ngx_trove_table_resize(ngx_trove_table_t *table, size_t size,
 
         if (ngx_trove_zone_migrate_begin(zone) != NGX_OK) {
 
-            /* the other master of a binary upgrade */
+            /* the other master process of a binary upgrade */
 
             return ngx_trove_table_error(error, "locking", EBUSY);
         }
@@ -361,7 +361,7 @@ ngx_trove_table_resize(ngx_trove_table_t *table, size_t size,
 }
 
 
-/* NGX_AGAIN: the table had a successor, and has now been migrated to it */
+/* NGX_AGAIN: there was a successor, and the migration to it is now complete */
 
 static ngx_int_t
 ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
@@ -433,7 +433,7 @@ ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
 
     ngx_trove_table_made(successor);
 
-    /* it has to be on the disk before anything there says where it is */
+    /* must be on disk before any data refers to it */
 
     if (fsync(table->fd) == -1) {
         ngx_trove_table_error(error, "fsync()", ngx_errno);
@@ -462,7 +462,7 @@ ngx_trove_table_alloc(ngx_fd_t fd, ngx_trove_table_error_t *error)
     error->call = NULL;
     error->err = 0;
 
-    /* not of a pool: it may outlive the cycle that made it */
+    /* not from a pool: it may outlive the cycle that created it */
 
     table = calloc(1, sizeof(ngx_trove_table_t));
 
@@ -478,7 +478,7 @@ ngx_trove_table_alloc(ngx_fd_t fd, ngx_trove_table_error_t *error)
 }
 
 
-/* blocks for a table; where they cannot be had, the file is as before */
+/* allocates blocks for a table; on failure the file is left as it was */
 
 static ngx_int_t
 ngx_trove_table_allocate(ngx_fd_t fd, ngx_trove_zone_where_t *where,
@@ -492,7 +492,7 @@ ngx_trove_table_allocate(ngx_fd_t fd, ngx_trove_zone_where_t *where,
         return ngx_trove_table_error(error, "fstat()", ngx_errno);
     }
 
-    /* a limit for the size of files would be the end of the process */
+    /* exceeding a file size limit would kill the process */
 
     ngx_memzero(&ignore, sizeof(struct sigaction));
     ignore.sa_handler = SIG_IGN;
@@ -521,14 +521,14 @@ ngx_trove_table_cut(ngx_fd_t fd, off_t size)
 {
     if (ftruncate(fd, size) == -1) {
 
-        /* it stays longer than it has to be */
+        /* the file is longer than necessary, which is harmless */
 
         return;
     }
 }
 
 
-/* the size of a file, and its first table; NGX_DECLINED: it has none */
+/* finds the size of a file and its first table; NGX_DECLINED: none */
 
 static ngx_int_t
 ngx_trove_table_first(ngx_fd_t fd, off_t *size, ngx_trove_zone_where_t *where,
@@ -555,8 +555,8 @@ ngx_trove_table_first(ngx_fd_t fd, off_t *size, ngx_trove_zone_where_t *where,
     *size = ngx_file_size(&fi);
 
     /*
-     * What a file has lost when it was truncated are zeroes: of a table that
-     * had a successor, and the successor is the first one now.
+     * Lost parts of a truncated file are zeroes.  If the lost table had a
+     * successor, that is the first table now.
      */
 
     head.size = sizeof(page);

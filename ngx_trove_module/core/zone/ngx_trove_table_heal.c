@@ -12,10 +12,10 @@
 #include "ngx_trove_table_map.h"
 
 
-/* how long another process may take to do the same, milliseconds */
+/* maximum time to wait for another process doing the same, milliseconds */
 #define NGX_TROVE_TABLE_HEAL_WAIT  2000
 
-/* seconds until a table that is to no use is tried again */
+/* seconds between retries for an unusable table */
 #define NGX_TROVE_TABLE_RETRY      1
 
 
@@ -69,7 +69,7 @@ ngx_trove_table_heal(ngx_trove_table_t *table, ngx_trove_zone_t *zone)
 
     successor = (zone == table->successor.zone);
 
-    /* one at a time: the lock is that of a process, and goes with it */
+    /* one process at a time: the kernel releases its lock when it dies */
 
     if (ngx_trove_table_heal_lock(table->fd) != NGX_OK) {
         err = NGX_EAGAIN;
@@ -98,7 +98,7 @@ ngx_trove_table_heal(ngx_trove_table_t *table, ngx_trove_zone_t *zone)
 }
 
 
-/* a lock that others have means that they do what is to be done */
+/* another process holding the lock is doing the work */
 
 static ngx_int_t
 ngx_trove_table_heal_lock(ngx_fd_t fd)
@@ -120,7 +120,7 @@ ngx_trove_table_heal_lock(ngx_fd_t fd)
 
         if (ngx_errno != EAGAIN && ngx_errno != EACCES) {
 
-            /* a file system without such locks */
+            /* the file system does not support such locks */
 
             return NGX_OK;
         }
@@ -148,9 +148,9 @@ ngx_trove_table_heal_unlock(ngx_fd_t fd)
 
 
 /*
- * Where the table was migrated and its first page is lost, those that have not
- * looked at the other one yet go on with this one.  They are workers of before
- * the reload, and only shut down.
+ * If a migrated table has lost its first page, processes that have not yet
+ * seen the successor continue with this table.  They are old workers that are
+ * shutting down after the reload.
  */
 
 static ngx_err_t
@@ -184,7 +184,7 @@ ngx_trove_table_heal_map(ngx_trove_table_t *table, ngx_trove_table_map_t *map,
 
     lost->pages += ngx_trove_zone_heal(map->zone, &map->kept);
 
-    /* that it could not even be read */
+    /* the page could not even be read */
 
     return guard->replaced ? EIO : 0;
 }

@@ -222,7 +222,7 @@ ngx_trove_zone_forget(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
     rc = NGX_DECLINED;
 
-    /* a DONE may be there twice: see ngx_trove_zone_layout.h */
+    /* a DONE may have a copy: see ngx_trove_zone_layout.h */
 
     for ( ;; ) {
         slot = ngx_trove_zone_find(&pair, key);
@@ -272,7 +272,7 @@ ngx_trove_zone_ack(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
     if (slot.bucket == NULL) {
 
-        /* an event is worth more than an ack: no DONE gives way to one */
+        /* a DONE is more valuable than an ack, and is not evicted for one */
 
         slot = ngx_trove_zone_oldest(&pair, NGX_TROVE_ZONE_ACKED, now);
         ngx_trove_zone_count(&pair.group->u.head.dropped);
@@ -322,9 +322,9 @@ ngx_trove_zone_acked(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
 
 /*
- * An owner is never given out twice for a key within the next 2^30 claims in
- * its group.  A counter of the group, and not of the table, because its cache
- * line is at hand, and not at another processor's.
+ * An owner is not reused for a key within the next 2^30 claims in its group.
+ * The counter is one of the group, not of the table, because its cache line
+ * has been loaded already, and other processors do not contend for it.
  */
 
 static uint32_t
@@ -340,7 +340,7 @@ ngx_trove_zone_owner(ngx_trove_zone_group_t *group)
 }
 
 
-/* a slot for a key that is in none, if need be that of an ACK or a DONE */
+/* returns a slot for a new key, evicting an ACK or a DONE if necessary */
 
 static ngx_trove_zone_slot_t
 ngx_trove_zone_new_slot(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
@@ -357,7 +357,7 @@ ngx_trove_zone_new_slot(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 }
 
 
-/* a claim that ran out stays its owner's until somebody takes it over */
+/* an expired claim remains its owner's until another one takes it over */
 
 static ngx_uint_t
 ngx_trove_zone_owned(ngx_trove_zone_slot_t *slot, uint32_t owner)
@@ -375,7 +375,7 @@ ngx_trove_zone_owned(ngx_trove_zone_slot_t *slot, uint32_t owner)
 }
 
 
-/* the work was done under a claim that is gone: kept if the key is absent */
+/* completes work whose claim was lost: recorded if the key is absent */
 
 static void
 ngx_trove_zone_late(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,

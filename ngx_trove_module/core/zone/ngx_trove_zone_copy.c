@@ -37,7 +37,7 @@ ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
         group = ngx_trove_zone_group(from, n);
         head = &group->u.head;
 
-        /* a group whose lock is beyond use does not change any more */
+        /* a group whose lock is unusable does not change any more */
 
         rc = ngx_trove_zone_mutex_lock(&head->mutex, &head->recovered);
 
@@ -57,7 +57,7 @@ ngx_trove_zone_copy(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
         }
     }
 
-    /* no owner that came along is given out again */
+    /* owners of copied claims must not be reused */
 
     for (n = 0; n < to->groups; n++) {
         ngx_trove_zone_group(to, n)->u.head.claims = claims;
@@ -143,7 +143,7 @@ ngx_trove_zone_copy_group(ngx_trove_zone_t *to, ngx_trove_zone_group_t *from,
 }
 
 
-/* copies a key that is alive; returns how many are left out for that: 0 or 1 */
+/* copies a live key; returns the number of keys left out for it: 0 or 1 */
 
 static ngx_uint_t
 ngx_trove_zone_copy_slot(ngx_trove_zone_t *to, ngx_trove_zone_slot_t *from,
@@ -166,8 +166,8 @@ ngx_trove_zone_copy_slot(ngx_trove_zone_t *to, ngx_trove_zone_slot_t *from,
     }
 
     /*
-     * A DONE may be there twice, see ngx_trove_zone_layout.h, or come from
-     * another table that was copied before.
+     * A DONE may have a copy, see ngx_trove_zone_layout.h, or have been copied
+     * from another table already.
      */
 
     other = slot.bucket->word[slot.n];
@@ -196,7 +196,7 @@ ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key,
         return 0;
     }
 
-    /* acks are left out first, be it one that is there or this one */
+    /* an ack is left out first, either an existing one or this one */
 
     slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_ACKED, now);
 

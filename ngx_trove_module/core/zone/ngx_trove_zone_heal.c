@@ -12,7 +12,7 @@
 #include "ngx_trove_zone_layout.h"
 
 
-/* what is fixed when a table is made, with its check */
+/* constants set when a table is created, and their check */
 #define NGX_TROVE_ZONE_FIXED                                                  \
     (offsetof(ngx_trove_zone_t, check) + sizeof(uint64_t))
 
@@ -82,7 +82,7 @@ ngx_trove_zone_heal(ngx_trove_zone_t *zone, ngx_trove_zone_kept_t *kept)
 
         lost++;
 
-        /* an owner from before is not to be given out again */
+        /* owners from before must not be reused */
 
         if (RAND_bytes((u_char *) &claims, sizeof(uint32_t)) != 1) {
             claims = (uint32_t) ngx_random();
@@ -100,7 +100,7 @@ ngx_trove_zone_heal(ngx_trove_zone_t *zone, ngx_trove_zone_kept_t *kept)
 
     (void) pthread_mutexattr_destroy(&attr);
 
-    /* the check comes last: until then others take the table for lost */
+    /* the check is written last: until then the table counts as lost */
 
     ngx_memcpy(zone, head, offsetof(ngx_trove_zone_t, check));
     ngx_trove_zone_store(&zone->check, head->check);

@@ -17,7 +17,7 @@
 #include "ngx_trove_zone_layout.h"
 
 
-/* of those who wait for a lock: a holder has it for less than a microsecond */
+/* waiting for a lock, which is usually held for less than a microsecond */
 #define NGX_TROVE_ZONE_SPINS   64
 #define NGX_TROVE_ZONE_YIELDS  1024
 #define NGX_TROVE_ZONE_SLEEP   100                      /* microseconds */
@@ -30,7 +30,7 @@ static uint64_t ngx_trove_zone_check(ngx_trove_zone_t *zone);
 static void ngx_trove_zone_recover_group(ngx_trove_zone_group_t *group);
 
 
-/* a byte of a lock that is never zero: that of its kind */
+/* offset of a byte of a mutex that is never zero: its kind */
 static ngx_uint_t  ngx_trove_zone_kind = sizeof(pthread_mutex_t);
 
 
@@ -136,15 +136,15 @@ ngx_trove_zone_recover(ngx_trove_zone_t *zone)
     ngx_uint_t  n;
 
     /*
-     * A lock that was held when the machine went down names a thread that will
-     * never be marked as dead, because it is not there to die.
+     * A lock that was held at a power failure refers to a thread that will
+     * never be reported as dead, because it does not exist.
      */
 
     if (ngx_trove_zone_locks(zone) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    /* what was moved is still here, too */
+    /* moved keys are still here as well */
 
     zone->where = 0;
     zone->migrated = 0;
@@ -208,8 +208,8 @@ ngx_trove_zone_mutex_lock(pthread_mutex_t *mutex, uint64_t *recovered)
     ngx_uint_t  n;
 
     /*
-     * Not pthread_mutex_lock(): if the page is lost, what sleeps in there is
-     * never woken, or is aborted by the C library.
+     * Not pthread_mutex_lock(): if the page is lost, a thread sleeping in it
+     * is never woken, or is aborted by the C library.
      */
 
     for (n = 0; ngx_trove_zone_lock_there(mutex); n++) {
@@ -288,7 +288,7 @@ ngx_trove_zone_lock_make(pthread_mutex_t *mutex, pthread_mutexattr_t *attr)
 ngx_uint_t
 ngx_trove_zone_lock_there(pthread_mutex_t *mutex)
 {
-    /* of a table that others have made, too */
+    /* the table may have been created by another process */
 
     if (ngx_trove_zone_kind == sizeof(pthread_mutex_t)) {
         ngx_trove_zone_lock_kind(NULL);
@@ -303,7 +303,7 @@ ngx_trove_zone_lock_there(pthread_mutex_t *mutex)
 }
 
 
-/* what is not 0 in a lock that is shared, robust and free */
+/* finds a byte that is not 0 in a free shared robust mutex */
 
 static void
 ngx_trove_zone_lock_kind(pthread_mutex_t *mutex)
@@ -380,9 +380,9 @@ ngx_trove_zone_mutex_unlock(pthread_mutex_t *mutex)
 #if (NGX_LINUX)
 
     /*
-     * The page was lost, and may have another lock by now.  The C library goes
-     * on to have this one in its list of what the thread has locked, and would
-     * write to it at the next lock, when it may not be mapped any more.
+     * The page was lost, and may contain another mutex by now.  The C library
+     * still has this one in its list of the mutexes held by the thread.  It
+     * would write to it at the next lock, when it may not be mapped any more.
      */
 
     if (syscall(SYS_get_robust_list, 0, &list, &len) == 0) {
@@ -393,7 +393,7 @@ ngx_trove_zone_mutex_unlock(pthread_mutex_t *mutex)
 }
 
 
-/* how many groups the memory has room for; 0 if it cannot be a table */
+/* returns the number of groups that fit, 0 if there cannot be a table */
 
 static ngx_uint_t
 ngx_trove_zone_groups(void *addr, size_t size)

@@ -10,7 +10,7 @@
 #include "ngx_trove_zone_layout.h"
 
 
-/* more claims than a group sees while it waits to be moved */
+/* more than the number of claims in a group until it is moved */
 #define NGX_TROVE_ZONE_CLAIMS_AHEAD  (1u << 20)
 
 
@@ -53,7 +53,7 @@ ngx_trove_zone_create_successor(void *addr, size_t size, ngx_trove_zone_t *zone)
         return NULL;
     }
 
-    /* no owner of a claim that comes along is to be given out again */
+    /* owners of migrated claims must not be reused */
 
     claims = 0;
 
@@ -145,7 +145,7 @@ ngx_trove_zone_migrate_group(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
     left = 0;
     head = &group->u.head;
 
-    /* a group whose lock is beyond use does not change any more */
+    /* a group whose lock is unusable does not change any more */
 
     rc = ngx_trove_zone_mutex_lock(&head->mutex, &head->recovered);
 
@@ -178,8 +178,8 @@ ngx_trove_zone_migrate_group(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
 
 
 /*
- * Who has the lock of a group here takes another one there, but nobody does it
- * the other way round.
+ * Locks a group of the other table while holding one here.  There is no
+ * deadlock, because nothing locks in the opposite order.
  */
 
 static ngx_uint_t
@@ -195,7 +195,7 @@ ngx_trove_zone_migrate_slot(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
     key = ngx_trove_zone_slot_key(slot);
     word = slot->bucket->word[slot->n];
 
-    /* a DONE may be there twice: see ngx_trove_zone_layout.h */
+    /* a DONE may have a copy: see ngx_trove_zone_layout.h */
 
     ngx_trove_zone_pair(from, &key, &pair);
     sole = ngx_trove_zone_sole(&pair, &key, now);
@@ -212,7 +212,7 @@ ngx_trove_zone_migrate_slot(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
 
     left = 0;
 
-    /* what is there is of somebody who was killed when he had come to here */
+    /* written by a process that was killed at this point */
 
     sole = ngx_trove_zone_sole(&pair, &key, now);
 

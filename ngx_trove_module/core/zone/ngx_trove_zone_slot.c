@@ -70,7 +70,7 @@ ngx_trove_zone_word_claimed(ngx_trove_zone_now_t *now, ngx_uint_t lease,
 {
     uint32_t  end;
 
-    /* the current second may be nearly over: one more is added to the lease */
+    /* the current second may be nearly over: the lease is extended by one */
 
     end = (uint32_t) (now->mono + (int64_t) lease + 1);
 
@@ -122,7 +122,7 @@ ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 {
     ngx_uint_t  i, first, second;
 
-    /* scaled, not divided: any number of groups at the cost of one product */
+    /* scaled rather than divided: a multiplication for any number of groups */
 
     pair->group = ngx_trove_zone_group(zone,
                                   ((key->place >> 32) * zone->groups) >> 32);
@@ -133,8 +133,8 @@ ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     pair->bucket[1] = &pair->group->bucket[second];
 
     /*
-     * Little of it is in a cache, and what comes after the lock is looked at
-     * when that is there: ask for all of it at once.
+     * Most of this is not in a cache, and is accessed after the lock only once
+     * the lock has been loaded: prefetch all of it at once.
      */
 
     ngx_trove_zone_fetch(pair->group);
@@ -236,7 +236,7 @@ ngx_trove_zone_sole(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key,
 }
 
 
-/* of what is in a slot, whatever is in others */
+/* erases copies of the key in a slot from other slots */
 
 static void
 ngx_trove_zone_erase_copies(ngx_trove_zone_group_t *group,
@@ -341,7 +341,9 @@ ngx_trove_zone_evict(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 {
     ngx_trove_zone_slot_t  slot;
 
-    /* an ACK that is lost repeats a delivery to one target, a DONE to all */
+    /*
+     * a lost ACK repeats a delivery to one target, a lost DONE to all of them
+     */
 
     slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_ACKED, now);
 
@@ -361,9 +363,10 @@ ngx_trove_zone_evict(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 
 
 /*
- * A DONE whose completion lies further in the future than its ttl is dated
- * anew, to end a ttl from now.  Done by whoever asks for its key or finds it in
- * the way, which is all who could notice that it still lives.
+ * If the completion of a DONE lies further in the future than its ttl, the
+ * DONE is redated to expire after one ttl from now.  This is done by any
+ * operation that looks up the key or finds the slot when it needs space.  No
+ * other operation can observe that the DONE is still live.
  */
 
 void
@@ -387,7 +390,7 @@ ngx_trove_zone_redate(ngx_trove_zone_group_t *group,
 
     ngx_trove_zone_store(&slot->bucket->word[slot->n], word);
 
-    /* a copy would keep the old date, and outlive it */
+    /* a copy would keep the old date, and expire later */
 
     ngx_trove_zone_erase_copies(group, slot);
 }
@@ -403,7 +406,7 @@ ngx_trove_zone_put(ngx_trove_zone_slot_t *slot, ngx_trove_zone_key_t *key,
     n = slot->n;
     bucket = slot->bucket;
 
-    /* the order is what makes a kill harmless: see ngx_trove_zone_layout.h */
+    /* the order makes a kill harmless: see ngx_trove_zone_layout.h */
 
     ngx_trove_zone_store(&bucket->word[n], 0);
     ngx_trove_zone_store(&bucket->place[n], key->place);
@@ -439,18 +442,18 @@ ngx_trove_zone_word_check(uint64_t place, uint16_t tag, uint64_t word)
 
 
 /*
- * A slot that is over is as good as empty:
+ * An expired slot is equivalent to an empty one:
  *
- * INFLIGHT  whose lease has run out
- * DONE      whose ttl has run out, or that is damaged; an ACK likewise
+ * INFLIGHT  the lease has expired
+ * DONE      the ttl has expired, or the slot is damaged; an ACK likewise
  *
- * A DONE lives until more than ttl whole seconds have passed: it may last up to
- * a second longer, and never ends early.
+ * A DONE expires when more than ttl whole seconds have passed: up to a second
+ * late, and never early.
  *
- * If the wall clock was stepped back, its completion lies in the future, and it
- * lasts longer by as much as the step: nobody can tell how much of its ttl has
- * passed.  A step by more than its ttl (a machine that came up with a clock
- * years ahead) would thus make it last for ever: see ngx_trove_zone_redate().
+ * If the wall clock was set back, the completion lies in the future, and the
+ * DONE lives longer by the size of the step, since the elapsed part of its ttl
+ * is unknown.  After a step larger than the ttl (a machine booted with a clock
+ * years ahead) it would never expire: see ngx_trove_zone_redate().
  */
 
 static ngx_inline ngx_uint_t
@@ -474,7 +477,7 @@ ngx_trove_zone_state(ngx_trove_zone_bucket_t *bucket, ngx_uint_t n,
 }
 
 
-/* whether a slot is over, but for damage */
+/* checks whether a slot has expired, ignoring damage */
 
 static ngx_inline ngx_uint_t
 ngx_trove_zone_over(uint64_t word, ngx_trove_zone_now_t *now)
@@ -500,15 +503,16 @@ ngx_trove_zone_over(uint64_t word, ngx_trove_zone_now_t *now)
         left = -1;
     }
 
-    /* by the sign, since a branch would go either way as often */
+    /* uses the sign, since a branch would be mispredicted half of the time */
 
     return (uint64_t) left >> 63;
 }
 
 
 /*
- * How many slots of a bucket are free, and one of them.  Damaged ones are not
- * looked for: ngx_trove_zone_move() finds them where there is no other room.
+ * Returns the number of free slots in a bucket, and one of them.  Damaged
+ * slots are not included: ngx_trove_zone_move() finds them if there is no
+ * other space.
  */
 
 static ngx_uint_t
@@ -534,12 +538,13 @@ ngx_trove_zone_free(ngx_trove_zone_bucket_t *bucket, ngx_trove_zone_now_t *now,
 
 
 /*
- * Both buckets are full: looks for a DONE or an ACK in them whose other bucket
- * is not, and writes it there.  The slot is what it leaves, to be overwritten
- * by the caller, since for now it is in both.
+ * Called if both buckets are full.  Finds a DONE or an ACK whose other bucket
+ * is not full, and writes it there.  *slot is set to its old slot, to be
+ * overwritten by the caller, since until then the key is in both.
  *
- * Of a table through which keys run, 400,000 at a time in 10 MB, this brings
- * the early evictions from 2.2 % down to 0.004 %, at a move in 50 inserts.
+ * In a table of 10 MB with a flow of keys, 400,000 of them live at a time,
+ * this reduces early evictions from 2.2 % to 0.004 %, with one move per 50
+ * inserts.
  */
 
 static ngx_uint_t
@@ -558,7 +563,7 @@ ngx_trove_zone_move(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
             from.n = n;
             state = ngx_trove_zone_state(from.bucket, n, now);
 
-            /* not over, and still as good as empty: damaged */
+            /* not expired, yet equivalent to empty: damaged */
 
             if (state == NGX_TROVE_ZONE_EMPTY) {
                 *slot = from;
@@ -579,8 +584,8 @@ ngx_trove_zone_move(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,
             }
 
             /*
-             * There may be a copy already: that of one who was killed here.  It
-             * may be over by now, and the key may have been claimed since.
+             * There may be a copy already, if a process was killed here.  The
+             * copy may have expired, and the key may have been claimed since.
              */
 
             copies.group = pair->group;
@@ -616,7 +621,10 @@ ngx_trove_zone_other(ngx_trove_zone_group_t *group,
 }
 
 
-/* two different buckets of a group, by the half that did not pick the group */
+/*
+ * selects two different buckets by the half of place that does not select the
+ * group
+ */
 
 static void
 ngx_trove_zone_buckets(uint64_t place, ngx_uint_t *first, ngx_uint_t *second)
