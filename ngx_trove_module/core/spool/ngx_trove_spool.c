@@ -63,7 +63,7 @@ ngx_trove_spool_engine(ngx_str_t *uri, ngx_trove_spool_error_t *error)
         }
     }
 
-    /* no more than the scheme: what follows may hold a password */
+    /* only the scheme: the rest of a URI may contain a password */
 
     (void) ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, 0,
                                 "no spool engine for \"%.*s://\" is built in",

@@ -13,7 +13,7 @@
 #define NGX_TROVE_SPOOL_BLOCK_SIZE  16384
 
 
-/* an event that several deliveries refer to */
+/* an event referenced by several deliveries */
 typedef struct {
     ngx_uint_t                       refs;
     ngx_trove_spool_event_t          event;
@@ -73,8 +73,8 @@ ngx_trove_spool_event_free(ngx_trove_spool_event_t *event)
 
 
 /*
- * Results: the first block begins with the result, and has the others after
- * it.
+ * The first block of a result starts with the result itself and heads a list
+ * of the other blocks.
  */
 
 void *

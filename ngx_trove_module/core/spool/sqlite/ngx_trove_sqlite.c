@@ -11,16 +11,16 @@
 
 
 /*
- * A number of an owner takes four bytes in the file, no more and no less: see
+ * The number of an owner takes exactly four bytes in the file: see
  * ngx_trove_sqlite_row_add().
  */
 #define NGX_TROVE_SQLITE_OWNER_MIN  (1 << 24)
 #define NGX_TROVE_SQLITE_OWNER_MAX  INT32_MAX
 
-/* kilobytes of pages that a connection keeps in memory */
+/* page cache of a connection, kilobytes */
 #define NGX_TROVE_SQLITE_CACHE     8192
 
-/* bytes to which PATH-wal is cut when it begins anew */
+/* size in bytes to which PATH-wal is truncated when it restarts */
 #define NGX_TROVE_SQLITE_WAL_KEEP  (64 * 1024 * 1024)
 
 
@@ -85,7 +85,7 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
         return NULL;
     }
 
-    /* SQLite's generator may have been copied by a fork */
+    /* the generator of SQLite may have been duplicated by a fork */
 
     sqlite3_randomness(sizeof(int32_t), &random);
 
@@ -156,7 +156,7 @@ ngx_trove_sqlite_close_all(ngx_trove_sqlite_t *spool)
     ngx_trove_sqlite_key_drop(&spool->work);
     ngx_memzero(&spool->work, sizeof(ngx_trove_sqlite_work_t));
 
-    /* after the last one: they are read from PATH-lock as long as it is held */
+    /* after the last one: they are read from PATH-lock while it is held */
 
     ngx_trove_sqlite_detach(spool);
 }
@@ -303,7 +303,7 @@ ngx_trove_sqlite_unlock_all(ngx_trove_sqlite_t *spool,
 }
 
 
-/* for who holds all three mutexes */
+/* all three mutexes must be held */
 
 static ngx_int_t
 ngx_trove_sqlite_open_all(ngx_trove_sqlite_t *spool, ngx_uint_t make,
@@ -334,7 +334,7 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     ngx_int_t   rc;
     ngx_uint_t  first;
 
-    /* before anything is made, or written, beside another program's file */
+    /* before anything is created or written beside another program's file */
 
     rc = ngx_trove_sqlite_whose(spool->path, error);
 
@@ -343,8 +343,8 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     }
 
     /*
-     * SQLite would open it for reading only, and give that mode to PATH-wal and
-     * PATH-shm, which stay so.
+     * SQLite would open a read-only file for reading only, and give its mode
+     * to PATH-wal and PATH-shm permanently.
      */
 
     if (rc != NGX_DECLINED
@@ -395,7 +395,7 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
 }
 
 
-/* SQLite waits for ever at a FIFO in the place of one of its files */
+/* SQLite blocks forever on a FIFO in place of one of its files */
 
 static ngx_int_t
 ngx_trove_sqlite_beside(ngx_trove_sqlite_t *spool,
@@ -436,7 +436,7 @@ ngx_trove_sqlite_beside(ngx_trove_sqlite_t *spool,
 }
 
 
-/* for the one who attaches */
+/* must be called while attaching */
 
 static ngx_int_t
 ngx_trove_sqlite_open_first(ngx_trove_sqlite_t *spool, ngx_uint_t make,
@@ -472,13 +472,13 @@ ngx_trove_sqlite_open_first(ngx_trove_sqlite_t *spool, ngx_uint_t make,
         return NGX_ERROR;
     }
 
-    /* reads the file, too: a transaction that writes nothing */
+    /* a transaction without writes, which also reads the file */
 
     if (ngx_trove_sqlite_begin(spool, db, 1, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    /* not so little as a copy of it that is older */
+    /* an older copy of the file has the same identity: hence moved */
 
     if (spool->identity != db->state.identity || spool->moved) {
         spool->identity = db->state.identity;
@@ -498,7 +498,7 @@ ngx_trove_sqlite_open_first(ngx_trove_sqlite_t *spool, ngx_uint_t make,
 }
 
 
-/* SQLite would make it, too, but for everybody to read */
+/* SQLite would create the file as well, but readable by all users */
 
 static ngx_int_t
 ngx_trove_sqlite_open_made(ngx_trove_sqlite_t *spool, ngx_uint_t make,
@@ -563,13 +563,17 @@ ngx_trove_sqlite_open_db(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     (void) sqlite3_extended_result_codes(db->db, 1);
     (void) sqlite3_busy_timeout(db->db, (int) spool->wait);
 
-    /* who comes next may not be allowed to make it in this directory */
+    /*
+     * the next process may not be allowed to create PATH-wal in this directory
+     */
 
     persist = 1;
     (void) sqlite3_file_control(db->db, "main", SQLITE_FCNTL_PERSIST_WAL,
                                 &persist);
 
-    /* instead of a checkpoint by the commit that comes to a thousand pages */
+    /*
+     * replaces the automatic checkpoint in the commit that reaches 1000 pages
+     */
 
     (void) sqlite3_wal_hook(db->db, ngx_trove_sqlite_committed, db);
 

@@ -17,7 +17,7 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-/* above what is set here, a descriptor is not looked for */
+/* if the limit is higher, larger descriptors are not searched */
 #define NGX_TROVE_SQLITE_FDS  65536
 
 
@@ -70,7 +70,7 @@ ngx_trove_sqlite_directory(const char *path, ngx_trove_spool_error_t *error)
 
     if (stat(directory, &st) == -1) {
 
-        /* "nginx -t" may have no right to look there */
+        /* "nginx -t" may lack permission to search the directory */
 
         missing = ngx_errno == NGX_ENOENT || ngx_errno == NGX_ENOTDIR;
 
@@ -151,8 +151,8 @@ ngx_trove_sqlite_dirname(const char *path, char *directory)
 
 
 /*
- * A lock by flock() belongs to the open file description, and so to all
- * processes that have inherited it: old and new workers, and the next binary.
+ * A flock() lock belongs to the open file description, and so to all processes
+ * that have inherited it: old and new workers, and the new binary.
  */
 
 ngx_int_t
@@ -178,7 +178,7 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
 
     if (dir != -1) {
 
-        /* without close-on-exec: the next binary is to inherit it */
+        /* without close-on-exec: a new binary must inherit it */
 
         lock = openat(dir, base, O_RDWR|O_CREAT|O_NOFOLLOW|O_NONBLOCK, 0600);
 
@@ -189,7 +189,7 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
 
     if (lock == NGX_INVALID_FILE) {
 
-        /* whoever opens the spool is going to say what is wrong */
+        /* the error is reported when the spool is opened */
 
         return NGX_OK;
     }
@@ -213,7 +213,7 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
                                         "use a separate file for each");
         }
 
-        /* the running configuration still has it */
+        /* the running configuration still uses it */
 
         if (!first) {
             other = dup(other);
@@ -236,7 +236,7 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
 }
 
 
-/* another descriptor of this process for the same file, or NGX_INVALID_FILE */
+/* finds another descriptor of this process for the same file */
 
 static ngx_fd_t
 ngx_trove_sqlite_inherited(ngx_fd_t fd)

@@ -10,7 +10,7 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-/* deliveries of one transaction */
+/* deliveries per transaction */
 #define NGX_TROVE_SQLITE_ACTS  1000
 
 
@@ -129,7 +129,7 @@ ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool, ngx_trove_spool_action_e action,
 
     case NGX_TROVE_SPOOL_REPLAY:
 
-        /* the next attempt will take its place in the row */
+        /* the next attempt will overwrite it in the row */
 
         if (ngx_trove_sqlite_attempt_keep(db, row) != NGX_OK) {
             return NGX_ERROR;
@@ -245,7 +245,7 @@ ngx_trove_sqlite_control_some(ngx_trove_sqlite_t *spool,
 
     ngx_trove_sqlite_scan_end(&scan);
 
-    /* not while the scan goes on: they would move under its feet */
+    /* not during the scan, which rows changed meanwhile would disturb */
 
     for (i = 0; i < n && rc != NGX_ERROR; i++) {
         rc = ngx_trove_sqlite_do(spool, action, &rows[i]);

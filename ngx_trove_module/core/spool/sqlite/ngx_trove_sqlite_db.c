@@ -44,7 +44,7 @@ ngx_trove_sqlite_db_kind(int rc, ngx_err_t err)
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
 
-    /* what is said of a statement for which there are no tables */
+    /* the errors of a statement whose tables are missing */
 
     case SQLITE_ERROR:
     case SQLITE_SCHEMA:
@@ -77,8 +77,8 @@ ngx_trove_sqlite_db_fail(ngx_trove_sqlite_db_t *db, int rc, const char *what)
     ngx_trove_spool_error_e   kind;
 
     /*
-     * SQLite keeps the error of the system for some of its own errors only, and
-     * for others errno may be that of something else.
+     * SQLite keeps the system error only for some of its own errors; for
+     * others errno may be unrelated.
      */
 
     switch (rc & 0xff) {
@@ -165,7 +165,7 @@ ngx_trove_sqlite_column(sqlite3_stmt *stmt, int n, ngx_str_t *s)
     s->data = (u_char *) sqlite3_column_blob(stmt, n);
     s->len = sqlite3_column_bytes(stmt, n);
 
-    /* NULL is also what SQLite has for nothing */
+    /* SQLite returns NULL for an empty blob as well */
 
     if (s->data == NULL) {
         s->data = (u_char *) "";

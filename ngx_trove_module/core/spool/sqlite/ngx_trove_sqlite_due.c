@@ -11,18 +11,19 @@
 
 
 /*
- * What is due.  The index of what is pending is by target, state and due time.
- * So what is due of a target, first attempts and retries apart, is found at
- * once, however much there is that waits: for this target or for another one.
+ * Lookup of due deliveries.  The index of pending deliveries is by target,
+ * state and due time.  So due deliveries of a target, separately for first
+ * attempts and retries, are found immediately, however large the backlog of
+ * this or any other target is.
  */
 
-/* pieces of ..._ROWS that a call repairs of a target */
+/* groups of ..._ROWS rows repaired for a target per call */
 #define NGX_TROVE_SQLITE_REPAIRS   4
 
-/* milliseconds between looks for what is due too late */
+/* milliseconds between searches for impossible due times */
 #define NGX_TROVE_SQLITE_CLAMP     1000
 
-/* rows of a transaction that makes leases void */
+/* rows per transaction that voids leases */
 #define NGX_TROVE_SQLITE_VOID      4096
 
 
@@ -104,7 +105,7 @@ ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
 }
 
 
-/* NGX_DECLINED: there is nothing to look for */
+/* NGX_DECLINED: it cannot have due deliveries */
 
 ngx_int_t
 ngx_trove_sqlite_lease_cached(ngx_trove_sqlite_taking_t *taking,
@@ -130,7 +131,7 @@ ngx_trove_sqlite_lease_cached(ngx_trove_sqlite_taking_t *taking,
 }
 
 
-/* puts into next when something of this target is due, if that is sooner */
+/* lowers next to the time when a delivery of the target is due */
 
 ngx_int_t
 ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
@@ -177,7 +178,7 @@ ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
 }
 
 
-/* what is due later than is possible: the clock was set back meanwhile */
+/* finds deliveries due later than possible, after the clock was set back */
 
 static sqlite3_stmt *
 ngx_trove_sqlite_lease_late(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
@@ -191,7 +192,7 @@ ngx_trove_sqlite_lease_late(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
         return NULL;
     }
 
-    /* what is new is due since it is there */
+    /* a new delivery is due from the time it was stored */
 
     max = 0;
 
@@ -211,7 +212,7 @@ ngx_trove_sqlite_lease_late(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
 }
 
 
-/* NGX_OK: something is; NGX_DECLINED: nothing */
+/* NGX_OK: there are some; NGX_DECLINED: there are none */
 
 static ngx_int_t
 ngx_trove_sqlite_lease_is_late(ngx_trove_sqlite_taking_t *taking,
@@ -262,7 +263,7 @@ ngx_trove_sqlite_lease_due(ngx_trove_sqlite_db_t *db, int64_t target,
 }
 
 
-/* at most NGX_TROVE_SQLITE_ROWS of them, by the statement's limit */
+/* at most NGX_TROVE_SQLITE_ROWS rows, by the LIMIT of the statement */
 
 ngx_int_t
 ngx_trove_sqlite_lease_rows(ngx_trove_sqlite_db_t *db, sqlite3_stmt *stmt,
@@ -309,7 +310,7 @@ ngx_trove_sqlite_lease_wait(ngx_trove_sqlite_db_t *db,
 }
 
 
-/* leases that ran out become waiting, and so do impossible times */
+/* makes deliveries with expired leases or impossible times wait */
 
 ngx_int_t
 ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
@@ -367,7 +368,7 @@ ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
 
         if (n == NGX_TROVE_SQLITE_ROWS) {
 
-            /* there may be more: the next call goes on at once */
+            /* there may be more: the next call continues at once */
 
             taking->clamp = 0;
             break;

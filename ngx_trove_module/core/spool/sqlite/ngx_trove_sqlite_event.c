@@ -10,7 +10,7 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-/* columns of a row of an event, from this one on strings */
+/* columns of an event row: from this one on they are strings */
 #define NGX_TROVE_SQLITE_EVENT_STRINGS  2
 #define NGX_TROVE_SQLITE_EVENT_BODY    11
 
@@ -20,7 +20,7 @@ static ngx_str_t *ngx_trove_sqlite_event_string(
     ngx_trove_spool_event_t *event, ngx_uint_t n);
 
 
-/* in the order of the columns; NULL after the last one */
+/* returns the strings in the order of the columns, NULL after the last one */
 
 static ngx_str_t *
 ngx_trove_sqlite_event_string(ngx_trove_spool_event_t *event, ngx_uint_t n)
@@ -197,7 +197,7 @@ ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
                                     "out of memory");
     }
 
-    /* the strings come behind it */
+    /* the strings follow the event */
 
     **event = row;
 

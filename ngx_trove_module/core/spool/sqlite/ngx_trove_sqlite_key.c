@@ -11,34 +11,36 @@
 
 
 /*
- * Which keys there are.
+ * Lookup of deduplication keys.
  *
- * A unique index of the table "event" would do, but keys are random: each event
- * would change a page of its own in it, which is written as a whole, first to
- * PATH-wal and then to the file.  That took three times as long as all the
- * rest.  So the keys go into the file in bulk, and in order:
+ * A unique index on the table "event" would suffice, but keys are random: each
+ * event would modify a different page of the index, and the page is written as
+ * a whole, first to PATH-wal and then to the file.  That took three times as
+ * long as all the rest.  So keys are written to the file in bulk, and in
+ * order:
  *
- *   - Keys of recent events are in hash tables in the memory that the processes
- *     share, in two halves.  One is being filled.  When it is full, and the
- *     other one is empty, they change places.
- *   - The keys of the full half are written to the table "key", sorted, some
- *     at a time: see ..._key_merge.c.  Then spool.indexed is the last
- *     event whose key is there, and the half is emptied.
- *   - If both are full, a key goes straight into the table.
+ *   - Keys of recent events are in hash tables in shared memory, in two
+ *     halves.  One half is being filled.  When it is full, and the other one
+ *     is empty, they are swapped.
+ *   - The keys of the full half are written to the table "key", sorted, a few
+ *     at a time: see ..._key_merge.c.  Then spool.indexed is set to the last
+ *     event whose key is in the table, and the half is emptied.
+ *   - If both halves are full, a key is written to the table directly.
  *
- * Both know a key by 63 bits of it, and say the number of an event; whether
- * that event has the key is looked up in its row.  So entries for what is not
- * in the spool any more, or never came to be, do no harm.  Of two keys that are
- * equal in those bits, the table has one: the other one would be accepted a
- * second time.  There is no way to lose an event.
+ * Both store 63 bits of a key and the number of the event; the row of the
+ * event tells whether it has the key.  So entries of events that were deleted
+ * or never committed do no harm.  Of two keys that are equal in these bits,
+ * the table contains only one: the event of the other one would be accepted a
+ * second time.  An event cannot be lost.
  *
- * An entry that is missing would be bad.  All events from spool.indexed to
+ * A missing entry would be harmful.  All events from spool.indexed to
  * spool.last must be in the halves, and those up to shared->last are.  Each
- * transaction begins by adding what is between shared->last and spool.last:
- * nothing, unless a process was killed after its commit, or the memory is new.
+ * transaction starts by adding the events from shared->last to spool.last.
+ * There are none, unless a process was killed after its commit, or the memory
+ * is new.
  */
 
-/* keys in a half that make it full: a transaction is to find room, too */
+/* keys that make a half full: the rest is left for the current transaction */
 #define ngx_trove_sqlite_keys_full(spool)                                     \
     ((spool)->keys - (spool)->keys / 8)
 
@@ -60,7 +62,7 @@ static ngx_int_t ngx_trove_sqlite_key_of(ngx_trove_sqlite_db_t *db,
     int64_t event, u_char *key);
 
 
-/* of a digest, so any bits are as good as any others */
+/* the key is a digest, so that any of its bits can be used */
 
 uint64_t
 ngx_trove_sqlite_hash(u_char *key)
@@ -93,7 +95,7 @@ ngx_trove_sqlite_key_sync(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
         return NGX_ERROR;
     }
 
-    /* not within a transaction, whose events may come to nothing */
+    /* not in a transaction, whose events may be rolled back */
 
     if (shared->used[shared->current] >= ngx_trove_sqlite_keys_full(spool)
         && shared->sealed == 0)
@@ -112,7 +114,7 @@ ngx_trove_sqlite_key_reset(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 
     shared = spool->shared;
 
-    /* untouched pages of a new file shall stay so */
+    /* pages of a new file remain untouched */
 
     if (shared->salt != 0) {
         ngx_memzero(shared->slots, sizeof(shared->slots));
@@ -200,7 +202,7 @@ ngx_trove_sqlite_key_seal(ngx_trove_sqlite_shared_t *shared, int64_t last)
 }
 
 
-/* the salt, because who chooses the keys must not choose the slots as well */
+/* salted, so that senders cannot choose the slots by choosing keys */
 
 static ngx_trove_sqlite_slot_t *
 ngx_trove_sqlite_key_slot(ngx_trove_sqlite_shared_t *shared, ngx_uint_t half,
@@ -225,7 +227,7 @@ ngx_trove_sqlite_key_next(ngx_trove_sqlite_shared_t *shared, ngx_uint_t half,
 }
 
 
-/* NULL if it was there */
+/* NULL if the entry exists */
 
 static ngx_trove_sqlite_slot_t *
 ngx_trove_sqlite_key_put(ngx_trove_sqlite_shared_t *shared, uint64_t hash,
@@ -270,8 +272,8 @@ ngx_trove_sqlite_key_find(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_shared_t  *shared;
 
     /*
-     * The memory before the table: one who does not have the lock may find a
-     * half already emptied, but then its keys are in the table.
+     * Memory is searched before the table: without the lock, a half may be
+     * found already emptied, but then its keys are in the table.
      */
 
     shared = spool->shared;
@@ -332,7 +334,7 @@ ngx_trove_sqlite_key_find(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 }
 
 
-/* NGX_OK if the event is there and has the key, NGX_DECLINED if not */
+/* NGX_OK if the event exists and has the key, NGX_DECLINED if not */
 
 static ngx_int_t
 ngx_trove_sqlite_key_of(ngx_trove_sqlite_db_t *db, int64_t event, u_char *key)
@@ -409,8 +411,9 @@ ngx_trove_sqlite_key_add(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
 
 /*
- * Slots are given back in reverse, so that each half is what it was.  They are
- * all of the current one, for sealing is not done within a transaction.
+ * Slots are freed in reverse order, which restores the previous state.  All of
+ * them are in the current half, because halves are not swapped in a
+ * transaction.
  */
 
 void

@@ -11,15 +11,18 @@
 
 
 /*
- * Maintenance of the keys: see ngx_trove_sqlite_key.c.  Only one process does
- * it at a time.  If it is killed, the next one begins anew.
+ * Maintenance of keys: see ngx_trove_sqlite_key.c.  Only one process does it
+ * at a time.  If that process is killed, the next one starts again.
  */
 
-/* keys written, or rows looked at, in one transaction */
+/* keys written, or rows examined, per transaction */
 #define NGX_TROVE_SQLITE_KEY_PIECE  500
 #define NGX_TROVE_SQLITE_KEY_SWEEP  2000
 
-/* stale rows that are worth a sweep: so many, and a part of the events */
+/*
+ * stale rows that trigger a sweep: at least so many, and this part of the
+ * events
+ */
 #define NGX_TROVE_SQLITE_KEY_STALE  10000
 #define NGX_TROVE_SQLITE_KEY_PART  4
 
@@ -116,7 +119,7 @@ ngx_trove_sqlite_key_collect(ngx_trove_sqlite_t *spool,
 }
 
 
-/* of the same hash, the later event comes last, and stays */
+/* of equal hashes, the later event is last, and overwrites the others */
 
 static int ngx_libc_cdecl
 ngx_trove_sqlite_key_compare(const void *one, const void *two)
@@ -146,7 +149,7 @@ ngx_trove_sqlite_key_merge(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 
     if (!ngx_trove_sqlite_key_same(spool)) {
 
-        /* another file has come in between */
+        /* the file has been replaced */
 
         ngx_trove_sqlite_rollback(spool, db);
         ngx_trove_sqlite_key_drop(work);
@@ -194,7 +197,7 @@ ngx_trove_sqlite_key_same(ngx_trove_sqlite_t *spool)
 }
 
 
-/* if this is not done, it is done all over: nothing is lost */
+/* if this fails, all of it is repeated: nothing is lost */
 
 static ngx_int_t
 ngx_trove_sqlite_key_merged(ngx_trove_sqlite_t *spool)
@@ -236,7 +239,7 @@ ngx_trove_sqlite_key_drop(ngx_trove_sqlite_work_t *work)
 }
 
 
-/* removes from the table what is of events that are not there any more */
+/* removes entries of deleted events from the table */
 
 static ngx_int_t
 ngx_trove_sqlite_key_sweep(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)

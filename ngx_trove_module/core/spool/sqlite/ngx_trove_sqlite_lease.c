@@ -75,7 +75,7 @@ ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         spool->clamped = ngx_trove_sqlite_mono(spool);
     }
 
-    /* a share for each, then the rest for who has more */
+    /* first a share for each target, then the rest for those that have more */
 
     share = (active == 0) ? 0 : ngx_max(1, lease->max / active);
 
@@ -144,7 +144,7 @@ ngx_trove_sqlite_lease_target(ngx_trove_sqlite_taking_t *taking,
     before = *got;
     tried = *retries;
 
-    /* half of it, the other half, and what one of them has left over */
+    /* one half, the other half, and then the remainder of either */
 
     if (ngx_trove_sqlite_lease_state(taking, want, cached, NGX_TROVE_SPOOL_NEW,
                                      (n + 1) / 2, got)

@@ -10,7 +10,7 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-/* a list that is being made */
+/* a list being built */
 typedef struct {
     ngx_trove_sqlite_db_t         *db;
     ngx_trove_spool_deliveries_t  *list;
@@ -216,7 +216,7 @@ ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
 
     row = &scan->row;
 
-    /* who shows the list takes the state for an index */
+    /* the state is used as an array index by the caller */
 
     if ((ngx_uint_t) row->state >= NGX_TROVE_SPOOL_STATES) {
         return ngx_trove_spool_fail(list->db->error, NGX_TROVE_SPOOL_CORRUPT,
@@ -226,7 +226,7 @@ ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
 
     if (list->list->n == list->alloc) {
 
-        /* those of an event: what is left behind is freed with all the rest */
+        /* deliveries of an event: the old array is freed with the result */
 
         list->alloc *= 2;
 
@@ -283,7 +283,7 @@ ngx_trove_sqlite_list_add(ngx_trove_sqlite_list_t *list,
 }
 
 
-/* the last attempt is in the row, and may be nowhere else */
+/* the last attempt is in the row, and possibly nowhere else */
 
 static ngx_int_t
 ngx_trove_sqlite_list_history(ngx_trove_sqlite_list_t *list,

@@ -12,7 +12,7 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-/* locks of bytes of the file, held through a descriptor, not a process */
+/* byte-range locks that belong to the descriptor, not to the process */
 
 #ifdef F_OFD_SETLK
 #define NGX_TROVE_SQLITE_SETLK    F_OFD_SETLK
@@ -23,7 +23,7 @@
 #define NGX_TROVE_SQLITE_ATTACHING 0     /* exclusive: to attach */
 #define NGX_TROVE_SQLITE_USING    1      /* shared, while it is mapped */
 
-/* milliseconds between two tries to attach */
+/* milliseconds between two attempts to attach */
 #define NGX_TROVE_SQLITE_PAUSE    2
 
 
@@ -39,10 +39,10 @@ static ngx_int_t ngx_trove_sqlite_lock_wait(pthread_mutex_t *mutex,
 
 
 /*
- * Who attaches has one byte locked for himself, and whoever has attached has
- * another one locked together with the others.  So one who gets the latter
- * for himself is alone: all others are gone, whatever way they ended, and what
- * they left in the file means nothing.
+ * While attaching, a process holds an exclusive lock on one byte.  All
+ * attached processes hold a shared lock on another byte.  So a process that
+ * gets an exclusive lock on the latter is the only one: all others have
+ * exited, in whatever way, and the contents of the file are void.
  */
 
 ngx_int_t
@@ -62,7 +62,7 @@ ngx_trove_sqlite_attach(ngx_trove_sqlite_t *spool, ngx_uint_t *first,
                                       NGX_TROVE_SQLITE_USING)
            != NGX_OK)
     {
-        /* a process that knows only of F_SETLK, at most */
+        /* only possible for a process that uses F_SETLK */
 
         ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, ngx_errno,
                              "the \"-lock\" file is locked by another process");
@@ -161,7 +161,7 @@ ngx_trove_sqlite_lock_map(ngx_trove_sqlite_t *spool, ngx_uint_t first,
 
     if (first) {
 
-        /* a mapped page for which the disk has no room is a SIGBUS */
+        /* access to a mapped page without space on disk raises SIGBUS */
 
         err = ftruncate(spool->fd, 0) == -1 ? ngx_errno
                                             : posix_fallocate(spool->fd, 0,
@@ -224,7 +224,9 @@ ngx_trove_sqlite_lock_make(ngx_trove_sqlite_t *spool)
     shared->version = NGX_TROVE_SQLITE_SHARED_VERSION;
     shared->mutex = sizeof(pthread_mutex_t);
 
-    /* all else is zero, so it is about no file, and made to fit when used */
+    /*
+     * all else is zero: it describes no file, and is synchronized on first use
+     */
 
     shared->clock = ngx_trove_sqlite_wall(spool) - ngx_trove_sqlite_mono(spool);
 
@@ -302,12 +304,13 @@ ngx_trove_sqlite_lock_moved(ngx_trove_sqlite_t *spool)
 
 
 /*
- * Who waits for write has turn meanwhile.  With write alone, a process that
- * gives it back and asks for it again gets it before the one that was woken for
- * it has got a processor: on a busy machine again and again, for minutes.
+ * A process waiting for write holds turn meanwhile.  With write alone, a
+ * process that releases and locks it again gets it before the woken waiter is
+ * scheduled: on a busy machine repeatedly, for minutes.
  *
- * PTHREAD_PRIO_INHERIT would hand write over, but the kernel then looks for the
- * owner by its number, which is another one's in another container.
+ * PTHREAD_PRIO_INHERIT would hand write over directly.  But the kernel then
+ * looks up the owner by its thread id, which denotes another thread in a
+ * different container.
  */
 
 ngx_int_t
@@ -340,8 +343,9 @@ ngx_trove_sqlite_unlock(ngx_trove_sqlite_t *spool)
 
 
 /*
- * The deadline is one of the wall clock, for POSIX has no other: a step may
- * make it too early or too late, for once, if a process hangs with the mutex.
+ * The deadline is in wall clock time, because POSIX has no other.  A step of
+ * the clock may shift it once, and only matters if a process hangs holding the
+ * mutex.
  */
 
 static ngx_int_t
@@ -376,7 +380,10 @@ ngx_trove_sqlite_lock_wait(pthread_mutex_t *mutex, int64_t deadline)
 
     if (rc == EOWNERDEAD) {
 
-        /* its transaction is none, and see ngx_trove_sqlite_key_sync() */
+        /*
+         * its transaction was rolled back; see also
+         * ngx_trove_sqlite_key_sync()
+         */
 
         rc = pthread_mutex_consistent(mutex);
     }

@@ -10,18 +10,21 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-/* microseconds that a call goes on for, and milliseconds between its pieces */
+/* time limit of a call, microseconds, and pause between pieces, milliseconds */
 #define NGX_TROVE_SQLITE_BUDGET       60000
 #define NGX_TROVE_SQLITE_BREAK        1
 
-/* pages that may be left to be written back while others wait, and tries */
+/* pages that may be left to a checkpoint that blocks writers, and attempts */
 #define NGX_TROVE_SQLITE_WAL_LEFT     200
 #define NGX_TROVE_SQLITE_WAL_TRIES    3
 
-/* events of a transaction that prunes */
+/* events per pruning transaction */
 #define NGX_TROVE_SQLITE_PRUNE        200
 
-/* free pages that are worth giving back: so many, and a part; and at a time */
+/*
+ * free pages that trigger a release: at least so many, and a part; pages at a
+ * time
+ */
 #define NGX_TROVE_SQLITE_FREE         2048
 #define NGX_TROVE_SQLITE_FREE_PART    4
 #define NGX_TROVE_SQLITE_FREE_PIECE   256
@@ -109,7 +112,7 @@ ngx_trove_sqlite_maintain(ngx_trove_spool_t *base,
             break;
         }
 
-        /* a mutex is not fair: let those who wait for it have their turn */
+        /* a mutex is not fair: let waiting processes have it */
 
         ngx_msleep(NGX_TROVE_SQLITE_BREAK);
     }
@@ -123,9 +126,9 @@ ngx_trove_sqlite_maintain(ngx_trove_spool_t *base,
 
 
 /*
- * PATH-wal begins anew only when all of it has been written back, and nobody
- * reads what is in it: which never happens while others write.  So the bulk is
- * written back while they do, and the rest while they wait.
+ * PATH-wal restarts only when all of it has been checkpointed and has no
+ * readers, which never happens while there are writers.  So most of it is
+ * checkpointed while others write, and the rest while they are blocked.
  */
 
 static ngx_int_t
@@ -189,7 +192,7 @@ ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db, int *left)
     rc = sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
                                    &frames, &done);
 
-    /* busy: somebody else does it */
+    /* busy: another process does it */
 
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
         return ngx_trove_sqlite_db_fail(db, rc,
@@ -202,7 +205,7 @@ ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db, int *left)
 }
 
 
-/* NGX_OK: all is done; NGX_AGAIN: there is more; NGX_ERROR */
+/* NGX_OK: done; NGX_AGAIN: there is more to do; NGX_ERROR */
 
 static ngx_int_t
 ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
@@ -239,9 +242,9 @@ ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
 
 /*
- * Events in the order of their numbers, as far as they were received before the
- * retention; then from the beginning again.  Those whose deliveries are not
- * final, or not for long enough, are passed over.
+ * Prunes events in the order of their numbers, up to those received within the
+ * retention, and then starts again.  Events whose deliveries are not final, or
+ * not for long enough, are skipped.
  */
 
 static ngx_int_t
@@ -253,7 +256,7 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_old_t   old[NGX_TROVE_SQLITE_PRUNE];
     ngx_trove_sqlite_rows_t  rows;
 
-    /* without the lock, which is not needed if there is none */
+    /* without the lock, which is not needed if there are none */
 
     if (ngx_trove_sqlite_prune_old(spool, db, old, &n, 1) != NGX_OK) {
         return NGX_ERROR;
@@ -341,7 +344,7 @@ ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
         received = sqlite3_column_int64(stmt, 1);
 
-        /* one from the future tells nothing about those that follow */
+        /* a time in the future does not bound those of the following events */
 
         if (received > wall - spool->retention && received <= wall) {
             (void) sqlite3_reset(stmt);
@@ -357,7 +360,7 @@ ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 }
 
 
-/* NGX_OK: it is pruned, with rows; NGX_DECLINED: it is not the time for it */
+/* NGX_OK: pruned, with its rows; NGX_DECLINED: not due yet */
 
 static ngx_int_t
 ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
@@ -375,7 +378,7 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
 
     now = ngx_trove_sqlite_now(spool);
 
-    /* without deliveries its own time is all there is */
+    /* without deliveries, only the time of the event counts */
 
     young = (rows->n == 0
              && old->received > ngx_trove_sqlite_wall(spool)
@@ -391,7 +394,7 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
 
         if (row->ended > now) {
 
-            /* the clock was set back: it is final since now at the latest */
+            /* the clock was set back: it is considered final as of now */
 
             row->ended = now;
 
@@ -520,7 +523,7 @@ ngx_trove_sqlite_vacuum(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         return NGX_ERROR;
     }
 
-    /* none where somebody made it anew without auto_vacuum */
+    /* nothing is released if the file was recreated without auto_vacuum */
 
     if (left == -1 || left >= pages) {
         return NGX_OK;

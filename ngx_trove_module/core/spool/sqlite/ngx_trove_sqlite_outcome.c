@@ -65,9 +65,9 @@ ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
 
 /*
- * The last attempt is in the row.  If it is what delivered, that is all there
- * is of it, so that the common case is one write; any other one is in the table
- * of attempts as well.
+ * The last attempt is stored in the row.  A successful one is stored only
+ * there, so that the common case is a single write.  Any other is also stored
+ * in the table of attempts.
  */
 
 static ngx_int_t
@@ -120,14 +120,14 @@ ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
 
         if (started < row->opened) {
 
-            /* one of before a replay is not what that asked for */
+            /* an attempt from before a replay does not count for the replay */
 
             row->earlier++;
 
         } else if (outcome->verdict == NGX_TROVE_SPOOL_TO_DELIVERED
                    && from != NGX_TROVE_SPOOL_DELIVERED)
         {
-            /* a fact */
+            /* successful delivery is recorded even without the lease */
 
             row->owner = 0;
             row->ended = now;

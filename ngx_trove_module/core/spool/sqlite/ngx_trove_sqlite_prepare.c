@@ -17,7 +17,7 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-/* to look at a file, and to close it, without a lock of SQLite being lost */
+/* O_PATH: closing the descriptor does not release the locks of SQLite */
 
 #if defined(O_PATH) && defined(AT_EMPTY_PATH)
 #define NGX_TROVE_SQLITE_LOOK  (O_PATH|O_CLOEXEC)
@@ -29,7 +29,7 @@
 #endif
 
 
-/* the rights of a process, to be had again */
+/* saved privileges of a process */
 typedef struct {
     gid_t      gid;
     int        ngroups;
@@ -54,12 +54,12 @@ static ngx_int_t ngx_trove_sqlite_lost(ngx_trove_spool_error_t *error);
 
 
 /*
- * Workers may not be allowed to make files where the spool is to be: the master
- * makes them, empty, and gives them to the user of the workers, as NGINX does
- * with its directories for temporary files.  Then it opens the spool once.
- * SQLite does that by names, and gives PATH-wal to the owner of PATH: where the
- * user of the workers could put something else there, it is done by the rights
- * of that user.
+ * Workers may not be allowed to create files in the directory of the spool.
+ * The master creates empty files, and changes their owner to the user of the
+ * workers, as NGINX does with its directories for temporary files.  Then it
+ * opens the spool once.  SQLite opens files by name, and changes the owner of
+ * PATH-wal to that of PATH.  If the user of the workers could substitute
+ * another file, the spool is opened with the privileges of that user.
  */
 
 ngx_int_t
@@ -92,7 +92,7 @@ ngx_trove_sqlite_prepare(ngx_trove_spool_conf_t *conf,
 }
 
 
-/* destroys the handle: what it has open is closed by the same rights */
+/* also destroys the handle: its files are closed with the same privileges */
 
 static ngx_int_t
 ngx_trove_sqlite_prepare_as(ngx_trove_sqlite_t *spool,
@@ -102,7 +102,7 @@ ngx_trove_sqlite_prepare_as(ngx_trove_sqlite_t *spool,
     ngx_uint_t                  become;
     ngx_trove_sqlite_rights_t   rights;
 
-    /* nothing is made beside the file of another program */
+    /* nothing is created beside another program's file */
 
     if (ngx_trove_sqlite_whose(spool->path, error) == NGX_ERROR
         || ngx_trove_sqlite_make(spool->path, user->uid, error) != NGX_OK)
@@ -142,8 +142,8 @@ ngx_trove_sqlite_prepare_as(ngx_trove_sqlite_t *spool,
 
 
 /*
- * Whether the user of the process may put something else where the spool is, or
- * where a directory on the way to it is.
+ * Checks whether the user of the process may replace the spool or a directory
+ * of its path.
  */
 
 static ngx_uint_t
@@ -169,8 +169,8 @@ ngx_trove_sqlite_theirs(const char *path)
         *p = '\0';
 
         /*
-         * The owner can have the right to write at any moment.  In one that is
-         * sticky, nobody else can rename what is another's.
+         * The owner can get write permission at any time.  In a sticky
+         * directory, no other user can rename files of others.
          */
 
         if (stat(name, &st) == -1
@@ -237,7 +237,7 @@ done:
 }
 
 
-/* makes a file of that user's, if it does not exist, or gives it to the user */
+/* creates a file owned by the user, or changes the owner of an existing one */
 
 static ngx_int_t
 ngx_trove_sqlite_chown(int dir, const char *name, uid_t user,
@@ -271,7 +271,10 @@ ngx_trove_sqlite_chown(int dir, const char *name, uid_t user,
         goto done;
     }
 
-    /* who can rename what is in a directory is not given another's file so */
+    /*
+     * a user who could rename a file of another user into the directory must
+     * not become its owner
+     */
 
     if (st.st_size != 0
         && (fstat(dir, &where) == -1 || where.st_uid == user
@@ -297,7 +300,7 @@ done:
 }
 
 
-/* reason is as ngx_trove_path.h says */
+/* reason is one of those in ngx_trove_path.h */
 
 static ngx_int_t
 ngx_trove_sqlite_reject(const char *name, const char *reason,

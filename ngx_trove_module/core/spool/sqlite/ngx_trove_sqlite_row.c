@@ -11,12 +11,12 @@
 
 
 /*
- * Rows of deliveries, and the targets they are counted by.  Every change of a
- * state goes through here.  A transaction adds up what changed, and writes it
- * at its end: once for each target.
+ * Rows of deliveries, and the targets that count them.  All state changes are
+ * made here.  A transaction accumulates the changes of the counters and writes
+ * them at its end, once for each target.
  */
 
-/* targets that a connection remembers */
+/* maximum number of targets cached by a connection */
 #define NGX_TROVE_SQLITE_CACHED_MAX  20000
 
 
@@ -225,7 +225,7 @@ ngx_trove_sqlite_cache_add(ngx_trove_sqlite_db_t *db, int64_t id,
 }
 
 
-/* others may have changed the row since the last transaction */
+/* the row may have been changed since the last transaction */
 
 static ngx_int_t
 ngx_trove_sqlite_cache_refresh(ngx_trove_sqlite_db_t *db,
@@ -400,11 +400,11 @@ ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
 
 
 /*
- * An outcome that fits into the space of the row is written in place, and a
- * page of rows that have one after the other got longer would be split again
- * and again.  So a row that is leased has from the beginning the bytes that its
- * outcome will need: those of the owner, which is no small number, are for the
- * status and the duration, and those of "started" are there.
+ * An outcome that fits in the space of the row is written in place.  If rows
+ * of a page grew one after another, the page would be split again and again.
+ * So a leased row has from the start the bytes needed by its outcome: those of
+ * the owner, which is a large number, are used for the status and the
+ * duration, and those of "started" exist already.
  */
 
 ngx_int_t
@@ -515,7 +515,7 @@ ngx_trove_sqlite_row_bind(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_sql_e n,
 
     (void) sqlite3_bind_int64(stmt, 3, row->state);
 
-    /* what is not due is not in the index of what is pending */
+    /* a row without a due time is not in the index of pending deliveries */
 
     if (ngx_trove_sqlite_pending(row->state)) {
         (void) sqlite3_bind_int64(stmt, 4, row->due);
@@ -532,7 +532,7 @@ ngx_trove_sqlite_row_bind(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_sql_e n,
     ngx_trove_sqlite_bind_int(stmt, 8, row->owner);
     ngx_trove_sqlite_bind_int(stmt, 9, row->started);
 
-    /* 0 is a duration like any other, but there is none without an attempt */
+    /* 0 is a valid duration, but without an attempt there is none */
 
     if (row->attempts != 0) {
         (void) sqlite3_bind_int64(stmt, 10, row->took);

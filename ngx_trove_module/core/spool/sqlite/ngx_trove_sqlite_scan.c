@@ -10,7 +10,7 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-/* milliseconds by which events may be out of the order of their numbers */
+/* milliseconds by which events may deviate from the order of their numbers */
 #define NGX_TROVE_SQLITE_SLACK  60000
 
 
@@ -85,9 +85,9 @@ ngx_trove_sqlite_scan_events(ngx_trove_sqlite_db_t *db,
 
 
 /*
- * The numbers of events between the times of a filter.  There is no index of
- * times, but events are received in the order of their numbers, nearly.  After
- * a step of the clock a list by times may miss some.
+ * Finds the numbers of the events between the times of a filter.  There is no
+ * index of times, but events are received nearly in the order of their
+ * numbers.  After a step of the clock, a list by times may miss some events.
  */
 
 static ngx_int_t
@@ -111,7 +111,7 @@ ngx_trove_sqlite_scan_bounds(ngx_trove_sqlite_db_t *db,
 }
 
 
-/* the first one that was received then, or later; -1 on error */
+/* returns the first event received at that time or later; -1 on error */
 
 static int64_t
 ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db, int64_t received)
@@ -161,7 +161,7 @@ ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db, int64_t received)
 }
 
 
-/* by an index, where there is one of a few among many */
+/* selects an index, if there is one for few rows among many */
 
 static ngx_trove_sqlite_sql_e
 ngx_trove_sqlite_scan_by(ngx_uint_t states)
@@ -284,7 +284,7 @@ ngx_trove_sqlite_scan_head(ngx_trove_sqlite_scan_t *scan)
         return NGX_ERROR;
     }
 
-    /* its strings are good until it is reset */
+    /* its strings are valid until it is reset */
 
     (void) sqlite3_reset(stmt);
     (void) sqlite3_bind_int64(stmt, 1, number);
@@ -318,7 +318,7 @@ ngx_trove_sqlite_scan_next_event(ngx_trove_sqlite_scan_t *scan)
             return rc;
         }
 
-        /* a body may be large, and is for those only that match */
+        /* a body may be large, and is read only for matching events */
 
         ngx_trove_sqlite_event_row(scan->stmt, 0, &scan->event);
 

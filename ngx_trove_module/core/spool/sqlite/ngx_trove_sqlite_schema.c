@@ -10,7 +10,7 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-/* of the header of an SQLite file: its format is documented, and frozen */
+/* header of an SQLite file: the format is documented and frozen */
 #define NGX_TROVE_SQLITE_HEADER_LEN     100
 #define NGX_TROVE_SQLITE_HEADER_MAGIC   "SQLite format 3"
 #define NGX_TROVE_SQLITE_HEADER_VERSION  60
@@ -27,8 +27,8 @@ static ngx_int_t ngx_trove_sqlite_wal(ngx_trove_sqlite_db_t *db);
 
 
 /*
- * What makes the tables of a version from those of the one before.  Documented,
- * with the reasons, in docs/spool-schema.md.
+ * Migrations from each version to the next.  Documented, with the reasons, in
+ * docs/spool-schema.md.
  */
 
 static const char  *ngx_trove_sqlite_migrations[NGX_TROVE_SQLITE_VERSION] = {
@@ -104,7 +104,7 @@ static const char  *ngx_trove_sqlite_migrations[NGX_TROVE_SQLITE_VERSION] = {
         "answer BLOB, "
         "PRIMARY KEY (delivery, n)) WITHOUT ROWID;"
 
-    /* for people with a shell */
+    /* for use in a shell */
 
     "CREATE VIEW events AS SELECT number, "
         "strftime('%Y-%m-%dT%H:%M:%fZ', received / 1000.0, 'unixepoch') "
@@ -132,7 +132,7 @@ static const char  *ngx_trove_sqlite_migrations[NGX_TROVE_SQLITE_VERSION] = {
         "LEFT JOIN attempt ON attempt.delivery = delivery.id "
             "AND attempt.n = delivery.attempts;",
 
-    /* 2: a replay begins with the first delay again */
+    /* 2: a replay starts with the first delay again */
 
     "ALTER TABLE delivery ADD COLUMN earlier INTEGER;"
 };
@@ -211,8 +211,8 @@ ngx_trove_sqlite_whose(const char *path, ngx_trove_spool_error_t *error)
 
 
 /*
- * By SQLite's own means: a descriptor of ours, when it is closed, would take
- * along the locks of all connections that this process has to the file.
+ * Reads with functions of SQLite: closing a separate descriptor would release
+ * the locks of all connections of this process to the file.
  */
 
 static ngx_int_t
@@ -290,9 +290,9 @@ ngx_trove_sqlite_newer(ngx_trove_spool_error_t *error, uint32_t version)
 
 
 /*
- * A new file is made by a transaction with a journal, and goes over to WAL
- * afterwards: so its header is there from the first moment, for
- * ngx_trove_sqlite_whose(), and not in PATH-wal only.
+ * A new file is created by a transaction with a journal, and is switched to
+ * WAL afterwards.  So the header is in the file from the start, for
+ * ngx_trove_sqlite_whose(), and not only in PATH-wal.
  */
 
 ngx_int_t
@@ -312,7 +312,9 @@ ngx_trove_sqlite_migrate(ngx_trove_sqlite_db_t *db)
 
     if (version > NGX_TROVE_SQLITE_VERSION) {
 
-        /* its last process may have left that in PATH-wal only */
+        /*
+         * the version may be in PATH-wal only, left there by the last process
+         */
 
         (void) sqlite3_db_config(db->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
                                  NULL);
@@ -346,9 +348,9 @@ ngx_trove_sqlite_migrate(ngx_trove_sqlite_db_t *db)
     while (version < NGX_TROVE_SQLITE_VERSION) {
 
         /*
-         * "auto_vacuum" writes the first page, so it has to be in the
-         * transaction that says whose file this is; and before anything else
-         * has made that page, as BEGIN EXCLUSIVE does.
+         * "auto_vacuum" writes the first page.  So it must be in the
+         * transaction that identifies the file, and before anything else
+         * creates that page, as BEGIN EXCLUSIVE does.
          */
 
         if (ngx_trove_sqlite_exec(db, version

@@ -19,8 +19,8 @@
     "host, uri, content_type "
 
 /*
- * What is final is not due, and not in this index.  INDEXED BY makes it an
- * error if it cannot be used.
+ * Final deliveries have no due time, and are not in this index.  INDEXED BY
+ * makes it an error if the index cannot be used.
  */
 
 #define NGX_TROVE_SQLITE_BY_PENDING                                           \

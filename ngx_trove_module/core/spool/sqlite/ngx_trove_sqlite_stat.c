@@ -88,7 +88,7 @@ ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
         return NGX_ERROR;
     }
 
-    /* once for their number: the snapshot is the same */
+    /* the first pass counts them: the snapshot is the same */
 
     for (n = 0; (rc = ngx_trove_sqlite_step(db, stmt)) == NGX_OK; n++) {
         /* void */
@@ -144,7 +144,7 @@ ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
 }
 
 
-/* what is older has the lower number */
+/* an older event has a lower number */
 
 static ngx_int_t
 ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
@@ -258,7 +258,7 @@ ngx_trove_sqlite_stat_sizes(ngx_trove_sqlite_t *spool,
 }
 
 
-/* targets are in the order of their routes */
+/* targets are ordered by route */
 
 static uint64_t
 ngx_trove_sqlite_stat_pending(ngx_trove_spool_stat_t *stat)

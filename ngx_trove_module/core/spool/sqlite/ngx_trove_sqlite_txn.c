@@ -40,8 +40,8 @@ ngx_trove_sqlite_moved(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 
 
 /*
- * Turns are taken by the mutex.  What SQLite's own lock is waited for is those
- * who do not know of the mutex: a person with a shell.
+ * Writers are serialized by the mutex.  SQLite's own lock is waited for only
+ * if it is held by a program that does not use the mutex, such as a shell.
  */
 
 ngx_int_t
@@ -76,7 +76,7 @@ ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     if (db->sync != durable) {
 
-        /* acts when it is prepared, not when it is stepped */
+        /* takes effect when prepared, not when stepped */
 
         if (ngx_trove_sqlite_exec(db, durable ? "PRAGMA synchronous = FULL"
                                              : "PRAGMA synchronous = NORMAL")
@@ -93,7 +93,7 @@ ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         goto failed;
     }
 
-    /* less than nothing would be: for ever */
+    /* a negative timeout would be infinite */
 
     left = (deadline - ngx_trove_sqlite_elapsed()) / 1000;
 
@@ -155,8 +155,8 @@ ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
     spool->shared->last = db->state.last;
 
     /*
-     * Once more: nobody will be told that something is in the file that was
-     * taken away meanwhile.
+     * Checked again, so that nothing is reported as stored in a file that was
+     * removed meanwhile.
      */
 
     if (ngx_trove_sqlite_moved(spool, db) != NGX_OK) {
@@ -182,7 +182,7 @@ ngx_trove_sqlite_rollback(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
     sqlite3_stmt             *stmt;
     ngx_trove_spool_error_t  *error, ignored;
 
-    /* an error may have ended it already, and another one is of no interest */
+    /* an error may have ended the transaction; a second error is ignored */
 
     if (!sqlite3_get_autocommit(db->db)) {
 

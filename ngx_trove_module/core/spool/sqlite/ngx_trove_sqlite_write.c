@@ -11,15 +11,15 @@
 
 
 /*
- * Batches.  Whoever writes has read what he needs before: nothing but the
- * database is waited for while others wait for their turn.
+ * Batches.  Bodies are read before the transaction starts: while other writers
+ * wait, only the database is accessed.
  */
 
-/* pages in PATH-wal at which it is written back by whoever is there */
+/* pages in PATH-wal at which any process checkpoints it */
 #define NGX_TROVE_SQLITE_WAL_MAX  (16 * NGX_TROVE_SQLITE_WAL_PAGES)
 
 
-/* the kinds of operations in a batch */
+/* kinds of operations in a batch */
 typedef struct {
     ngx_uint_t                   n;
     ngx_uint_t                   accepts;
@@ -28,7 +28,7 @@ typedef struct {
 } ngx_trove_sqlite_batch_t;
 
 
-/* of a body read from a file */
+/* a body read from a file */
 typedef struct ngx_trove_sqlite_body_s  ngx_trove_sqlite_body_t;
 
 struct ngx_trove_sqlite_body_s {
@@ -100,7 +100,7 @@ ngx_trove_sqlite_write(ngx_trove_spool_t *base, ngx_trove_spool_op_t *ops,
             && batch.accepts != 0
             && batch.accepts < batch.n)
         {
-            /* outcomes take less: they may find the space */
+            /* outcomes need less space: they may still succeed */
 
             if (ngx_trove_sqlite_write_all(spool, ops, &batch, 0, cost)
                 == NGX_OK)
@@ -241,7 +241,7 @@ ngx_trove_sqlite_write_body(ngx_trove_spool_accept_t *accept,
 }
 
 
-/* NGX_OK: there is nothing to be leased; NGX_AGAIN: there is */
+/* NGX_OK: there is nothing to lease; NGX_AGAIN: there is */
 
 static ngx_int_t
 ngx_trove_sqlite_write_idle(ngx_trove_sqlite_t *spool,
@@ -323,7 +323,7 @@ ngx_trove_sqlite_write_all(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *ops,
 
     if (db->wal_pages > NGX_TROVE_SQLITE_WAL_MAX) {
 
-        /* nobody maintains it */
+        /* maintenance is not running */
 
         (void) sqlite3_wal_checkpoint_v2(db->db, NULL,
                                          SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -401,7 +401,7 @@ ngx_trove_sqlite_write_undo(ngx_trove_spool_op_t *ops)
 }
 
 
-/* NGX_OK, NGX_DECLINED: max_size is reached, or NGX_ERROR */
+/* NGX_OK; NGX_DECLINED: max_size is reached; or NGX_ERROR */
 
 static ngx_int_t
 ngx_trove_sqlite_write_room(ngx_trove_sqlite_t *spool)
