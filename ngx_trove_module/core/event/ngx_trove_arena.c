@@ -42,10 +42,7 @@ ngx_trove_arena_malloc(void *ctx, size_t size)
     size_t                    full;
     ngx_trove_arena_block_t  *block;
 
-    /*
-     * at least one byte: the address of an empty block must be in the arena,
-     * too
-     */
+    /* at least one byte: an empty block must have an address in the arena */
 
     full = sizeof(ngx_trove_arena_block_t)
            + ngx_align(ngx_max(size, 1), sizeof(ngx_trove_arena_block_t));
