@@ -31,10 +31,7 @@
  * lock here.
  */
 
-/*
- * processes hold at most one slot in NGX_TROVE_SLOTS_HELD; the others are
- * reserved for keep
- */
+/* processes hold at most one slot in so many; keep can use the others */
 #define NGX_TROVE_SLOTS_HELD  4
 
 
