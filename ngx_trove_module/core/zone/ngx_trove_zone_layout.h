@@ -276,10 +276,7 @@ ngx_uint_t ngx_trove_zone_slot_intact(ngx_trove_zone_bucket_t *bucket,
 /* returns the word of an INFLIGHT; lease is in seconds */
 uint64_t ngx_trove_zone_word_claimed(ngx_trove_zone_now_t *now,
     ngx_uint_t lease, uint32_t owner);
-/*
- * returns the word of a DONE or an ACK; state is COMPLETED or ACKED, wall is
- * in seconds, ttl is encoded
- */
+/* returns the word of a COMPLETED or ACKED; wall in seconds, ttl encoded */
 uint64_t ngx_trove_zone_word_dated(ngx_trove_zone_key_t *key,
     ngx_uint_t state, uint32_t wall, uint16_t ttl);
 
@@ -287,10 +284,7 @@ uint64_t ngx_trove_zone_word_dated(ngx_trove_zone_key_t *key,
 void ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_pair_t *pair);
 
-/*
- * returns the slot of a key, expired or not; its bucket is NULL if there is
- * none
- */
+/* returns the slot of a key, expired or not; bucket is NULL if there is none */
 ngx_trove_zone_slot_t ngx_trove_zone_find(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_key_t *key);
 
@@ -305,10 +299,7 @@ ngx_trove_zone_slot_t ngx_trove_zone_sole(ngx_trove_zone_pair_t *pair,
 ngx_trove_zone_slot_t ngx_trove_zone_room(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now);
 
-/*
- * returns the slot of the oldest DONE or ACK, depending on state, to be
- * evicted
- */
+/* returns the slot of the oldest DONE or ACK, by state, to be evicted */
 ngx_trove_zone_slot_t ngx_trove_zone_oldest(ngx_trove_zone_pair_t *pair,
     ngx_uint_t state, ngx_trove_zone_now_t *now);
 

@@ -341,9 +341,7 @@ ngx_trove_zone_evict(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 {
     ngx_trove_zone_slot_t  slot;
 
-    /*
-     * a lost ACK repeats a delivery to one target, a lost DONE to all of them
-     */
+    /* a lost ACK repeats a delivery to one target, a lost DONE to all */
 
     slot = ngx_trove_zone_oldest(pair, NGX_TROVE_ZONE_ACKED, now);
 
@@ -621,10 +619,7 @@ ngx_trove_zone_other(ngx_trove_zone_group_t *group,
 }
 
 
-/*
- * selects two different buckets by the half of place that does not select the
- * group
- */
+/* selects two different buckets, by the half that does not select the group */
 
 static void
 ngx_trove_zone_buckets(uint64_t place, ngx_uint_t *first, ngx_uint_t *second)
