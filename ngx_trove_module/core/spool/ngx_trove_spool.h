@@ -134,10 +134,7 @@ typedef struct {
 #define NGX_TROVE_SPOOL_LEASE_MAX    ((int64_t) 86400 * 1000)
 #define NGX_TROVE_SPOOL_DELAY_MAX    ((int64_t) 366 * 86400 * 1000)
 
-/*
- * maximum stored length of an error text, and of the response to a failed
- * attempt
- */
+/* maximum stored length of an error text, and of the response on failure */
 #define NGX_TROVE_SPOOL_REASON_LEN    256
 #define NGX_TROVE_SPOOL_RESPONSE_LEN  4096
 

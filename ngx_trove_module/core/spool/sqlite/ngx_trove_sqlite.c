@@ -563,17 +563,13 @@ ngx_trove_sqlite_open_db(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     (void) sqlite3_extended_result_codes(db->db, 1);
     (void) sqlite3_busy_timeout(db->db, (int) spool->wait);
 
-    /*
-     * the next process may not be allowed to create PATH-wal in this directory
-     */
+    /* the next process may not be allowed to create PATH-wal here */
 
     persist = 1;
     (void) sqlite3_file_control(db->db, "main", SQLITE_FCNTL_PERSIST_WAL,
                                 &persist);
 
-    /*
-     * replaces the automatic checkpoint in the commit that reaches 1000 pages
-     */
+    /* replaces the automatic checkpoint by the commit at 1000 pages */
 
     (void) sqlite3_wal_hook(db->db, ngx_trove_sqlite_committed, db);
 

@@ -96,9 +96,7 @@ typedef struct {
     pthread_mutex_t              write;
     pthread_mutex_t              maintain;
 
-    /*
-     * offset of the clock of the spool from the monotonic clock, milliseconds
-     */
+    /* offset of the spool's clock from the monotonic clock, milliseconds */
     int64_t                      clock;
 
     /* the rest is protected by write: see ngx_trove_sqlite_key.c */
@@ -266,7 +264,7 @@ typedef struct {
     ngx_uint_t                   moved;
 
     int64_t                      owner;
-    ngx_uint_t                   turn;           /* whose lease is first */
+    ngx_uint_t                   turn;           /* first target of a lease */
     int64_t                      clamped;        /* when, monotonic */
     ngx_trove_sqlite_work_t      work;
 
@@ -581,6 +579,7 @@ typedef struct {
 } ngx_trove_sqlite_taking_t;
 
 
+/* initializes *taking, and the results of op */
 void ngx_trove_sqlite_lease_init(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
     ngx_trove_sqlite_taking_t *taking);

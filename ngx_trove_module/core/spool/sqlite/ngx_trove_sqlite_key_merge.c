@@ -19,10 +19,7 @@
 #define NGX_TROVE_SQLITE_KEY_PIECE  500
 #define NGX_TROVE_SQLITE_KEY_SWEEP  2000
 
-/*
- * stale rows that trigger a sweep: at least so many, and this part of the
- * events
- */
+/* stale rows that trigger a sweep: a minimum, and a part of the events */
 #define NGX_TROVE_SQLITE_KEY_STALE  10000
 #define NGX_TROVE_SQLITE_KEY_PART  4
 

@@ -224,9 +224,7 @@ ngx_trove_sqlite_lock_make(ngx_trove_sqlite_t *spool)
     shared->version = NGX_TROVE_SQLITE_SHARED_VERSION;
     shared->mutex = sizeof(pthread_mutex_t);
 
-    /*
-     * all else is zero: it describes no file, and is synchronized on first use
-     */
+    /* all else is zero: it describes no file, and is filled on first use */
 
     shared->clock = ngx_trove_sqlite_wall(spool) - ngx_trove_sqlite_mono(spool);
 
@@ -380,10 +378,7 @@ ngx_trove_sqlite_lock_wait(pthread_mutex_t *mutex, int64_t deadline)
 
     if (rc == EOWNERDEAD) {
 
-        /*
-         * its transaction was rolled back; see also
-         * ngx_trove_sqlite_key_sync()
-         */
+        /* its transaction is void; see ngx_trove_sqlite_key_sync() */
 
         rc = pthread_mutex_consistent(mutex);
     }

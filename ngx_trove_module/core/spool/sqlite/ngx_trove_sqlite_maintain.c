@@ -21,10 +21,7 @@
 /* events per pruning transaction */
 #define NGX_TROVE_SQLITE_PRUNE        200
 
-/*
- * free pages that trigger a release: at least so many, and a part; pages at a
- * time
- */
+/* free pages that trigger a release: a minimum, and a part; pages at a time */
 #define NGX_TROVE_SQLITE_FREE         2048
 #define NGX_TROVE_SQLITE_FREE_PART    4
 #define NGX_TROVE_SQLITE_FREE_PIECE   256

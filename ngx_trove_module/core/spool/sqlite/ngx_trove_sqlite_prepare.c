@@ -271,10 +271,7 @@ ngx_trove_sqlite_chown(int dir, const char *name, uid_t user,
         goto done;
     }
 
-    /*
-     * a user who could rename a file of another user into the directory must
-     * not become its owner
-     */
+    /* must not give a user another's file renamed into the directory */
 
     if (st.st_size != 0
         && (fstat(dir, &where) == -1 || where.st_uid == user

@@ -312,9 +312,7 @@ ngx_trove_sqlite_migrate(ngx_trove_sqlite_db_t *db)
 
     if (version > NGX_TROVE_SQLITE_VERSION) {
 
-        /*
-         * the version may be in PATH-wal only, left there by the last process
-         */
+        /* the last process may have left the version in PATH-wal only */
 
         (void) sqlite3_db_config(db->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
                                  NULL);
