@@ -13,10 +13,7 @@
 #include "ngx_trove_guard.h"
 
 
-/*
- * more faults than an operation touches pages: extending the file does not
- * help
- */
+/* more faults than pages of an operation: extending the file does not help */
 #define NGX_TROVE_GUARD_FAULTS  64
 
 

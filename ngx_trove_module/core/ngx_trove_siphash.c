@@ -52,10 +52,7 @@ ngx_trove_siphash(const u_char *key, const u_char *data, size_t len,
         sh.v0 ^= m;
     }
 
-    /*
-     * last word: the remaining bytes, and the length in the most significant
-     * byte
-     */
+    /* last word: the remaining bytes, and the length in the highest byte */
 
     m = (uint64_t) len << 56;
 

@@ -80,12 +80,16 @@ typedef struct {
  */
 ngx_int_t ngx_trove_hmac_key_set(ngx_trove_hmac_key_t *key, u_char *secret,
     size_t len);
+
+/* Wipes a key and frees what OpenSSL has allocated for it. */
 void ngx_trove_hmac_key_wipe(ngx_trove_hmac_key_t *key);
 
 /*
- * The next three functions return NGX_OK, or NGX_ERROR if OpenSSL failed.
+ * Starts an HMAC with a key, which may be wiped afterwards.  The HMAC itself
+ * must be wiped even if this or a later call fails.
  *
- * Starts an HMAC.  It must be wiped even if this or a later call fails.
+ * This and the next two functions return NGX_OK, or NGX_ERROR if OpenSSL
+ * failed.
  */
 ngx_int_t ngx_trove_hmac_start(ngx_trove_hmac_t *hmac,
     ngx_trove_hmac_key_t *key);
@@ -98,7 +102,6 @@ ngx_int_t ngx_trove_hmac_update(ngx_trove_hmac_t *hmac, u_char *data,
 ngx_int_t ngx_trove_hmac_final(ngx_trove_hmac_t *hmac, u_char *md);
 
 /* Wipes the state and frees what OpenSSL has allocated for it. */
-
 void ngx_trove_hmac_wipe(ngx_trove_hmac_t *hmac);
 
 
