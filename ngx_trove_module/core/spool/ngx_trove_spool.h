@@ -282,9 +282,9 @@ typedef enum {
 /*
  * Records the outcome of a leased delivery, and the attempt.  If the caller no
  * longer has the lease, the result is NGX_TROVE_SPOOL_LOST, and the state is
- * not changed.  As an exception, a successful delivery ends the delivery,
- * because the target has the event, unless a replay requests another one.  The
- * attempt is recorded in any case.
+ * not changed.  As an exception, a successful attempt ends the delivery,
+ * because the target has the event, unless a replay requests another attempt.
+ * The attempt is recorded in any case.
  */
 typedef struct {
     ngx_trove_spool_ref_t            ref;
@@ -340,7 +340,8 @@ typedef struct {
  * gets more.  Within a target, first attempts and retries get half each while
  * there are both.  Deliveries are leased in the order of their due times.
  *
- * A batch of leases only takes no lock and writes nothing if nothing is due.
+ * If nothing is due, a batch that consists only of leases takes no lock and
+ * writes nothing.
  */
 typedef struct {
     ngx_trove_spool_want_t          *wants;
@@ -434,10 +435,9 @@ ngx_int_t ngx_trove_spool_own(ngx_str_t *uri, ngx_uint_t first, ngx_fd_t *fd,
 
 /*
  * Creates the spool if it does not exist, opens it once, and closes it.  The
- * spool will belong to *user, under which the processes using it run.  A
- * process of root does nothing with its own privileges where that user could
- * redirect it.  If user is NULL, the spool belongs to the user of this
- * process.
+ * spool will belong to *user, the user of the processes that use it.  A root
+ * process does nothing with its own privileges where that user could redirect
+ * it.  If user is NULL, the spool belongs to the user of this process.
  *
  * NGX_OK
  * NGX_ERROR  the spool cannot be used, or not yet
@@ -476,11 +476,10 @@ void ngx_trove_spool_destroy(ngx_trove_spool_t *spool);
 
 
 /*
- * Performs a list of operations, in its order, as one transaction.  The
- * transaction is on disk when the function returns.  As an exception, it does
- * not wait for the disk if the batch consists only of leases and renewals.  If
- * there is no space for the events, the other operations are tried without
- * them.
+ * Performs a list of operations in order, as one transaction.  The transaction
+ * is on disk when the function returns, except if the batch consists only of
+ * leases and renewals: these do not wait for the disk.  If there is no space
+ * for the events, the other operations are tried without them.
  *
  * Uses the writing connection.  *cost is filled in if cost is not NULL.
  *

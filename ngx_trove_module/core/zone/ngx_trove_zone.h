@@ -61,7 +61,7 @@ typedef struct {
     uint64_t          done;          /* completed and not expired */
     uint64_t          acked;         /* acks that have not expired */
     uint64_t          evicted;       /* DONE evicted before expiry */
-    uint64_t          takeovers;     /* claims with an expired lease */
+    uint64_t          takeovers;     /* expired claims taken over */
     uint64_t          full;          /* claims refused: no space */
     uint64_t          recovered;     /* locks held by killed processes */
     uint64_t          damaged;       /* slots dropped by recovery */
