@@ -375,7 +375,7 @@ ngx_trove_zone_owned(ngx_trove_zone_slot_t *slot, uint32_t owner)
 }
 
 
-/* completes work whose claim was lost: recorded if the key is absent */
+/* records work completed after its claim was lost, if the key is absent */
 
 static void
 ngx_trove_zone_late(ngx_trove_zone_pair_t *pair, ngx_trove_zone_slot_t *slot,

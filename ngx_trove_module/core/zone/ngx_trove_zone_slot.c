@@ -133,8 +133,8 @@ ngx_trove_zone_pair(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     pair->bucket[1] = &pair->group->bucket[second];
 
     /*
-     * Most of this is not in a cache, and is accessed after the lock only once
-     * the lock has been loaded: prefetch all of it at once.
+     * Most of this is not in a cache, and without a prefetch the buckets would
+     * be loaded only after the lock: prefetch all of it at once.
      */
 
     ngx_trove_zone_fetch(pair->group);

@@ -156,7 +156,7 @@ ngx_trove_sqlite_close_all(ngx_trove_sqlite_t *spool)
     ngx_trove_sqlite_key_drop(&spool->work);
     ngx_memzero(&spool->work, sizeof(ngx_trove_sqlite_work_t));
 
-    /* after the last one: they are read from PATH-lock while it is held */
+    /* after the last connection: PATH-lock tells others that there are any */
 
     ngx_trove_sqlite_detach(spool);
 }
@@ -478,7 +478,7 @@ ngx_trove_sqlite_open_first(ngx_trove_sqlite_t *spool, ngx_uint_t make,
         return NGX_ERROR;
     }
 
-    /* an older copy of the file has the same identity: hence moved */
+    /* the identity does not change if the file is replaced by an older copy */
 
     if (spool->identity != db->state.identity || spool->moved) {
         spool->identity = db->state.identity;

@@ -245,7 +245,7 @@ ngx_trove_sqlite_control_some(ngx_trove_sqlite_t *spool,
 
     ngx_trove_sqlite_scan_end(&scan);
 
-    /* not during the scan, which rows changed meanwhile would disturb */
+    /* not during the scan: changing a row moves it in the scanned index */
 
     for (i = 0; i < n && rc != NGX_ERROR; i++) {
         rc = ngx_trove_sqlite_do(spool, action, &rows[i]);

@@ -165,7 +165,7 @@ ngx_trove_sqlite_column(sqlite3_stmt *stmt, int n, ngx_str_t *s)
     s->data = (u_char *) sqlite3_column_blob(stmt, n);
     s->len = sqlite3_column_bytes(stmt, n);
 
-    /* SQLite returns NULL for an empty blob as well */
+    /* SQLite returns NULL for an empty value as well */
 
     if (s->data == NULL) {
         s->data = (u_char *) "";

@@ -271,7 +271,7 @@ ngx_trove_sqlite_chown(int dir, const char *name, uid_t user,
         goto done;
     }
 
-    /* must not give a user another's file renamed into the directory */
+    /* the user may have renamed another's file into the directory */
 
     if (st.st_size != 0
         && (fstat(dir, &where) == -1 || where.st_uid == user
