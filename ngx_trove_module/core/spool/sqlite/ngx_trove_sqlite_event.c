@@ -15,7 +15,6 @@
 #define NGX_TROVE_SQLITE_EVENT_BODY    11
 
 
-
 static ngx_str_t *ngx_trove_sqlite_event_string(
     ngx_trove_spool_event_t *event, ngx_uint_t n);
 
