@@ -61,7 +61,7 @@ sub state_of {
     return $d->{state} . ($d->{reason} ? ": $d->{reason}" : '');
 }
 
-my $unknown = 'pending: the configuration has no such target';
+my $unknown = 'pending: the target is not configured';
 
 my $before = deliver();
 
