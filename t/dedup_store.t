@@ -47,6 +47,18 @@ my $nginx = nginx(<<'EOF', modules => [ 'later' ], workers => 2)->start;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
 
+        location /post {
+            post_action /after;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
+        location = /after {
+            internal;
+            trove_verify off;
+            trove_dedup off;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
+
         location /clock {
             trove_verify off;
             trove_dedup zone=events key=$msec;
@@ -154,6 +166,30 @@ leave('RST_STREAM', sub {
 });
 
 $h2->close;
+
+
+# a post_action is not disturbed by the answer to a request that is gone
+
+$backend->on('/after', delay => 0.2);
+
+my @left = map { new_id() } 1 .. 20;
+
+for my $id (@left) {
+    my $conn = conn($nginx->port);
+    $conn->send(event_request('/post', event('file.written', id => $id),
+        secret => $secret));
+    $conn->close;
+}
+
+ok((wait_until { $backend->count('/after') >= @left } 30), 'post_action');
+
+my @lost = grep {
+    my $id = $_;
+    !(wait_until { send_event($id)->status == 200 })
+} @left;
+
+is("@lost", '', 'post_action: the events are accepted afterwards');
+is($backend->count('/after'), scalar @left, 'post_action: once a request');
 
 
 # a reload finishes what waits, a stop does not crash

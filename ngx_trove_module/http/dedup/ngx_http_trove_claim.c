@@ -44,6 +44,7 @@ static void ngx_http_trove_claim_add(ngx_http_trove_ctx_t *ctx,
     ngx_http_trove_claim_t *claim);
 static void ngx_http_trove_claim_hold(ngx_http_trove_claim_t *claim);
 static void ngx_http_trove_claim_suspend(ngx_http_request_t *r);
+static void ngx_http_trove_claim_wait(ngx_http_request_t *r);
 static void ngx_http_trove_claim_answered(ngx_http_trove_dedup_op_t *op);
 static void ngx_http_trove_claim_end(ngx_http_trove_claim_t *claim,
     ngx_log_t *log, ngx_uint_t done);
@@ -214,7 +215,14 @@ static void
 ngx_http_trove_claim_suspend(ngx_http_request_t *r)
 {
     r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
+    r->write_event_handler = ngx_http_trove_claim_wait;
+}
+
+
+static void
+ngx_http_trove_claim_wait(ngx_http_request_t *r)
+{
+    /* identifies a request that waits for the store */
 }
 
 
@@ -232,6 +240,20 @@ ngx_http_trove_claim_answered(ngx_http_trove_dedup_op_t *op)
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "trove claim answered: %ui", (ngx_uint_t) op->result);
+
+    if (r->write_event_handler != ngx_http_trove_claim_wait) {
+
+        /* the client has closed the connection, and a post_action is running */
+
+        ngx_queue_remove(&claim->request);
+        ngx_queue_remove(&claim->worker);
+
+        if (op->result == NGX_TROVE_ZONE_NEW) {
+            (void) op->store->actions->release(op);
+        }
+
+        return;
+    }
 
     claim->state = NGX_HTTP_TROVE_CLAIM_ANSWERED;
 
