@@ -525,4 +525,20 @@ is(outcomes(metrics($nginx), '/e', 'slow'), 'delivered=1',
     'one process: counted');
 $conn->close;
 
+
+# which ends, though the shared memory that it began with is gone
+
+$nginx->mark;
+$nginx->reload(<<'EOF');
+    server {
+        listen 127.0.0.1:%%PORT_0%%;
+    }
+EOF
+
+ok($nginx->wait_log(qr/using the "\w+" event method/),
+    'one process: a reload without targets');
+
+$nginx->stop('TERM');
+ok(!-e $nginx->dir . '/nginx.pid', 'one process: it ends, and does not crash');
+
 done_testing();

@@ -208,17 +208,22 @@ ngx_http_trove_health_init(ngx_cycle_t *cycle)
     ngx_http_trove_health_shm = ngx_http_trove_shm_find(cycle,
                                                &ngx_http_trove_health_name,
                                                &ngx_http_trove_fanout_module);
-    ngx_http_trove_health_exit();
+    ngx_http_trove_health_exit(cycle);
 }
 
 
 void
-ngx_http_trove_health_exit(void)
+ngx_http_trove_health_exit(ngx_cycle_t *cycle)
 {
+    ngx_shm_zone_t                *shm_zone;
     ngx_http_trove_health_zone_t  *zone;
 
-    if (ngx_http_trove_health_shm) {
-        zone = ngx_http_trove_health_shm->data;
+    /* with "master_process off", a reload has replaced the one of the start */
+
+    shm_zone = ngx_http_trove_shm_find(cycle, &ngx_http_trove_health_name,
+                                       &ngx_http_trove_fanout_module);
+    if (shm_zone) {
+        zone = shm_zone->data;
         ngx_trove_slots_forget(zone->table, ngx_pid);
     }
 }

@@ -50,9 +50,9 @@ ngx_int_t ngx_http_trove_health_add(ngx_conf_t *cf, ngx_array_t *names,
  */
 ngx_int_t ngx_http_trove_health_zone(ngx_conf_t *cf, ngx_array_t *names);
 
-/* Called when a worker process starts, and when it exits. */
+/* Called when a worker process starts, and when it exits, with its cycle. */
 void ngx_http_trove_health_init(ngx_cycle_t *cycle);
-void ngx_http_trove_health_exit(void);
+void ngx_http_trove_health_exit(ngx_cycle_t *cycle);
 
 /*
  * Returns the health in shared memory of a target created at run time.  It is

@@ -420,5 +420,5 @@ static void
 ngx_http_trove_fanout_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_trove_fanout_exit();
-    ngx_http_trove_health_exit();
+    ngx_http_trove_health_exit(cycle);
 }
