@@ -11,8 +11,8 @@
 #include "ngx_http_trove_metrics.h"
 #include "ngx_http_trove_metrics_conf.h"
 #include "ngx_http_trove_metrics_label.h"
+#include "ngx_http_trove_metrics_shm.h"
 #include "ngx_http_trove_metrics_text.h"
-#include "ngx_http_trove_metrics_zone.h"
 #include "ngx_http_trove_module.h"
 
 
@@ -197,8 +197,8 @@ ngx_http_trove_metrics_init(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    mmcf->shm_zone = ngx_http_trove_metrics_zone_add(cf, &mmcf->locs,
-                                                     mmcf->ntargets);
+    mmcf->shm_zone = ngx_http_trove_metrics_shm_add(cf, &mmcf->locs,
+                                                    mmcf->ntargets);
 
     return mmcf->shm_zone ? NGX_OK : NGX_ERROR;
 }
@@ -322,6 +322,6 @@ ngx_http_trove_metrics_exit_process(ngx_cycle_t *cycle)
                                                ngx_http_trove_metrics_module);
 
     if (mmcf && mmcf->shm_zone) {
-        ngx_http_trove_metrics_zone_release(mmcf->shm_zone);
+        ngx_http_trove_metrics_shm_release(mmcf->shm_zone);
     }
 }

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_TROVE_METRICS_ZONE_H_INCLUDED_
-#define _NGX_HTTP_TROVE_METRICS_ZONE_H_INCLUDED_
+#ifndef _NGX_HTTP_TROVE_METRICS_SHM_H_INCLUDED_
+#define _NGX_HTTP_TROVE_METRICS_SHM_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -30,7 +30,7 @@
  *
  * NULL  out of memory; logged
  */
-ngx_shm_zone_t *ngx_http_trove_metrics_zone_add(ngx_conf_t *cf,
+ngx_shm_zone_t *ngx_http_trove_metrics_shm_add(ngx_conf_t *cf,
     ngx_array_t *locs, ngx_uint_t ntargets);
 
 /*
@@ -39,10 +39,10 @@ ngx_shm_zone_t *ngx_http_trove_metrics_zone_add(ngx_conf_t *cf,
  *
  * NULL  the zone has no space for them, or there is no zone
  */
-ngx_trove_metrics_set_t *ngx_http_trove_metrics_zone_spool(void);
+ngx_trove_metrics_set_t *ngx_http_trove_metrics_shm_spool(void);
 
 /* Releases the gauges and the sets that this process holds. */
-void ngx_http_trove_metrics_zone_release(ngx_shm_zone_t *shm_zone);
+void ngx_http_trove_metrics_shm_release(ngx_shm_zone_t *shm_zone);
 
 
-#endif /* _NGX_HTTP_TROVE_METRICS_ZONE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_TROVE_METRICS_SHM_H_INCLUDED_ */

@@ -9,7 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_metrics_conf.h"
-#include "ngx_http_trove_metrics_zone.h"
+#include "ngx_http_trove_metrics_shm.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_shm.h"
 
@@ -31,17 +31,17 @@ typedef struct {
     ngx_uint_t                n;
     ngx_array_t              *locs;      /* ngx_http_trove_metrics_loc_t */
     ngx_trove_metrics_set_t  *spool;     /* NULL: no space */
-} ngx_http_trove_metrics_zone_t;
+} ngx_http_trove_metrics_shm_t;
 
 
-static size_t ngx_http_trove_metrics_zone_size(ngx_uint_t n);
-static size_t ngx_http_trove_metrics_zone_table(ngx_uint_t n);
-static ngx_int_t ngx_http_trove_metrics_zone_init(ngx_shm_zone_t *shm_zone,
+static size_t ngx_http_trove_metrics_shm_size(ngx_uint_t n);
+static size_t ngx_http_trove_metrics_shm_table(ngx_uint_t n);
+static ngx_int_t ngx_http_trove_metrics_shm_init(ngx_shm_zone_t *shm_zone,
     void *data);
-static ngx_int_t ngx_http_trove_metrics_zone_sets(ngx_shm_zone_t *shm_zone);
-static void ngx_http_trove_metrics_zone_loc(
-    ngx_http_trove_metrics_zone_t *zone, ngx_http_trove_metrics_loc_t *loc);
-static void ngx_http_trove_metrics_zone_repeated(ngx_array_t *locs,
+static ngx_int_t ngx_http_trove_metrics_shm_sets(ngx_shm_zone_t *shm_zone);
+static void ngx_http_trove_metrics_shm_loc(ngx_http_trove_metrics_shm_t *zone,
+    ngx_http_trove_metrics_loc_t *loc);
+static void ngx_http_trove_metrics_shm_repeated(ngx_array_t *locs,
     ngx_http_trove_metrics_loc_t *repeated);
 
 
@@ -50,18 +50,18 @@ static void ngx_http_trove_metrics_zone_repeated(ngx_array_t *locs,
  * counter.  Builds with another layout must not share the zone.
  */
 
-static ngx_str_t  ngx_http_trove_metrics_zone_name =
+static ngx_str_t  ngx_http_trove_metrics_shm_name =
     ngx_string("trove metrics 3");
 
 
 ngx_shm_zone_t *
-ngx_http_trove_metrics_zone_add(ngx_conf_t *cf, ngx_array_t *locs,
+ngx_http_trove_metrics_shm_add(ngx_conf_t *cf, ngx_array_t *locs,
     ngx_uint_t ntargets)
 {
-    size_t                          size;
-    ngx_uint_t                      n, need;
-    ngx_shm_zone_t                 *shm_zone;
-    ngx_http_trove_metrics_zone_t  *zone;
+    size_t                         size;
+    ngx_uint_t                     n, need;
+    ngx_shm_zone_t                *shm_zone;
+    ngx_http_trove_metrics_shm_t  *zone;
 
     /* with space to grow: a zone of the same size survives a reload */
 
@@ -69,16 +69,16 @@ ngx_http_trove_metrics_zone_add(ngx_conf_t *cf, ngx_array_t *locs,
 
     for (n = 32; n < need; n *= 2) { /* void */ }
 
-    size = ngx_http_trove_metrics_zone_size(n);
+    size = ngx_http_trove_metrics_shm_size(n);
 
-    shm_zone = ngx_shared_memory_add(cf, &ngx_http_trove_metrics_zone_name,
+    shm_zone = ngx_shared_memory_add(cf, &ngx_http_trove_metrics_shm_name,
                                      size + NGX_HTTP_TROVE_METRICS_SLAB(size),
                                      &ngx_http_trove_metrics_module);
     if (shm_zone == NULL) {
         return NULL;
     }
 
-    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_metrics_zone_t));
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_metrics_shm_t));
     if (zone == NULL) {
         return NULL;
     }
@@ -86,7 +86,7 @@ ngx_http_trove_metrics_zone_add(ngx_conf_t *cf, ngx_array_t *locs,
     zone->n = n;
     zone->locs = locs;
 
-    shm_zone->init = ngx_http_trove_metrics_zone_init;
+    shm_zone->init = ngx_http_trove_metrics_shm_init;
     shm_zone->data = zone;
 
     return shm_zone;
@@ -96,15 +96,15 @@ ngx_http_trove_metrics_zone_add(ngx_conf_t *cf, ngx_array_t *locs,
 /* n sets, followed by the gauges of each */
 
 static size_t
-ngx_http_trove_metrics_zone_size(ngx_uint_t n)
+ngx_http_trove_metrics_shm_size(ngx_uint_t n)
 {
-    return ngx_http_trove_metrics_zone_table(n)
+    return ngx_http_trove_metrics_shm_table(n)
            + ngx_trove_gauges_size(n * NGX_HTTP_TROVE_TARGET_GAUGES);
 }
 
 
 static size_t
-ngx_http_trove_metrics_zone_table(ngx_uint_t n)
+ngx_http_trove_metrics_shm_table(ngx_uint_t n)
 {
     return ngx_align(ngx_trove_metrics_size(n), NGX_HTTP_TROVE_METRICS_ALIGN);
 }
@@ -116,14 +116,14 @@ ngx_http_trove_metrics_zone_table(ngx_uint_t n)
  */
 
 static ngx_int_t
-ngx_http_trove_metrics_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+ngx_http_trove_metrics_shm_init(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_http_trove_metrics_zone_t *ozone = data;
+    ngx_http_trove_metrics_shm_t *ozone = data;
 
-    u_char                         *addr;
-    ngx_shm_zone_t                 *old;
-    ngx_slab_pool_t                *shpool;
-    ngx_http_trove_metrics_zone_t  *zone;
+    u_char                        *addr;
+    ngx_shm_zone_t                *old;
+    ngx_slab_pool_t               *shpool;
+    ngx_http_trove_metrics_shm_t  *zone;
 
     zone = shm_zone->data;
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
@@ -135,26 +135,26 @@ ngx_http_trove_metrics_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     } else if (shm_zone->shm.exists) {
         zone->table = shpool->data;
         zone->gauges = (ngx_trove_gauges_t *) ((u_char *) shpool->data
-                                + ngx_http_trove_metrics_zone_table(zone->n));
+                                + ngx_http_trove_metrics_shm_table(zone->n));
 
     } else {
         /* whole pages, and therefore aligned */
 
         addr = ngx_slab_alloc(shpool,
-                              ngx_http_trove_metrics_zone_size(zone->n));
+                              ngx_http_trove_metrics_shm_size(zone->n));
         if (addr == NULL) {
             return NGX_ERROR;
         }
 
         zone->table = ngx_trove_metrics_create(addr, zone->n);
         zone->gauges = ngx_trove_gauges_create(
-                              addr + ngx_http_trove_metrics_zone_table(zone->n),
+                              addr + ngx_http_trove_metrics_shm_table(zone->n),
                               zone->n * NGX_HTTP_TROVE_TARGET_GAUGES);
         shpool->data = zone->table;
 
         /* configured sets come first: a smaller table may not hold all */
 
-        if (ngx_http_trove_metrics_zone_sets(shm_zone) != NGX_OK) {
+        if (ngx_http_trove_metrics_shm_sets(shm_zone) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -168,19 +168,19 @@ ngx_http_trove_metrics_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_OK;
     }
 
-    return ngx_http_trove_metrics_zone_sets(shm_zone);
+    return ngx_http_trove_metrics_shm_sets(shm_zone);
 }
 
 
 static ngx_int_t
-ngx_http_trove_metrics_zone_sets(ngx_shm_zone_t *shm_zone)
+ngx_http_trove_metrics_shm_sets(ngx_shm_zone_t *shm_zone)
 {
-    u_char                         *seen;
-    ngx_str_t                       name;
-    ngx_uint_t                      i, n;
-    ngx_slab_pool_t                *shpool;
-    ngx_http_trove_metrics_loc_t   *loc;
-    ngx_http_trove_metrics_zone_t  *zone;
+    u_char                        *seen;
+    ngx_str_t                      name;
+    ngx_uint_t                     i, n;
+    ngx_slab_pool_t               *shpool;
+    ngx_http_trove_metrics_loc_t  *loc;
+    ngx_http_trove_metrics_shm_t  *zone;
 
     zone = shm_zone->data;
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
@@ -193,7 +193,7 @@ ngx_http_trove_metrics_zone_sets(ngx_shm_zone_t *shm_zone)
 
     for (i = 0; i < zone->locs->nelts; i++) {
 
-        ngx_http_trove_metrics_zone_loc(zone, &loc[i]);
+        ngx_http_trove_metrics_shm_loc(zone, &loc[i]);
 
         if (loc[i].sets[0] == NULL) {
             ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
@@ -206,7 +206,7 @@ ngx_http_trove_metrics_zone_sets(ngx_shm_zone_t *shm_zone)
 
             if (seen[n] & NGX_HTTP_TROVE_METRICS_SEEN) {
                 loc[i].repeated = 1;
-                ngx_http_trove_metrics_zone_repeated(zone->locs, &loc[i]);
+                ngx_http_trove_metrics_shm_repeated(zone->locs, &loc[i]);
             }
 
             seen[n] |= NGX_HTTP_TROVE_METRICS_SEEN;
@@ -239,7 +239,7 @@ ngx_http_trove_metrics_zone_sets(ngx_shm_zone_t *shm_zone)
 /* the name of set number i is the labels followed by i zero bytes */
 
 static void
-ngx_http_trove_metrics_zone_loc(ngx_http_trove_metrics_zone_t *zone,
+ngx_http_trove_metrics_shm_loc(ngx_http_trove_metrics_shm_t *zone,
     ngx_http_trove_metrics_loc_t *loc)
 {
     ngx_str_t   name;
@@ -263,7 +263,7 @@ ngx_http_trove_metrics_zone_loc(ngx_http_trove_metrics_zone_t *zone,
 /* the first one shows the secrets of all locations with the same labels */
 
 static void
-ngx_http_trove_metrics_zone_repeated(ngx_array_t *locs,
+ngx_http_trove_metrics_shm_repeated(ngx_array_t *locs,
     ngx_http_trove_metrics_loc_t *repeated)
 {
     ngx_http_trove_metrics_loc_t  *loc;
@@ -279,9 +279,9 @@ ngx_http_trove_metrics_zone_repeated(ngx_array_t *locs,
 
 
 ngx_trove_metrics_set_t *
-ngx_http_trove_metrics_zone_spool(void)
+ngx_http_trove_metrics_shm_spool(void)
 {
-    ngx_http_trove_metrics_zone_t       *zone;
+    ngx_http_trove_metrics_shm_t        *zone;
     ngx_http_trove_metrics_main_conf_t  *mmcf;
 
     mmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
@@ -298,9 +298,9 @@ ngx_http_trove_metrics_zone_spool(void)
 
 
 void
-ngx_http_trove_metrics_zone_release(ngx_shm_zone_t *shm_zone)
+ngx_http_trove_metrics_shm_release(ngx_shm_zone_t *shm_zone)
 {
-    ngx_http_trove_metrics_zone_t  *zone;
+    ngx_http_trove_metrics_shm_t  *zone;
 
     zone = shm_zone->data;
 
