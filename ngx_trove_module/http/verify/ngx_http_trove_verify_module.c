@@ -20,7 +20,7 @@
 #include "ngx_http_trove_verify_conf.h"
 #include "ngx_http_trove_verify_guard.h"
 #include "ngx_http_trove_verify_header.h"
-#include "ngx_http_trove_verify_hint.h"
+#include "ngx_http_trove_verify_log.h"
 #include "ngx_http_trove_verify_metrics.h"
 
 

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_TROVE_VERIFY_HINT_H_INCLUDED_
-#define _NGX_HTTP_TROVE_VERIFY_HINT_H_INCLUDED_
+#ifndef _NGX_HTTP_TROVE_VERIFY_LOG_H_INCLUDED_
+#define _NGX_HTTP_TROVE_VERIFY_LOG_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -37,4 +37,4 @@ void ngx_http_trove_verify_log_no_event(ngx_http_request_t *r,
     ngx_http_trove_verdict_e verdict, const char *reason);
 
 
-#endif /* _NGX_HTTP_TROVE_VERIFY_HINT_H_INCLUDED_ */
+#endif /* _NGX_HTTP_TROVE_VERIFY_LOG_H_INCLUDED_ */

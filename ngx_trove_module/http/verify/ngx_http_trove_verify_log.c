@@ -11,7 +11,7 @@
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_headers.h"
 #include "ngx_http_trove_secret_near.h"
-#include "ngx_http_trove_verify_hint.h"
+#include "ngx_http_trove_verify_log.h"
 
 
 /* limits the work for an attacker's body, and is in memory in any case */
