@@ -326,7 +326,7 @@ sub variables {
 
     # each verdict
 
-    my ($verdicts) = $text{source('ngx_http_trove_ctx.c')}
+    my ($verdicts) = $text{source('ngx_http_trove_verdict.c')}
         =~ /^static ngx_str_t  ngx_http_trove_verdict_names.*?^\};/ms ? $& : '';
 
     for my $verdict ($verdicts =~ /ngx_string\("(\w+)"\)/g) {

@@ -15,20 +15,6 @@
 static void ngx_http_trove_ctx_cleanup(void *data);
 
 
-static ngx_str_t  ngx_http_trove_verdict_names[] = {
-    ngx_null_string,
-    ngx_string("ok"),
-    ngx_string("missing"),
-    ngx_string("malformed"),
-    ngx_string("stale"),
-    ngx_string("no_secret"),
-    ngx_string("mismatch"),
-    ngx_string("bad_json"),
-    ngx_string("bad_event"),
-    ngx_string("method")
-};
-
-
 ngx_http_trove_ctx_t *
 ngx_http_trove_ctx_find(ngx_http_request_t *r)
 {
@@ -88,13 +74,6 @@ ngx_http_trove_ctx_make(ngx_http_request_t *r)
     ngx_http_set_ctx(r, ctx, ngx_http_trove_module);
 
     return ctx;
-}
-
-
-ngx_str_t *
-ngx_http_trove_verdict_name(ngx_http_trove_verdict_e verdict)
-{
-    return &ngx_http_trove_verdict_names[verdict];
 }
 
 

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_verdict.h"
 #include "ngx_trove_event.h"
 #include "ngx_trove_zone.h"
 
@@ -20,21 +21,6 @@
  * The context of a main request and its event.  It is shared with subrequests,
  * and is kept across internal redirects.
  */
-
-
-typedef enum {
-    NGX_HTTP_TROVE_VERDICT_NONE = 0,          /* not evaluated */
-    NGX_HTTP_TROVE_VERDICT_OK,
-    NGX_HTTP_TROVE_VERDICT_MISSING,
-    NGX_HTTP_TROVE_VERDICT_MALFORMED,
-    NGX_HTTP_TROVE_VERDICT_STALE,
-    NGX_HTTP_TROVE_VERDICT_NO_SECRET,
-    NGX_HTTP_TROVE_VERDICT_MISMATCH,
-    NGX_HTTP_TROVE_VERDICT_BAD_JSON,
-    NGX_HTTP_TROVE_VERDICT_BAD_EVENT,
-    NGX_HTTP_TROVE_VERDICT_METHOD,
-    NGX_HTTP_TROVE_VERDICTS
-} ngx_http_trove_verdict_e;
 
 
 typedef enum {
@@ -123,9 +109,6 @@ typedef struct {
  */
 ngx_http_trove_ctx_t *ngx_http_trove_ctx_find(ngx_http_request_t *r);
 ngx_http_trove_ctx_t *ngx_http_trove_ctx_make(ngx_http_request_t *r);
-
-/* Returns the value of $trove_verify for a verdict; "" for NONE. */
-ngx_str_t *ngx_http_trove_verdict_name(ngx_http_trove_verdict_e verdict);
 
 
 #endif /* _NGX_HTTP_TROVE_CTX_H_INCLUDED_ */
