@@ -10,7 +10,7 @@ my $secret = 'trove-whsec-metrics';
 my $backend = backend();
 
 my @outcomes = qw/
-    delivered 3xx 4xx 5xx timeout no_answer skipped truncated max_queue
+    delivered 3xx 4xx 5xx timeout no_response skipped truncated max_queue
     max_wait no_memory aborted
 /;
 
@@ -186,7 +186,7 @@ sub histogram {
 my %want = (
     ok => 'delivered', created => 'delivered', moved => '3xx', gone => '4xx',
     broken => '5xx', gateway => '5xx', page => '5xx', late => 'timeout',
-    theirs => 'timeout', nobody => 'no_answer', silent => 'no_answer',
+    theirs => 'timeout', nobody => 'no_response', silent => 'no_response',
     cut => 'truncated', closed => 'aborted',
 );
 
@@ -261,8 +261,8 @@ is(outcomes($m, '/each', 'other'), '', 'filtered out: nothing');
 histogram($m, '/each', 'other', 0);
 
 my $loc = 'server="gate",location="= /each"';
-is($m->{qq(trove_fanout_total{$loc,answer="delivered"})}, 2, 'delivered');
-is($m->{qq(trove_fanout_total{$loc,answer="partial"})}, 0, 'none partial');
+is($m->{qq(trove_fanout_total{$loc,response="delivered"})}, 2, 'delivered');
+is($m->{qq(trove_fanout_total{$loc,response="partial"})}, 0, 'none partial');
 is($m->{qq(trove_fanout_unmatched_total{$loc})}, 0, 'none unmatched');
 is((grep { /^trove_fanout_total/ } keys %$m), 12,
     'of locations without fan-out nothing');
@@ -272,7 +272,7 @@ is(linted($nginx), 0, 'promtool finds nothing');
 
 is(post_to($nginx, '/same', event())->status, 200, 'a location that is twice');
 is(metrics($nginx)->{'trove_fanout_total{server="gate",location="= /same",'
-    . 'answer="delivered"}'}, 1, 'is counted for its fan-out, too');
+    . 'response="delivered"}'}, 1, 'is counted for its fan-out, too');
 
 
 # a retry skips, and does not count again
@@ -303,8 +303,8 @@ histogram($m, '/retry', $_, outcomes($m, '/retry', $_) =~ /skipped/ ? 3 : 4)
     for qw/ a b /;
 
 $loc = 'server="gate",location="= /retry"';
-is($m->{qq(trove_fanout_total{$loc,answer="delivered"})}, 1, 'one delivered');
-is($m->{qq(trove_fanout_total{$loc,answer="partial"})}, 3, 'three partial');
+is($m->{qq(trove_fanout_total{$loc,response="delivered"})}, 1, 'one delivered');
+is($m->{qq(trove_fanout_total{$loc,response="partial"})}, 3, 'three partial');
 
 
 # a queue

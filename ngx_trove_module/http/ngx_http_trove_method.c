@@ -74,5 +74,5 @@ ngx_http_trove_method_refuse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
         ctx->allow = 1;
     }
 
-    return ngx_http_trove_answer(r, NGX_HTTP_NOT_ALLOWED, &json, 0);
+    return ngx_http_trove_response(r, NGX_HTTP_NOT_ALLOWED, &json, 0);
 }

@@ -12,19 +12,19 @@
 #include "ngx_http_trove_response.h"
 
 
-static ngx_uint_t ngx_http_trove_answer_is_custom(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_trove_response_is_custom(ngx_http_request_t *r,
     ngx_uint_t status);
-static ngx_int_t ngx_http_trove_answer_retry_after(ngx_http_request_t *r,
+static ngx_int_t ngx_http_trove_response_retry_after(ngx_http_request_t *r,
     time_t retry_after);
 
 
 ngx_int_t
-ngx_http_trove_answer(ngx_http_request_t *r, ngx_uint_t status,
+ngx_http_trove_response(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json, time_t retry_after)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_trove_answer_content(r, status, json, retry_after);
+    rc = ngx_http_trove_response_content(r, status, json, retry_after);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -37,7 +37,7 @@ ngx_http_trove_answer(ngx_http_request_t *r, ngx_uint_t status,
 
 
 ngx_int_t
-ngx_http_trove_answer_content(ngx_http_request_t *r, ngx_uint_t status,
+ngx_http_trove_response_content(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json, time_t retry_after)
 {
     ngx_http_complex_value_t  cv;
@@ -45,12 +45,12 @@ ngx_http_trove_answer_content(ngx_http_request_t *r, ngx_uint_t status,
     static ngx_str_t  type = ngx_string("application/json");
 
     if (retry_after
-        && ngx_http_trove_answer_retry_after(r, retry_after) != NGX_OK)
+        && ngx_http_trove_response_retry_after(r, retry_after) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_trove_answer_is_custom(r, status)) {
+    if (ngx_http_trove_response_is_custom(r, status)) {
         return status;
     }
 
@@ -74,7 +74,7 @@ ngx_http_trove_answer_content(ngx_http_request_t *r, ngx_uint_t status,
 
 
 static ngx_uint_t
-ngx_http_trove_answer_is_custom(ngx_http_request_t *r, ngx_uint_t status)
+ngx_http_trove_response_is_custom(ngx_http_request_t *r, ngx_uint_t status)
 {
     ngx_uint_t                 i;
     ngx_http_err_page_t       *err_page;
@@ -99,7 +99,7 @@ ngx_http_trove_answer_is_custom(ngx_http_request_t *r, ngx_uint_t status)
 
 
 static ngx_int_t
-ngx_http_trove_answer_retry_after(ngx_http_request_t *r, time_t retry_after)
+ngx_http_trove_response_retry_after(ngx_http_request_t *r, time_t retry_after)
 {
     ngx_str_t  value;
 
@@ -122,7 +122,7 @@ ngx_http_trove_answer_retry_after(ngx_http_request_t *r, time_t retry_after)
 
 
 ngx_int_t
-ngx_http_trove_answer_json(ngx_http_request_t *r, ngx_str_t *json,
+ngx_http_trove_response_json(ngx_http_request_t *r, ngx_str_t *json,
     const char *before, ngx_str_t *value, const char *after)
 {
     u_char  *p;

@@ -19,14 +19,14 @@
  * header.  If an error_page is configured for the status, that is used instead.
  * Returns the code that the phase handler must return.
  */
-ngx_int_t ngx_http_trove_answer(ngx_http_request_t *r, ngx_uint_t status,
+ngx_int_t ngx_http_trove_response(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json, time_t retry_after);
 
 /*
  * The same for a content handler.  Returns the code that the request is to be
  * finalized with.
  */
-ngx_int_t ngx_http_trove_answer_content(ngx_http_request_t *r,
+ngx_int_t ngx_http_trove_response_content(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *json, time_t retry_after);
 
 /*
@@ -36,7 +36,7 @@ ngx_int_t ngx_http_trove_answer_content(ngx_http_request_t *r,
  * NGX_OK
  * NGX_ERROR  out of memory
  */
-ngx_int_t ngx_http_trove_answer_json(ngx_http_request_t *r, ngx_str_t *json,
+ngx_int_t ngx_http_trove_response_json(ngx_http_request_t *r, ngx_str_t *json,
     const char *before, ngx_str_t *value, const char *after);
 
 

@@ -47,7 +47,7 @@ static void ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
 static void ngx_http_trove_api_test_terminated(void *data);
 static void ngx_http_trove_api_test_done(ngx_http_trove_delivery_t *d);
 static void ngx_http_trove_api_test_complete(ngx_event_t *ev);
-static ngx_int_t ngx_http_trove_api_test_answer(ngx_http_request_t *r,
+static ngx_int_t ngx_http_trove_api_test_response(ngx_http_request_t *r,
     void *data);
 
 
@@ -87,7 +87,7 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
     api->more = NULL;
 
     api->suspend = ngx_http_trove_suspend_create(r,
-                                         ngx_http_trove_api_test_answer, test);
+                                        ngx_http_trove_api_test_response, test);
     if (api->suspend == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -275,7 +275,7 @@ ngx_http_trove_api_test_complete(ngx_event_t *ev)
 
 
 static ngx_int_t
-ngx_http_trove_api_test_answer(ngx_http_request_t *r, void *data)
+ngx_http_trove_api_test_response(ngx_http_request_t *r, void *data)
 {
     ngx_http_trove_api_test_t *test = data;
 

@@ -30,7 +30,7 @@
 static ngx_int_t ngx_http_trove_dedup_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_dedup_event(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx);
-static ngx_int_t ngx_http_trove_dedup_answer(ngx_http_request_t *r,
+static ngx_int_t ngx_http_trove_dedup_response(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx, ngx_http_trove_dedup_loc_conf_t *dlcf,
     ngx_trove_zone_claim_e result);
 static ngx_int_t ngx_http_trove_dedup_header_filter(ngx_http_request_t *r);
@@ -163,7 +163,7 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
     }
 
     if (rc == NGX_OK) {
-        return ngx_http_trove_dedup_answer(r, ctx, dlcf, result);
+        return ngx_http_trove_dedup_response(r, ctx, dlcf, result);
     }
 
     rc = ngx_http_trove_dedup_event(r, ctx);
@@ -187,7 +187,7 @@ ngx_http_trove_dedup_handler(ngx_http_request_t *r)
         return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
     }
 
-    return ngx_http_trove_dedup_answer(r, ctx, dlcf, result);
+    return ngx_http_trove_dedup_response(r, ctx, dlcf, result);
 }
 
 
@@ -242,7 +242,7 @@ ngx_http_trove_dedup_event(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_trove_dedup_answer(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
+ngx_http_trove_dedup_response(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     ngx_http_trove_dedup_loc_conf_t *dlcf, ngx_trove_zone_claim_e result)
 {
     ngx_str_t         json;
@@ -260,19 +260,19 @@ ngx_http_trove_dedup_answer(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
     case NGX_TROVE_ZONE_DONE:
 
-        if (ngx_http_trove_answer_json(r, &json,
-                                       "\"status\":\"duplicate\",\"id\":",
-                                       &ctx->event.id, "")
+        if (ngx_http_trove_response_json(r, &json,
+                                         "\"status\":\"duplicate\",\"id\":",
+                                         &ctx->event.id, "")
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        return ngx_http_trove_answer(r, NGX_HTTP_OK, &json, 0);
+        return ngx_http_trove_response(r, NGX_HTTP_OK, &json, 0);
 
     case NGX_TROVE_ZONE_INFLIGHT:
-        return ngx_http_trove_answer(r, NGX_HTTP_CONFLICT, &inflight,
-                                     NGX_HTTP_TROVE_DEDUP_RETRY_INFLIGHT);
+        return ngx_http_trove_response(r, NGX_HTTP_CONFLICT, &inflight,
+                                       NGX_HTTP_TROVE_DEDUP_RETRY_INFLIGHT);
 
     default: /* NGX_TROVE_ZONE_FULL */
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -280,8 +280,8 @@ ngx_http_trove_dedup_answer(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
                       "processed at once; increase its size",
                       &dlcf->shm_zone->shm.name);
 
-        return ngx_http_trove_answer(r, NGX_HTTP_SERVICE_UNAVAILABLE, &full,
-                                     NGX_HTTP_TROVE_DEDUP_RETRY_FULL);
+        return ngx_http_trove_response(r, NGX_HTTP_SERVICE_UNAVAILABLE, &full,
+                                       NGX_HTTP_TROVE_DEDUP_RETRY_FULL);
     }
 }
 

@@ -57,7 +57,7 @@ struct ngx_http_trove_delivery_s {
     const char                 *error;         /* NULL, or the failure */
     ngx_msec_t                  duration;
     ngx_str_t                   retry_after;   /* the header, as received */
-    ngx_str_t                   answer;        /* its first bytes, or NULL */
+    ngx_str_t                   response;      /* its first bytes, or NULL */
 
     /* an earlier attempt has delivered the event to the target */
     unsigned                    already_delivered:1;
@@ -75,7 +75,7 @@ struct ngx_http_trove_delivery_s {
     off_t                       received;      /* bytes of the body */
     ngx_msec_t                  started;
     ngx_msec_t                  running;       /* start of RUNNING */
-    ngx_msec_t                  answered;      /* header received at */
+    ngx_msec_t                  responded;     /* header received at */
     ngx_http_post_subrequest_t  post;
     ngx_http_trove_waiter_t     waiter;
     ngx_str_t                   signature;

@@ -47,7 +47,7 @@ ngx_http_trove_delivery_header_filter(ngx_http_request_t *r)
            == ngx_http_trove_delivery_response_handler)
     {
         d = r->post_subrequest->data;
-        d->answered = ngx_current_msec;
+        d->responded = ngx_current_msec;
 
         u = r->upstream;
 
@@ -88,7 +88,7 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
         d->received += ngx_buf_size(b);
 
-        if (d->answer.len < d->keep) {
+        if (d->response.len < d->keep) {
             ngx_http_trove_delivery_keep(d, r, b);
         }
 
@@ -116,7 +116,7 @@ ngx_http_trove_delivery_longer(ngx_http_trove_delivery_t *d,
 
     clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
 
-    if (ngx_current_msec - d->answered < clcf->lingering_time) {
+    if (ngx_current_msec - d->responded < clcf->lingering_time) {
         return NGX_OK;
     }
 
@@ -152,23 +152,23 @@ ngx_http_trove_delivery_keep(ngx_http_trove_delivery_t *d,
         return;
     }
 
-    len = ngx_min((size_t) (b->last - b->pos), d->keep - d->answer.len);
+    len = ngx_min((size_t) (b->last - b->pos), d->keep - d->response.len);
 
     if (len == 0) {
         return;
     }
 
-    if (d->answer.data == NULL) {
-        d->answer.data = ngx_pnalloc(d->request->pool, d->keep);
+    if (d->response.data == NULL) {
+        d->response.data = ngx_pnalloc(d->request->pool, d->keep);
 
-        if (d->answer.data == NULL) {
+        if (d->response.data == NULL) {
             d->keep = 0;
             return;
         }
     }
 
-    ngx_memcpy(d->answer.data + d->answer.len, b->pos, len);
-    d->answer.len += len;
+    ngx_memcpy(d->response.data + d->response.len, b->pos, len);
+    d->response.len += len;
 }
 
 

@@ -22,7 +22,7 @@
 
 
 static void ngx_http_trove_fanout_resume(ngx_http_request_t *r);
-static ngx_int_t ngx_http_trove_fanout_answer(ngx_http_request_t *r,
+static ngx_int_t ngx_http_trove_fanout_response(ngx_http_request_t *r,
     ngx_http_trove_fanout_t *fanout);
 
 
@@ -101,15 +101,15 @@ ngx_http_trove_fanout_event(ngx_http_request_t *r)
                   "trove: the request body is not an event and cannot be "
                   "fanned out: %s", ctx->reason);
 
-    if (ngx_http_trove_answer_json(r, &json, "\"error\":",
-                                   (rc == NGX_ABORT) ? &bad_event : &bad_json,
-                                   "")
+    if (ngx_http_trove_response_json(r, &json, "\"error\":",
+                                     (rc == NGX_ABORT) ? &bad_event : &bad_json,
+                                     "")
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_trove_answer(r, NGX_HTTP_BAD_REQUEST, &json, 0);
+    return ngx_http_trove_response(r, NGX_HTTP_BAD_REQUEST, &json, 0);
 }
 
 
@@ -159,7 +159,7 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
     }
 
     if (rc == NGX_OK) {
-        return ngx_http_trove_fanout_answer(r, ctx->fanout);
+        return ngx_http_trove_fanout_response(r, ctx->fanout);
     }
 
     r->main->count++;
@@ -189,12 +189,12 @@ ngx_http_trove_fanout_resume(ngx_http_request_t *r)
         r->connection->error = 1;
     }
 
-    ngx_http_finalize_request(r, ngx_http_trove_fanout_answer(r, fanout));
+    ngx_http_finalize_request(r, ngx_http_trove_fanout_response(r, fanout));
 }
 
 
 static ngx_int_t
-ngx_http_trove_fanout_answer(ngx_http_request_t *r,
+ngx_http_trove_fanout_response(ngx_http_request_t *r,
     ngx_http_trove_fanout_t *fanout)
 {
     ngx_str_t   json;
@@ -218,7 +218,7 @@ ngx_http_trove_fanout_answer(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_trove_answer_content(r,
+    return ngx_http_trove_response_content(r,
                               succeeded ? NGX_HTTP_OK : NGX_HTTP_BAD_GATEWAY,
                               &json, 0);
 }

@@ -24,7 +24,7 @@ static void ngx_http_trove_fanout_metrics_render(
     ngx_http_trove_metrics_text_t *text, void *data);
 
 
-static ngx_http_trove_metrics_label_t  ngx_http_trove_fanout_answers[] = {
+static ngx_http_trove_metrics_label_t  ngx_http_trove_fanout_responses[] = {
     { "delivered", NGX_HTTP_TROVE_METRIC_DELIVERED },
     { "partial", NGX_HTTP_TROVE_METRIC_PARTIAL },
     { NULL, 0 }
@@ -78,8 +78,8 @@ ngx_http_trove_fanout_metrics_render(ngx_http_trove_metrics_text_t *text,
 {
     ngx_http_trove_metrics_head(text, "trove_fanout_total", "counter",
                                 "Events fanned out, by outcome.");
-    ngx_http_trove_metrics_locs(text, "trove_fanout_total", "answer",
-                                ngx_http_trove_fanout_answers, 1);
+    ngx_http_trove_metrics_locs(text, "trove_fanout_total", "response",
+                                ngx_http_trove_fanout_responses, 1);
 
     ngx_http_trove_metrics_head(text, "trove_fanout_unmatched_total",
                                 "counter", "Events that match no target.");

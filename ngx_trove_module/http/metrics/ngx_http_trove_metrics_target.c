@@ -21,7 +21,7 @@ static ngx_trove_gauges_slot_t *ngx_http_trove_metrics_target_slot(
 /* from TRUNCATED on, these are the errors of a delivery */
 
 static const char  *ngx_http_trove_metrics_target_outcomes[] = {
-    "delivered", "3xx", "4xx", "5xx", "timeout", "no_answer", "skipped",
+    "delivered", "3xx", "4xx", "5xx", "timeout", "no_response", "skipped",
     "truncated", "max_queue", "max_wait", "no_memory", "aborted"
 };
 
@@ -187,7 +187,7 @@ ngx_http_trove_metrics_target_over(ngx_http_trove_metrics_target_t *target,
         }
 
     } else if (no_response && status == NGX_HTTP_BAD_GATEWAY) {
-        n = NGX_HTTP_TROVE_OUTCOME_NO_ANSWER;
+        n = NGX_HTTP_TROVE_OUTCOME_NO_RESPONSE;
 
     } else if (status == NGX_HTTP_GATEWAY_TIME_OUT) {
         n = NGX_HTTP_TROVE_OUTCOME_TIMEOUT;

@@ -27,7 +27,7 @@ typedef enum {
     NGX_HTTP_TROVE_OUTCOME_4XX,
     NGX_HTTP_TROVE_OUTCOME_5XX,
     NGX_HTTP_TROVE_OUTCOME_TIMEOUT,            /* 504 */
-    NGX_HTTP_TROVE_OUTCOME_NO_ANSWER,          /* 502 from NGINX */
+    NGX_HTTP_TROVE_OUTCOME_NO_RESPONSE,        /* 502 from NGINX */
     NGX_HTTP_TROVE_OUTCOME_SKIPPED,            /* already delivered */
     NGX_HTTP_TROVE_OUTCOME_TRUNCATED,          /* from here on: d->error */
     NGX_HTTP_TROVE_OUTCOME_MAX_QUEUE,

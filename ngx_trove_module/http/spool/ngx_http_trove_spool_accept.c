@@ -54,7 +54,7 @@ static ngx_int_t ngx_http_trove_spool_gather(void *data, u_char *p,
     size_t len);
 static void ngx_http_trove_spool_written(ngx_http_trove_write_t *write);
 static void ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept);
-static ngx_int_t ngx_http_trove_spool_answer(ngx_http_request_t *r,
+static ngx_int_t ngx_http_trove_spool_response(ngx_http_request_t *r,
     void *data);
 
 
@@ -82,7 +82,7 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     op = &accept->write.op.u.accept;
 
     accept->suspend = ngx_http_trove_suspend_create(r,
-                                          ngx_http_trove_spool_answer, accept);
+                                         ngx_http_trove_spool_response, accept);
 
     if (accept->suspend == NULL
         || ngx_http_trove_spool_match(accept) != NGX_OK
@@ -305,7 +305,7 @@ ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept)
 
 
 static ngx_int_t
-ngx_http_trove_spool_answer(ngx_http_request_t *r, void *data)
+ngx_http_trove_spool_response(ngx_http_request_t *r, void *data)
 {
     ngx_http_trove_accept_t *accept = data;
 
@@ -339,30 +339,30 @@ ngx_http_trove_spool_answer(ngx_http_request_t *r, void *data)
 
     case NGX_TROVE_SPOOL_TOO_LARGE:
         ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
-        return ngx_http_trove_answer_content(r,
+        return ngx_http_trove_response_content(r,
                               NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, &large, 0);
 
     case NGX_TROVE_SPOOL_NO_SPACE:
         ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
-        return ngx_http_trove_answer_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+        return ngx_http_trove_response_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                           &full, NGX_HTTP_TROVE_SPOOL_RETRY);
 
     default:
         error = ngx_http_trove_writer_state()->error;
 
         ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
-        return ngx_http_trove_answer_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+        return ngx_http_trove_response_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                           error == NGX_TROVE_SPOOL_FULL
                                           ? &full : &down,
                                           NGX_HTTP_TROVE_SPOOL_RETRY);
     }
 
-    if (ngx_http_trove_answer_json(r, &json, before, &accept->ctx->event.id,
-                                   (const char *) after)
+    if (ngx_http_trove_response_json(r, &json, before, &accept->ctx->event.id,
+                                     (const char *) after)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_trove_answer_content(r, status, &json, 0);
+    return ngx_http_trove_response_content(r, status, &json, 0);
 }

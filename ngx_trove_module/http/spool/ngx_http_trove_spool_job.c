@@ -335,7 +335,7 @@ ngx_http_trove_job_done(ngx_http_trove_delivery_t *d)
         outcome->reason.data = (u_char *) d->error;
     }
 
-    outcome->response = d->answer;
+    outcome->response = d->response;
 
     ngx_http_trove_job_verdict(attempt, outcome);
 

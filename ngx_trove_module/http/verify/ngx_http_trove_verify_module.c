@@ -501,14 +501,14 @@ ngx_http_trove_verify_conclude(ngx_http_request_t *r,
         return ngx_http_trove_method_refuse(r, ctx);
     }
 
-    if (ngx_http_trove_answer_json(r, &json, "\"error\":",
-                                   ngx_http_trove_verdict_name(verdict), "")
+    if (ngx_http_trove_response_json(r, &json, "\"error\":",
+                                     ngx_http_trove_verdict_name(verdict), "")
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_trove_answer(r, vlcf->status, &json, 0);
+    return ngx_http_trove_response(r, vlcf->status, &json, 0);
 }
 
 
