@@ -92,7 +92,7 @@ ngx_trove_table_t *ngx_trove_table_memory(size_t size,
  * NGX_DECLINED  anything else: the file belongs to another program
  * NGX_ERROR     *error is filled in
  */
-ngx_int_t ngx_trove_table_whose(ngx_fd_t fd, ngx_trove_table_error_t *error);
+ngx_int_t ngx_trove_table_identify(ngx_fd_t fd, ngx_trove_table_error_t *error);
 
 /*
  * Opens a file that is in use by other processes, and does not change it.  fd

@@ -133,7 +133,7 @@ ngx_trove_table_memory(size_t size, ngx_trove_table_error_t *error)
 
 
 ngx_int_t
-ngx_trove_table_whose(ngx_fd_t fd, ngx_trove_table_error_t *error)
+ngx_trove_table_identify(ngx_fd_t fd, ngx_trove_table_error_t *error)
 {
     off_t     offset;
     u_char    buf[4096];

@@ -264,7 +264,7 @@ ngx_http_trove_state_take(ngx_http_trove_state_t *state, size_t size)
     ngx_trove_zone_stat_t     stat;
     ngx_trove_table_error_t   error;
 
-    switch (ngx_trove_table_whose(state->fd, &error)) {
+    switch (ngx_trove_table_identify(state->fd, &error)) {
 
     case NGX_OK:
     case NGX_AGAIN:
@@ -416,7 +416,7 @@ ngx_http_trove_state_set_aside(ngx_http_trove_state_t *state,
     ngx_file_info_t           fi, info;
     ngx_trove_table_error_t   error;
 
-    if (ngx_trove_table_whose(state->fd, &error) != NGX_OK) {
+    if (ngx_trove_table_identify(state->fd, &error) != NGX_OK) {
         ngx_log_error(NGX_LOG_WARN, state->log, 0,
                       "trove: state file \"%s\" is empty, the zone starts "
                       "empty", state->path);

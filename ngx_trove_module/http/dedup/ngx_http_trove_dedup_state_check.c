@@ -102,7 +102,7 @@ ngx_http_trove_state_check_file(ngx_conf_t *cf, int dir, const char *name,
         return NGX_OK;
     }
 
-    rc = ngx_trove_table_whose(fd, &error);
+    rc = ngx_trove_table_identify(fd, &error);
 
     (void) ngx_close_file(fd);
 

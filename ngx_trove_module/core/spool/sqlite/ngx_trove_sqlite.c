@@ -336,7 +336,7 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
 
     /* before anything is created or written beside another program's file */
 
-    rc = ngx_trove_sqlite_whose(spool->path, error);
+    rc = ngx_trove_sqlite_identify(spool->path, error);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -507,7 +507,7 @@ ngx_trove_sqlite_open_made(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     int        fd;
     ngx_int_t  rc;
 
-    rc = ngx_trove_sqlite_whose(spool->path, error);
+    rc = ngx_trove_sqlite_identify(spool->path, error);
 
     if (rc != NGX_DECLINED) {
         return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;

@@ -45,7 +45,7 @@ ngx_trove_sqlite_check(ngx_str_t *path, ngx_trove_spool_error_t *error)
 
     rc = ngx_trove_sqlite_directory(name, error);
 
-    if (rc == NGX_OK && ngx_trove_sqlite_whose(name, error) == NGX_ERROR) {
+    if (rc == NGX_OK && ngx_trove_sqlite_identify(name, error) == NGX_ERROR) {
         rc = NGX_ERROR;
     }
 

@@ -364,7 +364,7 @@ void ngx_trove_sqlite_leave(ngx_trove_sqlite_t *spool,
  * NGX_AGAIN     the file is empty
  * NGX_ERROR     *error is filled in
  */
-ngx_int_t ngx_trove_sqlite_whose(const char *path,
+ngx_int_t ngx_trove_sqlite_identify(const char *path,
     ngx_trove_spool_error_t *error);
 
 /* upgrades the tables to this version, from none as well */

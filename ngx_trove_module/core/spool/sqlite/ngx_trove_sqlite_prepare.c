@@ -104,7 +104,7 @@ ngx_trove_sqlite_prepare_as(ngx_trove_sqlite_t *spool,
 
     /* nothing is created beside another program's file */
 
-    if (ngx_trove_sqlite_whose(spool->path, error) == NGX_ERROR
+    if (ngx_trove_sqlite_identify(spool->path, error) == NGX_ERROR
         || ngx_trove_sqlite_make(spool->path, user->uid, error) != NGX_OK)
     {
         ngx_trove_sqlite_destroy(&spool->base);

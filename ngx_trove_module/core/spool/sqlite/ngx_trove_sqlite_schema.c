@@ -139,7 +139,7 @@ static const char  *ngx_trove_sqlite_migrations[NGX_TROVE_SQLITE_VERSION] = {
 
 
 ngx_int_t
-ngx_trove_sqlite_whose(const char *path, ngx_trove_spool_error_t *error)
+ngx_trove_sqlite_identify(const char *path, ngx_trove_spool_error_t *error)
 {
     int          len;
     u_char       header[NGX_TROVE_SQLITE_HEADER_LEN], *p;
@@ -292,7 +292,7 @@ ngx_trove_sqlite_newer(ngx_trove_spool_error_t *error, uint32_t version)
 /*
  * A new file is created by a transaction with a journal, and is switched to
  * WAL afterwards.  So the header is in the file from the start, for
- * ngx_trove_sqlite_whose(), and not only in PATH-wal.
+ * ngx_trove_sqlite_identify(), and not only in PATH-wal.
  */
 
 ngx_int_t
