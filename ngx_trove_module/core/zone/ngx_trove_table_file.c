@@ -153,7 +153,7 @@ ngx_trove_table_identify(ngx_fd_t fd, ngx_trove_table_error_t *error)
 
         /* the first table may be lost while the next one is in use */
 
-        if (n >= (ssize_t) sizeof(uint64_t) && ngx_trove_zone_known(buf)) {
+        if (n >= (ssize_t) sizeof(uint64_t) && ngx_trove_zone_has_magic(buf)) {
             return NGX_OK;
         }
 

@@ -128,7 +128,7 @@ size_t ngx_trove_zone_size(void *addr);
  * Returns 1 if there is the first page of a table at addr, of any version and
  * possibly damaged, and 0 otherwise.  Reads 8 bytes.
  */
-ngx_uint_t ngx_trove_zone_known(void *addr);
+ngx_uint_t ngx_trove_zone_has_magic(void *addr);
 
 /*
  * Makes an attached table usable that was left in an unknown state: in a file,

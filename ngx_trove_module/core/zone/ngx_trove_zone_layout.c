@@ -120,7 +120,7 @@ ngx_trove_zone_size(void *addr)
 
 
 ngx_uint_t
-ngx_trove_zone_known(void *addr)
+ngx_trove_zone_has_magic(void *addr)
 {
     uint64_t  magic;
 

@@ -57,7 +57,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_trove_verify_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_trove_verify_known(ngx_http_request_t *r,
+static ngx_int_t ngx_http_trove_verify_reuse(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx);
 static ngx_int_t ngx_http_trove_verify_start(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_trove_signature_t *signature,
@@ -183,7 +183,7 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
 
     if (vctx == NULL) {
 
-        rc = ngx_http_trove_verify_known(r, vlcf, ctx);
+        rc = ngx_http_trove_verify_reuse(r, vlcf, ctx);
         if (rc != NGX_AGAIN) {
             return rc;
         }
@@ -250,7 +250,7 @@ ngx_http_trove_verify_handler(ngx_http_request_t *r)
 /* uses the verdict from before a redirect; NGX_AGAIN: verify the request */
 
 static ngx_int_t
-ngx_http_trove_verify_known(ngx_http_request_t *r,
+ngx_http_trove_verify_reuse(ngx_http_request_t *r,
     ngx_http_trove_verify_loc_conf_t *vlcf, ngx_http_trove_ctx_t *ctx)
 {
     ngx_trove_signature_t  signature;
