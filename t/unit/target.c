@@ -249,7 +249,7 @@ delivered(ngx_http_trove_target_t *target)
 static void
 deliver(ngx_http_trove_target_t *target)
 {
-    ngx_http_trove_metrics_target_over(target->metrics, 200, NULL, 0);
+    ngx_http_trove_metrics_target_done(target->metrics, 200, NULL, 0);
 }
 
 

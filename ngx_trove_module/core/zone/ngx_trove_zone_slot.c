@@ -14,7 +14,7 @@ static ngx_inline uint64_t ngx_trove_zone_word_check(uint64_t place,
     uint16_t tag, uint64_t word);
 static ngx_inline ngx_uint_t ngx_trove_zone_state(
     ngx_trove_zone_bucket_t *bucket, ngx_uint_t n, ngx_trove_zone_now_t *now);
-static ngx_inline ngx_uint_t ngx_trove_zone_over(uint64_t word,
+static ngx_inline ngx_uint_t ngx_trove_zone_expired(uint64_t word,
     ngx_trove_zone_now_t *now);
 static ngx_uint_t ngx_trove_zone_free(ngx_trove_zone_bucket_t *bucket,
     ngx_trove_zone_now_t *now, ngx_uint_t *slot);
@@ -464,7 +464,7 @@ ngx_trove_zone_state(ngx_trove_zone_bucket_t *bucket, ngx_uint_t n,
     word = ngx_trove_zone_load(&bucket->word[n]);
     state = ngx_trove_zone_word_state(word);
 
-    if (ngx_trove_zone_over(word, now)
+    if (ngx_trove_zone_expired(word, now)
         || (state >= NGX_TROVE_ZONE_COMPLETED
             && !ngx_trove_zone_slot_intact(bucket, n)))
     {
@@ -478,7 +478,7 @@ ngx_trove_zone_state(ngx_trove_zone_bucket_t *bucket, ngx_uint_t n,
 /* checks whether a slot has expired, ignoring damage */
 
 static ngx_inline ngx_uint_t
-ngx_trove_zone_over(uint64_t word, ngx_trove_zone_now_t *now)
+ngx_trove_zone_expired(uint64_t word, ngx_trove_zone_now_t *now)
 {
     int64_t  left;
 
@@ -517,16 +517,17 @@ static ngx_uint_t
 ngx_trove_zone_free(ngx_trove_zone_bucket_t *bucket, ngx_trove_zone_now_t *now,
     ngx_uint_t *slot)
 {
-    ngx_uint_t  n, nfree, last, over;
+    ngx_uint_t  n, nfree, last, expired;
 
     nfree = 0;
     last = 0;
 
     for (n = 0; n < NGX_TROVE_ZONE_SLOTS; n++) {
-        over = ngx_trove_zone_over(ngx_trove_zone_load(&bucket->word[n]), now);
+        expired = ngx_trove_zone_expired(ngx_trove_zone_load(&bucket->word[n]),
+                                         now);
 
-        nfree += over;
-        last ^= (last ^ n) & (0 - over);
+        nfree += expired;
+        last ^= (last ^ n) & (0 - expired);
     }
 
     *slot = last;

@@ -229,7 +229,7 @@ ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d, ngx_uint_t status,
                                            ngx_current_msec - d->running);
     }
 
-    ngx_http_trove_metrics_target_over(d->target->metrics, status, error,
+    ngx_http_trove_metrics_target_done(d->target->metrics, status, error,
                                        d->no_response);
 
     ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_DONE);

@@ -168,7 +168,7 @@ ngx_http_trove_metrics_target_destroy(ngx_http_trove_metrics_target_t *target)
 
 
 void
-ngx_http_trove_metrics_target_over(ngx_http_trove_metrics_target_t *target,
+ngx_http_trove_metrics_target_done(ngx_http_trove_metrics_target_t *target,
     ngx_uint_t status, const char *error, ngx_uint_t no_response)
 {
     ngx_uint_t  n;

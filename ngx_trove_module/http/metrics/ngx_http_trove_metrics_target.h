@@ -123,7 +123,7 @@ void ngx_http_trove_metrics_target_move(ngx_http_trove_metrics_target_t *target,
     ngx_uint_t from, ngx_uint_t to);
 void ngx_http_trove_metrics_target_took(ngx_http_trove_metrics_target_t *target,
     ngx_msec_t ms);
-void ngx_http_trove_metrics_target_over(ngx_http_trove_metrics_target_t *target,
+void ngx_http_trove_metrics_target_done(ngx_http_trove_metrics_target_t *target,
     ngx_uint_t status, const char *error, ngx_uint_t no_response);
 void ngx_http_trove_metrics_target_skip(
     ngx_http_trove_metrics_target_t *target);
