@@ -16,7 +16,7 @@
 #define NGX_HTTP_TROVE_JSON_PRINTF  512
 
 
-static u_char *ngx_http_trove_json_room(ngx_http_trove_json_t *json,
+static u_char *ngx_http_trove_json_reserve(ngx_http_trove_json_t *json,
     size_t len);
 
 
@@ -30,10 +30,10 @@ ngx_http_trove_json_init(ngx_http_trove_json_t *json, ngx_pool_t *pool)
 }
 
 
-/* returns a buffer with room for len bytes; the caller moves buf->last */
+/* returns a buffer with a capacity of len bytes; the caller moves buf->last */
 
 static u_char *
-ngx_http_trove_json_room(ngx_http_trove_json_t *json, size_t len)
+ngx_http_trove_json_reserve(ngx_http_trove_json_t *json, size_t len)
 {
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
@@ -85,7 +85,7 @@ ngx_http_trove_json_raw(ngx_http_trove_json_t *json, u_char *p, size_t len)
 {
     u_char  *to;
 
-    to = ngx_http_trove_json_room(json, len);
+    to = ngx_http_trove_json_reserve(json, len);
 
     if (to && len) {
         json->last->buf->last = ngx_cpymem(to, p, len);
@@ -99,7 +99,7 @@ ngx_http_trove_json_printf(ngx_http_trove_json_t *json, const char *fmt, ...)
     u_char   *to;
     va_list   args;
 
-    to = ngx_http_trove_json_room(json, NGX_HTTP_TROVE_JSON_PRINTF);
+    to = ngx_http_trove_json_reserve(json, NGX_HTTP_TROVE_JSON_PRINTF);
 
     if (to) {
         va_start(args, fmt);
@@ -124,7 +124,7 @@ ngx_http_trove_json_string(ngx_http_trove_json_t *json, ngx_str_t *value)
 
     escape = ngx_escape_json(NULL, value->data, value->len);
 
-    p = ngx_http_trove_json_room(json, value->len + escape + 2);
+    p = ngx_http_trove_json_reserve(json, value->len + escape + 2);
 
     if (p) {
         *p++ = '"';

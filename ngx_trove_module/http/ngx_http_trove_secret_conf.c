@@ -203,7 +203,7 @@ ngx_http_trove_secret_script(ngx_http_trove_secret_source_t *source,
     ngx_http_complex_value_t          *cv;
     ngx_http_compile_complex_value_t   ccv;
 
-    if (ngx_http_trove_secret_room(source) != NGX_CONF_OK) {
+    if (ngx_http_trove_secret_limit(source) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 

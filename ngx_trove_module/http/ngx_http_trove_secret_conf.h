@@ -72,7 +72,7 @@ char *ngx_http_trove_secret_key(ngx_http_trove_secret_source_t *source,
     u_char *secret, size_t len);
 
 /* Checks that another secret may be added. */
-char *ngx_http_trove_secret_room(ngx_http_trove_secret_source_t *source);
+char *ngx_http_trove_secret_limit(ngx_http_trove_secret_source_t *source);
 
 /* Adds each line of the file or of the environment variable source->name. */
 char *ngx_http_trove_secret_file(ngx_http_trove_secret_source_t *source);

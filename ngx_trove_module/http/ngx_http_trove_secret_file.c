@@ -316,7 +316,7 @@ ngx_http_trove_secret_env(ngx_http_trove_secret_source_t *source)
             return NGX_CONF_ERROR;
         }
 
-        return ngx_http_trove_secret_room(source);
+        return ngx_http_trove_secret_limit(source);
     }
 
     if (*secret == '\0') {

@@ -20,7 +20,7 @@ ngx_http_trove_secret_key(ngx_http_trove_secret_source_t *source,
     ngx_array_t       *keys;
     ngx_trove_key_t  **key;
 
-    if (ngx_http_trove_secret_room(source) != NGX_CONF_OK) {
+    if (ngx_http_trove_secret_limit(source) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -58,7 +58,7 @@ ngx_http_trove_secret_key(ngx_http_trove_secret_source_t *source,
 
 
 char *
-ngx_http_trove_secret_room(ngx_http_trove_secret_source_t *source)
+ngx_http_trove_secret_limit(ngx_http_trove_secret_source_t *source)
 {
     ngx_str_t  *cmd;
 

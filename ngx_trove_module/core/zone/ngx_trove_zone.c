@@ -267,7 +267,7 @@ ngx_trove_zone_ack(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     slot = ngx_trove_zone_sole(&pair, key, now);
 
     if (slot.bucket == NULL) {
-        slot = ngx_trove_zone_room(&pair, now);
+        slot = ngx_trove_zone_reserve(&pair, now);
     }
 
     if (slot.bucket == NULL) {
@@ -347,7 +347,7 @@ ngx_trove_zone_new_slot(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 {
     ngx_trove_zone_slot_t  slot;
 
-    slot = ngx_trove_zone_room(pair, now);
+    slot = ngx_trove_zone_reserve(pair, now);
 
     if (slot.bucket == NULL) {
         slot = ngx_trove_zone_evict(pair, now);

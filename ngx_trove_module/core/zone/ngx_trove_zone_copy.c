@@ -140,7 +140,7 @@ ngx_trove_zone_insert(ngx_trove_zone_pair_t *pair, ngx_trove_zone_key_t *key,
 {
     ngx_trove_zone_slot_t  slot;
 
-    slot = ngx_trove_zone_room(pair, now);
+    slot = ngx_trove_zone_reserve(pair, now);
 
     if (slot.bucket != NULL) {
         ngx_trove_zone_put(&slot, key, word);

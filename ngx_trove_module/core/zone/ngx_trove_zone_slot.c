@@ -268,7 +268,7 @@ ngx_trove_zone_erase_copies(ngx_trove_zone_group_t *group,
 
 
 ngx_trove_zone_slot_t
-ngx_trove_zone_room(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
+ngx_trove_zone_reserve(ngx_trove_zone_pair_t *pair, ngx_trove_zone_now_t *now)
 {
     ngx_uint_t             i, n[2], nfree[2];
     ngx_trove_zone_slot_t  slot;

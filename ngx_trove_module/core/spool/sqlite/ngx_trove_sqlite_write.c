@@ -50,7 +50,7 @@ static ngx_int_t ngx_trove_sqlite_write_all(ngx_trove_sqlite_t *spool,
 static ngx_int_t ngx_trove_sqlite_write_op(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_op_t *op, ngx_uint_t accept);
 static void ngx_trove_sqlite_write_undo(ngx_trove_spool_op_t *ops);
-static ngx_int_t ngx_trove_sqlite_write_room(ngx_trove_sqlite_t *spool);
+static ngx_int_t ngx_trove_sqlite_write_capacity(ngx_trove_sqlite_t *spool);
 static ngx_int_t ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_op_t *op);
 static ngx_int_t ngx_trove_sqlite_accept_targets(ngx_trove_sqlite_t *spool,
@@ -296,7 +296,7 @@ ngx_trove_sqlite_write_all(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *ops,
 
     if (accept && batch->accepts) {
 
-        rc = ngx_trove_sqlite_write_room(spool);
+        rc = ngx_trove_sqlite_write_capacity(spool);
 
         if (rc == NGX_ERROR) {
             goto failed;
@@ -404,7 +404,7 @@ ngx_trove_sqlite_write_undo(ngx_trove_spool_op_t *ops)
 /* NGX_OK; NGX_DECLINED: max_size is reached; or NGX_ERROR */
 
 static ngx_int_t
-ngx_trove_sqlite_write_room(ngx_trove_sqlite_t *spool)
+ngx_trove_sqlite_write_capacity(ngx_trove_sqlite_t *spool)
 {
     int64_t                 pages, free_pages;
     ngx_trove_sqlite_db_t  *db;
