@@ -260,7 +260,7 @@ tables(void)
     (void) unlink(name);
 
     table = ngx_trove_table_create(fd, SIZE, &error);
-    ngx_trove_table_watch(table, lost, NULL);
+    ngx_trove_table_on_lost(table, lost, NULL);
 
     ngx_trove_table_key(table, (u_char *) "before", 6, &key);
 

@@ -146,7 +146,7 @@ ngx_int_t ngx_trove_table_resize(ngx_trove_table_t *table, size_t size,
  * now on, when a part of the table has been lost.  The lost part is recreated
  * empty, and the table remains in use.
  */
-void ngx_trove_table_watch(ngx_trove_table_t *table,
+void ngx_trove_table_on_lost(ngx_trove_table_t *table,
     ngx_trove_table_lost_pt handler, void *data);
 
 /* Checks that all of the table is there, and recreates lost parts. */

@@ -29,7 +29,7 @@ static time_t ngx_trove_table_clock(void);
 
 
 void
-ngx_trove_table_watch(ngx_trove_table_t *table,
+ngx_trove_table_on_lost(ngx_trove_table_t *table,
     ngx_trove_table_lost_pt handler, void *data)
 {
     table->lost = handler;

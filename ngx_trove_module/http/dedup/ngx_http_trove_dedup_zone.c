@@ -439,8 +439,8 @@ ngx_http_trove_dedup_zone_init_module(ngx_cycle_t *cycle)
 
         /* by this process, and by the workers that it will start */
 
-        ngx_trove_table_watch(zone->table, ngx_http_trove_dedup_zone_lost,
-                              z[i]);
+        ngx_trove_table_on_lost(zone->table, ngx_http_trove_dedup_zone_lost,
+                                z[i]);
         ngx_trove_table_check(zone->table);
 
         zone->store.actions = &ngx_http_trove_dedup_zone_actions;
