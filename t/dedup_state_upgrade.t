@@ -66,7 +66,7 @@ sub finish {
     my ($held, $name) = @_;
 
     $backend->open_gate($held->{id});
-    is(dedup_outcome($held->{conn}->response), 'new', "$name: its answer");
+    is(dedup_outcome($held->{conn}->response), 'new', "$name: its response");
     $held->{conn}->close;
     is(deliver($held->{body}), 'duplicate', "$name: is known everywhere");
     push @done, $held->{body};
@@ -101,9 +101,9 @@ sub next_master {
 }
 
 
-# an answer of a worker of one of the masters
+# the outcome from a worker of one of the masters
 
-sub answers_of {
+sub outcome_of {
     my ($master) = @_;
 
     return wait_until {
@@ -130,8 +130,8 @@ deliver($_) for @done;
     my $held = hold();
     my ($old, $new) = next_master('2m');
 
-    is(answers_of($old), 'duplicate', 'the old master\'s workers know');
-    is(answers_of($new), 'duplicate', 'the new master\'s workers know');
+    is(outcome_of($old), 'duplicate', 'the old master\'s workers know');
+    is(outcome_of($new), 'duplicate', 'the new master\'s workers know');
     is(deliver($held->{body}), 'inflight', 'and what is in flight');
     ok($nginx->log_lines(qr/was resized/), 'the size has changed');
 
@@ -157,7 +157,7 @@ deliver($_) for @done;
 
     kill 'HUP', $old;
     ok((wait_until { workers_of($old) } 20), 'workers of the old master again');
-    is(answers_of($old), 'duplicate', 'which know');
+    is(outcome_of($old), 'duplicate', 'which know');
     is(deliver($held->{body}), 'inflight', 'also what is in flight');
 
     kill 'QUIT', $new;
@@ -215,8 +215,8 @@ deliver($_) for @done;
 
         push @done, my $body = event();
         is(deliver($body), 'new', 'a new one');
-        is(answers_of($old), 'duplicate', 'the old master\'s workers know');
-        is(answers_of($new), 'duplicate', 'the new master\'s workers know');
+        is(outcome_of($old), 'duplicate', 'the old master\'s workers know');
+        is(outcome_of($new), 'duplicate', 'the new master\'s workers know');
         known('all is known');
     }
 

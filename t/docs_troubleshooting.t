@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
 # Holds docs/troubleshooting.md to the sources and to NGINX: the lines and the
-# answers that it quotes exist, no answer is missing, and the recipe against
+# responses that it quotes exist, no response is missing, and the recipe against
 # "mismatch" works.
 #
 # Lines of a log stand in a fenced block of the language "log", or as code of
@@ -28,7 +28,7 @@ my $all = join "\n", @strings,
     slurp(Trove::Nginx::binary()) =~ /[\x20-\x7e]{6,}/g;
 
 log_lines();
-answers();
+responses();
 metrics();
 commands();
 secrets_file();
@@ -106,9 +106,9 @@ sub log_lines {
 }
 
 
-# each answer that is on the page exists, and each error of the gate is there
+# each response that is on the page exists, and each error of the gate is there
 
-sub answers {
+sub responses {
     my ($names) = $code
         =~ /^static ngx_str_t  ngx_http_trove_verdict_names.*?^\};/ms ? $& : '';
     my %error = map { $_ => 1 } grep { $_ ne 'ok' }
@@ -118,7 +118,7 @@ sub answers {
 
     $error{$_} = 1 for map { /^\{"error":"(\w+)"\}/ } @strings;
 
-    like($page, qr/`\Q{"error":"$_"}\E`/, "answer $_: is on the page")
+    like($page, qr/`\Q{"error":"$_"}\E`/, "response $_: is on the page")
         for sort keys %error;
 
     my %quoted;

@@ -87,7 +87,7 @@ sub got {
     return scalar grep { $_->{uri} eq "/to/$name" } $backend->by_id($id);
 }
 
-sub taken {
+sub responded {
     my ($name) = @_;
 
     return slurp($nginx->dir . '/deliveries.log') =~ /^\Q$id\E $name 200$/m;
@@ -178,7 +178,7 @@ for my $uri ('/events', '/filtered') {
             my $go = $ways{$way}->($body, $uri);
 
             wait_until { got('a') && got('b') };
-            wait_until { taken('a') } if @$closed == 1;
+            wait_until { responded('a') } if @$closed == 1;
             my $kept = $go->();
 
             is(deliver($body, $uri)->status, 409, "$name: in flight");
@@ -208,7 +208,7 @@ for my $way (sort keys %ways) {
 
     my $go = $ways{$way}->($body, '/events');
 
-    wait_until { taken('a') && got('b') };
+    wait_until { responded('a') && got('b') };
     my $kept = $go->();
     $backend->open_gate('b');
 
@@ -235,7 +235,7 @@ for my $way (sort keys %ways) {
 
     my $go = $ways{$way}->($body, '/failover');
 
-    wait_until { taken('a') && got('b') };
+    wait_until { responded('a') && got('b') };
     my $kept = $go->();
     $backend->open_gate('b');
 

@@ -67,7 +67,7 @@ sub deliver {
 
 sub fresh { return event('file.written', id => $id = new_id()) }
 
-# an event, of which "a" has taken its delivery and "b" has not yet
+# an event, of which "a" has responded and "b" has not yet
 
 sub begin {
     my ($conn) = conn($nginx->port);
@@ -93,9 +93,9 @@ sub got {
     return scalar grep { $_->{uri} eq "/to/$name" } $backend->by_id($id);
 }
 
-# whether nginx has the answer of a target
+# whether nginx has the response of a target
 
-sub taken {
+sub responded {
     my ($name) = @_;
 
     return slurp($nginx->dir . '/deliveries.log') =~ /^\Q$id\E $name 200$/m;
@@ -125,7 +125,7 @@ for my $which (0, 1) {
     is(deliver($body)->status, 409, 'in flight');
 
     $nginx->kill_worker($_) for $nginx->workers;
-    ok($conn->wait_closed, 'the client gets no answer');
+    ok($conn->wait_closed, 'the client gets no response');
     open_gate();
 
     my $r = retry($body);
@@ -142,12 +142,12 @@ for my $which (0, 1) {
 for my $signal ('TERM', 'INT') {
     my ($conn, $body) = begin();
 
-    # the answer of "a" is on its way
+    # the response of "a" is on its way
 
-    ok(wait_until { taken('a') }, "$signal: a has answered");
+    ok(wait_until { responded('a') }, "$signal: a has responded");
 
     $nginx->stop($signal);
-    ok($conn->wait_closed, "$signal: the client gets no answer");
+    ok($conn->wait_closed, "$signal: the client gets no response");
     open_gate();
     $nginx->start;
 
@@ -166,7 +166,7 @@ $nginx->wait_old;
 {
     my ($conn, $body) = begin();
 
-    ok(wait_until { taken('a') }, 'optional: a has answered');
+    ok(wait_until { responded('a') }, 'optional: a has responded');
     $nginx->stop('TERM');
     open_gate();
     $nginx->start;
@@ -174,7 +174,7 @@ $nginx->wait_old;
     my $r = deliver($body);
 
     is($r && $r->targets, 'a=200 skipped b=200',
-        'optional: the retry skips what is required and taken');
+        'optional: the retry skips what is required and has succeeded');
     is(got('a'), 1, 'optional: a once');
 }
 
@@ -247,7 +247,7 @@ $nginx->wait_old;
     my ($waiting, $other) = (conn($nginx->port), fresh());
 
     $waiting->send(event_request('/events', $other));
-    ok(wait_until { taken('a') }, 'shutdown: a has answered');
+    ok(wait_until { responded('a') }, 'shutdown: a has responded');
 
     $nginx->reload(conf($narrow));
     ok($conn->wait_closed, 'shutdown: the client is left');

@@ -12,7 +12,7 @@ my $nginx = nginx(spool_conf(
     dedup => 1, targets => [ a => { to => $backend } ],
 ))->start;
 
-sub answer {
+sub outcome {
     my ($id) = @_;
 
     my $r = spool_send($nginx, $id);
@@ -22,8 +22,8 @@ sub answer {
 
 my ($one, $two) = (new_id(), new_id());
 
-is(answer($_), '202 accepted', 'a new event') for $one, $two;
-is(answer($_), '200 duplicate', 'which is known') for $one, $two;
+is(outcome($_), '202 accepted', 'a new event') for $one, $two;
+is(outcome($_), '200 duplicate', 'which is known') for $one, $two;
 ok(wait_until { 2 == spool_deliveries($nginx, 'state=delivered') },
     'delivered');
 
@@ -31,9 +31,9 @@ for my $how (qw/ QUIT TERM KILL /) {
     $how eq 'KILL' ? $nginx->kill_all : $nginx->stop($how);
     $nginx->start;
 
-    is(answer($_), '200 duplicate', "$how: known to a zone that is empty")
+    is(outcome($_), '200 duplicate', "$how: known to a zone that is empty")
         for $one, $two, $one;
-    is(answer(new_id()), '202 accepted', "$how: another one is not");
+    is(outcome(new_id()), '202 accepted', "$how: another one is not");
 }
 
 ok(wait_until { 5 == spool_deliveries($nginx, 'state=delivered') },
@@ -48,12 +48,12 @@ my $body = event('file.written', id => $id);
 
 $nginx->restart;
 
-my @answers = map { $_->status } many($nginx->port,
+my @statuses = map { $_->status } many($nginx->port,
     map { event_request('/events', $body, secret => spool_secret()) } 1 .. 8);
 
-is(scalar(grep { $_ == 202 } @answers), 1, 'one of eight is accepted')
-    or diag("@answers");
-is(scalar(grep { $_ !~ /^(?:200|202|409)$/ } @answers), 0,
+is(scalar(grep { $_ == 202 } @statuses), 1, 'one of eight is accepted')
+    or diag("@statuses");
+is(scalar(grep { $_ !~ /^(?:200|202|409)$/ } @statuses), 0,
     'the others are duplicates');
 ok($backend->wait_count(1, $id), 'delivered');
 is(spool_deliveries($nginx, "event=$id"), 1, 'one delivery');

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# What is kept of a failed answer, where it is wanted.
+# What is kept of a failed response, where it is wanted.
 
 use lib 't/lib';
 use Trove;
@@ -42,9 +42,9 @@ EOC
 ))->start;
 
 
-# the answers to the attempts of an event, by target
+# the responses to the attempts of an event, by target
 
-sub answers {
+sub responses {
     my ($uri, $status, %rule) = @_;
 
     my $id = new_id();
@@ -66,7 +66,8 @@ sub answers {
     return map { $_->{target} => $_->{history} } @{ $event->{deliveries} };
 }
 
-my %got = answers('/events', 500, status => 500, body => qq(no "room" \n\there));
+my %got = responses('/events', 500, status => 500,
+    body => qq(no "room" \n\there));
 
 for my $target (qw/ off none /) {
     is(scalar(grep { exists $_->{response} } @{ $got{$target} }), 0,
@@ -74,29 +75,29 @@ for my $target (qw/ off none /) {
 }
 
 is($got{most}[0]{status}, 500, 'the failed attempt');
-is($got{most}[0]{response}, qq(no "room" \n\there), 'has its answer');
+is($got{most}[0]{response}, qq(no "room" \n\there), 'has its response');
 is($got{some}[0]{response}, qq(no "room" \n\ther), 'as much as is wanted');
 is($got{most}[1]{status}, 200, 'the successful one');
 ok(!exists $got{most}[1]{response}, 'has none');
 
-%got = answers('/events', 502, status => 502, size => 300_000, pieces => 5,
+%got = responses('/events', 502, status => 502, size => 300_000, pieces => 5,
     pause => 0.05, chunked => 1);
 is($got{most}[0]{response}, 'x' x 4096, 'a long one, in pieces');
 is($got{some}[0]{response}, 'x' x 15, 'and less of it');
 
-%got = answers('/events', 400, status => 400,
+%got = responses('/events', 400, status => 400,
     body => "\0\x01 a\xff\xc3\xa4 \xe2\x82");
 is($got{most}[0]{response}, "\0\x01 a\x{fffd}\x{e4} \x{fffd}",
     'what is not UTF-8');
 
-%got = answers('/events', 503, status => 503, body => '');
+%got = responses('/events', 503, status => 503, body => '');
 ok(!exists $got{most}[0]{response}, 'an empty one is none');
 
-%got = answers('/events', 500, status => 500, size => 1000, drop => 'half');
+%got = responses('/events', 500, status => 500, size => 1000, drop => 'half');
 is($got{most}[0]{response}, 'x' x 500, 'one that broke off');
 
-%got = answers('/own', 0);
-is($got{down}[0]{status}, 502, 'no answer');
+%got = responses('/own', 0);
+is($got{down}[0]{status}, 502, 'no response');
 ok(!exists $got{down}[0]{response}, 'is none, whatever page NGINX makes');
 is($got{text}[0]{response}, 'of the location', 'one that the location gives');
 

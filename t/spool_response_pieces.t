@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# An answer that came in pieces left a timer behind, of a client that a delivery
-# out of the spool does not have: the worker crashed when another timer was set,
+# A response that came in pieces left a timer behind, of a client that a
+# delivery out of the spool does not have: the worker crashed when another timer was set,
 # or when that one ran out.
 
 use lib 't/lib';

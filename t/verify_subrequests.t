@@ -362,7 +362,7 @@ is($backend->count('/changed_gate'), 0, 'are other secrets');
 
 # deliveries
 
-sub taken {
+sub fanout_outcome {
     my ($uri, %opt) = @_;
 
     my $r = post_event($nginx->port(3), $uri, $body, %opt);
@@ -372,14 +372,15 @@ sub taken {
 }
 
 $backend->forget;
-is(taken('/fan', secret => $secret),
+is(fanout_outcome('/fan', secret => $secret),
     '200 /own=200 /server=200 /foreign=200 /script=200', 'deliveries pass');
 is($backend->count('/script_gate'), $njs ? 1 : 0, 'and what they call');
-is(taken('/fan', secret => 'x'), '400', 'not if they are forged');
-is(taken('/fan_off'), '200 /own=200 /server=200', 'those of its own events');
-is(taken('/fan_log', secret => $secret), '200 /own=200 /server=200',
+is(fanout_outcome('/fan', secret => 'x'), '400', 'not if they are forged');
+is(fanout_outcome('/fan_off'), '200 /own=200 /server=200',
+    'those of its own events');
+is(fanout_outcome('/fan_log', secret => $secret), '200 /own=200 /server=200',
     'those that log has found genuine');
-is(taken('/fan_log', secret => 'x'), '502 /own=403 /server=200',
+is(fanout_outcome('/fan_log', secret => 'x'), '502 /own=403 /server=200',
     'not those that it has let pass');
 
 

@@ -43,10 +43,11 @@ their ports.
 How a request is answered: status => 200, headers => [ name => value, .. ], body
 => text, size => bytes (a body of so many), pieces => N and pause => seconds
 (the body in N pieces), chunked => 1, close => 1, delay => seconds, gate =>
-name (the answer waits until the test opens the gate), drop => 'before' (closes
-without an answer), 'headers' (after the head of it), 'half' (in the middle of
-the body), reset => 1 (and does so by RST), early => 1 (answers when it has the
-headers), times => N (the rule holds for N requests, then it is gone).
+name (the response waits until the test opens the gate), drop => 'before'
+(closes without a response), 'headers' (after the head of it), 'half' (in the
+middle of the body), reset => 1 (and does so by RST), early => 1 (answers when
+it has the headers), times => N (the rule holds for N requests, then it is
+gone).
 
 They are taken from, the later the stronger: backend(), on(), the query of the
 URI ("?status=500&gate=a"), the header X-Backend ("status=500&gate=a").
@@ -145,8 +146,8 @@ Waits until so many came; false when they do not in 10 seconds.
 
 =item aborted()
 
-Those whose client left before the body was there, or before the answer was
-sent, likewise; "aborted" tells which: "body" or "answer".
+Those whose client left before the body was there, or before the response was
+sent, likewise; "aborted" tells which: "body" or "response".
 
 =item forget()
 
@@ -392,7 +393,7 @@ sub gone {
     $self->read_request($conn) while !$conn->{request} && length $conn->{in};
 
     if (my $request = $conn->{request}) {
-        $self->record($request, aborted => 'answer');
+        $self->record($request, aborted => 'response');
 
     } elsif (my $partial = $conn->{head}) {
         $self->record($partial, aborted => 'body');
@@ -425,7 +426,7 @@ sub step {
             $self->read_request($conn) or return;
         }
 
-        $self->answer($conn) or return;
+        $self->respond($conn) or return;
     }
 }
 
@@ -550,15 +551,15 @@ sub rule {
 }
 
 
-# the answer, or what of it is due; true when the next request may come
+# the response, or what of it is due; true when the next request may come
 
-sub answer {
+sub respond {
     my ($self, $conn) = @_;
 
     my $request = $conn->{request};
     my $rule = $request->{rule};
 
-    if (!$request->{answered}) {
+    if (!$request->{responded}) {
 
         return 0 if defined $rule->{gate}
             && !-e "$self->{dir}/gate-$rule->{gate}";
@@ -570,7 +571,7 @@ sub answer {
             return 0;
         }
 
-        $request->{answered} = 1;
+        $request->{responded} = 1;
         $self->compose($conn, $request, $rule);
     }
 
