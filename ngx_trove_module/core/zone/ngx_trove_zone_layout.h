@@ -296,7 +296,7 @@ ngx_trove_zone_slot_t ngx_trove_zone_sole(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_key_t *key, ngx_trove_zone_now_t *now);
 
 /* returns a free slot for a new key; its bucket is NULL if there is none */
-ngx_trove_zone_slot_t ngx_trove_zone_room(ngx_trove_zone_pair_t *pair,
+ngx_trove_zone_slot_t ngx_trove_zone_reserve(ngx_trove_zone_pair_t *pair,
     ngx_trove_zone_now_t *now);
 
 /* returns the slot of the oldest DONE or ACK, by state, to be evicted */

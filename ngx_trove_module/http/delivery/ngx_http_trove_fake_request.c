@@ -381,7 +381,7 @@ static void
 ngx_http_trove_fake_request_write(ngx_http_request_t *r)
 {
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "trove background write handler");
+                   "trove fake request write handler");
 }
 
 
@@ -389,5 +389,5 @@ static void
 ngx_http_trove_fake_request_event(ngx_event_t *ev)
 {
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
-                   "trove background event");
+                   "trove fake request event");
 }

@@ -114,7 +114,7 @@ void ngx_http_trove_metrics_target_destroy(
  *
  * move  a delivery moved from one gauge to another one, or to none
  * took  a delivery was in flight for that many milliseconds
- * over  a delivery has ended with a status, and an error unless it is NULL;
+ * done  a delivery has ended with a status, and an error unless it is NULL;
  *       no_response: the target has not responded, NGINX set the status
  * skip  no delivery was needed: an earlier attempt has delivered the event
  * fail  a delivery from the spool has failed permanently
