@@ -6,6 +6,7 @@
 
 use lib 't/lib';
 use Trove;
+use Trove::Metrics;
 
 my $secret = 'trove-whsec-scope';
 my $backend = backend();
@@ -53,6 +54,14 @@ my $nginx = nginx(<<'EOF')->start;
             proxy_pass http://127.0.0.1:%%BACKEND%%;
         }
     }
+
+    server {
+        listen 127.0.0.1:%%PORT_3%%;
+
+        location = /metrics {
+            trove_metrics;
+        }
+    }
 EOF
 
 sub outcome {
@@ -73,6 +82,14 @@ for my $headers ([], [ 'X-If' => 1 ]) {
     is(outcome($_, $body, @$headers), 'duplicate',
         "server $_, @$headers: again") for 0 .. 2;
 }
+
+my @servers = metric($nginx, 'trove_location_info', { location => '' }, 3);
+
+is(scalar @servers, 4, 'metrics: the servers');
+
+@servers = metric($nginx, 'trove_location_info',
+    { location => '', dedup => 'on' }, 3);
+is(scalar @servers, 1, 'metrics: only a key is in force for a server');
 
 $nginx->no_errors;
 

@@ -238,6 +238,8 @@ ngx_http_trove_claim_answered(ngx_http_trove_dedup_op_t *op)
     r = op->data;
     c = r->connection;
 
+    ngx_http_set_log_request(c->log, r);
+
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "trove claim answered: %ui", (ngx_uint_t) op->result);
 

@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_metrics_target.h"
+#include "ngx_http_trove_module.h"
 #include "ngx_trove_metrics.h"
 
 
@@ -56,6 +57,9 @@ typedef struct {
     ngx_str_t                 labels;    /* escaped; the name of the set */
     ngx_str_t                 name;      /* of the location, for log lines */
 
+    /* members may be set by the "postconfiguration" of a later module */
+    ngx_http_trove_loc_conf_t *conf;
+
     /* all NULL: the zone has no space for them */
     ngx_trove_metrics_set_t  *sets[NGX_HTTP_TROVE_METRICS_SETS];
 
@@ -66,7 +70,6 @@ typedef struct {
     ngx_http_trove_metrics_target_t  *targets;
     ngx_uint_t                ntargets;
 
-    unsigned                  dedup:1;
     unsigned                  spooled:1;     /* its events are spooled */
     unsigned                  repeated:1;    /* labels of an earlier one */
     unsigned                  fanout:1;      /* first of them with targets */

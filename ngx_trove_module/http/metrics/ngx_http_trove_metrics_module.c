@@ -278,9 +278,9 @@ ngx_http_trove_metrics_init_loc(ngx_conf_t *cf,
     }
 
     loc->name = clcf->name;
+    loc->conf = tlcf;
     loc->mode = tlcf->verify;
     loc->nsecrets = tlcf->nsecrets;
-    loc->dedup = tlcf->dedup;
 
     loc->targets = conf->targets;
     loc->ntargets = conf->ntargets;

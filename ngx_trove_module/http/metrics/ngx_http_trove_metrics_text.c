@@ -178,7 +178,7 @@ ngx_http_trove_metrics_info(ngx_http_trove_metrics_text_t *text)
                                "trove_location_info{%V,verify=\"%s\","
                                "dedup=\"%s\",fanout=\"%s\"} 1\n",
                                &loc->labels, modes[loc->mode],
-                               loc->dedup ? "on" : "off",
+                               loc->conf->dedup ? "on" : "off",
                                loc->ntargets == 0 ? "off"
                                : loc->spooled ? "spool" : "wait");
     }
