@@ -104,7 +104,7 @@ engines(void)
 
     tap_is(ngx_trove_spool_check(&uri, &error), NGX_ERROR, "no engine for it");
     tap_is_str((char *) error.text,
-               "no engine for \"postgresql://\" is built in",
+               "no spool engine for \"postgresql://\" is built in",
                "the scheme is named, and nothing else");
     tap_is(ngx_trove_spool_own(&uri, 1, &fd, &error), NGX_ERROR,
            "cannot be reserved");
