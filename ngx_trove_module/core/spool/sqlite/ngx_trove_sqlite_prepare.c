@@ -111,10 +111,19 @@ ngx_trove_sqlite_prepare_as(ngx_trove_sqlite_t *spool,
         return NGX_ERROR;
     }
 
-    if (ngx_trove_sqlite_become(user, &rights) != NGX_OK) {
-        rc = ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, ngx_errno,
-                                  "the spool is left to the workers, the "
-                                  "master cannot switch to their user");
+    rc = ngx_trove_sqlite_become(user, &rights);
+
+    if (rc != NGX_OK) {
+
+        if (rc == NGX_ABORT) {
+            rc = ngx_trove_sqlite_lost(error);
+
+        } else {
+            rc = ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_ACCESS, ngx_errno,
+                                      "the spool is left to the workers, the "
+                                      "master cannot switch to their user");
+        }
+
         ngx_trove_sqlite_destroy(&spool->base);
 
         return rc;
@@ -352,7 +361,9 @@ ngx_trove_sqlite_become(ngx_trove_spool_user_t *user,
     {
         err = ngx_errno;
 
-        (void) ngx_trove_sqlite_return(rights);
+        if (ngx_trove_sqlite_return(rights) != NGX_OK) {
+            return NGX_ABORT;
+        }
 
         ngx_set_errno(err);
 
