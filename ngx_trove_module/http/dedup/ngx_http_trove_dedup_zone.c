@@ -404,7 +404,7 @@ ngx_http_trove_dedup_zone_memory(ngx_shm_zone_t *shm_zone)
 
 
 /*
- * Now NGINX has decided to use the configuration, unless this is "nginx -t". 
+ * Now NGINX has decided to use the configuration, unless this is "nginx -t".
  * An error during a reload would terminate the running server.
  */
 

@@ -25,7 +25,7 @@
 
 
 /*
- * Reading a clock four times takes a tenth of the time for a small event. 
+ * Reading a clock four times takes a tenth of the time for a small event.
  * Below this size, one of so many events is measured, and represents the
  * others.
  */
