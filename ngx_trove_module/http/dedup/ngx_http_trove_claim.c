@@ -430,13 +430,16 @@ ngx_http_trove_claim_init(ngx_cycle_t *cycle)
 void
 ngx_http_trove_claim_exit(void)
 {
-    ngx_queue_t             *q;
+    ngx_queue_t             *q, *next;
     ngx_http_trove_claim_t  *claim;
 
     /* cleanup handlers of requests are not called on a fast exit */
 
-    while (!ngx_queue_empty(&ngx_http_trove_claims)) {
-        q = ngx_queue_head(&ngx_http_trove_claims);
+    for (q = ngx_queue_head(&ngx_http_trove_claims);
+         q != ngx_queue_sentinel(&ngx_http_trove_claims);
+         q = next)
+    {
+        next = ngx_queue_next(q);
         claim = ngx_queue_data(q, ngx_http_trove_claim_t, worker);
 
         ngx_http_trove_claim_end(claim, ngx_cycle->log, 0);
