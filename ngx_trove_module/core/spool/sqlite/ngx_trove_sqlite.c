@@ -21,7 +21,7 @@
 #define NGX_TROVE_SQLITE_CACHE     8192
 
 /* size in bytes to which PATH-wal is truncated when it restarts */
-#define NGX_TROVE_SQLITE_WAL_KEEP  (64 * 1024 * 1024)
+#define NGX_TROVE_SQLITE_WAL_KEEP  (32 * 1024 * 1024)
 
 
 static void ngx_trove_sqlite_db_init(ngx_trove_sqlite_db_t *db);
@@ -69,6 +69,7 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
     spool->wait = ngx_max(conf->wait, 1);
     spool->fd = -1;
     spool->keys = NGX_TROVE_SQLITE_KEYS;
+    spool->wal_pages = NGX_TROVE_SQLITE_WAL_PAGES;
 
     spool->path = ngx_trove_sqlite_name(&conf->uri, "");
     spool->path_lock = ngx_trove_sqlite_name(&conf->uri, "-lock");
@@ -133,6 +134,15 @@ ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
 {
     ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
+    if (spool->writer.db != NULL && !spool->stale
+        && ngx_trove_sqlite_lock_alone(spool))
+    {
+        /* PATH contains everything when no process uses it */
+
+        (void) sqlite3_db_config(spool->writer.db,
+                                 SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    }
+
     ngx_trove_sqlite_close_all(spool);
 
     (void) pthread_mutex_destroy(&spool->writer.mutex);
@@ -150,6 +160,7 @@ static void
 ngx_trove_sqlite_close_all(ngx_trove_sqlite_t *spool)
 {
     ngx_trove_sqlite_db_close(&spool->reader);
+    ngx_trove_sqlite_db_close(&spool->snapshot);
     ngx_trove_sqlite_db_close(&spool->maintenance);
     ngx_trove_sqlite_db_close(&spool->writer);
 
@@ -382,6 +393,9 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     if (ngx_trove_sqlite_open_db(spool, &spool->maintenance,
                                  SQLITE_OPEN_READWRITE, error)
         != NGX_OK
+        || ngx_trove_sqlite_open_db(spool, &spool->snapshot,
+                                    SQLITE_OPEN_READONLY, error)
+           != NGX_OK
         || ngx_trove_sqlite_open_db(spool, &spool->reader, SQLITE_OPEN_READONLY,
                                     error)
            != NGX_OK)
@@ -568,6 +582,8 @@ ngx_trove_sqlite_open_db(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     persist = 1;
     (void) sqlite3_file_control(db->db, "main", SQLITE_FCNTL_PERSIST_WAL,
                                 &persist);
+
+    (void) sqlite3_db_config(db->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 
     /* replaces the automatic checkpoint by the commit at 1000 pages */
 

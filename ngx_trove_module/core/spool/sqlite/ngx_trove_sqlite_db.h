@@ -22,29 +22,30 @@
  * Functions of type ngx_int_t return NGX_OK or NGX_ERROR, if not specified
  * otherwise.  On error, *db->error is filled in.
  *
- *   ngx_trove_sqlite_engine.c     table of functions
- *   ngx_trove_sqlite_check.c      checks that the file is usable and free
- *   ngx_trove_sqlite_prepare.c    creation of the files as root
- *   ngx_trove_sqlite.c            the handle: opening, closing
- *   ngx_trove_sqlite_schema.c     tables, versions, identification of a file
- *   ngx_trove_sqlite_sql.c        statements
- *   ngx_trove_sqlite_lock.c       PATH-lock: turns of writers, the clock
- *   ngx_trove_sqlite_db.c         execution of statements, errors
- *   ngx_trove_sqlite_txn.c        transactions
- *   ngx_trove_sqlite_key.c        lookup of keys
- *   ngx_trove_sqlite_key_merge.c  maintenance of keys
- *   ngx_trove_sqlite_row.c        targets, deliveries, and their counters
- *   ngx_trove_sqlite_write.c      batches, and accept
- *   ngx_trove_sqlite_outcome.c    outcomes
- *   ngx_trove_sqlite_due.c        due deliveries
- *   ngx_trove_sqlite_lease.c      leases
- *   ngx_trove_sqlite_event.c      events, from rows to memory
- *   ngx_trove_sqlite_maintain.c   checkpoints, pruning
- *   ngx_trove_sqlite_scan.c       filters, and scans by them
- *   ngx_trove_sqlite_stat.c       counters
- *   ngx_trove_sqlite_read.c       lists of events
- *   ngx_trove_sqlite_list.c       lists of deliveries
- *   ngx_trove_sqlite_control.c    replay, cancel, pause, forget
+ *   ngx_trove_sqlite_engine.c       table of functions
+ *   ngx_trove_sqlite_check.c        checks that the file is usable and free
+ *   ngx_trove_sqlite_prepare.c      creation of the files as root
+ *   ngx_trove_sqlite.c              the handle: opening, closing
+ *   ngx_trove_sqlite_schema.c       tables, versions, identification of a file
+ *   ngx_trove_sqlite_sql.c          statements
+ *   ngx_trove_sqlite_lock.c         PATH-lock: turns of writers, the clock
+ *   ngx_trove_sqlite_db.c           execution of statements, errors
+ *   ngx_trove_sqlite_txn.c          transactions
+ *   ngx_trove_sqlite_key.c          lookup of keys
+ *   ngx_trove_sqlite_key_merge.c    maintenance of keys
+ *   ngx_trove_sqlite_row.c          targets, deliveries, and their counters
+ *   ngx_trove_sqlite_write.c        batches, and accept
+ *   ngx_trove_sqlite_outcome.c      outcomes
+ *   ngx_trove_sqlite_due.c          due deliveries
+ *   ngx_trove_sqlite_lease.c        leases
+ *   ngx_trove_sqlite_event.c        events, from rows to memory
+ *   ngx_trove_sqlite_checkpoint.c   checkpoints
+ *   ngx_trove_sqlite_maintain.c     pruning, and maintenance as a whole
+ *   ngx_trove_sqlite_scan.c         filters, and scans by them
+ *   ngx_trove_sqlite_stat.c         counters
+ *   ngx_trove_sqlite_read.c         lists of events
+ *   ngx_trove_sqlite_list.c         lists of deliveries
+ *   ngx_trove_sqlite_control.c      replay, cancel, pause, forget
  */
 
 /*
@@ -74,7 +75,7 @@
  */
 
 #define NGX_TROVE_SQLITE_SHARED_MAGIC   0x6c6f6f7065766f72ULL  /* "rovepool" */
-#define NGX_TROVE_SQLITE_SHARED_VERSION  2
+#define NGX_TROVE_SQLITE_SHARED_VERSION  3
 
 /* recent keys in a half, and slots for them: a power of 2 */
 #define NGX_TROVE_SQLITE_KEYS           131072
@@ -108,6 +109,8 @@ typedef struct {
     uint32_t                     current;        /* half */
     uint32_t                     used[2];        /* slots */
 
+    uint32_t                     wal_pages;      /* in use, of PATH-wal */
+
     ngx_trove_sqlite_slot_t      slots[2][NGX_TROVE_SQLITE_SLOTS];
 } ngx_trove_sqlite_shared_t;
 
@@ -119,6 +122,7 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_ROLLBACK,
     NGX_TROVE_SQLITE_SQL_PAGES,
     NGX_TROVE_SQLITE_SQL_FREE_PAGES,
+    NGX_TROVE_SQLITE_SQL_IDENTITY,
     NGX_TROVE_SQLITE_SQL_STATE,
     NGX_TROVE_SQLITE_SQL_STATE_SET,
     NGX_TROVE_SQLITE_SQL_KEY,
@@ -202,7 +206,7 @@ typedef struct {
 
     ngx_trove_spool_error_t     *error;          /* of the caller */
 
-    int                          wal_pages;
+    int                          wal_pages;      /* after the last commit */
     ngx_uint_t                   sync;           /* is FULL */
 
     /* the transaction in progress */
@@ -251,6 +255,9 @@ typedef struct {
     ngx_trove_sqlite_db_t        reader;
     ngx_trove_sqlite_db_t        maintenance;
 
+    /* of the maintaining connection, and protected by its mutex */
+    ngx_trove_sqlite_db_t        snapshot;
+
     /* changed only with all three mutexes held */
 
     int                          fd;             /* of PATH-lock, or -1 */
@@ -268,7 +275,14 @@ typedef struct {
     int64_t                      clamped;        /* when, monotonic */
     ngx_trove_sqlite_work_t      work;
 
-    /* for tests: a lower number of keys in a half; offsets of the clocks */
+    /* atomic: earliest time of the next checkpoint, ..._elapsed() */
+    int64_t                      checkpoint;
+
+    /*
+     * For tests: a lower number of pages that trigger a checkpoint, and of
+     * keys in a half; offsets of the clocks.
+     */
+    uint32_t                     wal_pages;
     ngx_uint_t                   keys;
     int64_t                      skew_wall;
     int64_t                      skew_mono;
@@ -388,6 +402,12 @@ ngx_int_t ngx_trove_sqlite_attach(ngx_trove_sqlite_t *spool, ngx_uint_t *first,
     ngx_trove_spool_error_t *error);
 void ngx_trove_sqlite_attached(ngx_trove_sqlite_t *spool);
 void ngx_trove_sqlite_detach(ngx_trove_sqlite_t *spool);
+
+/*
+ * Returns 1 if no other process has PATH-lock mapped; others then wait until
+ * it is detached.
+ */
+ngx_uint_t ngx_trove_sqlite_lock_alone(ngx_trove_sqlite_t *spool);
 
 /* returns 1 if PATH-lock is not the mapped file any more, 0 otherwise */
 ngx_uint_t ngx_trove_sqlite_lock_moved(ngx_trove_sqlite_t *spool);
@@ -635,6 +655,19 @@ u_char *ngx_trove_sqlite_event_copy(ngx_trove_spool_event_t *event, u_char *p);
 /* loads an event with one reference for ngx_trove_spool_event_free() */
 ngx_int_t ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
     ngx_trove_spool_event_t **event);
+
+
+/* ngx_trove_sqlite_checkpoint.c */
+
+/* returns 1 if a checkpoint is due */
+ngx_uint_t ngx_trove_sqlite_checkpoint_due(ngx_trove_sqlite_t *spool);
+
+/*
+ * Performs a checkpoint if one is due, using the maintaining connection.  The
+ * mutex "maintain" must be held.
+ */
+ngx_int_t ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db);
 
 
 /* ngx_trove_sqlite_scan.c */

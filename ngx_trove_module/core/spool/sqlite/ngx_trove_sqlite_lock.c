@@ -290,6 +290,19 @@ ngx_trove_sqlite_detach(ngx_trove_sqlite_t *spool)
 
 
 ngx_uint_t
+ngx_trove_sqlite_lock_alone(ngx_trove_sqlite_t *spool)
+{
+    return spool->shared != NULL
+           && ngx_trove_sqlite_lock_byte(spool->fd, F_WRLCK,
+                                         NGX_TROVE_SQLITE_ATTACHING)
+              == NGX_OK
+           && ngx_trove_sqlite_lock_byte(spool->fd, F_WRLCK,
+                                         NGX_TROVE_SQLITE_USING)
+              == NGX_OK;
+}
+
+
+ngx_uint_t
 ngx_trove_sqlite_lock_moved(ngx_trove_sqlite_t *spool)
 {
     struct stat  st, now;

@@ -14,10 +14,6 @@
 #define NGX_TROVE_SQLITE_BUDGET       60000
 #define NGX_TROVE_SQLITE_BREAK        1
 
-/* pages that may be left to a checkpoint that blocks writers, and attempts */
-#define NGX_TROVE_SQLITE_WAL_LEFT     200
-#define NGX_TROVE_SQLITE_WAL_TRIES    3
-
 /* events per pruning transaction */
 #define NGX_TROVE_SQLITE_PRUNE        200
 
@@ -41,10 +37,6 @@ typedef struct {
 } ngx_trove_sqlite_rows_t;
 
 
-static ngx_int_t ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db);
-static ngx_int_t ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db,
-    int *left);
 static ngx_int_t ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
 static ngx_int_t ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool,
@@ -119,86 +111,6 @@ ngx_trove_sqlite_maintain(ngx_trove_spool_t *base,
     ngx_trove_sqlite_leave(spool, db, rc);
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
-}
-
-
-/*
- * PATH-wal restarts only when all of it has been checkpointed and has no
- * readers, which never happens while there are writers.  So most of it is
- * checkpointed while others write, and the rest while they are blocked.
- */
-
-static ngx_int_t
-ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db)
-{
-    int         left;
-    int64_t     deadline;
-    ngx_int_t   rc;
-    ngx_uint_t  i;
-
-    left = ngx_max(__atomic_load_n(&spool->writer.wal_pages, __ATOMIC_RELAXED),
-                   db->wal_pages);
-
-    if (left < NGX_TROVE_SQLITE_WAL_PAGES) {
-        return NGX_OK;
-    }
-
-    for (i = 0; i < NGX_TROVE_SQLITE_WAL_TRIES; i++) {
-
-        rc = ngx_trove_sqlite_checkpoint_do(db, &left);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        if (left <= NGX_TROVE_SQLITE_WAL_LEFT) {
-            break;
-        }
-    }
-
-    deadline = ngx_trove_sqlite_elapsed() + spool->wait * 1000;
-
-    if (ngx_trove_sqlite_lock(spool, deadline) == NGX_OK) {
-
-        rc = ngx_trove_sqlite_checkpoint_do(db, &left);
-
-        ngx_trove_sqlite_unlock(spool);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    db->wal_pages = left;
-
-    __atomic_store_n(&spool->writer.wal_pages, left, __ATOMIC_RELAXED);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db, int *left)
-{
-    int  rc, frames, done;
-
-    frames = 0;
-    done = 0;
-
-    rc = sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
-                                   &frames, &done);
-
-    /* busy: another process does it */
-
-    if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
-        return ngx_trove_sqlite_db_fail(db, rc,
-                                        "checkpointing the \"-wal\" file");
-    }
-
-    *left = ngx_max(frames - done, 0);
-
-    return NGX_OK;
 }
 
 

@@ -36,6 +36,8 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_PAGES] = "PRAGMA page_count",
     [NGX_TROVE_SQLITE_SQL_FREE_PAGES] = "PRAGMA freelist_count",
 
+    [NGX_TROVE_SQLITE_SQL_IDENTITY] = "SELECT identity FROM spool",
+
     [NGX_TROVE_SQLITE_SQL_STATE] =
         "SELECT last, events, indexed, stale, identity FROM spool",
 

@@ -139,6 +139,8 @@ ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
     sqlite3_stmt  *stmt;
 
+    db->wal_pages = 0;
+
     if (ngx_trove_sqlite_cache_flush(db) != NGX_OK
         || ngx_trove_sqlite_state_flush(db) != NGX_OK)
     {
@@ -153,6 +155,13 @@ ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 
     db->ntaken = 0;
     spool->shared->last = db->state.last;
+
+    /* a transaction without writes leaves it as it is */
+
+    if (db->wal_pages) {
+        __atomic_store_n(&spool->shared->wal_pages, db->wal_pages,
+                         __ATOMIC_RELAXED);
+    }
 
     /*
      * Checked again, so that nothing is reported as stored in a file that was

@@ -15,9 +15,6 @@
  * wait, only the database is accessed.
  */
 
-/* pages in PATH-wal at which any process checkpoints it */
-#define NGX_TROVE_SQLITE_WAL_MAX  (16 * NGX_TROVE_SQLITE_WAL_PAGES)
-
 
 /* kinds of operations in a batch */
 typedef struct {
@@ -109,7 +106,8 @@ ngx_trove_sqlite_write(ngx_trove_spool_t *base, ngx_trove_spool_op_t *ops,
             }
         }
 
-        cost->maintain_due = (db->wal_pages > NGX_TROVE_SQLITE_WAL_PAGES);
+        cost->maintain_due = (rc == NGX_OK
+                              && ngx_trove_sqlite_checkpoint_due(spool));
 
         ngx_trove_sqlite_leave(spool, db, rc);
     }
@@ -320,14 +318,6 @@ ngx_trove_sqlite_write_all(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *ops,
     }
 
     cost->commit = ngx_trove_sqlite_elapsed() - end;
-
-    if (db->wal_pages > NGX_TROVE_SQLITE_WAL_MAX) {
-
-        /* maintenance is not running */
-
-        (void) sqlite3_wal_checkpoint_v2(db->db, NULL,
-                                         SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    }
 
     return NGX_OK;
 
