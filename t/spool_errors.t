@@ -193,6 +193,27 @@ ok($nginx->wait_log(qr/$log.*; restore the file, or reload nginx/),
 rename "$spool.away", $spool or die "rename: $!";
 works('put back');
 
+# only a file beside it: what has been accepted is kept
+
+$nginx->mark;
+my @before = map { scalar new_id() } 1 .. 20;
+
+for my $id (@before) {
+    ok(wait_until { spool_send($nginx, $id, 'file.written')->status == 202 },
+        'accepted before');
+}
+
+unlink "$spool-wal" or die "unlink: $!";
+
+ok($nginx->wait_log(qr/$log.*the "-wal" file was removed or replaced/),
+    'the -wal file is removed: which file it was');
+works('the -wal file is removed');
+
+for my $id (@before) {
+    wait_until { spool_send($nginx, $id, 'file.written')->status != 503 };
+    ok($backend->wait_count(1, $id), 'the -wal file is removed: delivered');
+}
+
 ok($nginx->wait_log(qr/\[error\] .* trove: spool "\Q$spool\E" recovered/),
     'which is logged at the level of errors');
 

@@ -74,13 +74,14 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
     spool->path = ngx_trove_sqlite_name(&conf->uri, "");
     spool->path_lock = ngx_trove_sqlite_name(&conf->uri, "-lock");
     spool->path_wal = ngx_trove_sqlite_name(&conf->uri, "-wal");
+    spool->path_shm = ngx_trove_sqlite_name(&conf->uri, "-shm");
 
     ngx_trove_sqlite_db_init(&spool->writer);
     ngx_trove_sqlite_db_init(&spool->reader);
     ngx_trove_sqlite_db_init(&spool->maintenance);
 
     if (spool->path == NULL || spool->path_lock == NULL
-        || spool->path_wal == NULL)
+        || spool->path_wal == NULL || spool->path_shm == NULL)
     {
         ngx_trove_sqlite_destroy(base);
         return NULL;
@@ -134,10 +135,16 @@ ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
 {
     ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
+    ngx_trove_spool_error_t  ignored;
+
+    (void) ngx_trove_sqlite_save(spool, &ignored);
+
     if (spool->writer.db != NULL && !spool->stale
         && ngx_trove_sqlite_lock_alone(spool))
     {
         /* PATH contains everything when no process uses it */
+
+        ngx_trove_sqlite_guard_end(spool);
 
         (void) sqlite3_db_config(spool->writer.db,
                                  SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
@@ -152,6 +159,7 @@ ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
     free(spool->path);
     free(spool->path_lock);
     free(spool->path_wal);
+    free(spool->path_shm);
     free(spool);
 }
 
@@ -166,6 +174,8 @@ ngx_trove_sqlite_close_all(ngx_trove_sqlite_t *spool)
 
     ngx_trove_sqlite_key_drop(&spool->work);
     ngx_memzero(&spool->work, sizeof(ngx_trove_sqlite_work_t));
+
+    ngx_trove_sqlite_unguard(spool);
 
     /* after the last connection: PATH-lock tells others that there are any */
 
@@ -320,9 +330,24 @@ static ngx_int_t
 ngx_trove_sqlite_open_all(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     ngx_trove_spool_error_t *error)
 {
+    ngx_int_t  rc;
+
     if (spool->stale) {
+
+        rc = ngx_trove_sqlite_save(spool, error);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
         ngx_trove_sqlite_close_all(spool);
         spool->stale = 0;
+
+        if (rc == NGX_DECLINED) {
+            return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_GONE, 0,
+                                        "the removed \"-wal\" file cannot be "
+                                        "saved, recent events may be lost");
+        }
     }
 
     if (spool->shared != NULL) {
@@ -400,6 +425,10 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
                                     error)
            != NGX_OK)
     {
+        return NGX_ERROR;
+    }
+
+    if (ngx_trove_sqlite_guard(spool, error) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -250,6 +250,20 @@ ngx_trove_sqlite_checkpoint_rest(ngx_trove_sqlite_t *spool,
 }
 
 
+ngx_int_t
+ngx_trove_sqlite_checkpoint_full(ngx_trove_sqlite_db_t *db)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  left;
+
+    (void) sqlite3_busy_timeout(db->db, NGX_TROVE_SQLITE_WAL_WAIT);
+
+    rc = ngx_trove_sqlite_checkpoint_do(db, SQLITE_CHECKPOINT_FULL, &left);
+
+    return (rc == NGX_OK && left != 0) ? NGX_AGAIN : rc;
+}
+
+
 /*
  * Sets *left to the number of pages that were not copied.  NGX_AGAIN: others
  * prevent a restart.

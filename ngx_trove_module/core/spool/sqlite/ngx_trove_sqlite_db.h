@@ -29,6 +29,7 @@
  *   ngx_trove_sqlite_schema.c       tables, versions, identification of a file
  *   ngx_trove_sqlite_sql.c          statements
  *   ngx_trove_sqlite_lock.c         PATH-lock: turns of writers, the clock
+ *   ngx_trove_sqlite_guard.c        files that others remove or close
  *   ngx_trove_sqlite_db.c           execution of statements, errors
  *   ngx_trove_sqlite_txn.c          transactions
  *   ngx_trove_sqlite_key.c          lookup of keys
@@ -110,6 +111,10 @@ typedef struct {
     uint32_t                     used[2];        /* slots */
 
     uint32_t                     wal_pages;      /* in use, of PATH-wal */
+
+    /* a removed PATH-wal whose contents have been saved */
+    uint64_t                     saved_dev;
+    uint64_t                     saved_ino;
 
     ngx_trove_sqlite_slot_t      slots[2][NGX_TROVE_SQLITE_SLOTS];
 } ngx_trove_sqlite_shared_t;
@@ -226,6 +231,12 @@ typedef struct {
 } ngx_trove_sqlite_db_t;
 
 
+typedef struct {
+    dev_t                        dev;
+    ino_t                        ino;
+} ngx_trove_sqlite_inode_t;
+
+
 /* state of ngx_trove_sqlite_maintain() between calls */
 typedef struct {
     ngx_trove_sqlite_slot_t     *keys;           /* sorted, to be written */
@@ -250,6 +261,7 @@ typedef struct {
     char                        *path;
     char                        *path_lock;
     char                        *path_wal;
+    char                        *path_shm;
 
     ngx_trove_sqlite_db_t        writer;
     ngx_trove_sqlite_db_t        reader;
@@ -265,6 +277,11 @@ typedef struct {
     int64_t                      identity;
     uint32_t                     file;
     ngx_uint_t                   made;           /* has been open once */
+
+    ngx_trove_sqlite_inode_t     wal;            /* as opened */
+    ngx_trove_sqlite_inode_t     shm;
+    int                          guards[2];      /* descriptors, or -1 */
+    ngx_uint_t                   guarded;        /* these four are set */
 
     /* atomic: the connections must be closed; the file was replaced */
     ngx_uint_t                   stale;
@@ -390,49 +407,6 @@ ngx_int_t ngx_trove_sqlite_migrate(ngx_trove_sqlite_db_t *db);
 extern const char  *ngx_trove_sqlite_sqls[];
 
 
-/* ngx_trove_sqlite_lock.c */
-
-/*
- * ngx_trove_sqlite_attach() maps PATH-lock, and sets *first to 1 if no other
- * process has it mapped.  It returns NGX_OK, or NGX_ERROR with *error filled
- * in.  Other processes wait in it until ngx_trove_sqlite_attached() is called.
- * ngx_trove_sqlite_detach() removes the mapping, if any.
- */
-ngx_int_t ngx_trove_sqlite_attach(ngx_trove_sqlite_t *spool, ngx_uint_t *first,
-    ngx_trove_spool_error_t *error);
-void ngx_trove_sqlite_attached(ngx_trove_sqlite_t *spool);
-void ngx_trove_sqlite_detach(ngx_trove_sqlite_t *spool);
-
-/*
- * Returns 1 if no other process has PATH-lock mapped; others then wait until
- * it is detached.
- */
-ngx_uint_t ngx_trove_sqlite_lock_alone(ngx_trove_sqlite_t *spool);
-
-/* returns 1 if PATH-lock is not the mapped file any more, 0 otherwise */
-ngx_uint_t ngx_trove_sqlite_lock_moved(ngx_trove_sqlite_t *spool);
-
-/*
- * Acquires the right to write to the file.  deadline is a time of
- * ngx_trove_sqlite_elapsed().  A process that has just released it does not
- * overtake those that are waiting.  NGX_BUSY: the deadline has passed.
- * NGX_ERROR: a mutex is unusable, *db->error is not filled in.
- */
-ngx_int_t ngx_trove_sqlite_lock(ngx_trove_sqlite_t *spool, int64_t deadline);
-void ngx_trove_sqlite_unlock(ngx_trove_sqlite_t *spool);
-
-/* microseconds of the monotonic clock, without skew */
-int64_t ngx_trove_sqlite_elapsed(void);
-
-/*
- * Milliseconds of the wall clock, of the clock of the spool, and of the
- * monotonic clock, each with skew.
- */
-int64_t ngx_trove_sqlite_wall(ngx_trove_sqlite_t *spool);
-int64_t ngx_trove_sqlite_now(ngx_trove_sqlite_t *spool);
-int64_t ngx_trove_sqlite_mono(ngx_trove_sqlite_t *spool);
-
-
 /* ngx_trove_sqlite_db.c */
 
 /* fills in *db->error from an error of SQLite, and returns NGX_ERROR */
@@ -463,25 +437,6 @@ ngx_int_t ngx_trove_sqlite_exec(ngx_trove_sqlite_db_t *db, const char *sql);
 /* returns the integer result of a statement without parameters; -1 on error */
 int64_t ngx_trove_sqlite_get(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_sql_e n);
-
-
-/* ngx_trove_sqlite_txn.c */
-
-/*
- * A write transaction.  If durable is 1, the commit waits for the disk.
- * *wait, if wait is not NULL, is set to the time spent waiting for other
- * writers, in microseconds.  NGX_ERROR: there is no transaction (any more).
- */
-ngx_int_t ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_uint_t durable, uint64_t *wait);
-ngx_int_t ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db);
-void ngx_trove_sqlite_rollback(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db);
-
-/* returns NGX_ERROR if the file was moved or removed, NGX_OK otherwise */
-ngx_int_t ngx_trove_sqlite_moved(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db);
 
 
 /* ngx_trove_sqlite_key.c */
@@ -657,19 +612,6 @@ ngx_int_t ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
     ngx_trove_spool_event_t **event);
 
 
-/* ngx_trove_sqlite_checkpoint.c */
-
-/* returns 1 if a checkpoint is due */
-ngx_uint_t ngx_trove_sqlite_checkpoint_due(ngx_trove_sqlite_t *spool);
-
-/*
- * Performs a checkpoint if one is due, using the maintaining connection.  The
- * mutex "maintain" must be held.
- */
-ngx_int_t ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db);
-
-
 /* ngx_trove_sqlite_scan.c */
 
 /* a scan for matching deliveries or events, newest first */
@@ -723,6 +665,9 @@ ngx_int_t ngx_trove_sqlite_read_string(ngx_trove_sqlite_db_t *db, void *result,
     ngx_str_t *to, ngx_str_t *from);
 ngx_int_t ngx_trove_sqlite_read_event(ngx_trove_sqlite_db_t *db, void *result,
     ngx_trove_spool_event_t *to, ngx_trove_spool_event_t *from);
+
+
+#include "ngx_trove_sqlite_lock.h"
 
 
 #endif /* _NGX_TROVE_SQLITE_DB_H_INCLUDED_ */

@@ -292,13 +292,24 @@ ngx_trove_sqlite_detach(ngx_trove_sqlite_t *spool)
 ngx_uint_t
 ngx_trove_sqlite_lock_alone(ngx_trove_sqlite_t *spool)
 {
-    return spool->shared != NULL
-           && ngx_trove_sqlite_lock_byte(spool->fd, F_WRLCK,
-                                         NGX_TROVE_SQLITE_ATTACHING)
-              == NGX_OK
-           && ngx_trove_sqlite_lock_byte(spool->fd, F_WRLCK,
-                                         NGX_TROVE_SQLITE_USING)
-              == NGX_OK;
+    int64_t  deadline;
+
+    deadline = ngx_trove_sqlite_elapsed() + spool->wait * 1000;
+
+    while (ngx_trove_sqlite_lock_byte(spool->fd, F_WRLCK,
+                                      NGX_TROVE_SQLITE_ATTACHING)
+           != NGX_OK)
+    {
+        if (ngx_trove_sqlite_elapsed() >= deadline) {
+            return 0;
+        }
+
+        ngx_msleep(NGX_TROVE_SQLITE_PAUSE);
+    }
+
+    return ngx_trove_sqlite_lock_byte(spool->fd, F_WRLCK,
+                                      NGX_TROVE_SQLITE_USING)
+           == NGX_OK;
 }
 
 

@@ -14,31 +14,6 @@ static ngx_int_t ngx_trove_sqlite_state_get(ngx_trove_sqlite_db_t *db);
 static ngx_int_t ngx_trove_sqlite_state_flush(ngx_trove_sqlite_db_t *db);
 
 
-ngx_int_t
-ngx_trove_sqlite_moved(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
-{
-    int  moved;
-
-    moved = 0;
-
-    (void) sqlite3_file_control(db->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-
-    if (moved) {
-        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_GONE, 0,
-                                    "the spool file was removed or replaced "
-                                    "while in use");
-    }
-
-    if (ngx_trove_sqlite_lock_moved(spool)) {
-        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_GONE, 0,
-                                    "the \"-lock\" file was removed or "
-                                    "replaced while in use");
-    }
-
-    return NGX_OK;
-}
-
-
 /*
  * Writers are serialized by the mutex.  SQLite's own lock is waited for only
  * if it is held by a program that does not use the mutex, such as a shell.
