@@ -17,6 +17,8 @@ static void keys(void);
 static void stale_keys(void);
 static void prunes(void);
 static void prunes_by_clock(void);
+static void rests(void);
+static void quiet_keys(void);
 static void shrinks(void);
 static void limits(void);
 static void checkpoints(void);
@@ -39,6 +41,8 @@ main(void)
     stale_keys();
     prunes();
     prunes_by_clock();
+    rests();
+    quiet_keys();
     shrinks();
     limits();
     checkpoints();
@@ -302,6 +306,64 @@ prunes_by_clock(void)
     sqlite(spool)->skew_wall += 8 * DAY;
     sqlite(spool)->skew_mono += 8 * DAY;
     tap_is(maintain(), 11, "but does not stay for ever, nor what follows it");
+}
+
+
+/* old events that are not final are not looked at all the time */
+
+static void
+rests(void)
+{
+    uint64_t    before;
+    ngx_uint_t  i;
+
+    restart(1);
+    accept_many(0, 1000, "a", 0);
+
+    sqlite(spool)->skew_wall += 8 * DAY;
+    sqlite(spool)->skew_mono += 8 * DAY;
+
+    tap_is(maintain(), 0, "old, and not delivered");
+    before = sqlite(spool)->maintenance.txn;
+
+    for (i = 0; i < 5; i++) {
+        tap_is(maintain(), 0, "nothing is pruned");
+    }
+
+    tap_is(sqlite(spool)->maintenance.txn, before, "and no lock is taken");
+
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_CANCEL,
+                                   (int64_t) 1 << 16, &error),
+           NGX_OK, "one is cancelled");
+
+    sqlite(spool)->skew_wall += 8 * DAY;
+    sqlite(spool)->skew_mono += 8 * DAY;
+    tap_is(maintain(), 1, "and pruned later");
+    tap_ok(spool_sound(), "all is sound");
+}
+
+
+/* keys that would be read again when the spool is opened */
+
+static void
+quiet_keys(void)
+{
+    restart(1);
+    accept_many(0, 9000, "", 0);
+
+    maintain();
+    tap_is(sql_int("SELECT count(*) FROM key"), 0, "keys stay in memory");
+
+    sqlite(spool)->skew_mono += 60000;
+    maintain();
+    tap_is(sql_int("SELECT count(*) FROM key"), 9000,
+           "until no event has come for some time");
+    tap_is(sql_int("SELECT indexed FROM spool"), 9000, "all of them");
+    tap_is(accept_many(0, 9000, "", 0), 0, "and are found");
+
+    restart(0);
+    tap_is(accept_many(0, 9000, "", 0), 0, "after a restart as well");
+    tap_is(sqlite(spool)->shared->used[0], 0, "without being read again");
 }
 
 

@@ -101,6 +101,10 @@ typedef struct {
     /* offset of the spool's clock from the monotonic clock, milliseconds */
     int64_t                      clock;
 
+    /* protected by maintain: time of the next pruning, and its retention */
+    int64_t                      prune;
+    int64_t                      prune_retention;
+
     /* the rest is protected by write: see ngx_trove_sqlite_key.c */
 
     int64_t                      identity;       /* of the file described */
@@ -245,9 +249,13 @@ typedef struct {
     int64_t                      sealed;
     int64_t                      identity;
 
+    int64_t                      last;           /* event seen before */
+    int64_t                      quiet;          /* since when, monotonic */
+
     uint64_t                     swept;          /* hash */
     ngx_uint_t                   sweeping;
     int64_t                      pruned;         /* examined in this round */
+    int64_t                      prune;          /* until the next one */
 } ngx_trove_sqlite_work_t;
 
 
@@ -277,6 +285,7 @@ typedef struct {
     int64_t                      identity;
     uint32_t                     file;
     ngx_uint_t                   made;           /* has been open once */
+    ngx_uint_t                   prepare;        /* keys are not needed */
 
     ngx_trove_sqlite_inode_t     wal;            /* as opened */
     ngx_trove_sqlite_inode_t     shm;
@@ -460,6 +469,12 @@ ngx_int_t ngx_trove_sqlite_key_add(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, u_char *key, int64_t event);
 void ngx_trove_sqlite_key_undo(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
+
+/*
+ * Begins to fill the other half, which must be empty.  The right to write must
+ * be held, with no event in the transaction.  last is the last event.
+ */
+void ngx_trove_sqlite_key_seal(ngx_trove_sqlite_shared_t *shared, int64_t last);
 
 /* writes a key to the table in the file */
 ngx_int_t ngx_trove_sqlite_key_write(ngx_trove_sqlite_db_t *db, uint64_t hash,

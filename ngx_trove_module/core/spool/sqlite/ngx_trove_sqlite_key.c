@@ -49,8 +49,6 @@ static ngx_int_t ngx_trove_sqlite_key_catch_up(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 static void ngx_trove_sqlite_key_reset(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
-static void ngx_trove_sqlite_key_seal(ngx_trove_sqlite_shared_t *shared,
-    int64_t last);
 static ngx_trove_sqlite_slot_t *ngx_trove_sqlite_key_slot(
     ngx_trove_sqlite_shared_t *shared, ngx_uint_t half, uint64_t hash);
 static ngx_trove_sqlite_slot_t *ngx_trove_sqlite_key_next(
@@ -194,7 +192,7 @@ ngx_trove_sqlite_key_catch_up(ngx_trove_sqlite_t *spool,
 }
 
 
-static void
+void
 ngx_trove_sqlite_key_seal(ngx_trove_sqlite_shared_t *shared, int64_t last)
 {
     shared->sealed = last;

@@ -19,11 +19,19 @@
 #define NGX_TROVE_SQLITE_KEY_PIECE  500
 #define NGX_TROVE_SQLITE_KEY_SWEEP  2000
 
+/*
+ * Keys that are written when no event has been accepted for some time: they
+ * would have to be collected again when the spool is opened.  Milliseconds.
+ */
+#define NGX_TROVE_SQLITE_KEY_QUIET  8192
+#define NGX_TROVE_SQLITE_KEY_PAUSE  30000
+
 /* stale rows that trigger a sweep: a minimum, and a part of the events */
 #define NGX_TROVE_SQLITE_KEY_STALE  10000
 #define NGX_TROVE_SQLITE_KEY_PART  4
 
 
+static ngx_uint_t ngx_trove_sqlite_key_quiet(ngx_trove_sqlite_t *spool);
 static ngx_int_t ngx_trove_sqlite_key_collect(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 static int ngx_libc_cdecl ngx_trove_sqlite_key_compare(const void *one,
@@ -43,7 +51,8 @@ ngx_trove_sqlite_key_maintain(ngx_trove_sqlite_t *spool,
     ngx_int_t  rc;
 
     if (spool->work.keys == NULL
-        && __atomic_load_n(&spool->shared->sealed, __ATOMIC_RELAXED) != 0
+        && (__atomic_load_n(&spool->shared->sealed, __ATOMIC_RELAXED) != 0
+            || ngx_trove_sqlite_key_quiet(spool))
         && ngx_trove_sqlite_key_collect(spool, db) != NGX_OK)
     {
         return NGX_ERROR;
@@ -63,6 +72,29 @@ ngx_trove_sqlite_key_maintain(ngx_trove_sqlite_t *spool,
 }
 
 
+static ngx_uint_t
+ngx_trove_sqlite_key_quiet(ngx_trove_sqlite_t *spool)
+{
+    int64_t                     now, last;
+    ngx_trove_sqlite_work_t    *work;
+    ngx_trove_sqlite_shared_t  *shared;
+
+    work = &spool->work;
+    shared = spool->shared;
+
+    now = ngx_trove_sqlite_mono(spool);
+    last = __atomic_load_n(&shared->last, __ATOMIC_RELAXED);
+
+    if (last != work->last) {
+        work->last = last;
+        work->quiet = now;
+    }
+
+    return now - work->quiet >= NGX_TROVE_SQLITE_KEY_PAUSE
+           && shared->used[shared->current & 1] >= NGX_TROVE_SQLITE_KEY_QUIET;
+}
+
+
 static ngx_int_t
 ngx_trove_sqlite_key_collect(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db)
@@ -77,6 +109,10 @@ ngx_trove_sqlite_key_collect(ngx_trove_sqlite_t *spool,
 
     if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    if (shared->sealed == 0 && ngx_trove_sqlite_key_quiet(spool)) {
+        ngx_trove_sqlite_key_seal(shared, db->state.last);
     }
 
     if (shared->sealed == 0) {

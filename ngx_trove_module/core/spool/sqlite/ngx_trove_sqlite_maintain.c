@@ -14,13 +14,26 @@
 #define NGX_TROVE_SQLITE_BUDGET       60000
 #define NGX_TROVE_SQLITE_BREAK        1
 
-/* events per pruning transaction */
+/* time limit of a transaction, which blocks other writers, microseconds */
+#define NGX_TROVE_SQLITE_PIECE        10000
+
+/* events per pruning transaction, at most */
 #define NGX_TROVE_SQLITE_PRUNE        200
 
-/* free pages that trigger a release: a minimum, and a part; pages at a time */
+/* the longest pause between two rounds of pruning, milliseconds */
+#define NGX_TROVE_SQLITE_PRUNE_REST   600000
+
+/* free pages that trigger a release: a minimum, and a part */
 #define NGX_TROVE_SQLITE_FREE         2048
 #define NGX_TROVE_SQLITE_FREE_PART    4
+
+/*
+ * Pages released at most by a transaction, and before its time is checked.  To
+ * release the last page of the file, SQLite may read the list of all free
+ * pages: 450 pages of it if 1.75 GB are free.
+ */
 #define NGX_TROVE_SQLITE_FREE_PIECE   256
+#define NGX_TROVE_SQLITE_FREE_STEP    4
 
 
 typedef struct {
@@ -44,6 +57,8 @@ static ngx_int_t ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool,
 static ngx_int_t ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old, ngx_uint_t *n,
     ngx_uint_t max);
+static void ngx_trove_sqlite_prune_next(ngx_trove_sqlite_t *spool, int64_t ms);
+static void ngx_trove_sqlite_prune_rest(ngx_trove_sqlite_t *spool);
 static ngx_int_t ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old,
     ngx_trove_sqlite_rows_t *rows);
@@ -153,17 +168,33 @@ ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 /*
  * Prunes events in the order of their numbers, up to those received within the
  * retention, and then starts again.  Events whose deliveries are not final, or
- * not for long enough, are skipped.
+ * not for long enough, are skipped.  The next round starts when the first of
+ * them can be pruned.
  */
 
 static ngx_int_t
 ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_maintained_t *maintained)
 {
-    ngx_int_t                rc;
-    ngx_uint_t               i, n, deliveries, events;
-    ngx_trove_sqlite_old_t   old[NGX_TROVE_SQLITE_PRUNE];
-    ngx_trove_sqlite_rows_t  rows;
+    int64_t                     start;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i, n, deliveries, events;
+    ngx_trove_sqlite_old_t      old[NGX_TROVE_SQLITE_PRUNE];
+    ngx_trove_sqlite_rows_t     rows;
+    ngx_trove_sqlite_shared_t  *shared;
+
+    shared = spool->shared;
+
+    if (spool->work.pruned == 0) {
+
+        if (shared->prune_retention == spool->retention
+            && ngx_trove_sqlite_mono(spool) < shared->prune)
+        {
+            return NGX_OK;
+        }
+
+        spool->work.prune = NGX_TROVE_SQLITE_PRUNE_REST;
+    }
 
     /* without the lock, which is not needed if there are none */
 
@@ -172,13 +203,15 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     }
 
     if (n == 0) {
-        spool->work.pruned = 0;
+        ngx_trove_sqlite_prune_rest(spool);
         return NGX_OK;
     }
 
     if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    start = ngx_trove_sqlite_elapsed();
 
     ngx_memzero(&rows, sizeof(ngx_trove_sqlite_rows_t));
     deliveries = 0;
@@ -187,6 +220,10 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     rc = ngx_trove_sqlite_prune_old(spool, db, old, &n, NGX_TROVE_SQLITE_PRUNE);
 
     for (i = 0; i < n && rc == NGX_OK; i++) {
+
+        if (i && ngx_trove_sqlite_elapsed() - start > NGX_TROVE_SQLITE_PIECE) {
+            break;
+        }
 
         rc = ngx_trove_sqlite_prune_event(spool, db, &old[i], &rows);
 
@@ -213,14 +250,39 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     maintained->events += events;
     maintained->deliveries += deliveries;
 
-    if (n < NGX_TROVE_SQLITE_PRUNE) {
-        spool->work.pruned = 0;
+    if (i == n && n < NGX_TROVE_SQLITE_PRUNE) {
+        ngx_trove_sqlite_prune_rest(spool);
         return NGX_OK;
     }
 
-    spool->work.pruned = old[n - 1].number;
+    spool->work.pruned = old[i - 1].number;
 
     return NGX_AGAIN;
+}
+
+
+/* an event was skipped, which cannot be pruned for ms milliseconds */
+
+static void
+ngx_trove_sqlite_prune_next(ngx_trove_sqlite_t *spool, int64_t ms)
+{
+    spool->work.prune = ngx_min(spool->work.prune, ngx_max(ms, 0));
+}
+
+
+/* the end of a round */
+
+static void
+ngx_trove_sqlite_prune_rest(ngx_trove_sqlite_t *spool)
+{
+    ngx_trove_sqlite_shared_t  *shared;
+
+    shared = spool->shared;
+
+    spool->work.pruned = 0;
+
+    shared->prune = ngx_trove_sqlite_mono(spool) + spool->work.prune;
+    shared->prune_retention = spool->retention;
 }
 
 
@@ -247,8 +309,17 @@ ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     for ( ;; ) {
         rc = ngx_trove_sqlite_step(db, stmt);
 
-        if (rc != NGX_OK) {
-            return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_DONE) {
+
+            /* an event that is accepted now */
+
+            ngx_trove_sqlite_prune_next(spool, spool->retention);
+
+            return NGX_OK;
         }
 
         received = sqlite3_column_int64(stmt, 1);
@@ -257,6 +328,10 @@ ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
         if (received > wall - spool->retention && received <= wall) {
             (void) sqlite3_reset(stmt);
+
+            ngx_trove_sqlite_prune_next(spool,
+                                        received + spool->retention - wall);
+
             return NGX_OK;
         }
 
@@ -276,8 +351,8 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old,
     ngx_trove_sqlite_rows_t *rows)
 {
-    int64_t                  now;
-    ngx_uint_t               i, young;
+    int64_t                  now, wait;
+    ngx_uint_t               i;
     sqlite3_stmt            *stmt;
     ngx_trove_sqlite_row_t  *row;
 
@@ -286,18 +361,22 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
     }
 
     now = ngx_trove_sqlite_now(spool);
+    wait = 0;
 
-    /* without deliveries, only the time of the event counts */
+    if (rows->n == 0) {
 
-    young = (rows->n == 0
-             && old->received > ngx_trove_sqlite_wall(spool)
-                                - spool->retention);
+        /* without deliveries, only the time of the event counts */
+
+        wait = old->received + spool->retention - ngx_trove_sqlite_wall(spool);
+        wait = ngx_min(wait, spool->retention);
+    }
 
     for (i = 0; i < rows->n; i++) {
 
         row = &rows->rows[i];
 
         if (ngx_trove_sqlite_pending(row->state)) {
+            ngx_trove_sqlite_prune_next(spool, spool->retention);
             return NGX_DECLINED;
         }
 
@@ -312,12 +391,11 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
             }
         }
 
-        if (row->ended > now - spool->retention) {
-            young = 1;
-        }
+        wait = ngx_max(wait, row->ended + spool->retention - now);
     }
 
-    if (young) {
+    if (wait > 0) {
+        ngx_trove_sqlite_prune_next(spool, wait);
         return NGX_DECLINED;
     }
 
@@ -398,8 +476,9 @@ static ngx_int_t
 ngx_trove_sqlite_vacuum(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_maintained_t *maintained)
 {
-    char     sql[64];
-    int64_t  pages, free_pages, left;
+    char        sql[64];
+    int64_t     pages, free_pages, left, start;
+    ngx_uint_t  i;
 
     pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_PAGES);
     free_pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_FREE_PAGES);
@@ -418,12 +497,20 @@ ngx_trove_sqlite_vacuum(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         return NGX_ERROR;
     }
 
-    snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%d)",
-             NGX_TROVE_SQLITE_FREE_PIECE);
+    start = ngx_trove_sqlite_elapsed();
 
-    if (ngx_trove_sqlite_exec(db, sql) != NGX_OK) {
-        ngx_trove_sqlite_rollback(spool, db);
-        return NGX_ERROR;
+    snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%d)",
+             NGX_TROVE_SQLITE_FREE_STEP);
+
+    for (i = 0;
+         i < NGX_TROVE_SQLITE_FREE_PIECE
+         && ngx_trove_sqlite_elapsed() - start < NGX_TROVE_SQLITE_PIECE;
+         i += NGX_TROVE_SQLITE_FREE_STEP)
+    {
+        if (ngx_trove_sqlite_exec(db, sql) != NGX_OK) {
+            ngx_trove_sqlite_rollback(spool, db);
+            return NGX_ERROR;
+        }
     }
 
     left = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_PAGES);

@@ -79,6 +79,8 @@ ngx_trove_sqlite_prepare(ngx_trove_spool_conf_t *conf,
         return NGX_ABORT;
     }
 
+    ((ngx_trove_sqlite_t *) base)->prepare = 1;
+
     if (user != NULL && user->uid != 0 && geteuid() == 0) {
         return ngx_trove_sqlite_prepare_as((ngx_trove_sqlite_t *) base, user,
                                            error);

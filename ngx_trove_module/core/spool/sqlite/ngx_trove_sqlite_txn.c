@@ -93,7 +93,7 @@ ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     }
 
     if (ngx_trove_sqlite_state_get(db) != NGX_OK
-        || ngx_trove_sqlite_key_sync(spool, db) != NGX_OK)
+        || (!spool->prepare && ngx_trove_sqlite_key_sync(spool, db) != NGX_OK))
     {
         ngx_trove_sqlite_rollback(spool, db);
         return NGX_ERROR;
@@ -129,7 +129,10 @@ ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
     }
 
     db->ntaken = 0;
-    spool->shared->last = db->state.last;
+
+    if (!spool->prepare) {
+        spool->shared->last = db->state.last;
+    }
 
     /* a transaction without writes leaves it as it is */
 
