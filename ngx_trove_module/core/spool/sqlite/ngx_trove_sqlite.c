@@ -160,6 +160,7 @@ ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
     free(spool->path_lock);
     free(spool->path_wal);
     free(spool->path_shm);
+    free(spool->marks);
     free(spool);
 }
 

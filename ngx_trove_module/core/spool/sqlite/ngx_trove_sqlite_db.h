@@ -120,6 +120,8 @@ typedef struct {
     uint64_t                     saved_dev;
     uint64_t                     saved_ino;
 
+    uint64_t                     reopened;       /* transactions with replays */
+
     ngx_trove_sqlite_slot_t      slots[2][NGX_TROVE_SQLITE_SLOTS];
 } ngx_trove_sqlite_shared_t;
 
@@ -164,6 +166,7 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_DELIVERY_PENDING,
     NGX_TROVE_SQLITE_SQL_DELIVERY_FAILED,
     NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST,
+    NGX_TROVE_SQLITE_SQL_DELIVERY_FROM,
     NGX_TROVE_SQLITE_SQL_DELIVERY_OF,
     NGX_TROVE_SQLITE_SQL_DELIVERY_DELETE,
     NGX_TROVE_SQLITE_SQL_ATTEMPT,
@@ -217,6 +220,7 @@ typedef struct {
 
     int                          wal_pages;      /* after the last commit */
     ngx_uint_t                   sync;           /* is FULL */
+    ngx_uint_t                   reopened;       /* a delivery was replayed */
 
     /* the transaction in progress */
 
@@ -239,6 +243,14 @@ typedef struct {
     dev_t                        dev;
     ino_t                        ino;
 } ngx_trove_sqlite_inode_t;
+
+
+/* the oldest pending delivery of a target: see ngx_trove_sqlite_stat.c */
+typedef struct {
+    int64_t                      target;
+    int64_t                      id;
+    ngx_uint_t                   known;          /* none before it is pending */
+} ngx_trove_sqlite_mark_t;
 
 
 /* state of ngx_trove_sqlite_maintain() between calls */
@@ -300,6 +312,15 @@ typedef struct {
     ngx_uint_t                   turn;           /* first target of a lease */
     int64_t                      clamped;        /* when, monotonic */
     ngx_trove_sqlite_work_t      work;
+
+    /* of ngx_trove_sqlite_stat(), protected by the reader's mutex */
+
+    ngx_trove_sqlite_mark_t     *marks;          /* sorted */
+    ngx_uint_t                   nmarks;
+    ngx_uint_t                   marks_turn;
+    uint32_t                     marks_file;
+    int64_t                      marks_pause;    /* ..._elapsed() */
+    uint64_t                     reopened;
 
     /* atomic: earliest time of the next checkpoint, ..._elapsed() */
     int64_t                      checkpoint;
@@ -446,49 +467,6 @@ ngx_int_t ngx_trove_sqlite_exec(ngx_trove_sqlite_db_t *db, const char *sql);
 /* returns the integer result of a statement without parameters; -1 on error */
 int64_t ngx_trove_sqlite_get(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_sql_e n);
-
-
-/* ngx_trove_sqlite_key.c */
-
-/* returns the hash of a key of NGX_TROVE_SPOOL_KEY_LEN bytes */
-uint64_t ngx_trove_sqlite_hash(u_char *key);
-
-/* adapts the table of recent keys to the file, at the start of a transaction */
-ngx_int_t ngx_trove_sqlite_key_sync(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db);
-
-/*
- * Finds the number of the event with a key; NGX_DECLINED: there is none.  Must
- * be called in a write transaction, or in none.
- */
-ngx_int_t ngx_trove_sqlite_key_find(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, u_char *key, int64_t *event);
-
-/* adds a new key, which a rollback removes with undo */
-ngx_int_t ngx_trove_sqlite_key_add(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, u_char *key, int64_t event);
-void ngx_trove_sqlite_key_undo(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db);
-
-/*
- * Begins to fill the other half, which must be empty.  The right to write must
- * be held, with no event in the transaction.  last is the last event.
- */
-void ngx_trove_sqlite_key_seal(ngx_trove_sqlite_shared_t *shared, int64_t last);
-
-/* writes a key to the table in the file */
-ngx_int_t ngx_trove_sqlite_key_write(ngx_trove_sqlite_db_t *db, uint64_t hash,
-    int64_t event);
-
-
-/* ngx_trove_sqlite_key_merge.c */
-
-/* performs a part of the maintenance of keys; NGX_AGAIN: there is more */
-ngx_int_t ngx_trove_sqlite_key_maintain(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db);
-
-/* frees the memory of unfinished maintenance */
-void ngx_trove_sqlite_key_drop(ngx_trove_sqlite_work_t *work);
 
 
 /* ngx_trove_sqlite_row.c */
@@ -682,6 +660,7 @@ ngx_int_t ngx_trove_sqlite_read_event(ngx_trove_sqlite_db_t *db, void *result,
     ngx_trove_spool_event_t *to, ngx_trove_spool_event_t *from);
 
 
+#include "ngx_trove_sqlite_key.h"
 #include "ngx_trove_sqlite_lock.h"
 
 

@@ -436,6 +436,12 @@ ngx_trove_sqlite_row_set(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_row_t *row,
 
     cached = NULL;
 
+    if (ngx_trove_sqlite_pending(row->state)
+        && !ngx_trove_sqlite_pending(from))
+    {
+        db->reopened = 1;
+    }
+
     if (row->state != from) {
 
         if (ngx_trove_sqlite_cache_get_id(db, row->target, &cached) != NGX_OK

@@ -157,8 +157,12 @@ const char  *ngx_trove_sqlite_sqls[] = {
         "WHERE state = 4 AND id < ? AND id >= ? ORDER BY id DESC LIMIT ?",
 
     [NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST] =
-        "SELECT target, min(id)" NGX_TROVE_SQLITE_BY_PENDING
-            "due IS NOT NULL GROUP BY target",
+        "SELECT min(id)" NGX_TROVE_SQLITE_BY_PENDING
+            "target = ? AND due IS NOT NULL",
+
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_FROM] =
+        "SELECT id, target = ?1 AND due IS NOT NULL FROM delivery "
+        "WHERE id >= ?2 ORDER BY id",
 
     [NGX_TROVE_SQLITE_SQL_DELIVERY_OF] =
         "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery "

@@ -10,10 +10,31 @@
 #include "ngx_trove_sqlite_db.h"
 
 
+/* up to this number, all pending deliveries of a target are read */
+#define NGX_TROVE_SQLITE_STAT_FEW    100
+
+/* deliveries read by a call in search of the oldest ones */
+#define NGX_TROVE_SQLITE_STAT_ROWS   20000
+
+/* pause after reading all pending deliveries, as a multiple of its time */
+#define NGX_TROVE_SQLITE_STAT_PAUSE  100
+
+
 static ngx_int_t ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_stat_t *stat, int64_t **ids);
 static ngx_int_t ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_stat_t *stat, int64_t *ids);
+static ngx_trove_sqlite_mark_t *ngx_trove_sqlite_stat_mark(
+    ngx_trove_sqlite_t *spool, int64_t target);
+static int ngx_libc_cdecl ngx_trove_sqlite_stat_compare(const void *one,
+    const void *two);
+static ngx_int_t ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_gauge_t *gauge, ngx_trove_sqlite_mark_t *mark,
+    ngx_uint_t read, ngx_uint_t *rows);
+static ngx_int_t ngx_trove_sqlite_stat_min(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_mark_t *mark);
+static ngx_int_t ngx_trove_sqlite_stat_next(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_mark_t *mark, ngx_uint_t *rows);
 static int64_t ngx_trove_sqlite_stat_received(ngx_trove_sqlite_db_t *db,
     int64_t number);
 static void ngx_trove_sqlite_stat_sizes(ngx_trove_sqlite_t *spool,
@@ -144,53 +165,244 @@ ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
 }
 
 
-/* an older event has a lower number */
+/*
+ * The oldest pending delivery of a target is that with the lowest id.  It is
+ * found without reading all that are pending, except if they are few: from the
+ * last known one, the table is read up to the next one that is pending.  So
+ * each delivery is passed once.  Only a replay can make a delivery before that
+ * one pending; then the target's pending deliveries are read once, for a small
+ * part of the time.
+ */
 
 static ngx_int_t
 ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_stat_t *stat, int64_t *ids)
 {
-    int64_t                 target, age, received;
-    ngx_int_t               rc;
-    ngx_uint_t              i;
-    sqlite3_stmt           *stmt;
-    ngx_trove_sqlite_db_t  *db;
+    int64_t                   age, received;
+    uint64_t                  reopened;
+    ngx_uint_t                i, k, read, rows;
+    ngx_trove_sqlite_db_t    *db;
+    ngx_trove_sqlite_mark_t  *marks, *mark;
 
     db = &spool->reader;
+
+    marks = malloc((stat->ntargets + 1) * sizeof(ngx_trove_sqlite_mark_t));
+
+    if (marks == NULL) {
+        return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
+                                    "out of memory");
+    }
+
+    reopened = __atomic_load_n(&spool->shared->reopened, __ATOMIC_ACQUIRE);
+
+    for (i = 0; i < stat->ntargets; i++) {
+
+        mark = (spool->marks_file == spool->file)
+               ? ngx_trove_sqlite_stat_mark(spool, ids[i]) : NULL;
+
+        marks[i].target = ids[i];
+        marks[i].id = mark ? mark->id : 0;
+        marks[i].known = (mark != NULL && mark->known
+                          && reopened == spool->reopened);
+    }
+
+    free(spool->marks);
+
+    spool->marks = marks;
+    spool->nmarks = stat->ntargets;
+    spool->marks_file = spool->file;
+    spool->reopened = reopened;
+
+    read = (ngx_trove_sqlite_elapsed() >= spool->marks_pause);
+    rows = NGX_TROVE_SQLITE_STAT_ROWS;
+    spool->marks_turn++;
+
+    for (k = 0; k < stat->ntargets; k++) {
+
+        i = (spool->marks_turn + k) % stat->ntargets;
+
+        if (ngx_trove_sqlite_stat_target(spool, &stat->targets[i], &marks[i],
+                                         read, &rows)
+            != NGX_OK)
+        {
+            goto failed;
+        }
+
+        if (marks[i].id == 0) {
+            continue;
+        }
+
+        received = ngx_trove_sqlite_stat_received(db,
+                                     ngx_trove_spool_event_of(marks[i].id));
+
+        if (received == -1) {
+            goto failed;
+        }
+
+        age = ngx_max(ngx_trove_sqlite_wall(spool) - received, 0);
+
+        stat->targets[i].oldest = age;
+        stat->oldest = ngx_max(stat->oldest, age);
+    }
+
+    qsort(marks, spool->nmarks, sizeof(ngx_trove_sqlite_mark_t),
+          ngx_trove_sqlite_stat_compare);
+
+    return NGX_OK;
+
+failed:
+
+    spool->nmarks = 0;
+
+    return NGX_ERROR;
+}
+
+
+static ngx_trove_sqlite_mark_t *
+ngx_trove_sqlite_stat_mark(ngx_trove_sqlite_t *spool, int64_t target)
+{
+    ngx_trove_sqlite_mark_t  key;
+
+    if (spool->nmarks == 0) {
+        return NULL;
+    }
+
+    key.target = target;
+
+    return bsearch(&key, spool->marks, spool->nmarks,
+                   sizeof(ngx_trove_sqlite_mark_t),
+                   ngx_trove_sqlite_stat_compare);
+}
+
+
+static int ngx_libc_cdecl
+ngx_trove_sqlite_stat_compare(const void *one, const void *two)
+{
+    const ngx_trove_sqlite_mark_t  *a = one;
+    const ngx_trove_sqlite_mark_t  *b = two;
+
+    return (a->target > b->target) - (a->target < b->target);
+}
+
+
+/*
+ * Sets mark->id to the oldest pending delivery; 0 if none is pending.  If *rows
+ * are exhausted, it is one before that.  If it must be searched for and read is
+ * 0, it remains as it is.
+ */
+
+static ngx_int_t
+ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_gauge_t *gauge, ngx_trove_sqlite_mark_t *mark,
+    ngx_uint_t read, ngx_uint_t *rows)
+{
+    int64_t   start, now;
+    uint64_t  pending;
+
+    pending = gauge->states[NGX_TROVE_SPOOL_NEW]
+              + gauge->states[NGX_TROVE_SPOOL_RETRY]
+              + gauge->states[NGX_TROVE_SPOOL_LEASED];
+
+    if (pending == 0) {
+        mark->id = 0;
+        mark->known = 0;
+        return NGX_OK;
+    }
+
+    if (pending <= NGX_TROVE_SQLITE_STAT_FEW) {
+        return ngx_trove_sqlite_stat_min(&spool->reader, mark);
+    }
+
+    if (mark->known) {
+        return ngx_trove_sqlite_stat_next(&spool->reader, mark, rows);
+    }
+
+    if (mark->id != 0 && !read) {
+        return NGX_OK;
+    }
+
+    start = ngx_trove_sqlite_elapsed();
+
+    if (ngx_trove_sqlite_stat_min(&spool->reader, mark) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    now = ngx_trove_sqlite_elapsed();
+
+    spool->marks_pause = ngx_max(spool->marks_pause, now)
+                         + NGX_TROVE_SQLITE_STAT_PAUSE * (now - start);
+
+    return NGX_OK;
+}
+
+
+/* reads all that are pending for the target */
+
+static ngx_int_t
+ngx_trove_sqlite_stat_min(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_mark_t *mark)
+{
+    ngx_int_t      rc;
+    sqlite3_stmt  *stmt;
 
     stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
 
-    for ( ;; ) {
+    (void) sqlite3_bind_int64(stmt, 1, mark->target);
+
+    rc = ngx_trove_sqlite_step(db, stmt);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    mark->id = (rc == NGX_OK) ? sqlite3_column_int64(stmt, 0) : 0;
+    mark->known = (mark->id != 0);
+
+    (void) sqlite3_reset(stmt);
+
+    return NGX_OK;
+}
+
+
+/* reads from the last known one */
+
+static ngx_int_t
+ngx_trove_sqlite_stat_next(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_mark_t *mark, ngx_uint_t *rows)
+{
+    ngx_int_t      rc;
+    sqlite3_stmt  *stmt;
+
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_FROM);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, mark->target);
+    (void) sqlite3_bind_int64(stmt, 2, mark->id);
+
+    while (*rows) {
         rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc != NGX_OK) {
             return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
         }
 
-        target = sqlite3_column_int64(stmt, 0);
+        (*rows)--;
 
-        received = ngx_trove_sqlite_stat_received(db,
-                      ngx_trove_spool_event_of(sqlite3_column_int64(stmt, 1)));
+        mark->id = sqlite3_column_int64(stmt, 0);
 
-        if (received == -1) {
-            (void) sqlite3_reset(stmt);
-            return NGX_ERROR;
+        if (sqlite3_column_int(stmt, 1)) {
+            break;
         }
-
-        age = ngx_max(ngx_trove_sqlite_wall(spool) - received, 0);
-
-        for (i = 0; i < stat->ntargets; i++) {
-            if (ids[i] == target) {
-                stat->targets[i].oldest = age;
-                break;
-            }
-        }
-
-        stat->oldest = ngx_max(stat->oldest, age);
     }
+
+    (void) sqlite3_reset(stmt);
+
+    return NGX_OK;
 }
 
 

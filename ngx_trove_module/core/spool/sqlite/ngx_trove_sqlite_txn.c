@@ -87,6 +87,7 @@ ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     }
 
     db->txn++;
+    db->reopened = 0;
 
     if (wait != NULL) {
         *wait = ngx_trove_sqlite_elapsed() - start;
@@ -132,6 +133,11 @@ ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 
     if (!spool->prepare) {
         spool->shared->last = db->state.last;
+    }
+
+    if (db->reopened) {
+        (void) __atomic_add_fetch(&spool->shared->reopened, 1,
+                                  __ATOMIC_RELEASE);
     }
 
     /* a transaction without writes leaves it as it is */
