@@ -264,7 +264,7 @@ ngx_http_trove_body_parse(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
     }
 
     parser = ngx_trove_event_create(&ctx->event, ngx_http_trove_event_names(r),
-                                    ngx_http_trove_body_alloc, r->pool);
+                                    ngx_http_trove_body_alloc, ctx->pool);
     if (parser == NULL) {
         return NGX_ERROR;
     }

@@ -44,9 +44,11 @@
 
 #define ngx_http_trove_threads()  (ngx_thread_pool_add != NULL)
 
+#pragma weak ngx_stat_active
 #pragma weak ngx_stat_reading
 #pragma weak ngx_stat_requests
 
+extern ngx_atomic_t  *ngx_stat_active;
 extern ngx_atomic_t  *ngx_stat_reading;
 extern ngx_atomic_t  *ngx_stat_requests;
 

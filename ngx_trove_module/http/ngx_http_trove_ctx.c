@@ -12,6 +12,8 @@
 #include "ngx_http_trove_module.h"
 
 
+static void ngx_http_trove_ctx_init(ngx_http_trove_ctx_t *ctx,
+    ngx_pool_t *pool);
 static void ngx_http_trove_ctx_cleanup(void *data);
 
 
@@ -65,15 +67,45 @@ ngx_http_trove_ctx_make(ngx_http_request_t *r)
     }
 
     ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_trove_ctx_t));
-
-    ctx->parsed = NGX_AGAIN;
-    ngx_queue_init(&ctx->claims);
+    ngx_http_trove_ctx_init(ctx, r->pool);
 
     cln->handler = ngx_http_trove_ctx_cleanup;
     ngx_http_set_ctx(r, ctx, ngx_http_trove_module);
 
     return ctx;
+}
+
+
+ngx_http_trove_ctx_t *
+ngx_http_trove_ctx_create(ngx_pool_t *pool)
+{
+    ngx_http_trove_ctx_t  *ctx;
+
+    ctx = ngx_palloc(pool, sizeof(ngx_http_trove_ctx_t));
+
+    if (ctx) {
+        ngx_http_trove_ctx_init(ctx, pool);
+    }
+
+    return ctx;
+}
+
+
+static void
+ngx_http_trove_ctx_init(ngx_http_trove_ctx_t *ctx, ngx_pool_t *pool)
+{
+    ngx_memzero(ctx, sizeof(ngx_http_trove_ctx_t));
+
+    ctx->pool = pool;
+    ctx->parsed = NGX_AGAIN;
+    ngx_queue_init(&ctx->claims);
+}
+
+
+void
+ngx_http_trove_ctx_share(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx)
+{
+    ngx_http_set_ctx(r, ctx, ngx_http_trove_module);
 }
 
 

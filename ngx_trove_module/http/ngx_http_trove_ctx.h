@@ -43,6 +43,8 @@ typedef union {
 
 
 typedef struct {
+    ngx_pool_t                *pool;          /* that it lives as long as */
+
     /*
      * The body, by ngx_http_trove_body_read():
      *
@@ -109,6 +111,20 @@ typedef struct {
  */
 ngx_http_trove_ctx_t *ngx_http_trove_ctx_find(ngx_http_request_t *r);
 ngx_http_trove_ctx_t *ngx_http_trove_ctx_make(ngx_http_request_t *r);
+
+/*
+ * Creates a context of an event that no client is waiting for.
+ *
+ * NULL  out of memory
+ */
+ngx_http_trove_ctx_t *ngx_http_trove_ctx_create(ngx_pool_t *pool);
+
+/*
+ * Makes a context that of the main request r, which must not be redirected.
+ * The context must live longer than r.
+ */
+void ngx_http_trove_ctx_share(ngx_http_request_t *r,
+    ngx_http_trove_ctx_t *ctx);
 
 
 #endif /* _NGX_HTTP_TROVE_CTX_H_INCLUDED_ */

@@ -27,14 +27,22 @@ ngx_http_trove_headers_add(ngx_list_t *list, const char *key,
         return NULL;
     }
 
+    ngx_http_trove_headers_fill(h, key, lowcase, value);
+
+    return h;
+}
+
+
+void
+ngx_http_trove_headers_fill(ngx_table_elt_t *h, const char *key,
+    const char *lowcase, ngx_str_t *value)
+{
     h->key.len = ngx_strlen(key);
     h->key.data = (u_char *) key;
     h->lowcase_key = (u_char *) lowcase;
     h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
     h->value = *value;
     ngx_http_trove_header_end(h);
-
-    return h;
 }
 
 

@@ -57,6 +57,10 @@ ngx_http_trove_headers_next(ngx_http_trove_headers_walk_t *walk)
 ngx_table_elt_t *ngx_http_trove_headers_add(ngx_list_t *list, const char *key,
     const char *lowcase, ngx_str_t *value);
 
+/* Fills a header that is not in a list, likewise. */
+void ngx_http_trove_headers_fill(ngx_table_elt_t *h, const char *key,
+    const char *lowcase, ngx_str_t *value);
+
 /*
  * Finds a request header by its name in lower case.  A header whose name has
  * other separators ("X_Trove.Event") is not the same to this function, but may

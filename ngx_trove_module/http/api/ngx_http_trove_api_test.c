@@ -12,7 +12,6 @@
 
 #include "ngx_http_trove_api.h"
 #include "ngx_http_trove_delivery.h"
-#include "ngx_http_trove_fake_request.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_spool.h"
 
@@ -26,17 +25,19 @@
  *
  *   start --> deliveries running --the last is DONE--> event --> response sent
  *
- * The request is suspended in the meantime.  The API and the targets may be in
- * different servers, so each delivery has its own fake request.
+ * The request is suspended in the meantime, until the requests of all
+ * deliveries have been freed.
  */
 
 typedef struct {
     ngx_http_trove_api_t       *api;
     ngx_trove_spool_event_t     event;
+    ngx_http_trove_origin_t    *origins;       /* one for each delivery */
     ngx_http_trove_delivery_t  *deliveries;
     ngx_uint_t                  n;
-    ngx_uint_t                  pending;
     ngx_event_t                 done;
+    unsigned                    started:1;     /* all of them */
+    unsigned                    ended:1;
 } ngx_http_trove_api_test_t;
 
 
@@ -44,8 +45,9 @@ static ngx_int_t ngx_http_trove_api_test_event(ngx_http_trove_api_test_t *test,
     ngx_http_request_t *r);
 static void ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
     ngx_http_trove_route_t *route, ngx_http_trove_target_t *target);
-static void ngx_http_trove_api_test_terminated(void *data);
 static void ngx_http_trove_api_test_done(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_api_test_released(ngx_http_trove_origin_t *origin);
+static void ngx_http_trove_api_test_end(ngx_http_trove_api_test_t *test);
 static void ngx_http_trove_api_test_complete(ngx_event_t *ev);
 static ngx_int_t ngx_http_trove_api_test_response(ngx_http_request_t *r,
     void *data);
@@ -71,13 +73,15 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
     }
 
     test = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_api_test_t)
-                                + n * sizeof(ngx_http_trove_delivery_t));
+                                + n * (sizeof(ngx_http_trove_delivery_t)
+                                       + sizeof(ngx_http_trove_origin_t)));
     if (test == NULL || ngx_http_trove_api_test_event(test, r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     test->api = api;
-    test->deliveries = (ngx_http_trove_delivery_t *) (test + 1);
+    test->origins = (ngx_http_trove_origin_t *) (test + 1);
+    test->deliveries = (ngx_http_trove_delivery_t *) (test->origins + n);
 
     test->done.handler = ngx_http_trove_api_test_complete;
     test->done.data = test;
@@ -93,10 +97,6 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
     }
 
     ngx_http_trove_suspend(api->suspend);
-
-    /* one extra, because some deliveries may be done before the loop ends */
-
-    test->pending = 1;
 
     for (i = 0; i < routes->nelts; i++) {
         target = route[i]->targets->elts;
@@ -122,9 +122,9 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
         }
     }
 
-    if (--test->pending == 0) {
-        ngx_post_event(&test->done, &ngx_posted_events);
-    }
+    test->started = 1;
+
+    ngx_http_trove_api_test_end(test);
 
     return NGX_DONE;
 }
@@ -183,83 +183,72 @@ static void
 ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
     ngx_http_trove_route_t *route, ngx_http_trove_target_t *target)
 {
-    ngx_http_request_t         *r;
+    ngx_http_trove_origin_t    *origin;
     ngx_http_trove_delivery_t  *d;
 
+    origin = &test->origins[test->n];
     d = &test->deliveries[test->n++];
 
+    origin->event = &test->event;
+    origin->cscf = route->cscf;
+    origin->loc_conf = route->loc_conf;
+    origin->pool = test->api->request->pool;
+    origin->released = ngx_http_trove_api_test_released;
+    origin->data = test;
+
+    d->origin = origin;
+    d->log = ngx_cycle->log;
     d->target = target;
     d->attempt = 1;
     d->handler = ngx_http_trove_api_test_done;
     d->data = test;
 
-    if (ngx_http_trove_target_hold(target, test->api->request->pool)
-        != NGX_OK)
-    {
-        goto failed;
+    if (ngx_http_trove_target_hold(target, origin->pool) != NGX_OK) {
+        d->state = NGX_HTTP_TROVE_DELIVERY_DONE;
+        d->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        d->error = "no_memory";
+        return;
     }
-
-    r = ngx_http_trove_fake_request_create(route->cscf, route->loc_conf,
-                                           &test->event, ngx_cycle->log);
-    if (r == NULL) {
-        goto failed;
-    }
-
-    if (ngx_http_trove_fake_request_cleanup(r,
-                                            ngx_http_trove_api_test_terminated,
-                                            d)
-        != NGX_OK)
-    {
-        ngx_http_trove_fake_request_free(r);
-        goto failed;
-    }
-
-    d->request = r;
-    test->pending++;
 
     ngx_http_trove_delivery_start(d);
-    ngx_http_run_posted_requests(r->connection);
-
-    return;
-
-failed:
-
-    d->state = NGX_HTTP_TROVE_DELIVERY_DONE;
-    d->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
-    d->error = "no_memory";
-}
-
-
-/*
- * Also called when the fake request is freed.  The delivery still exists: the
- * event that completes the API request is posted after the event that frees
- * it.
- */
-
-static void
-ngx_http_trove_api_test_terminated(void *data)
-{
-    ngx_http_trove_delivery_t *d = data;
-
-    if (d->state != NGX_HTTP_TROVE_DELIVERY_DONE) {
-        ngx_http_trove_delivery_abort(d);
-        ngx_http_trove_api_test_done(d);
-    }
 }
 
 
 static void
 ngx_http_trove_api_test_done(ngx_http_trove_delivery_t *d)
 {
-    ngx_http_trove_api_test_t  *test;
+    ngx_http_trove_api_test_end(d->data);
+}
 
-    test = d->data;
 
-    ngx_http_trove_fake_request_free(d->request);
+static void
+ngx_http_trove_api_test_released(ngx_http_trove_origin_t *origin)
+{
+    ngx_http_trove_api_test_end(origin->data);
+}
 
-    if (--test->pending == 0) {
-        ngx_post_event(&test->done, &ngx_posted_events);
+
+static void
+ngx_http_trove_api_test_end(ngx_http_trove_api_test_t *test)
+{
+    ngx_uint_t  i;
+
+    if (!test->started || test->ended) {
+        return;
     }
+
+    for (i = 0; i < test->n; i++) {
+
+        if (test->deliveries[i].state != NGX_HTTP_TROVE_DELIVERY_DONE
+            || test->origins[i].fakes)
+        {
+            return;
+        }
+    }
+
+    test->ended = 1;
+
+    ngx_post_event(&test->done, &ngx_posted_events);
 }
 
 

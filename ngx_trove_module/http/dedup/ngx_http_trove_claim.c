@@ -372,7 +372,24 @@ ngx_http_trove_claim_cleanup(void *data)
 {
     ngx_http_request_t *r = data;
 
+    ngx_http_cleanup_t    *cln;
     ngx_http_trove_ctx_t  *ctx;
+
+    if (r->blocked) {
+
+        /*
+         * The client has closed the connection, but the event is still being
+         * processed.  NGINX terminates the request again after that.
+         */
+
+        cln = ngx_http_cleanup_add(r, 0);
+
+        if (cln) {
+            cln->handler = ngx_http_trove_claim_cleanup;
+            cln->data = r;
+            return;
+        }
+    }
 
     ctx = ngx_http_trove_ctx_find(r);
 

@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_delivery.h"
+#include "ngx_http_trove_delivery_expire.h"
 #include "ngx_http_trove_delivery_request.h"
 #include "ngx_http_trove_delivery_response.h"
 #include "ngx_http_trove_module.h"
@@ -17,15 +18,20 @@
 
 static void ngx_http_trove_delivery_turn(ngx_http_trove_waiter_t *waiter,
     ngx_uint_t timedout);
-static ngx_int_t ngx_http_trove_delivery_run(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_delivery_run(ngx_http_trove_delivery_t *d);
 static ngx_int_t ngx_http_trove_delivery_end(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
+static ngx_int_t ngx_http_trove_delivery_terminate(ngx_http_request_t *sr);
+static void ngx_http_trove_delivery_terminated(void *data);
+static void ngx_http_trove_delivery_freed(void *data);
 static void ngx_http_trove_delivery_done(ngx_http_trove_delivery_t *d,
-    ngx_uint_t status, const char *error);
-static void ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d,
     ngx_uint_t status, const char *error);
 static void ngx_http_trove_delivery_state(ngx_http_trove_delivery_t *d,
     ngx_uint_t state);
+
+
+/* of timers of deliveries without a connection; for debug messages only */
+static ngx_connection_t  ngx_http_trove_delivery_connection;
 
 
 void
@@ -35,16 +41,11 @@ ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d)
 
     switch (ngx_http_trove_limit_enter(&d->target->limit, &d->waiter,
                                        ngx_http_trove_delivery_turn,
-                                       d->request->connection))
+                                       &ngx_http_trove_delivery_connection))
     {
 
     case NGX_OK:
-
-        if (ngx_http_trove_delivery_run(d) != NGX_OK) {
-            ngx_http_trove_delivery_done(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                         "no_memory");
-        }
-
+        ngx_http_trove_delivery_run(d);
         return;
 
     case NGX_AGAIN:
@@ -62,52 +63,59 @@ static void
 ngx_http_trove_delivery_turn(ngx_http_trove_waiter_t *waiter,
     ngx_uint_t timedout)
 {
-    ngx_connection_t           *c;
     ngx_http_trove_delivery_t  *d;
 
     d = (ngx_http_trove_delivery_t *)
             ((u_char *) waiter - offsetof(ngx_http_trove_delivery_t, waiter));
 
-    c = d->request->connection;
-
-    ngx_http_set_log_request(c->log, d->request);
-
     if (timedout) {
         ngx_http_trove_delivery_done(d, NGX_HTTP_SERVICE_UNAVAILABLE,
                                      "max_wait");
-
-    } else if (ngx_http_trove_delivery_run(d) != NGX_OK) {
-        ngx_http_trove_delivery_done(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                     "no_memory");
+        return;
     }
 
-    ngx_http_run_posted_requests(c);
+    ngx_http_trove_delivery_run(d);
 }
 
 
-static ngx_int_t
+static void
 ngx_http_trove_delivery_run(ngx_http_trove_delivery_t *d)
 {
+    ngx_http_trove_fake_owner_t  owner;
+
     d->post.handler = ngx_http_trove_delivery_end;
     d->post.data = d;
 
-    if (ngx_http_trove_delivery_request(d) != NGX_OK) {
-        return NGX_ERROR;
+    owner.terminated = ngx_http_trove_delivery_terminated;
+    owner.freed = ngx_http_trove_delivery_freed;
+    owner.data = d;
+
+    if (ngx_http_trove_delivery_request(d, &owner) != NGX_OK) {
+        ngx_http_trove_delivery_done(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                     "no_memory");
+        return;
+    }
+
+    if (d->origin->request == NULL) {
+        d->log = d->request->connection->log;
     }
 
     d->sent = 1;
     d->running = ngx_current_msec;
     ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_RUNNING);
 
-    return NGX_OK;
+    ngx_http_trove_delivery_expire_add(d);
+
+    ngx_http_run_posted_requests(d->request->connection);
 }
 
 
 /*
  * Called each time NGINX finalizes the subrequest: first with the return code
  * of a handler, again after the error page has been generated, and again if
- * that fails.  The return value tells NGINX how to continue.  Unless it is a
- * status that needs an error page, NGINX must do nothing more.
+ * that fails.  The return value tells NGINX how to continue: a status that
+ * needs an error page; NGX_OK, if the subrequest has ended; or NGX_ERROR, which
+ * terminates the request of this delivery.
  */
 
 static ngx_int_t
@@ -115,36 +123,31 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 {
     const char                 *error;
     ngx_uint_t                  status;
-    ngx_connection_t           *c;
     ngx_http_trove_delivery_t  *d = data;
 
-    c = sr->connection;
-
-    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, c->log, 0,
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, sr->connection->log, 0,
                    "trove delivery to \"%V\" ends: %i, %ui",
                    &d->target->name, rc, sr->headers_out.status);
 
-    if (c->error) {
-
-        /*
-         * Either the client has closed the connection, or a filter has
-         * rejected this response.  NGINX would now finalize the main request,
-         * and with it deliveries that the targets have already received.
-         */
-
-        d->client_closed |= !sr->filter_finalize && !d->unterminated;
-        c->error = 0;
+    if (d->state == NGX_HTTP_TROVE_DELIVERY_DONE) {
+        return ngx_http_trove_delivery_terminate(sr);
     }
 
-    if (d->state == NGX_HTTP_TROVE_DELIVERY_DONE) {
-        return NGX_OK;
+    if (sr->connection->error) {
+
+        /* a filter has rejected the response */
+
+        rc = NGX_ERROR;
     }
 
     if (rc == NGX_OK || rc == NGX_AGAIN) {
 
-        if (sr->buffered) {
+        if (sr->buffered || sr->postponed) {
 
-            /* a file is still being read; NGINX calls again after that */
+            /*
+             * a file is still being read, or another subrequest is active;
+             * NGINX calls again after that
+             */
 
             return NGX_OK;
         }
@@ -191,33 +194,139 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     ngx_http_trove_delivery_done(d, status, error);
 
+    if (rc != NGX_OK) {
+        return ngx_http_trove_delivery_terminate(sr);
+    }
+
+    /* NGINX frees it next, unless there is a detached subrequest */
+
+    ngx_http_trove_fake_request_release(d->request);
+
     return NGX_OK;
 }
 
 
-static void
-ngx_http_trove_delivery_done(ngx_http_trove_delivery_t *d, ngx_uint_t status,
-    const char *error)
-{
-    ngx_http_trove_delivery_close(d, status, error);
+/*
+ * NGINX does not log the subrequests of a request that it terminates, but would
+ * run a "post_action" of the location.
+ */
 
-    d->handler(d);
+static ngx_int_t
+ngx_http_trove_delivery_terminate(ngx_http_request_t *sr)
+{
+    ngx_uint_t                  i;
+    ngx_array_t                *handlers;
+    ngx_http_handler_pt        *log;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
+
+    if (clcf->log_subrequest && !sr->logged) {
+        cmcf = ngx_http_get_module_main_conf(sr, ngx_http_core_module);
+
+        handlers = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
+        log = handlers->elts;
+
+        for (i = 0; i < handlers->nelts; i++) {
+            (void) log[i](sr);
+        }
+    }
+
+    sr->logged = 1;
+    sr->post_action = 1;
+    sr->uri_changes = 0;
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_http_trove_delivery_terminated(void *data)
+{
+    ngx_http_trove_delivery_t *d = data;
+
+    if (d->state == NGX_HTTP_TROVE_DELIVERY_RUNNING) {
+        ngx_http_trove_delivery_done(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                     "aborted");
+    }
+}
+
+
+static void
+ngx_http_trove_delivery_freed(void *data)
+{
+    ngx_http_trove_delivery_t *d = data;
+
+    if (d->request == NULL) {
+
+        /* its subrequest could not be created */
+
+        return;
+    }
+
+    if (d->origin->request == NULL) {
+        d->log = ngx_cycle->log;
+    }
+
+    d->request = NULL;
+    d->subrequest = NULL;
+
+    ngx_http_trove_delivery_expire_remove(d);
 }
 
 
 void
 ngx_http_trove_delivery_abort(ngx_http_trove_delivery_t *d)
 {
-    if (d->state == NGX_HTTP_TROVE_DELIVERY_DONE) {
+    switch (d->state) {
+
+    case NGX_HTTP_TROVE_DELIVERY_WAITING:
+        ngx_http_trove_delivery_done(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                     "aborted");
+        return;
+
+    case NGX_HTTP_TROVE_DELIVERY_RUNNING:
+        ngx_http_trove_delivery_stop(d, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                     "aborted");
+        return;
+
+    default: /* NEW, DONE */
         return;
     }
+}
 
-    ngx_http_trove_delivery_close(d, 0, "aborted");
+
+void
+ngx_http_trove_delivery_stop(ngx_http_trove_delivery_t *d, ngx_uint_t status,
+    const char *error)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    c = d->request->connection;
+
+    if (d->state == NGX_HTTP_TROVE_DELIVERY_RUNNING) {
+        r = d->subrequest;
+
+        ngx_http_set_log_request(c->log, r);
+        ngx_http_trove_delivery_done(d, status, error);
+
+    } else {
+
+        /* released already; the function below counts on it */
+
+        r = d->request;
+        r->count++;
+    }
+
+    ngx_http_finalize_request(r, NGX_ERROR);
+    ngx_http_run_posted_requests(c);
 }
 
 
 static void
-ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d, ngx_uint_t status,
+ngx_http_trove_delivery_done(ngx_http_trove_delivery_t *d, ngx_uint_t status,
     const char *error)
 {
     d->status = status;
@@ -235,6 +344,8 @@ ngx_http_trove_delivery_close(ngx_http_trove_delivery_t *d, ngx_uint_t status,
     ngx_http_trove_delivery_state(d, NGX_HTTP_TROVE_DELIVERY_DONE);
 
     ngx_http_trove_limit_leave(&d->waiter);
+
+    d->handler(d);
 }
 
 
@@ -304,7 +415,7 @@ ngx_http_trove_delivery_length(ngx_http_request_t *r)
     if (r->headers_in.content_length_n == -1
         && ngx_http_trove_delivery_find(r))
     {
-        r->headers_in.content_length_n = ngx_http_trove_body_length(r->main);
+        r->headers_in.content_length_n = ngx_http_trove_body_length(r);
     }
 }
 
@@ -316,9 +427,41 @@ ngx_http_trove_delivery_find(ngx_http_request_t *r)
 }
 
 
-void
+ngx_uint_t
+ngx_http_trove_delivery_unchanged(ngx_http_trove_delivery_t *d,
+    ngx_http_request_t *r)
+{
+    return ngx_http_trove_origin_same(d->origin, r);
+}
+
+
+ngx_int_t
 ngx_http_trove_delivery_init(ngx_conf_t *cf)
 {
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
     ngx_http_trove_set_delivery(cf, ngx_http_trove_delivery_end);
     ngx_http_trove_delivery_response_init(ngx_http_trove_delivery_end);
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_SERVER_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_trove_delivery_rewrite;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_trove_delivery_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_delivery_connection.fd = (ngx_socket_t) -1;
+    ngx_http_trove_delivery_connection.log = cycle->log;
+
+    ngx_http_trove_delivery_expire_init(cycle);
 }

@@ -13,23 +13,29 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_limit.h"
+#include "ngx_http_trove_origin.h"
 #include "ngx_http_trove_target.h"
 
 
 /*
- * One attempt to deliver one event to one target.  It is a background
- * subrequest to the location of the target.  The response is discarded as it
- * is received.
+ * One attempt to deliver one event to one target.  It has a request of its own,
+ * of which a background subrequest to the location of the target is made.  The
+ * response is discarded as it is received.
  *
- *   NEW --start--> WAITING --turn--> RUNNING --the subrequest ends--> DONE
+ *   NEW --start--> WAITING --turn--> RUNNING --the subrequest ends---> DONE
  *     |               |                 |
- *     |               |                 +-- abort: the main request is being
- *     |               |                     freed, the outcome is unknown
- *     |               +-- max_wait, abort ---------------------------> DONE
- *     +-- queue full, out of memory ---------------------------------> DONE
+ *     |               |                 +-- an error in it, or in a subrequest
+ *     |               |                 |   of a script: aborted ----> DONE
+ *     |               |                 |
+ *     |               |                 +-- it does not end: timeout -> DONE
+ *     |               +-- max_wait -----------------------------------> DONE
+ *     +-- queue full, out of memory ----------------------------------> DONE
  *
- * The handler is called once, when the state becomes DONE.  It is not called
- * after an abort.
+ * The handler is called once, when the state becomes DONE.  The request exists
+ * from RUNNING until nothing counts on it any more.  That is usually when the
+ * state becomes DONE, but a script may have started a detached subrequest that
+ * still runs.  The origin tells the owner of the delivery when all requests
+ * have been freed.
  */
 
 typedef struct ngx_http_trove_delivery_s  ngx_http_trove_delivery_t;
@@ -45,8 +51,9 @@ struct ngx_http_trove_delivery_s {
     } state;
 
     /* set by the caller; the rest is zeroed */
-    ngx_http_request_t         *request;       /* the main request */
+    ngx_http_trove_origin_t    *origin;        /* the event */
     ngx_http_trove_target_t    *target;
+    ngx_log_t                  *log;
     ngx_uint_t                  attempt;       /* 1 .. */
     ngx_http_trove_delivery_pt  handler;
     void                       *data;
@@ -65,10 +72,8 @@ struct ngx_http_trove_delivery_s {
     /* the event has been passed to the location of the target */
     unsigned                    sent:1;
 
-    /* the client has closed its connection in the meantime */
-    unsigned                    client_closed:1;
-
     /* private */
+    unsigned                    ended:1;           /* by the timer */
     unsigned                    last:1;            /* last buffer received */
     unsigned                    no_response:1;     /* from the upstream */
     unsigned                    unterminated:1;    /* past lingering_time */
@@ -76,6 +81,10 @@ struct ngx_http_trove_delivery_s {
     ngx_msec_t                  started;
     ngx_msec_t                  running;       /* start of RUNNING */
     ngx_msec_t                  responded;     /* header received at */
+    ngx_msec_t                  expires;       /* it has to end by then */
+    ngx_queue_t                 worker;        /* of those with a request */
+    ngx_http_request_t         *request;       /* its own; NULL: none */
+    ngx_http_request_t         *subrequest;    /* valid while RUNNING */
     ngx_http_post_subrequest_t  post;
     ngx_http_trove_waiter_t     waiter;
     ngx_str_t                   signature;
@@ -85,16 +94,15 @@ struct ngx_http_trove_delivery_s {
 
 /*
  * Starts a delivery.  The caller owns its memory, which must live as long as
- * the main request.  The event of the main request has been parsed, and its
- * body has been read.  The handler may be called before this function returns.
- * Failures are reported in d->status and d->error.
+ * the origin, and the log, to which the outcome is logged.  The handler may be
+ * called before this function returns.  Failures are reported in d->status and
+ * d->error.
  */
 void ngx_http_trove_delivery_start(ngx_http_trove_delivery_t *d);
 
 /*
- * Ends a delivery that is not DONE.  It is called from a cleanup of the main
- * request.  It removes the delivery from the queue of its limit and does not
- * call the handler.
+ * Ends a delivery that is not DONE, and calls its handler.  It must be called
+ * by an event that does not belong to the delivery.
  */
 void ngx_http_trove_delivery_abort(ngx_http_trove_delivery_t *d);
 
@@ -129,6 +137,13 @@ ngx_uint_t ngx_http_trove_delivery_succeeded(ngx_http_trove_delivery_t *d);
 void ngx_http_trove_delivery_length(ngx_http_request_t *r);
 
 /*
+ * Returns 1 if the body of a request of a delivery is that of the event, and 0
+ * if a script has changed it.
+ */
+ngx_uint_t ngx_http_trove_delivery_unchanged(ngx_http_trove_delivery_t *d,
+    ngx_http_request_t *r);
+
+/*
  * Returns the delivery that a request belongs to: its own, or that of the
  * nearest parent that is a delivery.  Returns NULL if there is none.
  */
@@ -136,9 +151,16 @@ ngx_http_trove_delivery_t *ngx_http_trove_delivery_find(
     ngx_http_request_t *r);
 
 /*
- * Adds the filters.  It must be called at postconfiguration.  It cannot fail.
+ * Adds the filters and the phase handler.  It must be called at
+ * postconfiguration.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
  */
-void ngx_http_trove_delivery_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_trove_delivery_init(ngx_conf_t *cf);
+
+/* Called when a worker process starts. */
+void ngx_http_trove_delivery_init_process(ngx_cycle_t *cycle);
 
 
 #endif /* _NGX_HTTP_TROVE_DELIVERY_H_INCLUDED_ */

@@ -98,7 +98,13 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         d->last |= b->last_buf || b->last_in_chain;
     }
 
-    return d->last ? NGX_OK : ngx_http_trove_delivery_longer(d, r);
+    if (!d->last && ngx_http_trove_delivery_longer(d, r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* the next subrequest of a script becomes active */
+
+    return r->postponed ? ngx_http_next_body_filter(r, NULL) : NGX_OK;
 }
 
 
@@ -159,7 +165,7 @@ ngx_http_trove_delivery_keep(ngx_http_trove_delivery_t *d,
     }
 
     if (d->response.data == NULL) {
-        d->response.data = ngx_pnalloc(d->request->pool, d->keep);
+        d->response.data = ngx_pnalloc(d->origin->pool, d->keep);
 
         if (d->response.data == NULL) {
             d->keep = 0;

@@ -10,118 +10,128 @@
 
 #include "ngx_http_trove_body.h"
 #include "ngx_http_trove_compat.h"
+#include "ngx_http_trove_fake_connection.h"
 #include "ngx_http_trove_fake_request.h"
-#include "ngx_http_trove_headers.h"
 
 
-/* headers: Host and Content-Type */
-#define NGX_HTTP_TROVE_FAKE_REQUEST_HEADERS  2
+/* "passed" of limit_conn and limit_req, which define it privately */
+#define NGX_HTTP_TROVE_LIMIT_PASSED  1
 
 
-/*
- * Everything that NGINX requires of a client connection.  It is not one of the
- * worker's connections and uses no slot of them.
- */
-
+/* in the pool of the request */
 typedef struct {
-    ngx_connection_t         connection;
-    ngx_event_t              read;
-    ngx_event_t              write;
-    ngx_event_t              end;              /* frees the structure */
-    ngx_log_t                log;
-    ngx_http_log_ctx_t       log_ctx;
-    ngx_http_connection_t    http;
-    struct sockaddr          sockaddr;
-    ngx_http_request_t      *request;
-    ngx_http_cleanup_pt      cleanup;
-    void                    *data;
+    ngx_http_request_t                *request;
+    ngx_http_trove_origin_t           *origin;
+    ngx_http_trove_fake_owner_t        owner;
+    unsigned                           created:1;
+    unsigned                           counted:1;  /* NGINX has counters */
 } ngx_http_trove_fake_request_t;
 
 
-static ngx_int_t ngx_http_trove_fake_request_fill(ngx_http_request_t *r,
+static ngx_http_trove_fake_request_t *ngx_http_trove_fake_request_alloc(
+    ngx_http_trove_origin_t *origin);
+static void ngx_http_trove_fake_request_init(ngx_http_request_t *r,
+    ngx_http_trove_origin_t *origin);
+static void ngx_http_trove_fake_request_client(ngx_http_request_t *r,
+    ngx_http_request_t *client);
+static ngx_int_t ngx_http_trove_fake_request_event(ngx_http_request_t *r,
     ngx_trove_spool_event_t *event);
+static ngx_int_t ngx_http_trove_fake_request_parse(ngx_http_request_t *r,
+    ngx_http_trove_origin_t *origin);
 static void ngx_http_trove_fake_request_terminated(void *data);
-static u_char *ngx_http_trove_fake_request_log(ngx_log_t *log, u_char *buf,
-    size_t len);
-static void ngx_http_trove_fake_request_write(ngx_http_request_t *r);
-static void ngx_http_trove_fake_request_event(ngx_event_t *ev);
-static void ngx_http_trove_fake_request_end(ngx_event_t *ev);
-static void ngx_http_trove_fake_request_forget(ngx_event_t *ev);
+static void ngx_http_trove_fake_request_freed(void *data);
 
 
 ngx_http_request_t *
-ngx_http_trove_fake_request_create(ngx_http_core_srv_conf_t *cscf,
-    void **loc_conf, ngx_trove_spool_event_t *event, ngx_log_t *log)
+ngx_http_trove_fake_request_create(ngx_http_trove_origin_t *origin,
+    ngx_http_trove_fake_owner_t *owner)
 {
-    ngx_connection_t             *c;
-    ngx_http_request_t           *r;
+    ngx_http_request_t             *r;
     ngx_http_trove_fake_request_t  *fake;
 
-    fake = ngx_calloc(sizeof(ngx_http_trove_fake_request_t), log);
+    fake = ngx_http_trove_fake_request_alloc(origin);
     if (fake == NULL) {
         return NULL;
     }
 
-    c = &fake->connection;
+    r = fake->request;
 
-    c->fd = (ngx_socket_t) -1;
-    c->data = &fake->http;
-    c->read = &fake->read;
-    c->write = &fake->write;
-    c->log = &fake->log;
+    ngx_http_trove_fake_request_init(r, origin);
 
-    /*
-     * The read event looks active, and the write event always ready.  NGINX
-     * must neither add them to the event method nor set a timer for a slow
-     * client.  Event methods that are not edge-triggered would delete an event
-     * that is both active and ready.
-     */
+    if (origin->request) {
+        ngx_http_trove_fake_request_client(r, origin->request);
 
-    fake->read.data = c;
-    fake->read.log = &fake->log;
-    fake->read.handler = ngx_http_trove_fake_request_event;
-    fake->read.active = 1;
+    } else if (ngx_http_trove_fake_request_event(r, origin->event) != NGX_OK) {
+        goto failed;
+    }
 
-    fake->write.data = c;
-    fake->write.log = &fake->log;
-    fake->write.handler = ngx_http_trove_fake_request_event;
-    fake->write.write = 1;
-    fake->write.active = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? 1 : 0;
-    fake->write.ready = 1;
+    if (ngx_http_trove_origin_body(origin, r) != NGX_OK
+        || ngx_http_trove_fake_request_parse(r, origin) != NGX_OK
+        || ngx_http_trove_origin_headers(origin, r) != NGX_OK)
+    {
+        goto failed;
+    }
 
-    fake->end.data = c;
-    fake->end.log = &fake->log;
-    fake->end.handler = ngx_http_trove_fake_request_end;
+    origin->fakes++;
 
-    fake->log = *log;
-    fake->log.handler = ngx_http_trove_fake_request_log;
-    fake->log.data = &fake->log_ctx;
-    fake->log.action = "delivering from the spool";
+    fake->owner = *owner;
+    fake->created = 1;
 
-    fake->log_ctx.connection = c;
+    return r;
 
-    /* the addresses are those of a unix domain socket */
+failed:
 
-    fake->sockaddr.sa_family = AF_UNIX;
-    c->sockaddr = &fake->sockaddr;
-    c->socklen = sizeof(sa_family_t);
-    c->local_sockaddr = &fake->sockaddr;
-    c->local_socklen = sizeof(sa_family_t);
-    ngx_str_set(&c->addr_text, "unix:");
+    ngx_http_trove_fake_request_free(r);
 
-    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
-    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+    return NULL;
+}
 
-    fake->http.conf_ctx = cscf->ctx;
 
-    r = ngx_http_create_request(c);
-    if (r == NULL) {
-        ngx_free(fake);
+static ngx_http_trove_fake_request_t *
+ngx_http_trove_fake_request_alloc(ngx_http_trove_origin_t *origin)
+{
+    ngx_http_request_t                *r;
+    ngx_http_cleanup_t                *cln;
+    ngx_pool_cleanup_t                *pcln;
+    ngx_http_trove_fake_request_t     *fake;
+    ngx_http_trove_fake_connection_t  *c;
+
+    c = ngx_http_trove_fake_connection_create(origin->cscf, origin->request);
+    if (c == NULL) {
         return NULL;
     }
 
+    r = ngx_http_create_request(&c->connection);
+    if (r == NULL) {
+        ngx_http_trove_fake_connection_free(c);
+        return NULL;
+    }
+
+    /*
+     * The handlers are added first, so that they run last: after all upstream
+     * connections have been closed, and after all memory has been released.
+     */
+
+    cln = ngx_http_cleanup_add(r, 0);
+    pcln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_trove_fake_request_t));
+
+    if (cln == NULL || pcln == NULL) {
+        ngx_destroy_pool(r->pool);
+        ngx_http_trove_fake_connection_free(c);
+        return NULL;
+    }
+
+    fake = pcln->data;
+    ngx_memzero(fake, sizeof(ngx_http_trove_fake_request_t));
+
     fake->request = r;
-    c->data = r;
+    fake->origin = origin;
+
+    cln->handler = ngx_http_trove_fake_request_terminated;
+    cln->data = fake;
+
+    pcln->handler = ngx_http_trove_fake_request_freed;
+    pcln->data = fake;
 
     /* this is not a client's request, but NGINX has counted it as one */
 
@@ -129,45 +139,114 @@ ngx_http_trove_fake_request_create(ngx_http_core_srv_conf_t *cscf,
         (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
         (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
         r->stat_reading = 0;
+        fake->counted = 1;
     }
 
-    r->loc_conf = loc_conf;
+    return fake;
+}
+
+
+static void
+ngx_http_trove_fake_request_init(ngx_http_request_t *r,
+    ngx_http_trove_origin_t *origin)
+{
+    r->connection->data = r;
+
+    r->loc_conf = origin->loc_conf;
     r->logged = 1;
+    r->internal = 1;
+    r->preserve_body = 1;
+    r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
     r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_trove_fake_request_write;
+    r->write_event_handler = ngx_http_request_empty_handler;
 
-    if (ngx_http_trove_fake_request_fill(r, event) != NGX_OK) {
-        ngx_http_free_request(r, 0);
-        ngx_free(fake);
-        return NULL;
-    }
+    /* a "post_action" of this location belongs to the client's request */
 
-    return r;
+    r->post_action = 1;
+    r->uri_changes = 0;
+
+    /*
+     * Both modules keep their state in the main request.  Their timer would
+     * wake the main request instead of the subrequest, which would wait
+     * forever.
+     */
+
+    r->limit_req_status = NGX_HTTP_TROVE_LIMIT_PASSED;
+    r->limit_conn_status = NGX_HTTP_TROVE_LIMIT_PASSED;
+}
+
+
+/* what targets can see of the request of the client */
+
+static void
+ngx_http_trove_fake_request_client(ngx_http_request_t *r,
+    ngx_http_request_t *client)
+{
+    void                       *data;
+    ngx_log_t                  *log;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    /* ngx_http_create_request() has set the error log of the server */
+
+    log = r->connection->log;
+    data = log->data;
+    *log = *client->connection->log;
+    log->data = data;
+
+#if (NGX_SSL)
+    r->connection->ssl = client->connection->ssl;
+#endif
+
+    r->method = client->method;
+    r->method_name = client->method_name;
+    r->http_protocol = client->http_protocol;
+    r->request_line = client->request_line;
+    r->request_length = client->request_length;
+    r->unparsed_uri = client->unparsed_uri;
+    r->uri = client->uri;
+    r->args = client->args;
+    r->exten = client->exten;
+    r->schema = client->schema;
+    r->start_sec = client->start_sec;
+    r->start_msec = client->start_msec;
+    r->log_handler = client->log_handler;
+    r->headers_in.server = client->headers_in.server;
+
+    /* there are no streams of HTTP/2 and HTTP/3 */
+
+    r->http_version = ngx_min(client->http_version, NGX_HTTP_VERSION_11);
+
+    /* variables set by "map" or "set" in one delivery must not affect others */
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    ngx_memcpy(r->variables, client->variables,
+               cmcf->variables.nelts * sizeof(ngx_http_variable_value_t));
 }
 
 
 static ngx_int_t
-ngx_http_trove_fake_request_fill(ngx_http_request_t *r,
+ngx_http_trove_fake_request_event(ngx_http_request_t *r,
     ngx_trove_spool_event_t *event)
 {
-    u_char                   *p;
-    ngx_buf_t                *b;
-    ngx_chain_t              *cl;
-    ngx_http_trove_ctx_t     *ctx;
-    ngx_http_request_body_t  *rb;
+    u_char                    *p;
+    ngx_http_core_loc_conf_t  *clcf;
 
     static ngx_str_t  method = ngx_string("POST");
     static ngx_str_t  protocol = ngx_string("HTTP/1.1");
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_set_connection_log(r->connection, clcf->error_log);
 
     r->method = NGX_HTTP_POST;
     r->method_name = method;
     r->http_version = NGX_HTTP_VERSION_11;
     r->http_protocol = protocol;
-    r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
-    r->internal = 1;
 
     r->unparsed_uri = event->uri;
     r->uri = event->uri;
+    r->headers_in.server = event->host;
 
     p = ngx_strlchr(event->uri.data, event->uri.data + event->uri.len, '?');
 
@@ -187,105 +266,65 @@ ngx_http_trove_fake_request_fill(ngx_http_request_t *r,
     (void) ngx_sprintf(r->request_line.data, "%V %V %V", &method, &event->uri,
                        &protocol);
 
-    if (ngx_list_init(&r->headers_in.headers, r->pool,
-                      NGX_HTTP_TROVE_FAKE_REQUEST_HEADERS,
-                      sizeof(ngx_table_elt_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    return NGX_OK;
+}
 
-    /* the list is allocated with space for both */
 
-    if (event->host.len) {
-        r->headers_in.host = ngx_http_trove_headers_add(&r->headers_in.headers,
-                                                        "Host", "host",
-                                                        &event->host);
-        r->headers_in.server = event->host;
-    }
+static ngx_int_t
+ngx_http_trove_fake_request_parse(ngx_http_request_t *r,
+    ngx_http_trove_origin_t *origin)
+{
+    ngx_http_trove_ctx_t  *ctx;
 
-    if (event->content_type.len) {
-        r->headers_in.content_type = ngx_http_trove_headers_add(
-                                               &r->headers_in.headers,
-                                               "Content-Type", "content-type",
-                                               &event->content_type);
-    }
+    ctx = origin->ctx;
 
-    r->headers_in.content_length_n = event->body.len;
-
-    rb = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
-    if (rb == NULL) {
-        return NGX_ERROR;
-    }
-
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    cl = ngx_alloc_chain_link(r->pool);
-    if (cl == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->start = event->body.data;
-    b->pos = event->body.data;
-    b->last = event->body.data + event->body.len;
-    b->end = b->last;
-    b->memory = 1;
-    b->last_buf = 1;
-
-    cl->buf = b;
-    cl->next = NULL;
-
-    rb->bufs = cl;
-    rb->buf = b;
-
-    r->request_body = rb;
-    r->preserve_body = 1;
-
-    ctx = ngx_http_trove_ctx_make(r);
     if (ctx == NULL) {
-        return NGX_ERROR;
+        ctx = ngx_http_trove_ctx_create(origin->pool);
+        if (ctx == NULL) {
+            return NGX_ERROR;
+        }
+
+        ctx->body = NGX_HTTP_TROVE_BODY_READ;
+
+        if (ngx_http_trove_body_parse(r, ctx) != NGX_OK) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "trove: the body of spooled event \"%V\" is not an "
+                          "event%s%s", &origin->event->id,
+                          ctx->reason ? ": " : "",
+                          ctx->reason ? ctx->reason : "");
+            return NGX_ERROR;
+        }
+
+        ctx->trusted = 1;
+
+        origin->ctx = ctx;
     }
 
-    ctx->body = NGX_HTTP_TROVE_BODY_READ;
-
-    if (ngx_http_trove_body_parse(r, ctx) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: the body of spooled event \"%V\" is not an "
-                      "event%s%s", &event->id, ctx->reason ? ": " : "",
-                      ctx->reason ? ctx->reason : "");
-        return NGX_ERROR;
-    }
-
-    ctx->trusted = 1;
+    ngx_http_trove_ctx_share(r, ctx);
 
     return NGX_OK;
 }
 
 
-ngx_int_t
-ngx_http_trove_fake_request_cleanup(ngx_http_request_t *r,
-    ngx_http_cleanup_pt handler, void *data)
+void
+ngx_http_trove_fake_request_release(ngx_http_request_t *r)
 {
-    ngx_http_cleanup_t           *cln;
-    ngx_http_trove_fake_request_t  *fake;
+    /* NGINX must not linger on the connection when the count becomes 0 */
 
-    fake = (ngx_http_trove_fake_request_t *) r->connection;
+    r->connection->read->eof = 1;
+    r->count--;
+}
 
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
 
-    cln->handler = ngx_http_trove_fake_request_terminated;
-    cln->data = fake;
+void
+ngx_http_trove_fake_request_free(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
 
-    fake->cleanup = handler;
-    fake->data = data;
+    c = r->connection;
 
-    return NGX_OK;
+    ngx_http_free_request(r, 0);
+    ngx_http_close_connection(c);
 }
 
 
@@ -294,100 +333,36 @@ ngx_http_trove_fake_request_terminated(void *data)
 {
     ngx_http_trove_fake_request_t  *fake = data;
 
-    /*
-     * ngx_http_terminate_request() leaves a blocked request to the code that
-     * blocks it.  Otherwise it would close the connection, which is not a real
-     * one.
-     */
+    /* there is no socket to reset */
 
-    fake->request->blocked = 1;
+    fake->request->connection->timedout = 0;
 
-    fake->cleanup(fake->data);
-}
-
-
-void
-ngx_http_trove_fake_request_free(ngx_http_request_t *r)
-{
-    ngx_http_trove_fake_request_t  *fake;
-
-    fake = (ngx_http_trove_fake_request_t *) r->connection;
-
-    /* the calling function will access the connection once more */
-
-    if (!fake->end.posted) {
-        ngx_post_event(&fake->end, &ngx_posted_events);
+    if (fake->created) {
+        fake->owner.terminated(fake->owner.data);
     }
 }
 
 
 static void
-ngx_http_trove_fake_request_end(ngx_event_t *ev)
+ngx_http_trove_fake_request_freed(void *data)
 {
-    ngx_http_trove_fake_request_t  *fake;
+    ngx_http_trove_fake_request_t  *fake = data;
 
-    fake = ev->data;
+    ngx_http_trove_origin_t  *origin;
 
-    ngx_http_free_request(fake->request, 0);
+    origin = fake->origin;
 
-    ngx_http_trove_fake_request_forget(&fake->read);
-    ngx_http_trove_fake_request_forget(&fake->write);
+    ngx_http_trove_fake_connection_close(
+              (ngx_http_trove_fake_connection_t *) fake->request->connection,
+              fake->counted);
 
-    ngx_free(fake);
-}
-
-
-/* removes timers and posted events that modules set on the client's events */
-
-static void
-ngx_http_trove_fake_request_forget(ngx_event_t *ev)
-{
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
+    if (!fake->created) {
+        return;
     }
 
-    if (ev->posted) {
-        ngx_delete_posted_event(ev);
+    fake->owner.freed(fake->owner.data);
+
+    if (--origin->fakes == 0) {
+        origin->released(origin);
     }
-}
-
-
-/* like NGINX's log handler of requests, but without the client */
-
-static u_char *
-ngx_http_trove_fake_request_log(ngx_log_t *log, u_char *buf, size_t len)
-{
-    u_char              *p;
-    ngx_http_request_t  *r;
-    ngx_http_log_ctx_t  *ctx;
-
-    p = buf;
-
-    if (log->action) {
-        p = ngx_snprintf(buf, len, " while %s", log->action);
-        len -= p - buf;
-    }
-
-    ctx = log->data;
-    r = ctx->request;
-
-    return r ? r->log_handler(r, ctx->current_request, p, len) : p;
-}
-
-
-/* there is no client to write to */
-
-static void
-ngx_http_trove_fake_request_write(ngx_http_request_t *r)
-{
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "trove fake request write handler");
-}
-
-
-static void
-ngx_http_trove_fake_request_event(ngx_event_t *ev)
-{
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
-                   "trove fake request event");
 }

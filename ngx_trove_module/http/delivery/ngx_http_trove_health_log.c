@@ -33,13 +33,12 @@ ngx_http_trove_health_target(ngx_http_trove_delivery_t *d, ngx_str_t *id)
     ngx_http_trove_target_t  *target;
 
     target = d->target;
-    log = d->request->connection->log;
+    log = d->log;
     now = ngx_http_trove_health_now();
 
-    if (d->status == 0
-        || (d->error && ngx_strcmp(d->error, "no_memory") == 0))
-    {
-        /* an aborted or uncreated delivery says nothing about the target */
+    if (d->error && ngx_strcmp(d->error, "no_memory") == 0) {
+
+        /* a delivery that was not created says nothing about the target */
 
         return;
     }

@@ -167,27 +167,39 @@ ngx_http_trove_sign_make(ngx_http_request_t *r,
 {
     ngx_int_t                   rc;
     ngx_str_t                  *made;
+    ngx_uint_t                  cached;
     ngx_http_trove_ctx_t       *ctx;
     ngx_http_trove_keys_t       keys;
     ngx_http_trove_delivery_t  *d;
 
+    ctx = ngx_http_trove_ctx_find(r);
     d = ngx_http_trove_delivery_find(r);
-    made = d ? ngx_http_trove_delivery_signature(d, secrets) : NULL;
 
-    if (made) {
-        *signature = *made;
-        return NGX_OK;
+    /* a signature is of the event; a script may have changed the body */
+
+    cached = d && ngx_http_trove_delivery_unchanged(d, r);
+
+    if (cached) {
+        made = ngx_http_trove_delivery_signature(d, secrets);
+
+        /* targets with the same secret share one signature */
+
+        if (made == NULL && ctx->signer == secrets
+            && ctx->signed_at == ngx_time())
+        {
+            made = &ctx->signature;
+        }
+
+        if (made) {
+            *signature = *made;
+            return NGX_OK;
+        }
     }
 
-    /* targets with the same secret share one signature */
-
-    ctx = ngx_http_trove_ctx_find(r);
-
-    if (secrets->values.nelts == 0
-        && ctx->signer == secrets && ctx->signed_at == ngx_time())
-    {
-        *signature = ctx->signature;
-        return NGX_OK;
+    signature->data = ngx_pnalloc(cached ? ctx->pool : r->pool,
+                                  NGX_TROVE_SIGNATURE_TEXT_MAX);
+    if (signature->data == NULL) {
+        return NGX_ERROR;
     }
 
     rc = ngx_http_trove_secret_keys(r, secrets, &keys);
@@ -199,13 +211,11 @@ ngx_http_trove_sign_make(ngx_http_request_t *r,
 
     ngx_http_trove_secret_free(&keys);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK || !cached) {
         return rc;
     }
 
-    if (d) {
-        ngx_http_trove_delivery_signed(d, secrets, signature);
-    }
+    ngx_http_trove_delivery_signed(d, secrets, signature);
 
     if (secrets->values.nelts == 0) {
         ctx->signer = secrets;
@@ -217,6 +227,8 @@ ngx_http_trove_sign_make(ngx_http_request_t *r,
 }
 
 
+/* signature->data has space for any */
+
 static ngx_int_t
 ngx_http_trove_sign_body(ngx_http_request_t *r, ngx_http_trove_keys_t *keys,
     ngx_str_t *signature)
@@ -224,11 +236,6 @@ ngx_http_trove_sign_body(ngx_http_request_t *r, ngx_http_trove_keys_t *keys,
     u_char           *p, text[NGX_TIME_T_LEN];
     size_t            len;
     ngx_trove_mac_t  *mac;
-
-    signature->data = ngx_pnalloc(r->pool, NGX_TROVE_SIGNATURE_TEXT_MAX);
-    if (signature->data == NULL) {
-        return NGX_ERROR;
-    }
 
     len = ngx_sprintf(text, "%T", ngx_time()) - text;
 

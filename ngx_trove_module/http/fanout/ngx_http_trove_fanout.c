@@ -11,11 +11,15 @@
 #include "ngx_http_trove_claim.h"
 #include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_health_log.h"
+#include "ngx_http_trove_timer.h"
 
 
 static ngx_int_t ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
     ngx_array_t *targets);
+static ngx_int_t ngx_http_trove_fanout_origin(ngx_http_trove_fanout_t *fanout);
 static void ngx_http_trove_fanout_done(ngx_http_trove_delivery_t *d);
+static void ngx_http_trove_fanout_released(ngx_http_trove_origin_t *origin);
+static void ngx_http_trove_fanout_event_handler(ngx_event_t *ev);
 static void ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout,
     ngx_uint_t ack);
 static void ngx_http_trove_fanout_cleanup(void *data);
@@ -27,7 +31,7 @@ static ngx_queue_t  ngx_http_trove_fanouts;
 
 ngx_int_t
 ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
-    ngx_array_t *targets, ngx_http_event_handler_pt resume)
+    ngx_array_t *targets, ngx_http_trove_fanout_pt respond)
 {
     ngx_uint_t                i;
     ngx_http_cleanup_t       *cln;
@@ -40,8 +44,11 @@ ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
     fanout->request = r;
     fanout->ctx = ctx;
+    fanout->respond = respond;
 
-    if (ngx_http_trove_fanout_match(fanout, targets) != NGX_OK) {
+    if (ngx_http_trove_fanout_origin(fanout) != NGX_OK
+        || ngx_http_trove_fanout_match(fanout, targets) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -53,11 +60,13 @@ ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     cln->handler = ngx_http_trove_fanout_cleanup;
     cln->data = fanout;
 
+    ngx_http_trove_timer_init(&fanout->event,
+                              ngx_http_trove_fanout_event_handler,
+                              r->connection->log, 0);
+
     ngx_queue_insert_tail(&ngx_http_trove_fanouts, &fanout->worker);
 
     ctx->fanout = fanout;
-
-    r->write_event_handler = resume;
 
     /* one extra, because deliveries may be done before the loop ends */
 
@@ -76,7 +85,52 @@ ngx_http_trove_fanout_start(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
         ngx_http_trove_delivery_start(&fanout->deliveries[i]);
     }
 
-    return (--fanout->pending) ? NGX_AGAIN : NGX_OK;
+    fanout->pending--;
+
+    if (fanout->pending == 0 && fanout->origin.fakes == 0) {
+        return NGX_OK;
+    }
+
+    fanout->suspended = 1;
+
+    if (fanout->pending == 0) {
+        ngx_post_event(&fanout->event, &ngx_posted_events);
+    }
+
+    r->main->count++;
+    r->main->blocked++;
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_origin(ngx_http_trove_fanout_t *fanout)
+{
+    ngx_http_request_t       *r;
+    ngx_http_trove_origin_t  *origin;
+
+    r = fanout->request;
+    origin = &fanout->origin;
+
+    /* NGINX may not know it yet, and deliveries have no socket to ask */
+
+    if (ngx_connection_local_sockaddr(r->connection, NULL, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    origin->request = r;
+    origin->cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    origin->loc_conf = r->loc_conf;
+    origin->ctx = fanout->ctx;
+    origin->pool = r->pool;
+    origin->released = ngx_http_trove_fanout_released;
+    origin->data = fanout;
+
+    return NGX_OK;
 }
 
 
@@ -123,7 +177,8 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
     for (i = 0; i < n; i++) {
         d = &fanout->deliveries[i];
 
-        d->request = r;
+        d->origin = &fanout->origin;
+        d->log = r->connection->log;
         d->target = target[matching[i]];
         d->attempt = 1;
         d->handler = ngx_http_trove_fanout_done;
@@ -143,18 +198,14 @@ ngx_http_trove_fanout_done(ngx_http_trove_delivery_t *d)
 {
     char                     *action;
     ngx_log_t                *log;
-    ngx_http_request_t       *r;
     ngx_http_trove_fanout_t  *fanout;
 
-    r = d->request;
     fanout = d->data;
-
-    fanout->client_closed |= d->client_closed;
 
     ngx_http_trove_health_target(d, &fanout->ctx->event.id);
 
     if (!ngx_http_trove_delivery_succeeded(d)) {
-        log = r->connection->log;
+        log = d->log;
         action = ngx_http_trove_health_action(log);
 
         ngx_log_error(NGX_LOG_WARN, log, 0,
@@ -170,10 +221,83 @@ ngx_http_trove_fanout_done(ngx_http_trove_delivery_t *d)
 
     if (--fanout->pending == 0) {
 
-        /* cannot fail: the posted request is preallocated */
+        /*
+         * The request is continued by an event of its own.  By then the
+         * requests of the deliveries have usually been freed.
+         */
 
-        (void) ngx_http_post_request(r, &fanout->posted);
+        ngx_post_event(&fanout->event, &ngx_posted_events);
     }
+}
+
+
+/* the memory of the request is not used by deliveries any more */
+
+static void
+ngx_http_trove_fanout_released(ngx_http_trove_origin_t *origin)
+{
+    ngx_http_trove_fanout_t  *fanout;
+
+    fanout = origin->data;
+
+    if (fanout->responded) {
+        ngx_post_event(&fanout->event, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_trove_fanout_event_handler(ngx_event_t *ev)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                released;
+    ngx_connection_t         *c;
+    ngx_http_request_t       *r;
+    ngx_http_trove_fanout_t  *fanout;
+
+    fanout = (ngx_http_trove_fanout_t *)
+                 ((u_char *) ev - offsetof(ngx_http_trove_fanout_t, event));
+
+    r = fanout->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    released = (fanout->origin.fakes == 0);
+
+    if (released) {
+        fanout->suspended = 0;
+        r->main->blocked--;
+    }
+
+    if (fanout->terminated) {
+
+        /* there is no client; NGINX has left the request to this function */
+
+        ngx_http_trove_fanout_leave(fanout, 1);
+        fanout->responded = 1;
+
+        if (!released) {
+            return;
+        }
+
+        rc = NGX_OK;
+
+    } else if (fanout->responded) {
+        rc = NGX_DONE;
+
+    } else {
+        fanout->responded = 1;
+
+        if (!released) {
+            r->main->count++;
+        }
+
+        rc = fanout->respond(r, fanout);
+    }
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -228,10 +352,10 @@ ngx_http_trove_fanout_leave(ngx_http_trove_fanout_t *fanout, ngx_uint_t ack)
 
 
 /*
- * The request is being freed.  If a response has been sent, the fan-out has
- * already ended.  Otherwise the sender has not received a response and will
- * send the event again.  Acks are recorded even if all required targets have
- * succeeded, so that the event is not delivered to them twice.
+ * NGINX terminates or frees the request.  If a response has been sent, the
+ * fan-out has already ended.  Otherwise the sender has not received a response
+ * and will send the event again.  Acks are recorded even if all required
+ * targets have succeeded, so that the event is not delivered to them twice.
  */
 
 static void
@@ -241,11 +365,18 @@ ngx_http_trove_fanout_cleanup(void *data)
 
     ngx_uint_t  i;
 
-    for (i = 0; i < fanout->ndeliveries; i++) {
-        ngx_http_trove_delivery_abort(&fanout->deliveries[i]);
+    if (!fanout->suspended) {
+        ngx_http_trove_fanout_leave(fanout, 1);
+        return;
     }
 
-    ngx_http_trove_fanout_leave(fanout, 1);
+    fanout->terminated = 1;
+
+    /* "worker_shutdown_timeout" has closed the connection */
+
+    for (i = 0; ngx_exiting && i < fanout->ndeliveries; i++) {
+        ngx_http_trove_delivery_abort(&fanout->deliveries[i]);
+    }
 }
 
 

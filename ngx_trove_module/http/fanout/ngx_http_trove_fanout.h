@@ -21,40 +21,58 @@
  * which is stored in its ngx_http_trove_ctx_t.
  *
  *   start --> deliveries running --the last is DONE--> response is sent
+ *                    |                                      |
+ *                    |             detached subrequests, if any, have ended
+ *                    |                                      |
+ *                    |                                      v
+ *                    |                                  released
  *                    |
- *                    +-- the request is freed earlier, or the worker exits:
- *                        ended, and successful deliveries are acked, because
- *                        the sender will retry
+ *                    +-- the worker exits fast: ended, and successful
+ *                        deliveries are acked, because the sender will retry
+ *
+ * The request is blocked until it is released: deliveries use its memory.  If
+ * the client closes its connection, NGINX terminates the request, but frees it
+ * only then.  The deliveries go on, unless the worker has to exit.
  */
 
-typedef struct {
+typedef struct ngx_http_trove_fanout_s  ngx_http_trove_fanout_t;
+
+/* sends the response; returns the code to finalize the request with */
+typedef ngx_int_t (*ngx_http_trove_fanout_pt)(ngx_http_request_t *r,
+    ngx_http_trove_fanout_t *fanout);
+
+struct ngx_http_trove_fanout_s {
     ngx_http_request_t         *request;
     ngx_http_trove_ctx_t       *ctx;
+    ngx_http_trove_origin_t     origin;
+    ngx_http_trove_fanout_pt    respond;
 
     ngx_uint_t                  ndeliveries;
     ngx_http_trove_delivery_t  *deliveries;    /* of the matching targets */
     ngx_uint_t                  pending;       /* number not DONE */
 
     ngx_queue_t                 worker;        /* in the queue of the worker */
-    ngx_http_posted_request_t   posted;
-    unsigned                    client_closed:1;
+    ngx_event_t                 event;         /* DONE, or released */
+    unsigned                    suspended:1;   /* the request is blocked */
+    unsigned                    terminated:1;  /* by NGINX */
+    unsigned                    responded:1;
     unsigned                    ended:1;
-} ngx_http_trove_fanout_t;
+};
 
 
 /*
  * Starts the deliveries of the event of r to the matching targets.  targets is
- * an array of ngx_http_trove_target_t *.  resume(r) is set as the write
- * handler of r.  It is called when all deliveries are DONE, and may be called
- * earlier, also more than once.  The memory is allocated from the pool of r.
+ * an array of ngx_http_trove_target_t *.  The memory is allocated from the pool
+ * of r.
  *
- * NGX_AGAIN  some deliveries are not DONE
+ * NGX_DONE   the request is suspended; respond(r, fanout) is called when all
+ *            deliveries are DONE, unless the client has closed the connection
  * NGX_OK     all deliveries are DONE
  * NGX_ERROR  out of memory
  */
 ngx_int_t ngx_http_trove_fanout_start(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx, ngx_array_t *targets,
-    ngx_http_event_handler_pt resume);
+    ngx_http_trove_fanout_pt respond);
 
 /*
  * Ends the fan-out.  If a delivery to a required target has failed, it records

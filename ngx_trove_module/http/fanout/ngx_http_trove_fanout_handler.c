@@ -21,7 +21,6 @@
 #include "ngx_http_trove_spool.h"
 
 
-static void ngx_http_trove_fanout_resume(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_fanout_response(ngx_http_request_t *r,
     ngx_http_trove_fanout_t *fanout);
 
@@ -147,12 +146,8 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
         return ngx_http_trove_spool_accept(r, ctx, flcf->route);
     }
 
-    /* deliveries continue even if the client closes its connection */
-
-    r->read_event_handler = ngx_http_block_reading;
-
     rc = ngx_http_trove_fanout_start(r, ctx, flcf->targets,
-                                     ngx_http_trove_fanout_resume);
+                                     ngx_http_trove_fanout_response);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -162,34 +157,7 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
         return ngx_http_trove_fanout_response(r, ctx->fanout);
     }
 
-    r->main->count++;
-
     return NGX_DONE;
-}
-
-
-/* may also be called by an event of the connection */
-
-static void
-ngx_http_trove_fanout_resume(ngx_http_request_t *r)
-{
-    ngx_http_trove_ctx_t     *ctx;
-    ngx_http_trove_fanout_t  *fanout;
-
-    ctx = ngx_http_trove_ctx_find(r);
-    fanout = ctx->fanout;
-
-    if (fanout->pending) {
-        return;
-    }
-
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    if (fanout->client_closed) {
-        r->connection->error = 1;
-    }
-
-    ngx_http_finalize_request(r, ngx_http_trove_fanout_response(r, fanout));
 }
 
 

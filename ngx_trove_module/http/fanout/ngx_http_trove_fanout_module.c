@@ -342,7 +342,9 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
 
     *h = ngx_http_trove_fanout_event;
 
-    ngx_http_trove_delivery_init(cf);
+    if (ngx_http_trove_delivery_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_trove_fanout_metrics_init(cf);
 }
@@ -410,6 +412,7 @@ static ngx_int_t
 ngx_http_trove_fanout_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_trove_fanout_init();
+    ngx_http_trove_delivery_init_process(cycle);
     ngx_http_trove_health_init(cycle);
 
     return NGX_OK;

@@ -8,9 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_ctx.h"
 #include "ngx_http_trove_delivery.h"
-#include "ngx_http_trove_fake_request.h"
 #include "ngx_http_trove_health_log.h"
 #include "ngx_http_trove_spool_job.h"
 #include "ngx_http_trove_spool_queue.h"
@@ -26,6 +24,9 @@
 
 /* maximum number of unwritten outcomes whose capacity is reused */
 #define NGX_HTTP_TROVE_JOB_UNWRITTEN  4096
+
+/* the size of the pool of a job */
+#define NGX_HTTP_TROVE_JOB_POOL       4096
 
 /* "Gone": the target refuses further attempts */
 #define NGX_HTTP_TROVE_JOB_GONE       410
@@ -53,9 +54,13 @@ typedef struct {
 } ngx_http_trove_attempt_t;
 
 
-/* an event and its deliveries that are processed together */
+/*
+ * An event and its deliveries that are processed together.  They share the
+ * event, and nothing else.
+ */
 struct ngx_http_trove_job_s {
-    ngx_http_request_t            *request;
+    ngx_pool_t                    *pool;       /* of the job */
+    ngx_http_trove_origin_t        origin;
     ngx_http_trove_route_t        *route;
     ngx_trove_spool_event_t       *event;      /* leased, or NULL */
     ngx_trove_spool_event_t       *copy;       /* or a copy, or NULL */
@@ -74,11 +79,11 @@ typedef struct {
 } ngx_http_trove_renewal_t;
 
 
-static void ngx_http_trove_job_cleanup(void *data);
-static void ngx_http_trove_job_terminated(void *data);
+static void ngx_http_trove_job_released(ngx_http_trove_origin_t *origin);
+static void ngx_http_trove_job_free(ngx_http_trove_job_t *job);
 static void ngx_http_trove_job_ready(ngx_http_trove_ready_t *ready,
     ngx_uint_t release);
-static void ngx_http_trove_job_run(ngx_http_trove_attempt_t *attempt);
+static void ngx_http_trove_job_begin(ngx_http_trove_attempt_t *attempt);
 static void ngx_http_trove_job_done(ngx_http_trove_delivery_t *d);
 static void ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     ngx_trove_spool_outcome_t *outcome);
@@ -113,35 +118,31 @@ ngx_http_trove_job_t *
 ngx_http_trove_job_create(ngx_http_trove_route_t *route,
     ngx_trove_spool_event_t *event, ngx_uint_t n)
 {
-    ngx_http_request_t    *r;
-    ngx_pool_cleanup_t    *cln;
+    ngx_pool_t            *pool;
     ngx_http_trove_job_t  *job;
 
-    r = ngx_http_trove_fake_request_create(route->cscf, route->loc_conf, event,
-                                           ngx_cycle->log);
-    if (r == NULL) {
+    pool = ngx_create_pool(NGX_HTTP_TROVE_JOB_POOL, ngx_cycle->log);
+    if (pool == NULL) {
         return NULL;
     }
 
-    job = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_job_t)
-                               + n * sizeof(ngx_http_trove_attempt_t));
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-
-    if (job == NULL || cln == NULL
-        || ngx_http_trove_fake_request_cleanup(r, ngx_http_trove_job_terminated,
-                                               job)
-           != NGX_OK)
-    {
-        ngx_http_trove_fake_request_free(r);
+    job = ngx_pcalloc(pool, sizeof(ngx_http_trove_job_t)
+                            + n * sizeof(ngx_http_trove_attempt_t));
+    if (job == NULL) {
+        ngx_destroy_pool(pool);
         return NULL;
     }
 
-    cln->handler = ngx_http_trove_job_cleanup;
-    cln->data = job;
-
-    job->request = r;
+    job->pool = pool;
     job->route = route;
     job->bytes = event->body.len;
+
+    job->origin.event = event;
+    job->origin.cscf = route->cscf;
+    job->origin.loc_conf = route->loc_conf;
+    job->origin.pool = pool;
+    job->origin.released = ngx_http_trove_job_released;
+    job->origin.data = job;
 
     ngx_http_trove_queue_memory(job->bytes);
 
@@ -158,13 +159,24 @@ ngx_http_trove_job_own(ngx_http_trove_job_t *job,
 }
 
 
-/* the event is not used any more; it must outlive the request */
+/* a detached subrequest of a script may be the last one to use the event */
 
 static void
-ngx_http_trove_job_cleanup(void *data)
+ngx_http_trove_job_released(ngx_http_trove_origin_t *origin)
 {
-    ngx_http_trove_job_t *job = data;
+    ngx_http_trove_job_t  *job;
 
+    job = origin->data;
+
+    if (job->pending == 0) {
+        ngx_http_trove_job_free(job);
+    }
+}
+
+
+static void
+ngx_http_trove_job_free(ngx_http_trove_job_t *job)
+{
     ngx_uint_t  i;
 
     ngx_http_trove_queue_memory(-(ssize_t) job->bytes);
@@ -182,35 +194,8 @@ ngx_http_trove_job_cleanup(void *data)
     if (job->copy) {
         ngx_free(job->copy);
     }
-}
 
-
-/* ends running deliveries, and releases those that have not begun */
-
-static void
-ngx_http_trove_job_terminated(void *data)
-{
-    ngx_http_trove_job_t *job = data;
-
-    ngx_uint_t                 i;
-    ngx_http_trove_attempt_t  *attempt;
-
-    for (i = 0; i < job->nattempts; i++) {
-        attempt = &job->attempts[i];
-
-        if (attempt->ended) {
-            continue;
-        }
-
-        if (attempt->begun) {
-            ngx_http_trove_delivery_abort(&attempt->delivery);
-
-        } else {
-            ngx_http_trove_queue_remove(&attempt->ready);
-        }
-
-        ngx_http_trove_job_done(&attempt->delivery);
-    }
+    ngx_destroy_pool(job->pool);
 }
 
 
@@ -235,7 +220,8 @@ ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
 
     attempt->ready.handler = ngx_http_trove_job_ready;
 
-    attempt->delivery.request = job->request;
+    attempt->delivery.origin = &job->origin;
+    attempt->delivery.log = ngx_cycle->log;
     attempt->delivery.target = target[index];
     ngx_http_trove_target_ref(target[index]);
     attempt->delivery.attempt = number;
@@ -253,7 +239,9 @@ ngx_http_trove_job_start(ngx_http_trove_job_t *job)
     ngx_uint_t                 i;
     ngx_http_trove_attempt_t  *attempt;
 
-    job->pending = job->nattempts;
+    /* an attempt may end, and its outcome be written, before the loop ends */
+
+    job->pending = job->nattempts + 1;
 
     for (i = 0; i < job->nattempts; i++) {
         attempt = &job->attempts[i];
@@ -262,19 +250,19 @@ ngx_http_trove_job_start(ngx_http_trove_job_t *job)
                                        attempt->delivery.attempt > 1,
                                        &attempt->ready))
         {
-            ngx_http_trove_job_run(attempt);
+            ngx_http_trove_job_begin(attempt);
         }
     }
 
-    ngx_http_run_posted_requests(job->request->connection);
+    if (--job->pending == 0 && job->origin.fakes == 0) {
+        ngx_http_trove_job_free(job);
+    }
 }
 
 
 static void
 ngx_http_trove_job_ready(ngx_http_trove_ready_t *ready, ngx_uint_t release)
 {
-    ngx_connection_t          *c;
-    ngx_http_request_t        *r;
     ngx_http_trove_attempt_t  *attempt;
 
     attempt = (ngx_http_trove_attempt_t *)
@@ -288,18 +276,17 @@ ngx_http_trove_job_ready(ngx_http_trove_ready_t *ready, ngx_uint_t release)
         return;
     }
 
-    r = attempt->job->request;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    ngx_http_trove_job_run(attempt);
-    ngx_http_run_posted_requests(c);
+    ngx_http_trove_job_begin(attempt);
 }
 
 
+/*
+ * The only place where an attempt begins: at once, or when the target has the
+ * capacity for it.  Then the request of the attempt is made, and not before.
+ */
+
 static void
-ngx_http_trove_job_run(ngx_http_trove_attempt_t *attempt)
+ngx_http_trove_job_begin(ngx_http_trove_attempt_t *attempt)
 {
     ngx_time_t  *tp;
 
@@ -363,15 +350,15 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
 {
     char                       *action;
     ngx_log_t                  *log;
-    ngx_http_trove_ctx_t       *ctx;
+    ngx_str_t                  *id;
     ngx_http_trove_retry_t     *retry;
     ngx_http_trove_delivery_t  *d;
 
     d = &attempt->delivery;
-    ctx = ngx_http_trove_ctx_find(d->request);
+    id = &d->origin->event->id;
 
     if (d->sent) {
-        ngx_http_trove_health_target(d, &ctx->event.id);
+        ngx_http_trove_health_target(d, id);
     }
 
     if (ngx_http_trove_delivery_succeeded(d)) {
@@ -385,7 +372,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
         return;
     }
 
-    log = d->request->connection->log;
+    log = d->log;
     retry = attempt->job->route->retries[attempt->index];
 
     /*
@@ -404,7 +391,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
                       "trove: delivery of event \"%V\" to target \"%V\" "
                       "failed: %ui%s%s, giving up after attempt %ui; it can be "
                       "replayed",
-                      &ctx->event.id, &d->target->name, d->status,
+                      id, &d->target->name, d->status,
                       d->error ? " " : "", d->error ? d->error : "",
                       d->attempt);
 
@@ -421,7 +408,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     ngx_log_error(NGX_LOG_WARN, log, 0,
                   "trove: delivery of event \"%V\" to target \"%V\" failed: "
                   "%ui%s%s, attempt %ui, next attempt in %L ms",
-                  &ctx->event.id, &d->target->name, d->status,
+                  id, &d->target->name, d->status,
                   d->error ? " " : "", d->error ? d->error : "",
                   d->attempt, outcome->delay);
 
@@ -471,8 +458,8 @@ ngx_http_trove_job_written(ngx_http_trove_write_t *write)
                                        attempt->delivery.attempt > 1);
     }
 
-    if (--job->pending == 0) {
-        ngx_http_trove_fake_request_free(job->request);
+    if (--job->pending == 0 && job->origin.fakes == 0) {
+        ngx_http_trove_job_free(job);
     }
 }
 

@@ -23,7 +23,10 @@
  *                                           |                     |
  *                                           +--- not written -----+ repeated
  *
- * The job is freed after all outcomes have been written.  The lease of each
+ * Each delivery has a request of its own, from the beginning of the attempt.
+ * The job is freed after all outcomes have been written, and all requests have
+ * been freed: a script may have started a subrequest that runs for longer than
+ * the delivery.  The lease of each
  * delivery is renewed until its outcome is known, and also while a failed
  * write waits to be repeated.
  */
@@ -38,7 +41,7 @@ void ngx_http_trove_job_init(ngx_cycle_t *cycle);
  * Creates a job for an event with n deliveries to targets of a route.  The
  * event must live as long as the job.
  *
- * NULL  out of memory, or the body is not a valid event; logged
+ * NULL  out of memory
  */
 ngx_http_trove_job_t *ngx_http_trove_job_create(ngx_http_trove_route_t *route,
     ngx_trove_spool_event_t *event, ngx_uint_t n);
