@@ -458,6 +458,13 @@ ngx_http_trove_delivery_init(ngx_conf_t *cf)
 
 
 void
+ngx_http_trove_delivery_init_module(void)
+{
+    ngx_http_trove_delivery_response_top();
+}
+
+
+void
 ngx_http_trove_delivery_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_trove_delivery_connection.fd = (ngx_socket_t) -1;

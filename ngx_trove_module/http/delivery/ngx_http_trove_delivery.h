@@ -159,7 +159,8 @@ ngx_http_trove_delivery_t *ngx_http_trove_delivery_find(
  */
 ngx_int_t ngx_http_trove_delivery_init(ngx_conf_t *cf);
 
-/* Called when a worker process starts. */
+/* Called when the configuration has been read, and when a worker starts. */
+void ngx_http_trove_delivery_init_module(void);
 void ngx_http_trove_delivery_init_process(ngx_cycle_t *cycle);
 
 

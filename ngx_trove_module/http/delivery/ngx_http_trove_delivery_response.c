@@ -16,6 +16,8 @@ static ngx_int_t ngx_http_trove_delivery_header_filter(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_delivery_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_int_t ngx_http_trove_delivery_last_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
 static ngx_int_t ngx_http_trove_delivery_longer(ngx_http_trove_delivery_t *d,
     ngx_http_request_t *sr);
 static void ngx_http_trove_delivery_keep(ngx_http_trove_delivery_t *d,
@@ -24,6 +26,7 @@ static void ngx_http_trove_delivery_keep(ngx_http_trove_delivery_t *d,
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+static ngx_http_output_body_filter_pt    ngx_http_trove_delivery_next_filter;
 
 /* called at the end of a subrequest that is a delivery */
 static ngx_http_post_subrequest_pt  ngx_http_trove_delivery_response_handler;
@@ -95,6 +98,8 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         b->pos = b->last;
         b->file_pos = b->file_last;
 
+        /* also here: a failed reload makes the list of filters anew */
+
         d->last |= b->last_buf || b->last_in_chain;
     }
 
@@ -105,6 +110,32 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     /* the next subrequest of a script becomes active */
 
     return r->postponed ? ngx_http_next_body_filter(r, NULL) : NGX_OK;
+}
+
+
+/*
+ * The first of all body filters.  The filter of a script may discard the buffer
+ * that marks the end of the response.
+ */
+
+static ngx_int_t
+ngx_http_trove_delivery_last_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_chain_t                *cl;
+    ngx_http_trove_delivery_t  *d;
+
+    if (r->post_subrequest
+        && r->post_subrequest->handler
+           == ngx_http_trove_delivery_response_handler)
+    {
+        d = r->post_subrequest->data;
+
+        for (cl = in; cl; cl = cl->next) {
+            d->last |= cl->buf->last_buf || cl->buf->last_in_chain;
+        }
+    }
+
+    return ngx_http_trove_delivery_next_filter(r, in);
 }
 
 
@@ -243,4 +274,16 @@ ngx_http_trove_delivery_response_init(ngx_http_post_subrequest_pt handler)
 
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_trove_delivery_body_filter;
+}
+
+
+void
+ngx_http_trove_delivery_response_top(void)
+{
+    /* the list is made anew if there is an http block */
+
+    if (ngx_http_top_body_filter != ngx_http_trove_delivery_last_filter) {
+        ngx_http_trove_delivery_next_filter = ngx_http_top_body_filter;
+        ngx_http_top_body_filter = ngx_http_trove_delivery_last_filter;
+    }
 }

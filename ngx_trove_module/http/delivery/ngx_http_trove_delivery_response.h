@@ -25,6 +25,12 @@
 void ngx_http_trove_delivery_response_init(
     ngx_http_post_subrequest_pt handler);
 
+/*
+ * Adds the filter that must be the first.  It must be called after the
+ * postconfiguration of all modules.
+ */
+void ngx_http_trove_delivery_response_top(void);
+
 /* Returns 1 if the response ended before it was complete, 0 otherwise. */
 ngx_uint_t ngx_http_trove_delivery_truncated(ngx_http_trove_delivery_t *d,
     ngx_http_request_t *sr);

@@ -260,7 +260,8 @@ ngx_http_trove_fake_connection_run(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, r);
 
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0, "trove fake connection event");
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
+                   "trove fake connection event");
 
     if (ev->delayed && ev->timedout) {
         ev->delayed = 0;

@@ -32,6 +32,7 @@ static ngx_int_t ngx_http_trove_fanout_names(ngx_conf_t *cf,
 static void ngx_http_trove_fanout_check_modes(ngx_conf_t *cf,
     ngx_http_trove_fanout_main_conf_t *fmcf);
 static ngx_int_t ngx_http_trove_fanout_init_conf(ngx_conf_t *cf);
+static ngx_int_t ngx_http_trove_fanout_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_trove_fanout_init_process(ngx_cycle_t *cycle);
 static void ngx_http_trove_fanout_exit_process(ngx_cycle_t *cycle);
 
@@ -84,7 +85,7 @@ ngx_module_t  ngx_http_trove_fanout_module = {
     ngx_http_trove_fanout_commands,        /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_trove_fanout_init_module,     /* init module */
     ngx_http_trove_fanout_init_process,    /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -405,6 +406,15 @@ ngx_http_trove_fanout_check_modes(ngx_conf_t *cf,
                       "\"trove_fanout\" in %s:%ui",
                       from->place.file, from->place.line);
     }
+}
+
+
+static ngx_int_t
+ngx_http_trove_fanout_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_delivery_init_module();
+
+    return NGX_OK;
 }
 
 
