@@ -37,12 +37,13 @@ use Trove::Load;
 use Trove::Nginx;
 use Trove::Raw;
 use Trove::Spool;
+use Trove::Target;
 use Trove::Util qw/ wait_until limit slurp spew testdir run_exit /;
 
 my @own = (
     qw/ wait_until limit slurp spew testdir done_testing /,
     map { no strict 'refs'; @{"Trove::${_}::EXPORT"} }
-        qw/ Nginx Http Http2 Event Backend Load Raw Api Spool /
+        qw/ Nginx Http Http2 Event Backend Load Raw Api Spool Target /
 );
 
 
