@@ -229,8 +229,9 @@ for my $mode (target_modes()) {
             if $name eq 'capture_rewrite';
         is($backend->by_id($id) && ($backend->requests)[0]{body}, $body,
             "$mode, $name: the body") if $name eq 'capture';
-        is($nginx->log_lines(qr/\[error\]/), $name =~ /^(refuse|throw)$/ ? 1 : 0,
-            "$mode, $name: errors") or diag($nginx->log_lines(qr/\[error\]/));
+        is($nginx->log_lines(qr/\[error\]/), $errors{$name} // 0,
+            "$mode, $name: errors") or diag(join "\n",
+                $nginx->log_lines(qr/\[error\]/));
     }
 }
 
