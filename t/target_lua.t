@@ -153,6 +153,17 @@ my $conf = target_conf(
     }
 EOC
     server => <<"EOC",
+        # for requests of clients only
+
+        server_rewrite_by_lua_block {
+            if not ngx.var.uri:find("^/wait\$")
+               and not ngx.var.uri:find("^/spool\$")
+               and not ngx.var.uri:find("^/captured")
+            then
+                ngx.exit(403)
+            end
+        }
+
         location = /captured { internal; $pass }
         location \@executed { rewrite ^ /executed break; $pass }
 EOC
