@@ -125,10 +125,6 @@ for my $buffering (qw/ on off /) {
 
     target("before$buffering" => "proxy_buffering $buffering;
         proxy_pass $b/?drop=before;", 502);
-    target("cached$buffering" => "proxy_buffering $buffering;
-        proxy_cache cache; proxy_cache_key \$request_id\$uri;
-        proxy_cache_methods POST; proxy_cache_valid 1m;
-        proxy_pass $b/?size=200000;", 200);
     target("stored$buffering" => "proxy_buffering $buffering;
         proxy_store %%TESTDIR%%/temp/stored; proxy_temp_path %%TESTDIR%%/temp;
         proxy_pass $b/?size=200000;", 200);
@@ -149,9 +145,10 @@ target(return408 => 'return 408;', '408 aborted');
 target(static => 'root %%TESTDIR%%;', 404);
 target(file => 'alias %%TESTDIR%%/conf/file;', 405);
 target("file$_->[0]" => "alias %%TESTDIR%%/conf/file; $_->[1];
-    error_page 405 =200 /files/file;", 200)
+    error_page 405 =200 /files/file;", 405)
     for [ plain => 'sendfile off' ], [ sendfile => 'sendfile on' ];
-target(aio => 'alias %%TESTDIR%%/conf/file; error_page 405 =200 /aio/file;', 200);
+target(aio => 'alias %%TESTDIR%%/conf/file; error_page 405 =200 /aio/file;',
+    405);
 target(empty => 'empty_gif;', 405);
 
 # a rewrite of the server does not run for a delivery
@@ -171,15 +168,6 @@ target("page$_->[0]" => "error_page 502 $_->[1];
         [ fails => '= @down', 502 ],
         [ away => 'http://example.com/', 302 ],
         [ missing => '/missing.html', 404 ], [ cut => '= @cut', '200 truncated'];
-
-target("accel$_->[0]" => "proxy_set_header X-Backend headers;
-    proxy_pass $b/accel$_->[0];", $_->[1])
-    for [ internal => 200 ], [ named => 200 ], [ missing => 404 ],
-        [ down => 502 ];
-
-$backend->on("/accel$_->[0]", headers => [ 'X-Accel-Redirect' => $_->[1] ])
-    for [ internal => '/fallback' ], [ named => '@fallback' ],
-        [ missing => '/missing.html' ], [ down => '@down' ];
 
 target(next => 'proxy_next_upstream error non_idempotent;
     proxy_pass http://next;', 200);
@@ -240,7 +228,6 @@ EOF
 
 my $nginx = nginx(<<"EOF", main => 'thread_pool default threads=2;')->start;
     trove_dedup_zone zone=events:1m;
-    proxy_cache_path %%TESTDIR%%/temp/cache keys_zone=cache:1m;
     limit_req_zone \$server_name zone=slow:1m rate=1r/s;
     limit_conn_zone \$server_name zone=one:1m;
     log_format outcome '\$trove_event_id \$status \$trove_fanout';
@@ -348,17 +335,15 @@ like($log, qr/ 502 first=skipped,refused=502,last=skipped$/m, 'skipped');
 
 # what a fallback gets
 
-for ([ pageinternal => 'GET' ], [ pagenamed => 'POST' ],
-    [ accelinternal => 'GET' ], [ accelnamed => 'POST' ])
-{
+for ([ pageinternal => 'GET' ], [ pagenamed => 'POST' ]) {
     my ($name, $method) = @$_;
 
     my $body = event('file.written', id => my $id = new_id());
 
     post_event($nginx->port, "/to/$name", $body);
 
-    my ($request) = grep { $_->{uri} =~ /fallback|^\/$name$/
-                           && $_->{uri} !~ /accel/ } $backend->by_id($id);
+    my ($request) = grep { $_->{uri} =~ /fallback|^\/$name$/ }
+        $backend->by_id($id);
 
     is($request->{method}, $method, "$name: $method");
     is($request->{body}, $body, "$name: with the body");

@@ -25,6 +25,7 @@ extern ngx_module_t  ngx_http_trove_module;
 extern ngx_module_t  ngx_http_trove_variables_module;
 extern ngx_module_t  ngx_http_trove_metrics_module;
 extern ngx_module_t  ngx_http_trove_sign_module;
+extern ngx_module_t  ngx_http_trove_upstream_module;
 extern ngx_module_t  ngx_http_trove_api_module;
 extern ngx_module_t  ngx_http_trove_spool_module;
 extern ngx_module_t  ngx_http_trove_fanout_module;

@@ -14,6 +14,7 @@
 #include "ngx_http_trove_delivery_request.h"
 #include "ngx_http_trove_delivery_response.h"
 #include "ngx_http_trove_module.h"
+#include "ngx_http_trove_upstream.h"
 
 
 static void ngx_http_trove_delivery_turn(ngx_http_trove_waiter_t *waiter,
@@ -162,7 +163,9 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         || rc == NGX_HTTP_CREATED
         || rc == NGX_HTTP_NO_CONTENT)
     {
-        /* an error_page may redirect the subrequest */
+        /* an error_page of the location may redirect the subrequest */
+
+        ngx_http_trove_upstream_failed(d, sr, rc);
 
         return rc;
     }
@@ -174,6 +177,8 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         status = (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? (ngx_uint_t) rc
                                              : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    status = ngx_http_trove_upstream_status(d, sr, status);
 
     d->no_response = sr->upstream && !sr->upstream->header_sent
                     && sr->upstream->headers_in.status_n != status;

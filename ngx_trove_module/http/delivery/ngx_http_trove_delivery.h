@@ -78,6 +78,8 @@ struct ngx_http_trove_delivery_s {
     unsigned                    no_response:1;     /* from the upstream */
     unsigned                    unterminated:1;    /* past lingering_time */
     off_t                       received;      /* bytes of the body */
+    ngx_uint_t                  failure;       /* status before an error_page */
+    ngx_http_upstream_t        *failed;        /* and its upstream, or NULL */
     ngx_msec_t                  started;
     ngx_msec_t                  running;       /* start of RUNNING */
     ngx_msec_t                  responded;     /* header received at */

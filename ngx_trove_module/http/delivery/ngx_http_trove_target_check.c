@@ -15,6 +15,10 @@ static ngx_uint_t ngx_http_trove_target_handled(ngx_conf_t *cf,
     ngx_http_core_srv_conf_t *cscf, ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_trove_target_has(ngx_conf_t *cf, void **loc_conf,
     const char *module);
+#if (NGX_HTTP_CACHE)
+static ngx_command_t *ngx_http_trove_target_cached(ngx_conf_t *cf,
+    void **loc_conf);
+#endif
 static ngx_http_core_loc_conf_t *ngx_http_trove_target_location(
     ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri, ngx_uint_t *final);
 static ngx_http_core_loc_conf_t *ngx_http_trove_target_static(
@@ -37,6 +41,10 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
     ngx_uint_t                 i, final;
     ngx_http_trove_target_t  **target;
     ngx_http_core_loc_conf_t  *clcf;
+#if (NGX_HTTP_CACHE)
+    ngx_str_t                  cache;
+    ngx_command_t             *cmd;
+#endif
 
     target = targets->elts;
 
@@ -66,6 +74,27 @@ ngx_http_trove_target_check(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
                           target[i]->place.line);
             return NGX_ERROR;
         }
+
+#if (NGX_HTTP_CACHE)
+
+        cmd = ngx_http_trove_target_cached(cf, clcf->loc_conf);
+
+        if (cmd) {
+            cache = cmd->name;
+            cache.len -= sizeof("_methods") - 1;
+
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "location \"%V\" of target \"%V\" of "
+                          "\"trove_fanout\" in server \"%V\" has \"%V\" with "
+                          "POST, a cache could respond instead of the target, "
+                          "add \"%V off;\" to it in %s:%ui",
+                          &clcf->name, &target[i]->uri, &cscf->server_name,
+                          &cmd->name, &cache, target[i]->place.file,
+                          target[i]->place.line);
+            return NGX_ERROR;
+        }
+
+#endif
 
         if (!ngx_http_trove_target_handled(cf, cscf, clcf)) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,
@@ -133,6 +162,58 @@ ngx_http_trove_target_has(ngx_conf_t *cf, void **loc_conf, const char *module)
 
     return 0;
 }
+
+
+#if (NGX_HTTP_CACHE)
+
+/*
+ * Returns the directive by which the location caches responses to POST, or
+ * NULL.  The configuration of an upstream is a part of that of its module, and
+ * is found by the offset of the directive.
+ */
+
+static ngx_command_t *
+ngx_http_trove_target_cached(ngx_conf_t *cf, void **loc_conf)
+{
+    u_char                    *conf;
+    ngx_uint_t                 i;
+    ngx_module_t              *m;
+    ngx_command_t             *cmd;
+    ngx_http_upstream_conf_t  *ucf;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        m = cf->cycle->modules[i];
+
+        if (m->type != NGX_HTTP_MODULE || m->commands == NULL) {
+            continue;
+        }
+
+        conf = loc_conf[m->ctx_index];
+
+        if (conf == NULL) {
+            continue;
+        }
+
+        for (cmd = m->commands; cmd->name.len; cmd++) {
+
+            if (cmd->post != ngx_http_upstream_cache_method_mask) {
+                continue;
+            }
+
+            ucf = (void *) (conf + cmd->offset
+                            - offsetof(ngx_http_upstream_conf_t,
+                                       cache_methods));
+
+            if (ucf->cache && (ucf->cache_methods & NGX_HTTP_POST)) {
+                return cmd;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+#endif
 
 
 /*
