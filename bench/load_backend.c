@@ -6,7 +6,8 @@
 
 /*
  * The application behind the measured server: reads and counts a request, and
- * responds with {"ok":true}.  Requests to /hang get no response.
+ * responds with {"ok":true}, or without a body if the URI ends with "?204".
+ * Requests to /hang get no response.
  */
 
 #define _GNU_SOURCE
@@ -31,6 +32,7 @@ typedef struct {
     size_t              len;              /* of the head so far */
     size_t              rest;             /* of the body */
     int                 hang;
+    int                 empty;
     char                head[LOAD_HEAD];
 } load_backend_t;
 
@@ -38,6 +40,7 @@ typedef struct {
 static void load_backend_accept(load_source_t *source, uint32_t events);
 static void load_backend_handler(load_source_t *source, uint32_t events);
 static int load_backend_head(load_backend_t *c);
+static int load_backend_ends(const char *head, const char *text);
 static int load_backend_answer(load_backend_t *c);
 
 
@@ -51,6 +54,10 @@ static const char          load_ok[] =
     "Content-Length: 11\r\n"
     "\r\n"
     "{\"ok\":true}";
+
+static const char          load_empty[] =
+    "HTTP/1.1 204 No Content\r\n"
+    "\r\n";
 
 
 int
@@ -205,6 +212,7 @@ load_backend_head(load_backend_t *c)
     have = c->head + c->len - body;
 
     c->hang = (strncmp(c->head, "POST /hang", 10) == 0);
+    c->empty = load_backend_ends(c->head, "?204 ");
 
     load_arrival(c->head);
 
@@ -223,10 +231,26 @@ load_backend_head(load_backend_t *c)
 }
 
 
+/* whether the text is at the end of the URI, with the space after it */
+
+static int
+load_backend_ends(const char *head, const char *text)
+{
+    char  *line, *found;
+
+    line = strstr(head, "\r\n");
+    found = strstr(head, text);
+
+    return found != NULL && found < line;
+}
+
+
 static int
 load_backend_answer(load_backend_t *c)
 {
-    ssize_t  n;
+    size_t       len;
+    ssize_t      n;
+    const char  *text;
 
     load_count++;
     c->len = 0;
@@ -235,7 +259,10 @@ load_backend_answer(load_backend_t *c)
         return 0;
     }
 
-    n = send(c->source.fd, load_ok, sizeof(load_ok) - 1, MSG_NOSIGNAL);
+    text = c->empty ? load_empty : load_ok;
+    len = c->empty ? sizeof(load_empty) - 1 : sizeof(load_ok) - 1;
 
-    return n == (ssize_t) sizeof(load_ok) - 1 ? 0 : -1;
+    n = send(c->source.fd, text, len, MSG_NOSIGNAL);
+
+    return n == (ssize_t) len ? 0 : -1;
 }
