@@ -16,9 +16,31 @@
 #define NGX_TROVE_SQLITE_HEADER_VERSION  60
 #define NGX_TROVE_SQLITE_HEADER_APP     68
 
+/* headers of PATH-journal and PATH-wal: likewise */
+#define NGX_TROVE_SQLITE_JOURNAL_LEN    28
+#define NGX_TROVE_SQLITE_JOURNAL_MAGIC  "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+#define NGX_TROVE_SQLITE_JOURNAL_ROWS   8
+#define NGX_TROVE_SQLITE_JOURNAL_SIZE   16
+#define NGX_TROVE_SQLITE_JOURNAL_SECTOR  20
+#define NGX_TROVE_SQLITE_JOURNAL_PAGE   24
+
+#define NGX_TROVE_SQLITE_WAL_LEN        32
+#define NGX_TROVE_SQLITE_WAL_MAGIC      0x377f0682
+#define NGX_TROVE_SQLITE_WAL_PAGE       8
+#define NGX_TROVE_SQLITE_WAL_SALT       16
+#define NGX_TROVE_SQLITE_WAL_FRAME_SALT  8
+#define NGX_TROVE_SQLITE_WAL_FRAME      24
+
 
 static ngx_int_t ngx_trove_sqlite_header(const char *path, u_char *header,
     int *len, ngx_trove_spool_error_t *error);
+static int ngx_trove_sqlite_open_beside(const char *path, const char *suffix);
+static void ngx_trove_sqlite_in_journal(const char *path, u_char *header,
+    int *len);
+static void ngx_trove_sqlite_in_wal(const char *path, u_char *header,
+    int *len);
+static ngx_uint_t ngx_trove_sqlite_magic(u_char *header);
+static uint32_t ngx_trove_sqlite_uint32(u_char *p);
 static ngx_int_t ngx_trove_sqlite_newer(ngx_trove_spool_error_t *error,
     uint32_t version);
 static ngx_int_t ngx_trove_sqlite_pragma(ngx_trove_sqlite_db_t *db,
@@ -142,7 +164,7 @@ ngx_int_t
 ngx_trove_sqlite_identify(const char *path, ngx_trove_spool_error_t *error)
 {
     int          len;
-    u_char       header[NGX_TROVE_SQLITE_HEADER_LEN], *p;
+    u_char       header[NGX_TROVE_SQLITE_HEADER_LEN];
     uint32_t     app, version;
     ngx_int_t    rc;
     struct stat  st;
@@ -177,24 +199,29 @@ ngx_trove_sqlite_identify(const char *path, ngx_trove_spool_error_t *error)
         return rc;
     }
 
+    /*
+     * If power was lost while the first page was written, it may be damaged.
+     * SQLite restores it from one of these files when it opens the spool.
+     */
+
+    if (len != 0 && !ngx_trove_sqlite_magic(header)) {
+        ngx_trove_sqlite_in_journal(path, header, &len);
+        ngx_trove_sqlite_in_wal(path, header, &len);
+    }
+
     if (len == 0) {
         return NGX_AGAIN;
     }
 
-    if (len != NGX_TROVE_SQLITE_HEADER_LEN
-        || ngx_memcmp(header, NGX_TROVE_SQLITE_HEADER_MAGIC,
-                      sizeof(NGX_TROVE_SQLITE_HEADER_MAGIC)) != 0)
-    {
+    if (len != NGX_TROVE_SQLITE_HEADER_LEN || !ngx_trove_sqlite_magic(header)) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
                                     "the spool file is not a SQLite database, "
                                     "or its first page is damaged");
     }
 
-    p = header + NGX_TROVE_SQLITE_HEADER_APP;
-    app = (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
-
-    p = header + NGX_TROVE_SQLITE_HEADER_VERSION;
-    version = (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
+    app = ngx_trove_sqlite_uint32(header + NGX_TROVE_SQLITE_HEADER_APP);
+    version = ngx_trove_sqlite_uint32(header
+                                      + NGX_TROVE_SQLITE_HEADER_VERSION);
 
     if (app != NGX_TROVE_SQLITE_APPLICATION) {
         return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_FOREIGN, 0,
@@ -276,6 +303,178 @@ done:
     free(file);
 
     return result;
+}
+
+
+static int
+ngx_trove_sqlite_open_beside(const char *path, const char *suffix)
+{
+    int          fd;
+    char        *name;
+    ngx_str_t    base;
+    struct stat  st;
+
+    base.data = (u_char *) path;
+    base.len = ngx_strlen(path);
+
+    name = ngx_trove_sqlite_name(&base, suffix);
+    if (name == NULL) {
+        return -1;
+    }
+
+    fd = open(name, O_RDONLY|O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC);
+
+    free(name);
+
+    if (fd != -1 && (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))) {
+        (void) close(fd);
+        fd = -1;
+    }
+
+    return fd;
+}
+
+
+/*
+ * PATH-journal has the previous contents of the pages that an interrupted
+ * transaction changed.  *header is set to that of the first page, or *len to 0
+ * if the file was empty.
+ */
+
+static void
+ngx_trove_sqlite_in_journal(const char *path, u_char *header, int *len)
+{
+    int       fd;
+    u_char    head[NGX_TROVE_SQLITE_JOURNAL_LEN], number[4];
+    off_t     offset;
+    uint32_t  n, rows, page;
+
+    fd = ngx_trove_sqlite_open_beside(path, "-journal");
+
+    if (fd == -1) {
+        return;
+    }
+
+    if (pread(fd, head, sizeof(head), 0) != sizeof(head)
+        || ngx_memcmp(head, NGX_TROVE_SQLITE_JOURNAL_MAGIC,
+                      sizeof(NGX_TROVE_SQLITE_JOURNAL_MAGIC) - 1) != 0)
+    {
+        goto done;
+    }
+
+    if (ngx_trove_sqlite_uint32(head + NGX_TROVE_SQLITE_JOURNAL_SIZE) == 0) {
+        *len = 0;
+        goto done;
+    }
+
+    rows = ngx_trove_sqlite_uint32(head + NGX_TROVE_SQLITE_JOURNAL_ROWS);
+    page = ngx_trove_sqlite_uint32(head + NGX_TROVE_SQLITE_JOURNAL_PAGE);
+    offset = ngx_trove_sqlite_uint32(head + NGX_TROVE_SQLITE_JOURNAL_SECTOR);
+
+    for (n = 0; n < rows; n++) {
+
+        if (pread(fd, number, sizeof(number), offset) != sizeof(number)) {
+            break;
+        }
+
+        offset += sizeof(number);
+
+        if (ngx_trove_sqlite_uint32(number) == 1) {
+
+            if (pread(fd, header, NGX_TROVE_SQLITE_HEADER_LEN, offset)
+                == NGX_TROVE_SQLITE_HEADER_LEN)
+            {
+                *len = NGX_TROVE_SQLITE_HEADER_LEN;
+            }
+
+            break;
+        }
+
+        /* the page, and its checksum */
+
+        offset += (off_t) page + 4;
+    }
+
+done:
+
+    (void) close(fd);
+}
+
+
+/*
+ * PATH-wal has the next contents of the pages that a checkpoint writes.  The
+ * earliest version of the first page is used, because later ones may not have
+ * been committed.
+ */
+
+static void
+ngx_trove_sqlite_in_wal(const char *path, u_char *header, int *len)
+{
+    int       fd;
+    u_char    head[NGX_TROVE_SQLITE_WAL_LEN],
+              frame[NGX_TROVE_SQLITE_WAL_FRAME + NGX_TROVE_SQLITE_HEADER_LEN];
+    off_t     offset;
+    uint32_t  page;
+
+    if (*len == 0 || ngx_trove_sqlite_magic(header)) {
+        return;
+    }
+
+    fd = ngx_trove_sqlite_open_beside(path, "-wal");
+
+    if (fd == -1) {
+        return;
+    }
+
+    if (pread(fd, head, sizeof(head), 0) != sizeof(head)
+        || (ngx_trove_sqlite_uint32(head) & ~1u) != NGX_TROVE_SQLITE_WAL_MAGIC)
+    {
+        goto done;
+    }
+
+    page = ngx_trove_sqlite_uint32(head + NGX_TROVE_SQLITE_WAL_PAGE);
+    offset = NGX_TROVE_SQLITE_WAL_LEN;
+
+    while (pread(fd, frame, sizeof(frame), offset) == sizeof(frame)) {
+
+        /* frames with another salt are from before the last restart */
+
+        if (ngx_memcmp(frame + NGX_TROVE_SQLITE_WAL_FRAME_SALT,
+                       head + NGX_TROVE_SQLITE_WAL_SALT, 8)
+            != 0)
+        {
+            break;
+        }
+
+        if (ngx_trove_sqlite_uint32(frame) == 1) {
+            ngx_memcpy(header, frame + NGX_TROVE_SQLITE_WAL_FRAME,
+                       NGX_TROVE_SQLITE_HEADER_LEN);
+            *len = NGX_TROVE_SQLITE_HEADER_LEN;
+            break;
+        }
+
+        offset += NGX_TROVE_SQLITE_WAL_FRAME + (off_t) page;
+    }
+
+done:
+
+    (void) close(fd);
+}
+
+
+static ngx_uint_t
+ngx_trove_sqlite_magic(u_char *header)
+{
+    return ngx_memcmp(header, NGX_TROVE_SQLITE_HEADER_MAGIC,
+                      sizeof(NGX_TROVE_SQLITE_HEADER_MAGIC))
+           == 0;
+}
+
+
+static uint32_t
+ngx_trove_sqlite_uint32(u_char *p)
+{
+    return (uint32_t) p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
 }
 
 
