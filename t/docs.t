@@ -243,6 +243,9 @@ sub directives {
             /(?:ngx_http_trove_\w+\(text,|name =|\{)\s+"(trove_\w+)"/g;
     }
 
+    $known{$_} ||= 'pool' for $text{ source('ngx_http_trove_spool_pool.c') } =~
+        /ngx_string\("(trove_\w+)"\)/g;
+
     for my $metric (grep { $known{$_} eq 'metric' } sort keys %known) {
         like($page{metrics}, qr/^\| `\Q$metric\E` \|/m,
             "the metric $metric is documented");

@@ -41,6 +41,9 @@
 #pragma weak ngx_thread_pool_get
 #pragma weak ngx_thread_task_alloc
 #pragma weak ngx_thread_task_post
+#pragma weak ngx_thread_pool_module
+
+extern ngx_module_t  ngx_thread_pool_module;
 
 #define ngx_http_trove_threads()  (ngx_thread_pool_add != NULL)
 

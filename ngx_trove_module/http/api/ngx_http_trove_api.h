@@ -24,11 +24,18 @@ typedef struct ngx_http_trove_api_s  ngx_http_trove_api_t;
 
 
 /*
- * A call: work() in a thread, if there is one, then render() in the event loop.
+ * A call: work() in a thread, if there is one, in one or several steps; then
+ * render() in the event loop.  Between two steps, the call waits for its turn
+ * again.
  *
- *   parsed --> in a thread --> rendered, sent
- *                 |
- *                 +-- the client closes: the request, suspended, stays
+ *   parsed --> waiting --> in a thread --> rendered, sent
+ *                 ^  |         |  |
+ *                 |  |         |  +-- the client closes: no more steps; the
+ *                 |  |         |      request, suspended, stays until then
+ *                 |  |         |
+ *                 +--|-- again +
+ *                    |
+ *                    +-- the client closes: removed
  */
 
 struct ngx_http_trove_api_s {
@@ -62,9 +69,42 @@ struct ngx_http_trove_api_s {
     void                        (*work)(ngx_http_trove_api_t *api);
     ngx_int_t                   (*render)(ngx_http_trove_api_t *api);
 
-    ngx_event_t                   exit_guard;  /* keeps an exiting worker */
+    /* set by work(): it has to be called again; read by the event loop */
+    ngx_uint_t                    again;
+
+    /* private to the queue */
+    ngx_queue_t                   queue;
+    ngx_thread_task_t            *task;
+    ngx_event_t                   event;       /* posted to resume */
+    uint64_t                      round;
+
+    unsigned                      waiting:1;
+    unsigned                      started:1;
+    unsigned                      closed:1;    /* by the client */
+    unsigned                      full:1;      /* too many calls wait */
+
+    /* the result may be incomplete: an exiting worker makes no more steps */
+    unsigned                      partial:1;
+
     unsigned                      wake:1;      /* the dispatcher, afterwards */
 };
+
+
+/* Initializes the queue of calls of a worker. */
+void ngx_http_trove_api_queue_init(ngx_cycle_t *cycle);
+
+/*
+ * Queues a call for a thread.  api->work is called there, and the request is
+ * resumed afterwards; the caller suspends it.  The number of waiting calls is
+ * bounded; those of a client with many calls are refused first, also later: see
+ * api->full.
+ *
+ * NGX_OK
+ * NGX_BUSY      too many calls are waiting
+ * NGX_DECLINED  there is no spool
+ * NGX_ERROR     out of memory
+ */
+ngx_int_t ngx_http_trove_api_queue_add(ngx_http_trove_api_t *api);
 
 
 /*

@@ -14,13 +14,11 @@
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret.h"
 #include "ngx_http_trove_spool.h"
-#include "ngx_http_trove_spool_queue.h"
 #include "ngx_http_trove_spool_writer.h"
-#include "ngx_http_trove_timer.h"
 
 
-/* how often an exiting worker looks whether a call is still under way, msec */
-#define NGX_HTTP_TROVE_API_EXIT  1000
+/* value of Retry-After when too many calls are waiting, in seconds */
+#define NGX_HTTP_TROVE_API_RETRY  "1"
 
 /* of the header field; a token may be as long as a line of a file */
 #define NGX_HTTP_TROVE_API_TOKEN_MAX  (sizeof("Bearer ") - 1 + 1024)
@@ -36,13 +34,13 @@ static ngx_int_t ngx_http_trove_api_authorize(ngx_http_request_t *r,
     ngx_http_trove_secrets_t *tokens);
 static ngx_int_t ngx_http_trove_api_unauthorized(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_api_start(ngx_http_trove_api_t *api);
-static void ngx_http_trove_api_thread(void *data, ngx_log_t *log);
-static void ngx_http_trove_api_done(ngx_event_t *ev);
-static void ngx_http_trove_api_exit_guard(ngx_event_t *ev);
+static void ngx_http_trove_api_watch(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_api_busy(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_api_complete(ngx_http_request_t *r,
     void *data);
 static void ngx_http_trove_api_cleanup(void *data);
 
+static ngx_int_t ngx_http_trove_api_init_process(ngx_cycle_t *cycle);
 static void *ngx_http_trove_api_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_trove_api_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -85,7 +83,7 @@ ngx_module_t  ngx_http_trove_api_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_trove_api_init_process,       /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     NULL,                                  /* exit process */
@@ -249,30 +247,9 @@ ngx_http_trove_api_unauthorized(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_trove_api_start(ngx_http_trove_api_t *api)
 {
-    ngx_thread_pool_t   *pool;
-    ngx_thread_task_t   *task;
     ngx_http_request_t  *r;
 
-    static ngx_str_t  name = ngx_string("default");
-
     r = api->request;
-
-    pool = ngx_thread_pool_get((ngx_cycle_t *) ngx_cycle, &name);
-
-    if (pool == NULL || api->spool == NULL) {
-        return ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                        "the spool is not open");
-    }
-
-    task = ngx_thread_task_alloc(r->pool, 0);
-    if (task == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    task->ctx = api;
-    task->handler = ngx_http_trove_api_thread;
-    task->event.handler = ngx_http_trove_api_done;
-    task->event.data = api;
 
     api->suspend = ngx_http_trove_suspend_create(r, ngx_http_trove_api_complete,
                                                  api);
@@ -280,55 +257,69 @@ ngx_http_trove_api_start(ngx_http_trove_api_t *api)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_thread_task_post(pool, task) != NGX_OK) {
+    switch (ngx_http_trove_api_queue_add(api)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_BUSY:
+        return ngx_http_trove_api_busy(r);
+
+    case NGX_DECLINED:
         return ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                        "too many API requests in progress");
+                                        "the spool is not open");
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_http_trove_suspend(api->suspend);
-
-    ngx_http_trove_timer_init(&api->exit_guard, ngx_http_trove_api_exit_guard,
-                              ngx_cycle->log, 0);
-    ngx_add_timer(&api->exit_guard, NGX_HTTP_TROVE_API_EXIT);
+    ngx_http_trove_api_watch(r);
 
     return NGX_DONE;
 }
 
 
-static void
-ngx_http_trove_api_thread(void *data, ngx_log_t *log)
-{
-    ngx_http_trove_api_t *api = data;
+/* a client that closes its connection takes its call out of the queue */
 
-    api->work(api);
+static void
+ngx_http_trove_api_watch(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    if (r->discard_body) {
+        return;
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+
+    rev = r->connection->read;
+
+    /* it may have been closed already */
+
+    if (rev->ready) {
+        ngx_post_event(rev, &ngx_posted_events);
+    }
 }
 
 
-static void
-ngx_http_trove_api_done(ngx_event_t *ev)
+static ngx_int_t
+ngx_http_trove_api_busy(ngx_http_request_t *r)
 {
-    ngx_http_trove_api_t  *api;
+    static ngx_str_t  value = ngx_string(NGX_HTTP_TROVE_API_RETRY);
 
-    api = ev->data;
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "trove: API request refused: too many requests are waiting");
 
-    if (api->exit_guard.timer_set) {
-        ngx_del_timer(&api->exit_guard);
+    if (ngx_http_trove_headers_add(&r->headers_out.headers, "Retry-After",
+                                   "retry-after", &value)
+        == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (api->wake) {
-        ngx_http_trove_queue_wake();
-    }
-
-    ngx_http_trove_resume(api->suspend);
-}
-
-
-/* a request that waits for a thread keeps no worker from exiting */
-
-static void
-ngx_http_trove_api_exit_guard(ngx_event_t *ev)
-{
-    ngx_add_timer(ev, NGX_HTTP_TROVE_API_EXIT);
+    return ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                    "too many API requests are waiting");
 }
 
 
@@ -336,6 +327,10 @@ static ngx_int_t
 ngx_http_trove_api_complete(ngx_http_request_t *r, void *data)
 {
     ngx_http_trove_api_t *api = data;
+
+    if (api->full) {
+        return ngx_http_trove_api_busy(r);
+    }
 
     if (api->rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, api->error.err,
@@ -356,6 +351,15 @@ ngx_http_trove_api_cleanup(void *data)
 
     ngx_trove_spool_free(api->result);
     ngx_trove_spool_free(api->more);
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_trove_api_queue_init(cycle);
+
+    return NGX_OK;
 }
 
 

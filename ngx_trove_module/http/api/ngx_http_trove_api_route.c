@@ -238,6 +238,7 @@ ngx_http_trove_api_prepare_event(ngx_http_trove_api_t *api, ngx_str_t *segment)
 {
     api->name = *segment;
     api->filter.id = *segment;
+    api->cursor = 0;
 
     return NGX_OK;
 }
@@ -346,29 +347,26 @@ ngx_http_trove_api_work_events(ngx_http_trove_api_t *api)
 static void
 ngx_http_trove_api_work_event(ngx_http_trove_api_t *api)
 {
-    int64_t                    cursor;
     ngx_trove_spool_events_t  *events;
 
     /* the newest event with the id; a page may be empty before the last */
 
-    cursor = 0;
+    ngx_trove_spool_free(api->result);
 
-    do {
-        ngx_trove_spool_free(api->result);
+    events = ngx_trove_spool_events(api->spool, &api->filter, api->cursor, 1,
+                                    NGX_HTTP_TROVE_API_BODIES, &api->error);
+    api->result = events;
 
-        events = ngx_trove_spool_events(api->spool, &api->filter, cursor, 1,
-                                        NGX_HTTP_TROVE_API_BODIES,
-                                        &api->error);
-        api->result = events;
+    if (events == NULL) {
+        api->rc = NGX_ERROR;
+        return;
+    }
 
-        if (events == NULL) {
-            api->rc = NGX_ERROR;
-            return;
-        }
-
-        cursor = events->next;
-
-    } while (events->n == 0 && cursor);
+    if (events->n == 0 && events->next) {
+        api->cursor = events->next;
+        api->again = 1;
+        return;
+    }
 
     if (events->n) {
         api->more = ngx_trove_spool_event_deliveries(api->spool,
@@ -441,16 +439,11 @@ ngx_http_trove_api_work_action(ngx_http_trove_api_t *api)
 static void
 ngx_http_trove_api_work_actions(ngx_http_trove_api_t *api)
 {
-    int64_t  cursor;
+    api->rc = ngx_trove_spool_control_all(api->spool, api->action,
+                                          &api->filter, &api->cursor,
+                                          &api->count, &api->error);
 
-    cursor = 0;
-
-    do {
-        api->rc = ngx_trove_spool_control_all(api->spool, api->action,
-                                              &api->filter, &cursor,
-                                              &api->count, &api->error);
-
-    } while (api->rc == NGX_OK && cursor);
+    api->again = (api->rc == NGX_OK && api->cursor);
 }
 
 

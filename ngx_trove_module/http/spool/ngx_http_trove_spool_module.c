@@ -16,6 +16,7 @@
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_spool_dispatcher.h"
 #include "ngx_http_trove_spool_metrics.h"
+#include "ngx_http_trove_spool_pool.h"
 #include "ngx_http_trove_spool_retry.h"
 #include "ngx_http_trove_spool_uri.h"
 #include "ngx_http_trove_spool_writer.h"
@@ -275,7 +276,7 @@ ngx_http_trove_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_thread_pool_add(cf, NULL) == NULL) {
+    if (ngx_http_trove_pool_add(cf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

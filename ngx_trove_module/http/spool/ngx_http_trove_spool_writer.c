@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_metrics_spool.h"
+#include "ngx_http_trove_spool_pool.h"
 #include "ngx_http_trove_spool_writer.h"
 #include "ngx_http_trove_timer.h"
 
@@ -55,6 +56,7 @@ typedef struct {
 typedef struct {
     ngx_trove_spool_t             *spool;
     ngx_thread_pool_t             *pool;
+    ngx_thread_pool_t             *pool_maintenance;
     ngx_cycle_t                   *cycle;
     ngx_str_t                      uri;
 
@@ -93,14 +95,15 @@ ngx_http_trove_writer_init(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf)
 {
     ngx_http_trove_writer_t  *w;
 
-    static ngx_str_t  pool = ngx_string("default");
-
     w = &ngx_http_trove_writer;
 
     ngx_memzero(w, sizeof(ngx_http_trove_writer_t));
 
-    w->pool = ngx_thread_pool_get(cycle, &pool);
-    if (w->pool == NULL) {
+    w->pool = ngx_http_trove_pool_get(cycle, NGX_HTTP_TROVE_POOL_WRITER);
+    w->pool_maintenance = ngx_http_trove_pool_get(cycle,
+                                              NGX_HTTP_TROVE_POOL_MAINTENANCE);
+
+    if (w->pool == NULL || w->pool_maintenance == NULL) {
         return NGX_ERROR;
     }
 
@@ -235,12 +238,12 @@ ngx_http_trove_writer_run(void)
 
     if (ngx_thread_task_post(w->pool, w->task) != NGX_OK) {
 
-        /* the queue of the thread pool is full: nothing has been written */
+        /* an error of the system: nothing has been written */
 
         ngx_memzero(&task->error, sizeof(ngx_trove_spool_error_t));
         task->error.kind = NGX_TROVE_SPOOL_BUSY;
         (void) ngx_cpystrn(task->error.text,
-                           (u_char *) "the thread pool \"default\" is full",
+                           (u_char *) "the task cannot be queued",
                            NGX_TROVE_SPOOL_TEXT_LEN);
         task->rc = NGX_ERROR;
 
@@ -426,7 +429,7 @@ ngx_http_trove_writer_maintain(ngx_event_t *ev)
     m->want = w->state.stat == NULL
               || ngx_current_msec - w->stated >= NGX_HTTP_TROVE_WRITER_STAT;
 
-    (void) ngx_thread_task_post(w->pool, w->maintenance);
+    (void) ngx_thread_task_post(w->pool_maintenance, w->maintenance);
 }
 
 

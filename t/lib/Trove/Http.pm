@@ -207,9 +207,9 @@ sub stub_status {
 }
 
 
-=item conn($port)
+=item conn($port, from => $address)
 
-A connection.
+A connection, from this address.
 
 =back
 
@@ -229,7 +229,7 @@ sub conn {
 
     my $socket = IO::Socket::INET->new(
         PeerAddr => '127.0.0.1', PeerPort => $port, Proto => 'tcp',
-        Timeout => limit(10),
+        Timeout => limit(10), $opt{from} ? (LocalAddr => $opt{from}) : (),
     ) or die "connect to $port: $!";
 
     setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;

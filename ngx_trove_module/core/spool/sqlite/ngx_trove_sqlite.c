@@ -26,8 +26,6 @@
 
 static void ngx_trove_sqlite_db_init(ngx_trove_sqlite_db_t *db);
 static void ngx_trove_sqlite_db_close(ngx_trove_sqlite_db_t *db);
-static ngx_int_t ngx_trove_sqlite_open_all(ngx_trove_sqlite_t *spool,
-    ngx_uint_t make, ngx_trove_spool_error_t *error);
 static ngx_int_t ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool,
     ngx_uint_t make, ngx_trove_spool_error_t *error);
 static ngx_int_t ngx_trove_sqlite_beside(ngx_trove_sqlite_t *spool,
@@ -41,15 +39,13 @@ static ngx_int_t ngx_trove_sqlite_open_db(ngx_trove_sqlite_t *spool,
 static int ngx_trove_sqlite_committed(void *data, sqlite3 *handle,
     const char *name, int pages);
 static void ngx_trove_sqlite_close_all(ngx_trove_sqlite_t *spool);
-static void ngx_trove_sqlite_lock_all(ngx_trove_sqlite_t *spool);
-static void ngx_trove_sqlite_unlock_all(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *except);
 
 
 ngx_trove_spool_t *
 ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
 {
     int32_t              random;
+    ngx_uint_t           i;
     ngx_trove_spool_t   *base;
     ngx_trove_sqlite_t  *spool;
 
@@ -77,8 +73,13 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
     spool->path_shm = ngx_trove_sqlite_name(&conf->uri, "-shm");
 
     ngx_trove_sqlite_db_init(&spool->writer);
-    ngx_trove_sqlite_db_init(&spool->reader);
     ngx_trove_sqlite_db_init(&spool->maintenance);
+
+    (void) pthread_mutex_init(&spool->marking, NULL);
+
+    for (i = 0; i < NGX_TROVE_SQLITE_READERS; i++) {
+        ngx_trove_sqlite_db_init(&spool->readers[i]);
+    }
 
     if (spool->path == NULL || spool->path_lock == NULL
         || spool->path_wal == NULL || spool->path_shm == NULL)
@@ -135,6 +136,7 @@ ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
 {
     ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
+    ngx_uint_t               i;
     ngx_trove_spool_error_t  ignored;
 
     (void) ngx_trove_sqlite_save(spool, &ignored);
@@ -153,8 +155,12 @@ ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
     ngx_trove_sqlite_close_all(spool);
 
     (void) pthread_mutex_destroy(&spool->writer.mutex);
-    (void) pthread_mutex_destroy(&spool->reader.mutex);
     (void) pthread_mutex_destroy(&spool->maintenance.mutex);
+    (void) pthread_mutex_destroy(&spool->marking);
+
+    for (i = 0; i < NGX_TROVE_SQLITE_READERS; i++) {
+        (void) pthread_mutex_destroy(&spool->readers[i].mutex);
+    }
 
     free(spool->path);
     free(spool->path_lock);
@@ -168,7 +174,12 @@ ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
 static void
 ngx_trove_sqlite_close_all(ngx_trove_sqlite_t *spool)
 {
-    ngx_trove_sqlite_db_close(&spool->reader);
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_TROVE_SQLITE_READERS; i++) {
+        ngx_trove_sqlite_db_close(&spool->readers[i]);
+    }
+
     ngx_trove_sqlite_db_close(&spool->snapshot);
     ngx_trove_sqlite_db_close(&spool->maintenance);
     ngx_trove_sqlite_db_close(&spool->writer);
@@ -231,103 +242,6 @@ ngx_trove_sqlite_open(ngx_trove_spool_t *base, ngx_trove_spool_error_t *error)
 
 
 ngx_int_t
-ngx_trove_sqlite_enter(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
-    ngx_trove_spool_error_t *error)
-{
-    ngx_int_t  rc;
-
-    (void) pthread_mutex_lock(&db->mutex);
-
-    if (spool->shared == NULL
-        || __atomic_load_n(&spool->stale, __ATOMIC_ACQUIRE))
-    {
-        (void) pthread_mutex_unlock(&db->mutex);
-
-        ngx_trove_sqlite_lock_all(spool);
-
-        rc = ngx_trove_sqlite_open_all(spool, !spool->made, error);
-
-        if (rc != NGX_OK) {
-            ngx_trove_sqlite_unlock_all(spool, NULL);
-            return NGX_ERROR;
-        }
-
-        ngx_trove_sqlite_unlock_all(spool, db);
-    }
-
-    db->error = error;
-
-    return NGX_OK;
-}
-
-
-void
-ngx_trove_sqlite_leave(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
-    ngx_int_t rc)
-{
-    ngx_uint_t  i;
-
-    if (rc == NGX_ERROR) {
-
-        for (i = 0; i < NGX_TROVE_SQLITE_SQL_MAX; i++) {
-            if (db->stmts[i] != NULL) {
-                (void) sqlite3_reset(db->stmts[i]);
-            }
-        }
-
-        switch (db->error->kind) {
-
-        case NGX_TROVE_SPOOL_BUSY:
-        case NGX_TROVE_SPOOL_FULL:
-        case NGX_TROVE_SPOOL_MEMORY:
-            break;
-
-        case NGX_TROVE_SPOOL_GONE:
-            __atomic_store_n(&spool->moved, 1, __ATOMIC_RELAXED);
-
-            /* fall through */
-
-        default:
-            __atomic_store_n(&spool->stale, 1, __ATOMIC_RELEASE);
-        }
-    }
-
-    db->error = NULL;
-
-    (void) pthread_mutex_unlock(&db->mutex);
-}
-
-
-static void
-ngx_trove_sqlite_lock_all(ngx_trove_sqlite_t *spool)
-{
-    (void) pthread_mutex_lock(&spool->writer.mutex);
-    (void) pthread_mutex_lock(&spool->reader.mutex);
-    (void) pthread_mutex_lock(&spool->maintenance.mutex);
-}
-
-
-static void
-ngx_trove_sqlite_unlock_all(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *except)
-{
-    if (except != &spool->writer) {
-        (void) pthread_mutex_unlock(&spool->writer.mutex);
-    }
-
-    if (except != &spool->reader) {
-        (void) pthread_mutex_unlock(&spool->reader.mutex);
-    }
-
-    if (except != &spool->maintenance) {
-        (void) pthread_mutex_unlock(&spool->maintenance.mutex);
-    }
-}
-
-
-/* all three mutexes must be held */
-
-static ngx_int_t
 ngx_trove_sqlite_open_all(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     ngx_trove_spool_error_t *error)
 {
@@ -369,7 +283,7 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     ngx_trove_spool_error_t *error)
 {
     ngx_int_t   rc;
-    ngx_uint_t  first;
+    ngx_uint_t  first, i;
 
     /* before anything is created or written beside another program's file */
 
@@ -421,12 +335,21 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
         != NGX_OK
         || ngx_trove_sqlite_open_db(spool, &spool->snapshot,
                                     SQLITE_OPEN_READONLY, error)
-           != NGX_OK
-        || ngx_trove_sqlite_open_db(spool, &spool->reader, SQLITE_OPEN_READONLY,
-                                    error)
            != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_TROVE_SQLITE_READERS; i++) {
+
+        if (ngx_trove_sqlite_open_db(spool, &spool->readers[i],
+                                     SQLITE_OPEN_READONLY, error)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_trove_sqlite_interruptible(spool, &spool->readers[i]);
     }
 
     if (ngx_trove_sqlite_guard(spool, error) != NGX_OK) {

@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_query.h"
 
 
 /* deliveries per transaction */
@@ -188,13 +188,15 @@ ngx_trove_sqlite_control_count(ngx_trove_sqlite_t *spool,
     int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error)
 {
     ngx_int_t                rc;
+    ngx_trove_sqlite_db_t   *db;
     ngx_trove_sqlite_scan_t  scan;
 
-    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
+    db = ngx_trove_sqlite_read(spool, error);
+    if (db == NULL) {
         return NGX_ERROR;
     }
 
-    rc = ngx_trove_sqlite_scan(&spool->reader, filter, *cursor, &scan);
+    rc = ngx_trove_sqlite_scan(db, filter, *cursor, &scan);
 
     while (rc == NGX_OK) {
 
@@ -208,7 +210,7 @@ ngx_trove_sqlite_control_count(ngx_trove_sqlite_t *spool,
     *cursor = scan.cursor;
 
     ngx_trove_sqlite_scan_end(&scan);
-    ngx_trove_sqlite_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, db, rc);
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }

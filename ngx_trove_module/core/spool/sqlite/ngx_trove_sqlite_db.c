@@ -29,6 +29,7 @@ ngx_trove_sqlite_db_kind(int rc, ngx_err_t err)
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_PROTOCOL:
+    case SQLITE_INTERRUPT:
         return NGX_TROVE_SPOOL_BUSY;
 
     case SQLITE_FULL:

@@ -26,6 +26,7 @@
  *   ngx_trove_sqlite_check.c        checks that the file is usable and free
  *   ngx_trove_sqlite_prepare.c      creation of the files as root
  *   ngx_trove_sqlite.c              the handle: opening, closing
+ *   ngx_trove_sqlite_enter.c        use of a connection by one thread at a time
  *   ngx_trove_sqlite_schema.c       tables, versions, identification of a file
  *   ngx_trove_sqlite_sql.c          statements
  *   ngx_trove_sqlite_lock.c         PATH-lock: turns of writers, the clock
@@ -59,6 +60,12 @@
 #define NGX_TROVE_SQLITE_VERSION        2
 
 #define NGX_TROVE_SQLITE_PAGE_SIZE      4096
+
+/*
+ * Connections for reading, one for each thread that reads at the same time:
+ * those of the API, and maintenance.
+ */
+#define NGX_TROVE_SQLITE_READERS        3
 
 /* pages in PATH-wal that trigger a checkpoint */
 #define NGX_TROVE_SQLITE_WAL_PAGES      4000
@@ -284,13 +291,13 @@ typedef struct {
     char                        *path_shm;
 
     ngx_trove_sqlite_db_t        writer;
-    ngx_trove_sqlite_db_t        reader;
+    ngx_trove_sqlite_db_t        readers[NGX_TROVE_SQLITE_READERS];
     ngx_trove_sqlite_db_t        maintenance;
 
     /* of the maintaining connection, and protected by its mutex */
     ngx_trove_sqlite_db_t        snapshot;
 
-    /* changed only with all three mutexes held */
+    /* changed only with the mutexes of all connections held */
 
     int                          fd;             /* of PATH-lock, or -1 */
     ngx_trove_sqlite_shared_t   *shared;         /* NULL: nothing is open */
@@ -308,13 +315,17 @@ typedef struct {
     ngx_uint_t                   stale;
     ngx_uint_t                   moved;
 
+    /* atomic: threads that wait for the readers to close the connections */
+    ngx_uint_t                   closing;
+
     int64_t                      owner;
     ngx_uint_t                   turn;           /* first target of a lease */
     int64_t                      clamped;        /* when, monotonic */
     ngx_trove_sqlite_work_t      work;
 
-    /* of ngx_trove_sqlite_stat(), protected by the reader's mutex */
+    /* of ngx_trove_sqlite_stat(), protected by the first of them */
 
+    pthread_mutex_t              marking;
     ngx_trove_sqlite_mark_t     *marks;          /* sorted */
     ngx_uint_t                   nmarks;
     ngx_uint_t                   marks_turn;
@@ -402,17 +413,40 @@ ngx_int_t ngx_trove_sqlite_forget(ngx_trove_spool_t *base, u_char *key,
 /* returns PATH with a suffix, to be freed with free(); NULL: out of memory */
 char *ngx_trove_sqlite_name(ngx_str_t *path, const char *suffix);
 
+/* opens all connections; their mutexes must be held */
+ngx_int_t ngx_trove_sqlite_open_all(ngx_trove_sqlite_t *spool, ngx_uint_t make,
+    ngx_trove_spool_error_t *error);
+
+
+/* ngx_trove_sqlite_enter.c */
+
 /*
  * ngx_trove_sqlite_enter() locks a connection for a call, and opens the spool
  * if it is not open.  It returns NGX_OK, or NGX_ERROR with *error filled in;
  * the connection is then not locked.  ngx_trove_sqlite_leave() unlocks the
  * connection.  rc is the result of the call: after some errors, all
- * connections are closed.
+ * connections are closed.  ngx_trove_sqlite_enter_reader() does the same with
+ * a reader that is not in use, and waits for one only if there is none.  It
+ * returns NULL on error.
  */
 ngx_int_t ngx_trove_sqlite_enter(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_error_t *error);
+ngx_trove_sqlite_db_t *ngx_trove_sqlite_enter_reader(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_error_t *error);
 void ngx_trove_sqlite_leave(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_int_t rc);
+
+/*
+ * Lock and unlock all connections, except one that remains locked.  Readers are
+ * interrupted.
+ */
+void ngx_trove_sqlite_lock_all(ngx_trove_sqlite_t *spool);
+void ngx_trove_sqlite_unlock_all(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *except);
+
+/* lets lock_all() interrupt the statements of a connection that only reads */
+void ngx_trove_sqlite_interruptible(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db);
 
 
 /* ngx_trove_sqlite_schema.c */
@@ -603,61 +637,6 @@ u_char *ngx_trove_sqlite_event_copy(ngx_trove_spool_event_t *event, u_char *p);
 /* loads an event with one reference for ngx_trove_spool_event_free() */
 ngx_int_t ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
     ngx_trove_spool_event_t **event);
-
-
-/* ngx_trove_sqlite_scan.c */
-
-/* a scan for matching deliveries or events, newest first */
-typedef struct {
-    ngx_trove_sqlite_db_t       *db;
-    ngx_trove_spool_filter_t    *filter;
-    sqlite3_stmt                *stmt;
-    ngx_uint_t                   scanned;
-    int64_t                      cursor;         /* where to continue; 0: end */
-
-    /* current result; a scan for events sets only event */
-    ngx_trove_sqlite_row_t       row;
-    ngx_trove_sqlite_cached_t   *cached;
-    ngx_trove_spool_event_t      event;          /* no body for a delivery */
-} ngx_trove_sqlite_scan_t;
-
-
-/* start a scan at a cursor, 0 for the newest */
-ngx_int_t ngx_trove_sqlite_scan(ngx_trove_sqlite_db_t *db,
-    ngx_trove_spool_filter_t *filter, int64_t cursor,
-    ngx_trove_sqlite_scan_t *scan);
-ngx_int_t ngx_trove_sqlite_scan_events(ngx_trove_sqlite_db_t *db,
-    ngx_trove_spool_filter_t *filter, int64_t cursor,
-    ngx_trove_sqlite_scan_t *scan);
-
-/* find the next match; NGX_DONE: none within reach, see scan->cursor */
-ngx_int_t ngx_trove_sqlite_scan_next(ngx_trove_sqlite_scan_t *scan);
-ngx_int_t ngx_trove_sqlite_scan_next_event(ngx_trove_sqlite_scan_t *scan);
-
-/* ends a scan, whatever its state */
-void ngx_trove_sqlite_scan_end(ngx_trove_sqlite_scan_t *scan);
-
-/* loads the event of a row, without the body, to scan->event */
-ngx_int_t ngx_trove_sqlite_scan_head(ngx_trove_sqlite_scan_t *scan);
-
-
-/* ngx_trove_sqlite_read.c */
-
-/* begins and ends a reading call; rc is its result */
-ngx_int_t ngx_trove_sqlite_read(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_error_t *error);
-void ngx_trove_sqlite_read_end(ngx_trove_sqlite_t *spool, ngx_int_t rc);
-
-/*
- * Allocate memory for a result, or a new result if result is NULL, and copy a
- * string or an event to it.  On error the result is not freed.
- */
-void *ngx_trove_sqlite_read_alloc(ngx_trove_sqlite_db_t *db, void *result,
-    size_t size);
-ngx_int_t ngx_trove_sqlite_read_string(ngx_trove_sqlite_db_t *db, void *result,
-    ngx_str_t *to, ngx_str_t *from);
-ngx_int_t ngx_trove_sqlite_read_event(ngx_trove_sqlite_db_t *db, void *result,
-    ngx_trove_spool_event_t *to, ngx_trove_spool_event_t *from);
 
 
 #include "ngx_trove_sqlite_key.h"

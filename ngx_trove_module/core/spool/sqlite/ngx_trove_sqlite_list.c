@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_query.h"
 
 
 /* a list being built */
@@ -22,7 +22,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_trove_sqlite_list_init(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_list_t *list, ngx_uint_t n, ngx_uint_t all);
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_list_t *list, ngx_uint_t n,
+    ngx_uint_t all);
 static ngx_trove_spool_deliveries_t *ngx_trove_sqlite_list_by(
     ngx_trove_sqlite_t *spool, ngx_trove_sqlite_sql_e sql, int64_t key,
     ngx_trove_spool_error_t *error);
@@ -44,16 +45,18 @@ ngx_trove_sqlite_deliveries(ngx_trove_spool_t *base,
     ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
     ngx_int_t                rc;
+    ngx_trove_sqlite_db_t   *db;
     ngx_trove_sqlite_list_t  list;
     ngx_trove_sqlite_scan_t  scan;
 
-    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
+    db = ngx_trove_sqlite_read(spool, error);
+    if (db == NULL) {
         return NULL;
     }
 
     limit = ngx_max(1, ngx_min(limit, NGX_TROVE_SPOOL_SCAN));
 
-    rc = ngx_trove_sqlite_list_init(spool, &list, limit, 0);
+    rc = ngx_trove_sqlite_list_init(spool, db, &list, limit, 0);
 
     if (rc != NGX_OK) {
         goto done;
@@ -76,7 +79,7 @@ ngx_trove_sqlite_deliveries(ngx_trove_spool_t *base,
 
 done:
 
-    ngx_trove_sqlite_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, db, rc);
 
     if (rc == NGX_ERROR) {
         ngx_trove_spool_free(list.list);
@@ -115,13 +118,15 @@ ngx_trove_sqlite_list_by(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_sql_e sql,
 {
     ngx_int_t                rc;
     sqlite3_stmt            *stmt;
+    ngx_trove_sqlite_db_t   *db;
     ngx_trove_sqlite_list_t  list;
 
-    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
+    db = ngx_trove_sqlite_read(spool, error);
+    if (db == NULL) {
         return NULL;
     }
 
-    rc = ngx_trove_sqlite_list_init(spool, &list, 1, 1);
+    rc = ngx_trove_sqlite_list_init(spool, db, &list, 1, 1);
 
     if (rc == NGX_OK) {
         stmt = ngx_trove_sqlite_sql(list.db, sql);
@@ -135,7 +140,7 @@ ngx_trove_sqlite_list_by(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_sql_e sql,
         }
     }
 
-    ngx_trove_sqlite_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, db, rc);
 
     if (rc == NGX_ERROR) {
         ngx_trove_spool_free(list.list);
@@ -185,11 +190,12 @@ ngx_trove_sqlite_list_rows(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt)
 
 static ngx_int_t
 ngx_trove_sqlite_list_init(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_list_t *list, ngx_uint_t n, ngx_uint_t all)
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_list_t *list, ngx_uint_t n,
+    ngx_uint_t all)
 {
     ngx_memzero(list, sizeof(ngx_trove_sqlite_list_t));
 
-    list->db = &spool->reader;
+    list->db = db;
     list->alloc = n;
     list->all = all;
     list->ahead = ngx_trove_sqlite_wall(spool) - ngx_trove_sqlite_now(spool);

@@ -7,10 +7,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_query.h"
 
 
-ngx_int_t
+ngx_trove_sqlite_db_t *
 ngx_trove_sqlite_read(ngx_trove_sqlite_t *spool, ngx_trove_spool_error_t *error)
 {
     ngx_int_t               rc;
@@ -19,10 +19,9 @@ ngx_trove_sqlite_read(ngx_trove_sqlite_t *spool, ngx_trove_spool_error_t *error)
 
     ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
 
-    db = &spool->reader;
-
-    if (ngx_trove_sqlite_enter(spool, db, error) != NGX_OK) {
-        return NGX_ERROR;
+    db = ngx_trove_sqlite_enter_reader(spool, error);
+    if (db == NULL) {
+        return NULL;
     }
 
     db->txn++;
@@ -36,20 +35,18 @@ ngx_trove_sqlite_read(ngx_trove_sqlite_t *spool, ngx_trove_spool_error_t *error)
 
     if (rc != NGX_OK) {
         ngx_trove_sqlite_leave(spool, db, NGX_ERROR);
-        return NGX_ERROR;
+        return NULL;
     }
 
-    return NGX_OK;
+    return db;
 }
 
 
 void
-ngx_trove_sqlite_read_end(ngx_trove_sqlite_t *spool, ngx_int_t rc)
+ngx_trove_sqlite_read_end(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
+    ngx_int_t rc)
 {
-    sqlite3_stmt           *stmt;
-    ngx_trove_sqlite_db_t  *db;
-
-    db = &spool->reader;
+    sqlite3_stmt  *stmt;
 
     if (!sqlite3_get_autocommit(db->db)) {
 
@@ -139,11 +136,11 @@ ngx_trove_sqlite_events(ngx_trove_spool_t *base,
     ngx_trove_sqlite_scan_t    scan;
     ngx_trove_spool_events_t  *page;
 
-    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
+    db = ngx_trove_sqlite_read(spool, error);
+    if (db == NULL) {
         return NULL;
     }
 
-    db = &spool->reader;
     limit = ngx_max(1, ngx_min(limit, NGX_TROVE_SPOOL_SCAN));
     bytes = 0;
     rc = NGX_ERROR;
@@ -191,7 +188,7 @@ ngx_trove_sqlite_events(ngx_trove_spool_t *base,
 
 done:
 
-    ngx_trove_sqlite_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, db, rc);
 
     if (rc == NGX_ERROR) {
         ngx_trove_spool_free(page);
@@ -214,11 +211,11 @@ ngx_trove_sqlite_event(ngx_trove_spool_t *base, int64_t number, u_char *key,
     ngx_trove_spool_event_t    row;
     ngx_trove_spool_events_t  *page;
 
-    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
+    db = ngx_trove_sqlite_read(spool, error);
+    if (db == NULL) {
         return NULL;
     }
 
-    db = &spool->reader;
     rc = NGX_OK;
 
     page = ngx_trove_sqlite_read_alloc(db, NULL,
@@ -266,7 +263,7 @@ ngx_trove_sqlite_event(ngx_trove_spool_t *base, int64_t number, u_char *key,
 
 done:
 
-    ngx_trove_sqlite_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, db, rc);
 
     if (rc == NGX_ERROR) {
         ngx_trove_spool_free(page);

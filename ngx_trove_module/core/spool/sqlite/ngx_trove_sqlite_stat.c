@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_query.h"
 
 
 /* up to this number, all pending deliveries of a target are read */
@@ -23,14 +23,14 @@
 static ngx_int_t ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_stat_t *stat, int64_t **ids);
 static ngx_int_t ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_stat_t *stat, int64_t *ids);
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_stat_t *stat, int64_t *ids);
 static ngx_trove_sqlite_mark_t *ngx_trove_sqlite_stat_mark(
     ngx_trove_sqlite_t *spool, int64_t target);
 static int ngx_libc_cdecl ngx_trove_sqlite_stat_compare(const void *one,
     const void *two);
 static ngx_int_t ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_gauge_t *gauge, ngx_trove_sqlite_mark_t *mark,
-    ngx_uint_t read, ngx_uint_t *rows);
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_gauge_t *gauge,
+    ngx_trove_sqlite_mark_t *mark, ngx_uint_t read, ngx_uint_t *rows);
 static ngx_int_t ngx_trove_sqlite_stat_min(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_mark_t *mark);
 static ngx_int_t ngx_trove_sqlite_stat_next(ngx_trove_sqlite_db_t *db,
@@ -38,7 +38,7 @@ static ngx_int_t ngx_trove_sqlite_stat_next(ngx_trove_sqlite_db_t *db,
 static int64_t ngx_trove_sqlite_stat_received(ngx_trove_sqlite_db_t *db,
     int64_t number);
 static void ngx_trove_sqlite_stat_sizes(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_stat_t *stat);
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_stat_t *stat);
 static uint64_t ngx_trove_sqlite_stat_pending(ngx_trove_spool_stat_t *stat);
 
 
@@ -52,11 +52,16 @@ ngx_trove_sqlite_stat(ngx_trove_spool_t *base, ngx_trove_spool_error_t *error)
     ngx_trove_sqlite_db_t   *db;
     ngx_trove_spool_stat_t  *stat;
 
-    if (ngx_trove_sqlite_read(spool, error) != NGX_OK) {
+    /* the marks belong to one call at a time, whatever its connection is */
+
+    (void) pthread_mutex_lock(&spool->marking);
+
+    db = ngx_trove_sqlite_read(spool, error);
+    if (db == NULL) {
+        (void) pthread_mutex_unlock(&spool->marking);
         return NULL;
     }
 
-    db = &spool->reader;
     rc = NGX_ERROR;
 
     stat = ngx_trove_sqlite_read_alloc(db, NULL,
@@ -65,14 +70,16 @@ ngx_trove_sqlite_stat(ngx_trove_spool_t *base, ngx_trove_spool_error_t *error)
     if (stat != NULL
         && ngx_trove_sqlite_stat_targets(db, stat, &ids) == NGX_OK)
     {
-        rc = ngx_trove_sqlite_stat_oldest(spool, stat, ids);
+        rc = ngx_trove_sqlite_stat_oldest(spool, db, stat, ids);
     }
 
     if (rc == NGX_OK) {
-        ngx_trove_sqlite_stat_sizes(spool, stat);
+        ngx_trove_sqlite_stat_sizes(spool, db, stat);
     }
 
-    ngx_trove_sqlite_read_end(spool, rc);
+    ngx_trove_sqlite_read_end(spool, db, rc);
+
+    (void) pthread_mutex_unlock(&spool->marking);
 
     if (rc != NGX_OK) {
         ngx_trove_spool_free(stat);
@@ -176,15 +183,12 @@ ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
 
 static ngx_int_t
 ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_stat_t *stat, int64_t *ids)
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_stat_t *stat, int64_t *ids)
 {
     int64_t                   age, received;
     uint64_t                  reopened;
     ngx_uint_t                i, k, read, rows;
-    ngx_trove_sqlite_db_t    *db;
     ngx_trove_sqlite_mark_t  *marks, *mark;
-
-    db = &spool->reader;
 
     marks = malloc((stat->ntargets + 1) * sizeof(ngx_trove_sqlite_mark_t));
 
@@ -221,8 +225,8 @@ ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
 
         i = (spool->marks_turn + k) % stat->ntargets;
 
-        if (ngx_trove_sqlite_stat_target(spool, &stat->targets[i], &marks[i],
-                                         read, &rows)
+        if (ngx_trove_sqlite_stat_target(spool, db, &stat->targets[i],
+                                         &marks[i], read, &rows)
             != NGX_OK)
         {
             goto failed;
@@ -293,8 +297,8 @@ ngx_trove_sqlite_stat_compare(const void *one, const void *two)
 
 static ngx_int_t
 ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_gauge_t *gauge, ngx_trove_sqlite_mark_t *mark,
-    ngx_uint_t read, ngx_uint_t *rows)
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_gauge_t *gauge,
+    ngx_trove_sqlite_mark_t *mark, ngx_uint_t read, ngx_uint_t *rows)
 {
     int64_t   start, now;
     uint64_t  pending;
@@ -310,11 +314,11 @@ ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
     }
 
     if (pending <= NGX_TROVE_SQLITE_STAT_FEW) {
-        return ngx_trove_sqlite_stat_min(&spool->reader, mark);
+        return ngx_trove_sqlite_stat_min(db, mark);
     }
 
     if (mark->known) {
-        return ngx_trove_sqlite_stat_next(&spool->reader, mark, rows);
+        return ngx_trove_sqlite_stat_next(db, mark, rows);
     }
 
     if (mark->id != 0 && !read) {
@@ -323,7 +327,7 @@ ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
 
     start = ngx_trove_sqlite_elapsed();
 
-    if (ngx_trove_sqlite_stat_min(&spool->reader, mark) != NGX_OK) {
+    if (ngx_trove_sqlite_stat_min(db, mark) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -437,14 +441,12 @@ ngx_trove_sqlite_stat_received(ngx_trove_sqlite_db_t *db, int64_t number)
 
 static void
 ngx_trove_sqlite_stat_sizes(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_stat_t *stat)
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_stat_t *stat)
 {
-    int64_t                 pages, free_pages;
-    uint64_t                ended;
-    struct stat             st;
-    ngx_trove_sqlite_db_t  *db;
+    int64_t      pages, free_pages;
+    uint64_t     ended;
+    struct stat  st;
 
-    db = &spool->reader;
     stat->max_size = spool->max_size;
 
     pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_PAGES);

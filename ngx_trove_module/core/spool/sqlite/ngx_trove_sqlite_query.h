@@ -1,0 +1,76 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#ifndef _NGX_TROVE_SQLITE_QUERY_H_INCLUDED_
+#define _NGX_TROVE_SQLITE_QUERY_H_INCLUDED_
+
+
+#include "ngx_trove_sqlite_db.h"
+
+
+/* Scans and lists.  The rules of ngx_trove_sqlite_db.h apply. */
+
+
+/* ngx_trove_sqlite_scan.c */
+
+/* a scan for matching deliveries or events, newest first */
+typedef struct {
+    ngx_trove_sqlite_db_t       *db;
+    ngx_trove_spool_filter_t    *filter;
+    sqlite3_stmt                *stmt;
+    ngx_uint_t                   scanned;
+    int64_t                      cursor;         /* where to continue; 0: end */
+
+    /* current result; a scan for events sets only event */
+    ngx_trove_sqlite_row_t       row;
+    ngx_trove_sqlite_cached_t   *cached;
+    ngx_trove_spool_event_t      event;          /* no body for a delivery */
+} ngx_trove_sqlite_scan_t;
+
+
+/* start a scan at a cursor, 0 for the newest */
+ngx_int_t ngx_trove_sqlite_scan(ngx_trove_sqlite_db_t *db,
+    ngx_trove_spool_filter_t *filter, int64_t cursor,
+    ngx_trove_sqlite_scan_t *scan);
+ngx_int_t ngx_trove_sqlite_scan_events(ngx_trove_sqlite_db_t *db,
+    ngx_trove_spool_filter_t *filter, int64_t cursor,
+    ngx_trove_sqlite_scan_t *scan);
+
+/* find the next match; NGX_DONE: none within reach, see scan->cursor */
+ngx_int_t ngx_trove_sqlite_scan_next(ngx_trove_sqlite_scan_t *scan);
+ngx_int_t ngx_trove_sqlite_scan_next_event(ngx_trove_sqlite_scan_t *scan);
+
+/* ends a scan, whatever its state */
+void ngx_trove_sqlite_scan_end(ngx_trove_sqlite_scan_t *scan);
+
+/* loads the event of a row, without the body, to scan->event */
+ngx_int_t ngx_trove_sqlite_scan_head(ngx_trove_sqlite_scan_t *scan);
+
+
+/* ngx_trove_sqlite_read.c */
+
+/*
+ * Begin and end a reading call; rc is its result.  The connection is one of
+ * the readers; NULL: *error is filled in.
+ */
+ngx_trove_sqlite_db_t *ngx_trove_sqlite_read(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_error_t *error);
+void ngx_trove_sqlite_read_end(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_int_t rc);
+
+/*
+ * Allocate memory for a result, or a new result if result is NULL, and copy a
+ * string or an event to it.  On error the result is not freed.
+ */
+void *ngx_trove_sqlite_read_alloc(ngx_trove_sqlite_db_t *db, void *result,
+    size_t size);
+ngx_int_t ngx_trove_sqlite_read_string(ngx_trove_sqlite_db_t *db, void *result,
+    ngx_str_t *to, ngx_str_t *from);
+ngx_int_t ngx_trove_sqlite_read_event(ngx_trove_sqlite_db_t *db, void *result,
+    ngx_trove_spool_event_t *to, ngx_trove_spool_event_t *from);
+
+
+#endif /* _NGX_TROVE_SQLITE_QUERY_H_INCLUDED_ */
