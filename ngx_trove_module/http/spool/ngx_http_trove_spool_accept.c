@@ -56,6 +56,7 @@ static void ngx_http_trove_spool_written(ngx_http_trove_write_t *write);
 static void ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept);
 static ngx_int_t ngx_http_trove_spool_response(ngx_http_request_t *r,
     void *data);
+static ngx_int_t ngx_http_trove_spool_refuse(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -89,6 +90,12 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
         || ngx_http_trove_spool_event(accept, op) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (op->fd == NGX_INVALID_FILE
+        && ngx_http_trove_writer_full(op->event.body.len))
+    {
+        return ngx_http_trove_spool_refuse(r);
     }
 
     /* a body in a file would have to be read here: the dispatcher does that */
@@ -313,11 +320,9 @@ ngx_http_trove_spool_response(ngx_http_request_t *r, void *data)
     ngx_str_t                 json;
     ngx_uint_t                status;
     const char               *before;
-    ngx_trove_spool_error_e   error;
 
     static ngx_str_t  full = ngx_string("{\"error\":\"spool_full\"}");
     static ngx_str_t  large = ngx_string("{\"error\":\"too_large\"}");
-    static ngx_str_t  down = ngx_string("{\"error\":\"spool_unavailable\"}");
 
     after[0] = '\0';
 
@@ -348,13 +353,7 @@ ngx_http_trove_spool_response(ngx_http_request_t *r, void *data)
                                           &full, NGX_HTTP_TROVE_SPOOL_RETRY);
 
     default:
-        error = ngx_http_trove_writer_state()->error;
-
-        ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
-        return ngx_http_trove_response_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          error == NGX_TROVE_SPOOL_FULL
-                                          ? &full : &down,
-                                          NGX_HTTP_TROVE_SPOOL_RETRY);
+        return ngx_http_trove_spool_refuse(r);
     }
 
     if (ngx_http_trove_response_json(r, &json, before, &accept->ctx->event.id,
@@ -365,4 +364,23 @@ ngx_http_trove_spool_response(ngx_http_request_t *r, void *data)
     }
 
     return ngx_http_trove_response_content(r, status, &json, 0);
+}
+
+
+static ngx_int_t
+ngx_http_trove_spool_refuse(ngx_http_request_t *r)
+{
+    ngx_trove_spool_error_e  error;
+
+    static ngx_str_t  full = ngx_string("{\"error\":\"spool_full\"}");
+    static ngx_str_t  down = ngx_string("{\"error\":\"spool_unavailable\"}");
+
+    error = ngx_http_trove_writer_state()->error;
+
+    ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_REFUSED, 1);
+
+    return ngx_http_trove_response_content(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                           error == NGX_TROVE_SPOOL_FULL
+                                           ? &full : &down,
+                                           NGX_HTTP_TROVE_SPOOL_RETRY);
 }

@@ -18,6 +18,13 @@
 /* operations in one transaction: together they delay other workers */
 #define NGX_HTTP_TROVE_WRITER_BATCH     1024
 
+/*
+ * Bytes of bodies in one transaction: those in files are read into memory.
+ * Bytes of bodies in memory that may be waiting.
+ */
+#define NGX_HTTP_TROVE_WRITER_BYTES     (8 * 1024 * 1024)
+#define NGX_HTTP_TROVE_WRITER_WAITING   (32 * 1024 * 1024)
+
 /* how often an exiting worker checks for unwritten operations, milliseconds */
 #define NGX_HTTP_TROVE_WRITER_EXIT      1000
 
@@ -62,6 +69,10 @@ typedef struct {
 
     ngx_trove_spool_op_t          *head;       /* queued, in order */
     ngx_trove_spool_op_t         **tail;
+    size_t                         waiting;    /* bytes in memory */
+
+    /* the last one when the transaction in progress began; NULL: in it */
+    ngx_trove_spool_op_t          *waited;
 
     ngx_thread_task_t             *task;
     ngx_thread_task_t             *maintenance;
@@ -71,11 +82,15 @@ typedef struct {
     ngx_msec_t                     stated;
     ngx_msec_t                     logged;
     ngx_uint_t                     repeated;   /* errors not logged since */
+    ngx_msec_t                     refused;    /* when that was logged */
     ngx_http_trove_writer_state_t  state;
 } ngx_http_trove_writer_t;
 
 
+static size_t ngx_http_trove_writer_size(ngx_trove_spool_op_t *op,
+    ngx_uint_t file);
 static void ngx_http_trove_writer_run(void);
+static void ngx_http_trove_writer_fail(ngx_http_trove_writer_task_t *task);
 static void ngx_http_trove_writer_thread(void *data, ngx_log_t *log);
 static void ngx_http_trove_writer_done(ngx_event_t *ev);
 static ngx_uint_t ngx_http_trove_writer_proof(ngx_trove_spool_op_t *op);
@@ -200,15 +215,60 @@ ngx_http_trove_writer_post(ngx_http_trove_write_t *write)
     *w->tail = &write->op;
     w->tail = &write->op.next;
 
+    w->waiting += ngx_http_trove_writer_size(&write->op, 0);
+
     if (!w->task->event.active) {
         ngx_http_trove_writer_run();
     }
 }
 
 
+ngx_uint_t
+ngx_http_trove_writer_full(size_t size)
+{
+    ngx_http_trove_writer_t  *w;
+
+    w = &ngx_http_trove_writer;
+
+    if (w->waiting == 0
+        || w->waiting + size <= NGX_HTTP_TROVE_WRITER_WAITING)
+    {
+        return 0;
+    }
+
+    if (w->refused == 0
+        || ngx_current_msec - w->refused >= NGX_HTTP_TROVE_WRITER_LOG)
+    {
+        ngx_log_error(NGX_LOG_CRIT, w->cycle->log, 0,
+                      "trove: events are refused while %uz bytes of events are "
+                      "waiting for spool \"%V\"", w->waiting, &w->uri);
+
+        w->refused = ngx_current_msec ? ngx_current_msec : 1;
+    }
+
+    return 1;
+}
+
+
+/* the bytes of a body in memory, and, if file is 1, of a body in a file */
+
+static size_t
+ngx_http_trove_writer_size(ngx_trove_spool_op_t *op, ngx_uint_t file)
+{
+    if (op->type != NGX_TROVE_SPOOL_OP_ACCEPT
+        || (op->u.accept.fd != NGX_INVALID_FILE && !file))
+    {
+        return 0;
+    }
+
+    return op->u.accept.event.body.len;
+}
+
+
 static void
 ngx_http_trove_writer_run(void)
 {
+    size_t                         size;
     ngx_uint_t                     n;
     ngx_trove_spool_op_t          *op, **last;
     ngx_http_trove_writer_t       *w;
@@ -221,10 +281,21 @@ ngx_http_trove_writer_run(void)
     task->ops = w->head;
     last = &w->head;
 
+    size = 0;
+
     for (n = 0, op = w->head; op && n < NGX_HTTP_TROVE_WRITER_BATCH; n++) {
+
+        size += ngx_http_trove_writer_size(op, 1);
+
+        if (n && size > NGX_HTTP_TROVE_WRITER_BYTES) {
+            break;
+        }
+
         last = &op->next;
         op = op->next;
     }
+
+    w->waited = NULL;
 
     if (n) {
         *last = NULL;
@@ -233,6 +304,11 @@ ngx_http_trove_writer_run(void)
 
         if (op == NULL) {
             w->tail = &w->head;
+
+        } else {
+            w->waited = (ngx_trove_spool_op_t *)
+                            ((u_char *) w->tail
+                             - offsetof(ngx_trove_spool_op_t, next));
         }
     }
 
@@ -336,6 +412,10 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
         ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_ERRORS, 1);
     }
 
+    if (task->rc != NGX_OK && w->waited) {
+        ngx_http_trove_writer_fail(task);
+    }
+
     op = task->ops;
     maintain = task->cost.maintain_due;
     task->ops = NULL;
@@ -349,12 +429,46 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
     for ( /* void */ ; op; op = next) {
         next = op->next;
 
+        w->waiting -= ngx_http_trove_writer_size(op, 0);
+
         write = (ngx_http_trove_write_t *) op;
         write->handler(write);
     }
 
     if (maintain && !w->maintenance->event.active) {
         ngx_http_trove_writer_maintain(&w->timer);
+    }
+}
+
+
+/*
+ * Operations that were too large for the failed transaction have waited as long
+ * as those in it.  One transaction after another would fail in the same way,
+ * each after the time of waiting for a lock.
+ */
+
+static void
+ngx_http_trove_writer_fail(ngx_http_trove_writer_task_t *task)
+{
+    ngx_trove_spool_op_t     *op, **last;
+    ngx_http_trove_writer_t  *w;
+
+    w = &ngx_http_trove_writer;
+
+    for (last = &task->ops; *last; last = &(*last)->next) { /* void */ }
+
+    *last = w->head;
+
+    w->head = w->waited->next;
+    w->waited->next = NULL;
+    w->waited = NULL;
+
+    if (w->head == NULL) {
+        w->tail = &w->head;
+    }
+
+    for (op = *last; op; op = op->next) {
+        op->result = NGX_TROVE_SPOOL_ROLLED_BACK;
     }
 }
 

@@ -65,6 +65,13 @@ ngx_uint_t ngx_http_trove_writer_up(void);
 void ngx_http_trove_writer_post(ngx_http_trove_write_t *write);
 
 /*
+ * Returns 1 if an event of that size, which is in memory, must be refused since
+ * the events that are waiting use too much memory already; logged.  Returns 0
+ * otherwise.
+ */
+ngx_uint_t ngx_http_trove_writer_full(size_t size);
+
+/*
  * Returns the spool itself, which can be read in a thread, or NULL if there is
  * none.  It belongs to the writer.
  */
