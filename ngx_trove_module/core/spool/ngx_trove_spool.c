@@ -251,12 +251,12 @@ ngx_trove_spool_control(ngx_trove_spool_t *spool,
 
 
 ngx_int_t
-ngx_trove_spool_control_all(ngx_trove_spool_t *spool,
+ngx_trove_spool_select(ngx_trove_spool_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
-    int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error)
+    int64_t *cursor, int64_t *ids, ngx_uint_t *n,
+    ngx_trove_spool_error_t *error)
 {
-    return spool->engine->control_all(spool, action, filter, cursor, count,
-                                      error);
+    return spool->engine->select(spool, action, filter, cursor, ids, n, error);
 }
 
 

@@ -219,7 +219,8 @@ typedef enum {
     NGX_TROVE_SPOOL_OP_ACCEPT,
     NGX_TROVE_SPOOL_OP_OUTCOME,
     NGX_TROVE_SPOOL_OP_LEASE,
-    NGX_TROVE_SPOOL_OP_RENEW
+    NGX_TROVE_SPOOL_OP_RENEW,
+    NGX_TROVE_SPOOL_OP_CONTROL
 } ngx_trove_spool_op_e;
 
 
@@ -373,6 +374,35 @@ typedef struct {
 } ngx_trove_spool_renew_t;
 
 
+typedef enum {
+    NGX_TROVE_SPOOL_REPLAY,
+
+    /* dry run: checks, but changes nothing */
+    NGX_TROVE_SPOOL_REPLAY_COUNT,
+
+    NGX_TROVE_SPOOL_CANCEL,
+    NGX_TROVE_SPOOL_CANCEL_COUNT
+} ngx_trove_spool_action_e;
+
+
+/*
+ * Replays or cancels deliveries, as ngx_trove_spool_control() does.  Those to
+ * which the action cannot be applied any more, or whose state is no longer one
+ * of states, are skipped.  It takes a few milliseconds, since other operations
+ * and other processes wait meanwhile, and then leaves the rest to the caller.
+ */
+typedef struct {
+    ngx_trove_spool_action_e         action;
+    int64_t                         *ids;
+    ngx_uint_t                       nids;
+    ngx_uint_t                       states;     /* a mask; 0: any */
+
+    /* results: the first done of the ids were examined, changed of them set */
+    ngx_uint_t                       done;
+    ngx_uint_t                       changed;
+} ngx_trove_spool_control_t;
+
+
 typedef struct ngx_trove_spool_op_s  ngx_trove_spool_op_t;
 
 struct ngx_trove_spool_op_s {
@@ -385,6 +415,7 @@ struct ngx_trove_spool_op_s {
         ngx_trove_spool_outcome_t    outcome;
         ngx_trove_spool_lease_t      lease;
         ngx_trove_spool_renew_t      renew;
+        ngx_trove_spool_control_t    control;
     } u;
 };
 

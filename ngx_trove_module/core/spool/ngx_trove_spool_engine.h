@@ -75,10 +75,11 @@ typedef struct {
                                       ngx_trove_spool_action_e action,
                                       int64_t id,
                                       ngx_trove_spool_error_t *error);
-    ngx_int_t                     (*control_all)(ngx_trove_spool_t *spool,
+    ngx_int_t                     (*select)(ngx_trove_spool_t *spool,
                                       ngx_trove_spool_action_e action,
                                       ngx_trove_spool_filter_t *filter,
-                                      int64_t *cursor, uint64_t *count,
+                                      int64_t *cursor, int64_t *ids,
+                                      ngx_uint_t *n,
                                       ngx_trove_spool_error_t *error);
     ngx_int_t                     (*pause)(ngx_trove_spool_t *spool,
                                       ngx_trove_spool_target_t *target,

@@ -188,17 +188,6 @@ ngx_trove_spool_events_t *ngx_trove_spool_event(ngx_trove_spool_t *spool,
 void ngx_trove_spool_free(void *result);
 
 
-typedef enum {
-    NGX_TROVE_SPOOL_REPLAY,
-
-    /* dry run: counts, but changes nothing */
-    NGX_TROVE_SPOOL_REPLAY_COUNT,
-
-    NGX_TROVE_SPOOL_CANCEL,
-    NGX_TROVE_SPOOL_CANCEL_COUNT
-} ngx_trove_spool_action_e;
-
-
 /*
  * Replays or cancels one delivery.
  *
@@ -220,21 +209,24 @@ ngx_int_t ngx_trove_spool_control(ngx_trove_spool_t *spool,
     ngx_trove_spool_error_t *error);
 
 /*
- * Replays or cancels the deliveries that match the filter, newest first, a
- * limited number in one transaction.  Deliveries for which the function above
- * would return NGX_BUSY are skipped.  Adds the number of changed deliveries to
- * *count.  *cursor must be 0 for the first call, and is set to the value for
- * the next call, or to 0 at the end.  No delivery is changed twice, whatever
- * happens to it meanwhile.
+ * Finds deliveries that match the filter, newest first, and to which the action
+ * can be applied.  Stores at most *n ids and sets *n to their number; with
+ * ids == NULL it only counts them.  A call examines at most NGX_TROVE_SPOOL_SCAN
+ * rows.  *cursor must be 0 for the first call, and is set to the value for the
+ * next call, or to 0 at the end.
  *
- * Uses the writing connection, or the reading one for ..._COUNT.
+ * The ids are for NGX_TROVE_SPOOL_OP_CONTROL.  So deliveries are found without
+ * blocking writers.
+ *
+ * Uses a reading connection.
  *
  * NGX_OK
  * NGX_ERROR  *error is filled in
  */
-ngx_int_t ngx_trove_spool_control_all(ngx_trove_spool_t *spool,
+ngx_int_t ngx_trove_spool_select(ngx_trove_spool_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
-    int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error);
+    int64_t *cursor, int64_t *ids, ngx_uint_t *n,
+    ngx_trove_spool_error_t *error);
 
 /*
  * Pauses or resumes a target.  No deliveries are leased for a paused target;

@@ -14,6 +14,7 @@
 #include <ngx_thread_pool.h>
 
 #include "ngx_http_trove_json.h"
+#include "ngx_http_trove_spool_writer.h"
 #include "ngx_http_trove_suspend.h"
 #include "ngx_trove_spool_query.h"
 
@@ -36,6 +37,9 @@ typedef struct ngx_http_trove_api_s  ngx_http_trove_api_t;
  *                 +--|-- again +
  *                    |
  *                    +-- the client closes: removed
+ *
+ * A call that acts on many deliveries finds some of them in a thread, and leaves
+ * them to the writer, before it waits for its next turn.
  */
 
 struct ngx_http_trove_api_s {
@@ -51,6 +55,7 @@ struct ngx_http_trove_api_s {
     ngx_uint_t                    limit;
     ngx_uint_t                    paused;
     ngx_uint_t                    dry_run;
+    uint64_t                      most;        /* the limit, if given; or 0 */
     ngx_uint_t                    paged;       /* has a limit or cursor */
     ngx_str_t                     name;        /* the id of an event */
     u_char                       *keys;        /* of events to be forgotten */
@@ -71,6 +76,12 @@ struct ngx_http_trove_api_s {
 
     /* set by work(): it has to be called again; read by the event loop */
     ngx_uint_t                    again;
+
+    /* of ..._api_bulk.c: deliveries found, and examined by the writer */
+    ngx_http_trove_write_t        write;
+    int64_t                      *ids;
+    ngx_uint_t                    nids;
+    ngx_uint_t                    done;
 
     /* private to the queue */
     ngx_queue_t                   queue;
@@ -105,6 +116,18 @@ void ngx_http_trove_api_queue_init(ngx_cycle_t *cycle);
  * NGX_ERROR     out of memory
  */
 ngx_int_t ngx_http_trove_api_queue_add(ngx_http_trove_api_t *api);
+
+/* Continues a call that the queue has passed to ngx_http_trove_api_bulk(). */
+void ngx_http_trove_api_queue_next(ngx_http_trove_api_t *api);
+
+/*
+ * Replay or cancel all deliveries that match, or count them.  prepare returns
+ * NGX_OK or NGX_ERROR; work is called in a thread; bulk queues what it found for
+ * the writer.
+ */
+ngx_int_t ngx_http_trove_api_bulk_prepare(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_bulk_work(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_bulk(ngx_http_trove_api_t *api);
 
 
 /*

@@ -13,6 +13,7 @@
 
 #define NGX_HTTP_TROVE_API_LIMIT      50
 #define NGX_HTTP_TROVE_API_LIMIT_MAX  500
+#define NGX_HTTP_TROVE_API_BULK_MAX   1000000
 #define NGX_HTTP_TROVE_API_LIST_MAX   64       /* names between commas */
 
 
@@ -79,11 +80,18 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
     ngx_http_trove_api_get("limit") {
         n = ngx_atoi(value.data, value.len);
 
-        if (n < 1 || n > NGX_HTTP_TROVE_API_LIMIT_MAX) {
+        if (api->request->method == NGX_HTTP_POST) {
+
+            if (n < 1 || n > NGX_HTTP_TROVE_API_BULK_MAX) {
+                return "\"limit\" must be a number from 1 to 1000000";
+            }
+
+        } else if (n < 1 || n > NGX_HTTP_TROVE_API_LIMIT_MAX) {
             return "\"limit\" must be a number from 1 to 500";
         }
 
         api->limit = n;
+        api->most = n;
         api->paged = 1;
     }
 

@@ -41,6 +41,7 @@ static uint64_t ngx_http_trove_api_queue_round(ngx_queue_t *queue,
 static void ngx_http_trove_api_queue_run(void);
 static void ngx_http_trove_api_queue_thread(void *data, ngx_log_t *log);
 static void ngx_http_trove_api_queue_done(ngx_event_t *ev);
+static ngx_uint_t ngx_http_trove_api_queue_stopped(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_queue_finish(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_queue_resume(ngx_event_t *ev);
 static void ngx_http_trove_api_queue_closed(void *data);
@@ -168,15 +169,14 @@ ngx_http_trove_api_queue_insert(ngx_http_trove_api_t *api)
     api->waiting = 1;
     q->nwaiting++;
 
-    /* a call starts at once, as one does when a step of another has ended */
+    /* a call starts at once; one that has been started is not refused */
 
     if (q->nwaiting <= NGX_HTTP_TROVE_API_WAITING
+        || api->started
         || q->nrunning < NGX_HTTP_TROVE_POOL_API_THREADS)
     {
         return NULL;
     }
-
-    /* a call that has been started is not refused any more */
 
     for (p = ngx_queue_last(&q->waiting);
          p != ngx_queue_sentinel(&q->waiting);
@@ -279,9 +279,22 @@ ngx_http_trove_api_queue_done(ngx_event_t *ev)
     ngx_queue_remove(&api->queue);
     q->nrunning--;
 
-    /* the next step waits for its turn like a new call */
+    if (api->done < api->nids && !ngx_http_trove_api_queue_stopped(api)) {
+        ngx_http_trove_api_bulk(api);
+        ngx_http_trove_api_queue_run();
 
-    if (api->again && !api->closed && !(ngx_exiting && api->partial)) {
+    } else {
+        ngx_http_trove_api_queue_next(api);
+    }
+}
+
+
+/* the next step waits for its turn like a new call, but is not refused */
+
+void
+ngx_http_trove_api_queue_next(ngx_http_trove_api_t *api)
+{
+    if (api->again && !ngx_http_trove_api_queue_stopped(api)) {
         (void) ngx_http_trove_api_queue_insert(api);
 
     } else {
@@ -289,6 +302,13 @@ ngx_http_trove_api_queue_done(ngx_event_t *ev)
     }
 
     ngx_http_trove_api_queue_run();
+}
+
+
+static ngx_uint_t
+ngx_http_trove_api_queue_stopped(ngx_http_trove_api_t *api)
+{
+    return api->closed || (ngx_exiting && api->partial);
 }
 
 

@@ -183,11 +183,18 @@ ngx_http_trove_api_render_action(ngx_http_trove_api_t *api)
 ngx_int_t
 ngx_http_trove_api_render_count(ngx_http_trove_api_t *api)
 {
+    int64_t                next;
     ngx_http_trove_json_t  json;
 
+    /* a list begins below its cursor */
+
+    next = (api->done < api->nids) ? api->ids[api->done] + 1 : api->cursor;
+
     ngx_http_trove_json_init(&json, api->request->pool);
-    ngx_http_trove_json_printf(&json, "{\"count\":%uL,\"dry_run\":%s}",
+    ngx_http_trove_json_printf(&json, "{\"count\":%uL,\"dry_run\":%s",
                                api->count, api->dry_run ? "true" : "false");
+    ngx_http_trove_api_json_next(&json, next);
+    ngx_http_trove_json_printf(&json, "}");
 
     return ngx_http_trove_json_send(&json, api->request, NGX_HTTP_OK);
 }

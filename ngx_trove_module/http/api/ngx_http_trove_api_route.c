@@ -57,7 +57,6 @@ static void ngx_http_trove_api_work_forget(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_deliveries(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_delivery(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_action(ngx_http_trove_api_t *api);
-static void ngx_http_trove_api_work_actions(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_targets(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_pause(ngx_http_trove_api_t *api);
 
@@ -81,11 +80,11 @@ static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
       ngx_http_trove_api_render_deliveries, NULL },
 
     { NGX_HTTP_POST, ngx_string("/v1/deliveries/replay"),
-      ngx_http_trove_api_work_actions, ngx_http_trove_api_render_count,
+      ngx_http_trove_api_bulk_work, ngx_http_trove_api_render_count,
       ngx_http_trove_api_prepare_replay },
 
     { NGX_HTTP_POST, ngx_string("/v1/deliveries/cancel"),
-      ngx_http_trove_api_work_actions, ngx_http_trove_api_render_count,
+      ngx_http_trove_api_bulk_work, ngx_http_trove_api_render_count,
       ngx_http_trove_api_prepare_cancel },
 
     { NGX_HTTP_GET, ngx_string("/v1/deliveries/*"),
@@ -209,10 +208,9 @@ static const char *
 ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route)
 {
-    if (route->work == ngx_http_trove_api_work_actions) {
-        return api->paged ? "\"limit\" and \"cursor\" are not supported here, "
-                            "the request applies to all matching deliveries"
-                          : NULL;
+    if (route->work == ngx_http_trove_api_bulk_work) {
+        return (api->dry_run && api->most)
+               ? "\"limit\" and \"dry_run\" cannot be combined" : NULL;
     }
 
     if (route->work == ngx_http_trove_api_work_action) {
@@ -284,7 +282,7 @@ ngx_http_trove_api_prepare_replay(ngx_http_trove_api_t *api,
                                : NGX_TROVE_SPOOL_REPLAY;
 
     return segment->len ? ngx_http_trove_api_prepare_delivery(api, segment)
-                        : NGX_OK;
+                        : ngx_http_trove_api_bulk_prepare(api);
 }
 
 
@@ -296,7 +294,7 @@ ngx_http_trove_api_prepare_cancel(ngx_http_trove_api_t *api,
                                : NGX_TROVE_SPOOL_CANCEL;
 
     return segment->len ? ngx_http_trove_api_prepare_delivery(api, segment)
-                        : NGX_OK;
+                        : ngx_http_trove_api_bulk_prepare(api);
 }
 
 
@@ -433,17 +431,6 @@ ngx_http_trove_api_work_action(ngx_http_trove_api_t *api)
             api->rc = NGX_ERROR;
         }
     }
-}
-
-
-static void
-ngx_http_trove_api_work_actions(ngx_http_trove_api_t *api)
-{
-    api->rc = ngx_trove_spool_control_all(api->spool, api->action,
-                                          &api->filter, &api->cursor,
-                                          &api->count, &api->error);
-
-    api->again = (api->rc == NGX_OK && api->cursor);
 }
 
 

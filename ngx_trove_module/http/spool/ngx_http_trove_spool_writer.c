@@ -47,6 +47,7 @@ typedef struct {
     ngx_trove_spool_error_t        error;
     ngx_int_t                      rc;
     unsigned                       open:1;
+    unsigned                       bulk:1;     /* one of the operations */
 } ngx_http_trove_writer_task_t;
 
 
@@ -71,6 +72,11 @@ typedef struct {
     ngx_trove_spool_op_t         **tail;
     size_t                         waiting;    /* bytes in memory */
 
+    ngx_trove_spool_op_t          *bulk;       /* likewise */
+    ngx_trove_spool_op_t         **bulk_tail;
+    ngx_event_t                    bulk_timer;
+    ngx_msec_t                     bulk_next;  /* not before */
+
     /* the last one when the transaction in progress began; NULL: in it */
     ngx_trove_spool_op_t          *waited;
 
@@ -90,6 +96,8 @@ typedef struct {
 static size_t ngx_http_trove_writer_size(ngx_trove_spool_op_t *op,
     ngx_uint_t file);
 static void ngx_http_trove_writer_run(void);
+static ngx_uint_t ngx_http_trove_writer_bulk(void);
+static void ngx_http_trove_writer_bulk_timer(ngx_event_t *ev);
 static void ngx_http_trove_writer_fail(ngx_http_trove_writer_task_t *task);
 static void ngx_http_trove_writer_thread(void *data, ngx_log_t *log);
 static void ngx_http_trove_writer_done(ngx_event_t *ev);
@@ -139,6 +147,7 @@ ngx_http_trove_writer_init(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf)
     w->cycle = cycle;
     w->uri = conf->uri;
     w->tail = &w->head;
+    w->bulk_tail = &w->bulk;
 
     ngx_memzero(w->task->ctx, sizeof(ngx_http_trove_writer_task_t));
     w->task->handler = ngx_http_trove_writer_thread;
@@ -154,6 +163,9 @@ ngx_http_trove_writer_init(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf)
                               cycle->log, 0);
     ngx_http_trove_timer_init(&w->timer, ngx_http_trove_writer_maintain,
                               cycle->log, 1);
+
+    ngx_http_trove_timer_init(&w->bulk_timer, ngx_http_trove_writer_bulk_timer,
+                              cycle->log, 0);
 
     ngx_add_timer(&w->timer, NGX_HTTP_TROVE_WRITER_MAINTAIN);
 
@@ -218,6 +230,62 @@ ngx_http_trove_writer_post(ngx_http_trove_write_t *write)
     w->waiting += ngx_http_trove_writer_size(&write->op, 0);
 
     if (!w->task->event.active) {
+        ngx_http_trove_writer_run();
+    }
+}
+
+
+void
+ngx_http_trove_writer_post_bulk(ngx_http_trove_write_t *write)
+{
+    ngx_http_trove_writer_t  *w;
+
+    w = &ngx_http_trove_writer;
+
+    write->op.next = NULL;
+    *w->bulk_tail = &write->op;
+    w->bulk_tail = &write->op.next;
+
+    if (!w->task->event.active && ngx_http_trove_writer_bulk()) {
+        ngx_http_trove_writer_run();
+    }
+}
+
+
+/* returns 1 if a bulk operation can be written now, or sets the timer */
+
+static ngx_uint_t
+ngx_http_trove_writer_bulk(void)
+{
+    ngx_msec_int_t            left;
+    ngx_http_trove_writer_t  *w;
+
+    w = &ngx_http_trove_writer;
+
+    if (w->bulk == NULL) {
+        return 0;
+    }
+
+    left = (ngx_msec_int_t) (w->bulk_next - ngx_current_msec);
+
+    if (left <= 0) {
+        return 1;
+    }
+
+    if (!w->bulk_timer.timer_set) {
+        ngx_add_timer(&w->bulk_timer, left);
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_trove_writer_bulk_timer(ngx_event_t *ev)
+{
+    if (!ngx_http_trove_writer.task->event.active
+        && ngx_http_trove_writer_bulk())
+    {
         ngx_http_trove_writer_run();
     }
 }
@@ -310,6 +378,23 @@ ngx_http_trove_writer_run(void)
                             ((u_char *) w->tail
                              - offsetof(ngx_trove_spool_op_t, next));
         }
+    }
+
+    task->bulk = 0;
+
+    if (ngx_http_trove_writer_bulk()) {
+
+        op = w->bulk;
+        w->bulk = op->next;
+
+        if (w->bulk == NULL) {
+            w->bulk_tail = &w->bulk;
+        }
+
+        op->next = NULL;
+        *(n ? last : &task->ops) = op;
+
+        task->bulk = 1;
     }
 
     if (ngx_thread_task_post(w->pool, w->task) != NGX_OK) {
@@ -416,13 +501,19 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
         ngx_http_trove_writer_fail(task);
     }
 
+    if (task->bulk) {
+        w->bulk_next = ngx_current_msec + 1
+                       + (ngx_msec_t) ((task->cost.wait + task->cost.work
+                                        + task->cost.commit) / 1000);
+    }
+
     op = task->ops;
     maintain = task->cost.maintain_due;
     task->ops = NULL;
 
     /* the next batch must not wait for the handlers; the task is reused */
 
-    if (w->head) {
+    if (w->head || ngx_http_trove_writer_bulk()) {
         ngx_http_trove_writer_run();
     }
 
@@ -503,6 +594,7 @@ static void
 ngx_http_trove_writer_exit_guard(ngx_event_t *ev)
 {
     if (ngx_http_trove_writer.head
+        || ngx_http_trove_writer.bulk
         || ngx_http_trove_writer.task->event.active)
     {
         ngx_add_timer(ev, NGX_HTTP_TROVE_WRITER_EXIT);

@@ -65,6 +65,14 @@ ngx_uint_t ngx_http_trove_writer_up(void);
 void ngx_http_trove_writer_post(ngx_http_trove_write_t *write);
 
 /*
+ * Queues an operation of a long series, such as the replay of many deliveries.
+ * A transaction contains at most one of them, after all others.  The time
+ * between two such transactions is at least the time that the first one takes.
+ * Otherwise the same as ngx_http_trove_writer_post().
+ */
+void ngx_http_trove_writer_post_bulk(ngx_http_trove_write_t *write);
+
+/*
  * Returns 1 if an event of that size, which is in memory, must be refused since
  * the events that are waiting use too much memory already; logged.  Returns 0
  * otherwise.

@@ -10,8 +10,11 @@
 #include "ngx_trove_sqlite_query.h"
 
 
-/* deliveries per transaction */
-#define NGX_TROVE_SQLITE_ACTS  1000
+/*
+ * The time that a control operation takes, microseconds: it delays the events
+ * of the same transaction, and all other writers.
+ */
+#define NGX_TROVE_SQLITE_CONTROL  3000
 
 
 static ngx_int_t ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
@@ -22,12 +25,6 @@ static ngx_uint_t ngx_trove_sqlite_can(ngx_trove_spool_action_e action,
     ngx_trove_sqlite_row_t *row);
 static ngx_int_t ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_sqlite_row_t *row);
-static ngx_int_t ngx_trove_sqlite_control_count(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
-    int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_sqlite_control_some(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
-    int64_t *cursor, uint64_t *count);
 
 
 static ngx_int_t
@@ -157,39 +154,20 @@ ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool, ngx_trove_spool_action_e action,
 
 
 ngx_int_t
-ngx_trove_sqlite_control_all(ngx_trove_spool_t *base,
+ngx_trove_sqlite_select(ngx_trove_spool_t *base,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
-    int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error)
+    int64_t *cursor, int64_t *ids, ngx_uint_t *n,
+    ngx_trove_spool_error_t *error)
 {
     ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
-    ngx_int_t  rc;
-
-    if (action == NGX_TROVE_SPOOL_REPLAY_COUNT
-        || action == NGX_TROVE_SPOOL_CANCEL_COUNT)
-    {
-        return ngx_trove_sqlite_control_count(spool, action, filter, cursor,
-                                              count, error);
-    }
-
-    if (ngx_trove_sqlite_enter_txn(spool, error) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_trove_sqlite_control_some(spool, action, filter, cursor, count);
-
-    return ngx_trove_sqlite_leave_txn(spool, rc);
-}
-
-
-static ngx_int_t
-ngx_trove_sqlite_control_count(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
-    int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error)
-{
     ngx_int_t                rc;
+    ngx_uint_t               max;
     ngx_trove_sqlite_db_t   *db;
     ngx_trove_sqlite_scan_t  scan;
+
+    max = ids ? *n : NGX_TROVE_SPOOL_SCAN;
+    *n = 0;
 
     db = ngx_trove_sqlite_read(spool, error);
     if (db == NULL) {
@@ -198,16 +176,23 @@ ngx_trove_sqlite_control_count(ngx_trove_sqlite_t *spool,
 
     rc = ngx_trove_sqlite_scan(db, filter, *cursor, &scan);
 
-    while (rc == NGX_OK) {
+    while (rc == NGX_OK && *n < max) {
 
         rc = ngx_trove_sqlite_scan_next(&scan);
 
         if (rc == NGX_OK && ngx_trove_sqlite_can(action, &scan.row)) {
-            (*count)++;
+
+            if (ids) {
+                ids[*n] = scan.row.id;
+            }
+
+            (*n)++;
         }
     }
 
-    *cursor = scan.cursor;
+    if (rc != NGX_ERROR) {
+        *cursor = scan.cursor;
+    }
 
     ngx_trove_sqlite_scan_end(&scan);
     ngx_trove_sqlite_read_end(spool, db, rc);
@@ -216,51 +201,48 @@ ngx_trove_sqlite_control_count(ngx_trove_sqlite_t *spool,
 }
 
 
-static ngx_int_t
-ngx_trove_sqlite_control_some(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
-    int64_t *cursor, uint64_t *count)
+ngx_int_t
+ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
 {
-    ngx_int_t                rc;
-    ngx_uint_t               i, n;
-    ngx_trove_sqlite_row_t  *rows;
-    ngx_trove_sqlite_scan_t  scan;
+    int64_t                     start;
+    ngx_int_t                   rc;
+    ngx_trove_sqlite_row_t      row;
+    ngx_trove_spool_control_t  *control;
 
-    rows = malloc(NGX_TROVE_SQLITE_ACTS * sizeof(ngx_trove_sqlite_row_t));
-    if (rows == NULL) {
-        return ngx_trove_spool_fail(spool->writer.error,
-                                    NGX_TROVE_SPOOL_MEMORY, 0,
-                                    "out of memory");
-    }
+    control = &op->u.control;
 
-    rc = ngx_trove_sqlite_scan(&spool->writer, filter, *cursor, &scan);
-    n = 0;
+    control->done = 0;
+    control->changed = 0;
 
-    while (rc == NGX_OK && n < NGX_TROVE_SQLITE_ACTS) {
+    start = ngx_trove_sqlite_elapsed();
 
-        rc = ngx_trove_sqlite_scan_next(&scan);
+    while (control->done < control->nids) {
 
-        if (rc == NGX_OK && ngx_trove_sqlite_can(action, &scan.row)) {
-            rows[n++] = scan.row;
+        rc = ngx_trove_sqlite_row_get(&spool->writer,
+                                      control->ids[control->done++], &row);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK
+            && (control->states == 0
+                || (ngx_trove_spool_mask(row.state & 0x1f) & control->states))
+            && ngx_trove_sqlite_can(control->action, &row))
+        {
+            if (ngx_trove_sqlite_do(spool, control->action, &row) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            control->changed++;
+        }
+
+        if (ngx_trove_sqlite_elapsed() - start > NGX_TROVE_SQLITE_CONTROL) {
+            break;
         }
     }
 
-    ngx_trove_sqlite_scan_end(&scan);
-
-    /* not during the scan: changing a row moves it in the scanned index */
-
-    for (i = 0; i < n && rc != NGX_ERROR; i++) {
-        rc = ngx_trove_sqlite_do(spool, action, &rows[i]);
-    }
-
-    free(rows);
-
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    *cursor = scan.cursor;
-    *count += n;
+    op->result = NGX_TROVE_SPOOL_DONE;
 
     return NGX_OK;
 }

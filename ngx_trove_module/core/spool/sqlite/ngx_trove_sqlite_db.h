@@ -171,6 +171,7 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_DELIVERY_LATE,
     NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN,
     NGX_TROVE_SQLITE_SQL_DELIVERY_PENDING,
+    NGX_TROVE_SQLITE_SQL_DELIVERY_FEW,
     NGX_TROVE_SQLITE_SQL_DELIVERY_FAILED,
     NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST,
     NGX_TROVE_SQLITE_SQL_DELIVERY_FROM,
@@ -398,9 +399,10 @@ ngx_trove_spool_deliveries_t *ngx_trove_sqlite_event_deliveries(
 ngx_int_t ngx_trove_sqlite_control(ngx_trove_spool_t *base,
     ngx_trove_spool_action_e action, int64_t id,
     ngx_trove_spool_error_t *error);
-ngx_int_t ngx_trove_sqlite_control_all(ngx_trove_spool_t *base,
+ngx_int_t ngx_trove_sqlite_select(ngx_trove_spool_t *base,
     ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
-    int64_t *cursor, uint64_t *count, ngx_trove_spool_error_t *error);
+    int64_t *cursor, int64_t *ids, ngx_uint_t *n,
+    ngx_trove_spool_error_t *error);
 ngx_int_t ngx_trove_sqlite_pause(ngx_trove_spool_t *base,
     ngx_trove_spool_target_t *target, ngx_uint_t paused,
     ngx_trove_spool_error_t *error);
@@ -561,6 +563,13 @@ ngx_int_t ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool,
 
 /* frees the events that were leased by a failed transaction */
 void ngx_trove_sqlite_lease_undo(ngx_trove_spool_op_t *op);
+
+
+/* ngx_trove_sqlite_control.c */
+
+/* performs a control operation in a transaction; sets op->result */
+ngx_int_t ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_op_t *op);
 
 
 /* ngx_trove_sqlite_due.c */

@@ -31,7 +31,7 @@ const ngx_trove_spool_engine_t  ngx_trove_sqlite_engine = {
     ngx_trove_sqlite_delivery,
     ngx_trove_sqlite_event_deliveries,
     ngx_trove_sqlite_control,
-    ngx_trove_sqlite_control_all,
+    ngx_trove_sqlite_select,
     ngx_trove_sqlite_pause,
     ngx_trove_sqlite_forget,
     ngx_trove_sqlite_remedy

@@ -18,7 +18,9 @@ static ngx_int_t ngx_trove_sqlite_scan_bounds(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t *low, int64_t *high);
 static int64_t ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db,
     int64_t received);
-static ngx_trove_sqlite_sql_e ngx_trove_sqlite_scan_by(ngx_uint_t states);
+static ngx_trove_sqlite_sql_e ngx_trove_sqlite_scan_by(
+    ngx_trove_sqlite_db_t *db, ngx_uint_t states);
+static ngx_uint_t ngx_trove_sqlite_scan_few(ngx_trove_sqlite_db_t *db);
 static ngx_int_t ngx_trove_sqlite_scan_start(ngx_trove_sqlite_scan_t *scan,
     ngx_trove_sqlite_sql_e sql, int64_t low, int64_t high);
 static ngx_int_t ngx_trove_sqlite_scan_step(ngx_trove_sqlite_scan_t *scan);
@@ -53,7 +55,8 @@ ngx_trove_sqlite_scan(ngx_trove_sqlite_db_t *db,
     }
 
     return ngx_trove_sqlite_scan_start(scan,
-                                       ngx_trove_sqlite_scan_by(filter->states),
+                                       ngx_trove_sqlite_scan_by(db,
+                                                               filter->states),
                                        low, high);
 }
 
@@ -164,13 +167,15 @@ ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db, int64_t received)
 /* selects an index, if there is one for few rows among many */
 
 static ngx_trove_sqlite_sql_e
-ngx_trove_sqlite_scan_by(ngx_uint_t states)
+ngx_trove_sqlite_scan_by(ngx_trove_sqlite_db_t *db, ngx_uint_t states)
 {
     if (states == 0) {
         return NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN;
     }
 
-    if ((states & ~NGX_TROVE_SPOOL_PENDING) == 0) {
+    if ((states & ~NGX_TROVE_SPOOL_PENDING) == 0
+        && ngx_trove_sqlite_scan_few(db))
+    {
         return NGX_TROVE_SQLITE_SQL_DELIVERY_PENDING;
     }
 
@@ -179,6 +184,33 @@ ngx_trove_sqlite_scan_by(ngx_uint_t states)
     }
 
     return NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN;
+}
+
+
+/*
+ * The index of pending deliveries is not sorted by their ids.  Each call would
+ * sort all of them, so that a list of many took quadratic time.
+ */
+
+static ngx_uint_t
+ngx_trove_sqlite_scan_few(ngx_trove_sqlite_db_t *db)
+{
+    ngx_uint_t     few;
+    sqlite3_stmt  *stmt;
+
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_FEW);
+    if (stmt == NULL) {
+        return 0;
+    }
+
+    (void) sqlite3_bind_int(stmt, 1, NGX_TROVE_SPOOL_SCAN);
+
+    few = (ngx_trove_sqlite_step(db, stmt) == NGX_OK
+           && sqlite3_column_int(stmt, 0) < NGX_TROVE_SPOOL_SCAN);
+
+    (void) sqlite3_reset(stmt);
+
+    return few;
 }
 
 

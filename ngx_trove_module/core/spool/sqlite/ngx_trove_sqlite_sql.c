@@ -151,6 +151,10 @@ const char  *ngx_trove_sqlite_sqls[] = {
                 "ORDER BY id DESC LIMIT ?) "
         "ORDER BY id DESC",
 
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_FEW] =
+        "SELECT count(*) FROM (SELECT 1" NGX_TROVE_SQLITE_BY_PENDING
+            "due IS NOT NULL LIMIT ?)",
+
     [NGX_TROVE_SQLITE_SQL_DELIVERY_FAILED] =
         "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery "
             "INDEXED BY delivery_failed "

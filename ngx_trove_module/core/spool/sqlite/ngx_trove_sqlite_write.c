@@ -148,6 +148,7 @@ ngx_trove_sqlite_write_look(ngx_trove_spool_op_t *ops,
             break;
 
         case NGX_TROVE_SPOOL_OP_OUTCOME:
+        case NGX_TROVE_SPOOL_OP_CONTROL:
             batch->durable = 1;
             batch->leases = 0;
             break;
@@ -366,6 +367,9 @@ ngx_trove_sqlite_write_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op,
     case NGX_TROVE_SPOOL_OP_LEASE:
         return ngx_trove_sqlite_lease(spool, db, op);
 
+    case NGX_TROVE_SPOOL_OP_CONTROL:
+        return ngx_trove_sqlite_control_op(spool, op);
+
     default:
         return ngx_trove_sqlite_renew(spool, db, op);
     }
@@ -381,6 +385,11 @@ ngx_trove_sqlite_write_undo(ngx_trove_spool_op_t *ops)
     for (op = ops; op; op = op->next) {
 
         op->result = NGX_TROVE_SPOOL_ROLLED_BACK;
+
+        if (op->type == NGX_TROVE_SPOOL_OP_CONTROL) {
+            op->u.control.done = 0;
+            op->u.control.changed = 0;
+        }
 
         if (op->type == NGX_TROVE_SPOOL_OP_RENEW) {
             for (i = 0; i < op->u.renew.nrefs; i++) {
