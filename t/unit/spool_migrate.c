@@ -34,7 +34,8 @@ main(void)
 
     /* what version 1 did not have */
 
-    old("ALTER TABLE delivery DROP COLUMN earlier; PRAGMA user_version = 1");
+    old("ALTER TABLE delivery DROP COLUMN earlier; DROP TABLE ident;"
+        "PRAGMA user_version = 1");
 
     spool = spool_open();
 

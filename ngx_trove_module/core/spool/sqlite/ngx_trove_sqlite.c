@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_query.h"
 
 
 /*
@@ -66,6 +66,7 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
     spool->fd = -1;
     spool->keys = NGX_TROVE_SQLITE_KEYS;
     spool->wal_pages = NGX_TROVE_SQLITE_WAL_PAGES;
+    spool->idents = NGX_TROVE_SQLITE_KEYS;
 
     spool->path = ngx_trove_sqlite_name(&conf->uri, "");
     spool->path_lock = ngx_trove_sqlite_name(&conf->uri, "-lock");
@@ -185,6 +186,7 @@ ngx_trove_sqlite_close_all(ngx_trove_sqlite_t *spool)
     ngx_trove_sqlite_db_close(&spool->writer);
 
     ngx_trove_sqlite_key_drop(&spool->work);
+    ngx_trove_sqlite_ident_drop(&spool->work);
     ngx_memzero(&spool->work, sizeof(ngx_trove_sqlite_work_t));
 
     ngx_trove_sqlite_unguard(spool);

@@ -35,6 +35,7 @@
  *   ngx_trove_sqlite_txn.c          transactions
  *   ngx_trove_sqlite_key.c          lookup of keys
  *   ngx_trove_sqlite_key_merge.c    maintenance of keys
+ *   ngx_trove_sqlite_ident.c        index of the ids of events
  *   ngx_trove_sqlite_row.c          targets, deliveries, and their counters
  *   ngx_trove_sqlite_write.c        batches, and accept
  *   ngx_trove_sqlite_outcome.c      outcomes
@@ -57,7 +58,7 @@
  */
 
 #define NGX_TROVE_SQLITE_APPLICATION    0x74727370     /* "trsp" */
-#define NGX_TROVE_SQLITE_VERSION        2
+#define NGX_TROVE_SQLITE_VERSION        3
 
 #define NGX_TROVE_SQLITE_PAGE_SIZE      4096
 
@@ -177,6 +178,14 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_DELIVERY_FROM,
     NGX_TROVE_SQLITE_SQL_DELIVERY_OF,
     NGX_TROVE_SQLITE_SQL_DELIVERY_DELETE,
+    NGX_TROVE_SQLITE_SQL_DELIVERY_IDENT,
+    NGX_TROVE_SQLITE_SQL_EVENT_IDENT,
+    NGX_TROVE_SQLITE_SQL_EVENT_IDS,
+    NGX_TROVE_SQLITE_SQL_EVENT_MIN,
+    NGX_TROVE_SQLITE_SQL_IDENT_ADD,
+    NGX_TROVE_SQLITE_SQL_IDENT_DELETE,
+    NGX_TROVE_SQLITE_SQL_IDENT_LAST,
+    NGX_TROVE_SQLITE_SQL_IDENT_SCAN,
     NGX_TROVE_SQLITE_SQL_ATTEMPT,
     NGX_TROVE_SQLITE_SQL_ATTEMPTS,
     NGX_TROVE_SQLITE_SQL_ATTEMPT_ADD,
@@ -276,6 +285,16 @@ typedef struct {
     ngx_uint_t                   sweeping;
     int64_t                      pruned;         /* examined in this round */
     int64_t                      prune;          /* until the next one */
+
+    /* see ngx_trove_sqlite_ident.c */
+    ngx_trove_sqlite_slot_t     *idents;         /* sorted, to be written */
+    ngx_uint_t                   nidents;
+    ngx_uint_t                   ident_done;
+    int64_t                      ident_last;
+    int64_t                      ident_identity;
+    ngx_uint_t                   ident_sweeping;
+    ngx_trove_sqlite_slot_t      ident_swept;
+    int64_t                      ident_oldest;   /* at the last sweep */
 } ngx_trove_sqlite_work_t;
 
 
@@ -343,6 +362,7 @@ typedef struct {
      */
     uint32_t                     wal_pages;
     ngx_uint_t                   keys;
+    ngx_uint_t                   idents;         /* ids in a round */
     int64_t                      skew_wall;
     int64_t                      skew_mono;
 } ngx_trove_sqlite_t;
@@ -563,13 +583,6 @@ ngx_int_t ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool,
 
 /* frees the events that were leased by a failed transaction */
 void ngx_trove_sqlite_lease_undo(ngx_trove_spool_op_t *op);
-
-
-/* ngx_trove_sqlite_control.c */
-
-/* performs a control operation in a transaction; sets op->result */
-ngx_int_t ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_op_t *op);
 
 
 /* ngx_trove_sqlite_due.c */

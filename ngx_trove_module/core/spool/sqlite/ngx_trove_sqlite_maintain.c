@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_query.h"
 
 
 /* time limit of a call, microseconds, and pause between pieces, milliseconds */
@@ -140,6 +140,16 @@ ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     more = NGX_OK;
 
     rc = ngx_trove_sqlite_key_maintain(spool, db);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_AGAIN) {
+        more = NGX_AGAIN;
+    }
+
+    rc = ngx_trove_sqlite_ident_maintain(spool, db);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;

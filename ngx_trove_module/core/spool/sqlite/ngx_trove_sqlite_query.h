@@ -11,7 +11,9 @@
 #include "ngx_trove_sqlite_db.h"
 
 
-/* Scans and lists.  The rules of ngx_trove_sqlite_db.h apply. */
+/*
+ * Scans, lists, control, and ids.  The rules of ngx_trove_sqlite_db.h apply.
+ */
 
 
 /* ngx_trove_sqlite_scan.c */
@@ -23,6 +25,12 @@ typedef struct {
     sqlite3_stmt                *stmt;
     ngx_uint_t                   scanned;
     int64_t                      cursor;         /* where to continue; 0: end */
+
+    /* by an id: what to continue with after the events not in the index */
+    ngx_trove_sqlite_sql_e       then;           /* 0: nothing */
+    int64_t                      low;
+    int64_t                      high;
+    int64_t                      hash;
 
     /* current result; a scan for events sets only event */
     ngx_trove_sqlite_row_t       row;
@@ -71,6 +79,30 @@ ngx_int_t ngx_trove_sqlite_read_string(ngx_trove_sqlite_db_t *db, void *result,
     ngx_str_t *to, ngx_str_t *from);
 ngx_int_t ngx_trove_sqlite_read_event(ngx_trove_sqlite_db_t *db, void *result,
     ngx_trove_spool_event_t *to, ngx_trove_spool_event_t *from);
+
+
+/* ngx_trove_sqlite_control.c */
+
+/* performs a control operation in a transaction; sets op->result */
+ngx_int_t ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_op_t *op);
+
+
+/* ngx_trove_sqlite_ident.c */
+
+/*
+ * Sets *hash to the hash of an id in the index, and *last to the last event
+ * whose id is there.  Later events must be examined one by one.
+ */
+ngx_int_t ngx_trove_sqlite_ident_hash(ngx_trove_sqlite_db_t *db, ngx_str_t *id,
+    int64_t *hash, int64_t *last);
+
+/* performs a part of the maintenance of the index; NGX_AGAIN: there is more */
+ngx_int_t ngx_trove_sqlite_ident_maintain(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db);
+
+/* frees the memory of unfinished maintenance */
+void ngx_trove_sqlite_ident_drop(ngx_trove_sqlite_work_t *work);
 
 
 #endif /* _NGX_TROVE_SQLITE_QUERY_H_INCLUDED_ */

@@ -21,6 +21,9 @@ static int64_t ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db,
 static ngx_trove_sqlite_sql_e ngx_trove_sqlite_scan_by(
     ngx_trove_sqlite_db_t *db, ngx_uint_t states);
 static ngx_uint_t ngx_trove_sqlite_scan_few(ngx_trove_sqlite_db_t *db);
+static ngx_int_t ngx_trove_sqlite_scan_ident(ngx_trove_sqlite_scan_t *scan,
+    ngx_trove_sqlite_sql_e sql, ngx_trove_sqlite_sql_e then, int shift,
+    int64_t low, int64_t high);
 static ngx_int_t ngx_trove_sqlite_scan_start(ngx_trove_sqlite_scan_t *scan,
     ngx_trove_sqlite_sql_e sql, int64_t low, int64_t high);
 static ngx_int_t ngx_trove_sqlite_scan_step(ngx_trove_sqlite_scan_t *scan);
@@ -54,6 +57,13 @@ ngx_trove_sqlite_scan(ngx_trove_sqlite_db_t *db,
         high = ngx_min(high, cursor);
     }
 
+    if (filter->id.data != NULL) {
+        return ngx_trove_sqlite_scan_ident(scan,
+                                           NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN,
+                                           NGX_TROVE_SQLITE_SQL_DELIVERY_IDENT,
+                                           16, low, high);
+    }
+
     return ngx_trove_sqlite_scan_start(scan,
                                        ngx_trove_sqlite_scan_by(db,
                                                                filter->states),
@@ -81,9 +91,15 @@ ngx_trove_sqlite_scan_events(ngx_trove_sqlite_db_t *db,
         high = ngx_min(high, cursor);
     }
 
+    if (filter->id.data != NULL) {
+        return ngx_trove_sqlite_scan_ident(scan,
+                                           NGX_TROVE_SQLITE_SQL_EVENT_SCAN,
+                                           NGX_TROVE_SQLITE_SQL_EVENT_IDENT,
+                                           0, low, high);
+    }
+
     return ngx_trove_sqlite_scan_start(scan, NGX_TROVE_SQLITE_SQL_EVENT_SCAN,
-                                       low,
-                                       high);
+                                       low, high);
 }
 
 
@@ -214,6 +230,34 @@ ngx_trove_sqlite_scan_few(ngx_trove_sqlite_db_t *db)
 }
 
 
+/* the latest events are examined one by one, the others found by the index */
+
+static ngx_int_t
+ngx_trove_sqlite_scan_ident(ngx_trove_sqlite_scan_t *scan,
+    ngx_trove_sqlite_sql_e sql, ngx_trove_sqlite_sql_e then, int shift,
+    int64_t low, int64_t high)
+{
+    int64_t  first;
+
+    if (ngx_trove_sqlite_ident_hash(scan->db, &scan->filter->id, &scan->hash,
+                                    &first)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    first = (first + 1) << shift;
+
+    if (low < first) {
+        scan->then = then;
+        scan->low = low;
+        scan->high = ngx_min(high, first);
+    }
+
+    return ngx_trove_sqlite_scan_start(scan, sql, ngx_max(low, first), high);
+}
+
+
 static ngx_int_t
 ngx_trove_sqlite_scan_start(ngx_trove_sqlite_scan_t *scan,
     ngx_trove_sqlite_sql_e sql, int64_t low, int64_t high)
@@ -225,7 +269,8 @@ ngx_trove_sqlite_scan_start(ngx_trove_sqlite_scan_t *scan,
 
     (void) sqlite3_bind_int64(scan->stmt, 1, high);
     (void) sqlite3_bind_int64(scan->stmt, 2, low);
-    (void) sqlite3_bind_int(scan->stmt, 3, NGX_TROVE_SPOOL_SCAN);
+    (void) sqlite3_bind_int64(scan->stmt, 3,
+                              NGX_TROVE_SPOOL_SCAN - scan->scanned);
 
     return NGX_OK;
 }
@@ -234,9 +279,26 @@ ngx_trove_sqlite_scan_start(ngx_trove_sqlite_scan_t *scan,
 static ngx_int_t
 ngx_trove_sqlite_scan_step(ngx_trove_sqlite_scan_t *scan)
 {
-    ngx_int_t  rc;
+    ngx_int_t               rc;
+    ngx_trove_sqlite_sql_e  then;
 
     rc = ngx_trove_sqlite_step(scan->db, scan->stmt);
+
+    if (rc == NGX_DONE && scan->then && scan->scanned < NGX_TROVE_SPOOL_SCAN) {
+
+        then = scan->then;
+        scan->then = 0;
+
+        if (ngx_trove_sqlite_scan_start(scan, then, scan->low, scan->high)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        (void) sqlite3_bind_int64(scan->stmt, 4, scan->hash);
+
+        rc = ngx_trove_sqlite_step(scan->db, scan->stmt);
+    }
 
     if (rc == NGX_OK) {
         scan->scanned++;

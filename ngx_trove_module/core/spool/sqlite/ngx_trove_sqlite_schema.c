@@ -156,7 +156,14 @@ static const char  *ngx_trove_sqlite_migrations[NGX_TROVE_SQLITE_VERSION] = {
 
     /* 2: a replay starts with the first delay again */
 
-    "ALTER TABLE delivery ADD COLUMN earlier INTEGER;"
+    "ALTER TABLE delivery ADD COLUMN earlier INTEGER;",
+
+    /* 3: events by their ids */
+
+    "CREATE TABLE ident ("
+        "hash INTEGER NOT NULL, "
+        "event INTEGER NOT NULL, "
+        "PRIMARY KEY (hash, event)) WITHOUT ROWID;"
 };
 
 

@@ -175,6 +175,37 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_DELIVERY_DELETE] =
         "DELETE FROM delivery WHERE id = ?",
 
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_IDENT] =
+        "SELECT" NGX_TROVE_SQLITE_ROW "FROM ident CROSS JOIN delivery "
+            "ON delivery.id BETWEEN ident.event << 16 "
+                "AND (ident.event << 16) + 65535 "
+        "WHERE ident.hash = ?4 AND delivery.id < ?1 AND delivery.id >= ?2 "
+        "ORDER BY ident.event DESC, delivery.id DESC LIMIT ?3",
+
+    [NGX_TROVE_SQLITE_SQL_EVENT_IDENT] =
+        "SELECT" NGX_TROVE_SQLITE_HEAD ", body FROM ident CROSS JOIN event "
+            "ON event.number = ident.event "
+        "WHERE ident.hash = ?4 AND ident.event < ?1 AND ident.event >= ?2 "
+        "ORDER BY ident.event DESC LIMIT ?3",
+
+    [NGX_TROVE_SQLITE_SQL_EVENT_IDS] =
+        "SELECT number, id FROM event WHERE number > ? ORDER BY number LIMIT ?",
+
+    [NGX_TROVE_SQLITE_SQL_EVENT_MIN] = "SELECT min(number) FROM event",
+
+    [NGX_TROVE_SQLITE_SQL_IDENT_ADD] =
+        "INSERT OR IGNORE INTO ident (hash, event) VALUES (?, ?)",
+
+    [NGX_TROVE_SQLITE_SQL_IDENT_DELETE] =
+        "DELETE FROM ident WHERE hash = ? AND event = ?",
+
+    [NGX_TROVE_SQLITE_SQL_IDENT_LAST] =
+        "SELECT event FROM ident WHERE hash = -1 ORDER BY event DESC LIMIT 1",
+
+    [NGX_TROVE_SQLITE_SQL_IDENT_SCAN] =
+        "SELECT hash, event FROM ident WHERE (hash, event) > (?, ?) "
+        "ORDER BY hash, event LIMIT ?",
+
     [NGX_TROVE_SQLITE_SQL_ATTEMPT] =
         "SELECT n, started, took, status, reason, answer FROM attempt "
         "WHERE delivery = ? AND n = ?",
