@@ -184,6 +184,13 @@ ngx_trove_spool_write(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops,
 }
 
 
+uint64_t
+ngx_trove_spool_generation(ngx_trove_spool_t *spool)
+{
+    return spool->engine->generation(spool);
+}
+
+
 ngx_int_t
 ngx_trove_spool_maintain(ngx_trove_spool_t *spool,
     ngx_trove_spool_maintained_t *maintained, ngx_trove_spool_error_t *error)

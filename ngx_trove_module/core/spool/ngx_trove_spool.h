@@ -170,10 +170,12 @@ typedef enum {
 /*
  * A delivery as referred to by a process.  id is that in the file.  file
  * identifies the file, since the file may be replaced meanwhile: a reference
- * to a delivery of the old file is not valid for the new one.
+ * to a delivery of the old file is not valid for the new one.  generation is
+ * that of the spool when the delivery was leased or confirmed.
  */
 typedef struct {
     int64_t                          id;
+    uint64_t                         generation;
     uint32_t                         file;
 } ngx_trove_spool_ref_t;
 
@@ -220,7 +222,8 @@ typedef enum {
     NGX_TROVE_SPOOL_OP_OUTCOME,
     NGX_TROVE_SPOOL_OP_LEASE,
     NGX_TROVE_SPOOL_OP_RENEW,
-    NGX_TROVE_SPOOL_OP_CONTROL
+    NGX_TROVE_SPOOL_OP_CONTROL,
+    NGX_TROVE_SPOOL_OP_CONFIRM
 } ngx_trove_spool_op_e;
 
 
@@ -231,6 +234,7 @@ typedef enum {
     NGX_TROVE_SPOOL_TOO_LARGE,       /* accept: exceeds a limit */
     NGX_TROVE_SPOOL_LOST,            /* the lease is no longer ours */
     NGX_TROVE_SPOOL_UNKNOWN,         /* there is no such delivery */
+    NGX_TROVE_SPOOL_PAUSED,          /* confirm: its target is paused */
     NGX_TROVE_SPOOL_ROLLED_BACK      /* the whole batch failed */
 } ngx_trove_spool_result_e;
 
@@ -403,6 +407,27 @@ typedef struct {
 } ngx_trove_spool_control_t;
 
 
+/*
+ * Checks leased deliveries whose attempts have not begun.  An attempt may begin
+ * if the result is DONE and the generation has not changed again.  Otherwise
+ * the delivery must be released: it is LOST, for example cancelled, or its
+ * target is PAUSED, or it is UNKNOWN.
+ *
+ * Takes no lock, and writes nothing.
+ */
+typedef struct {
+    ngx_trove_spool_ref_t           *refs;
+    ngx_uint_t                       nrefs;
+
+    /*
+     * The results: an array of nrefs, owned by the caller, and the generation
+     * for which they are valid.
+     */
+    ngx_trove_spool_result_e        *results;
+    uint64_t                         generation;
+} ngx_trove_spool_confirm_t;
+
+
 typedef struct ngx_trove_spool_op_s  ngx_trove_spool_op_t;
 
 struct ngx_trove_spool_op_s {
@@ -416,6 +441,7 @@ struct ngx_trove_spool_op_s {
         ngx_trove_spool_lease_t      lease;
         ngx_trove_spool_renew_t      renew;
         ngx_trove_spool_control_t    control;
+        ngx_trove_spool_confirm_t    confirm;
     } u;
 };
 
@@ -509,7 +535,7 @@ void ngx_trove_spool_destroy(ngx_trove_spool_t *spool);
 /*
  * Performs a list of operations in order, as one transaction.  The transaction
  * is on disk when the function returns, except if the batch consists only of
- * leases and renewals: these do not wait for the disk.  If there is no space
+ * leases, renewals and confirmations: these do not wait for the disk.  If there is no space
  * for the events, the other operations are tried without them.
  *
  * Uses the writing connection.  *cost is filled in if cost is not NULL.
@@ -521,6 +547,21 @@ void ngx_trove_spool_destroy(ngx_trove_spool_t *spool);
 ngx_int_t ngx_trove_spool_write(ngx_trove_spool_t *spool,
     ngx_trove_spool_op_t *ops, ngx_trove_spool_cost_t *cost,
     ngx_trove_spool_error_t *error);
+
+/*
+ * Returns the generation of the spool.  It changes whenever a leased delivery
+ * may no longer be attempted: when a delivery is cancelled, when a target is
+ * paused, or when a lease is taken over, by any process.  The change is visible
+ * to all processes before the call that caused it returns.  An attempt may
+ * begin only while the generation is that of the reference to the delivery.
+ * Otherwise the delivery has to be confirmed first.
+ *
+ * 0 is the generation of no reference.  It is returned while the spool is not
+ * open.
+ *
+ * Does not block.  May be called by any thread.
+ */
+uint64_t ngx_trove_spool_generation(ngx_trove_spool_t *spool);
 
 /*
  * Drops a reference to the event of a leased delivery.  Must be called once

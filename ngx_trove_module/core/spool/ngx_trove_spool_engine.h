@@ -46,6 +46,7 @@ typedef struct {
                                       ngx_trove_spool_op_t *ops,
                                       ngx_trove_spool_cost_t *cost,
                                       ngx_trove_spool_error_t *error);
+    uint64_t                      (*generation)(ngx_trove_spool_t *spool);
     ngx_int_t                     (*maintain)(ngx_trove_spool_t *spool,
                                       ngx_trove_spool_maintained_t *maintained,
                                       ngx_trove_spool_error_t *error);

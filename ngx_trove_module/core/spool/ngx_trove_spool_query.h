@@ -193,8 +193,9 @@ void ngx_trove_spool_free(void *result);
  *
  * A replay changes the delivery to RETRY, due at once, with a new window of
  * attempts.  A waiting delivery becomes due at once in the same way.  A
- * cancellation changes it to CANCELLED.  If it is leased, the attempt in
- * progress is finished and recorded.
+ * cancellation changes it to CANCELLED.  No attempt begins after the function
+ * has returned, in any process.  An attempt that has begun before is finished
+ * and recorded; if it succeeds, the delivery becomes DELIVERED.
  *
  * Uses the writing connection.
  *
@@ -229,8 +230,9 @@ ngx_int_t ngx_trove_spool_select(ngx_trove_spool_t *spool,
     ngx_trove_spool_error_t *error);
 
 /*
- * Pauses or resumes a target.  No deliveries are leased for a paused target;
- * those already leased are not affected.  If target->route is absent, all
+ * Pauses or resumes a target.  No deliveries are leased for a paused target,
+ * and no attempt begins after the function has returned, in any process.
+ * Attempts that have begun before continue.  If target->route is absent, all
  * targets with the name are changed; otherwise the target need not have had an
  * event yet.
  *

@@ -219,6 +219,7 @@ ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
     attempt->leased = ngx_current_msec;
 
     attempt->ready.handler = ngx_http_trove_job_ready;
+    attempt->ready.confirm.ref = &attempt->ref;
 
     attempt->delivery.origin = &job->origin;
     attempt->delivery.log = ngx_cycle->log;

@@ -63,6 +63,8 @@ typedef struct {
 
 static void ngx_http_trove_queue_start(ngx_event_t *ev);
 static void ngx_http_trove_queue_run(ngx_http_trove_queue_target_t *t);
+static void ngx_http_trove_queue_confirmed(ngx_http_trove_confirm_t *confirm,
+    ngx_uint_t wanted);
 static ngx_http_trove_queue_target_t *ngx_http_trove_queue_target(
     ngx_http_trove_route_t *route, ngx_uint_t index);
 
@@ -132,6 +134,8 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
     }
 
     ngx_http_trove_timer_init(&queue->poll, poll, cycle->log, 1);
+
+    ngx_http_trove_confirm_init(cycle, ngx_http_trove_queue_confirmed);
 
     return NGX_OK;
 }
@@ -212,16 +216,25 @@ ngx_uint_t
 ngx_http_trove_queue_enter(ngx_http_trove_route_t *route, ngx_uint_t index,
     ngx_uint_t retry, ngx_http_trove_ready_t *ready)
 {
+    ngx_uint_t                      stale;
     ngx_http_trove_queue_target_t  *t;
 
     t = ngx_http_trove_queue_target(route, index);
+    stale = ngx_http_trove_confirm_stale(&ready->confirm);
 
-    if (t->running < t->capacity && !ngx_exiting) {
+    if (t->running < t->capacity && !ngx_exiting && !stale) {
         t->running++;
         return 1;
     }
 
+    ready->target = t;
+
     ngx_queue_insert_tail(&t->ready[retry], &ready->queue);
+    ngx_http_trove_confirm_add(&ready->confirm);
+
+    if (stale) {
+        ngx_http_trove_confirm_ask();
+    }
 
     if (ngx_exiting && !t->start.posted) {
         ngx_post_event(&t->start, &ngx_posted_events);
@@ -254,6 +267,33 @@ void
 ngx_http_trove_queue_remove(ngx_http_trove_ready_t *ready)
 {
     ngx_queue_remove(&ready->queue);
+    ngx_http_trove_confirm_remove(&ready->confirm);
+}
+
+
+/* a ready delivery may begin when there is capacity, or must be released */
+
+static void
+ngx_http_trove_queue_confirmed(ngx_http_trove_confirm_t *confirm,
+    ngx_uint_t wanted)
+{
+    ngx_http_trove_ready_t         *ready;
+    ngx_http_trove_queue_target_t  *t;
+
+    ready = (ngx_http_trove_ready_t *)
+             ((u_char *) confirm - offsetof(ngx_http_trove_ready_t, confirm));
+
+    if (!wanted) {
+        ngx_http_trove_queue_remove(ready);
+        ready->handler(ready, 1);
+        return;
+    }
+
+    t = ready->target;
+
+    if (!t->start.posted) {
+        ngx_post_event(&t->start, &ngx_posted_events);
+    }
 }
 
 
@@ -284,14 +324,20 @@ ngx_http_trove_queue_run(ngx_http_trove_queue_target_t *t)
         }
 
         q = ngx_queue_head(&t->ready[t->turn]);
-        ngx_queue_remove(q);
+        ready = ngx_queue_data(q, ngx_http_trove_ready_t, queue);
+
+        if (!ngx_exiting && ngx_http_trove_confirm_stale(&ready->confirm)) {
+            ngx_http_trove_confirm_ask();
+            break;
+        }
+
+        ngx_http_trove_queue_remove(ready);
         t->turn = !t->turn;
 
         if (!ngx_exiting) {
             t->running++;
         }
 
-        ready = ngx_queue_data(q, ngx_http_trove_ready_t, queue);
         ready->handler(ready, ngx_exiting);
     }
 }

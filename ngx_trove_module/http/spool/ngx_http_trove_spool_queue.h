@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include "ngx_http_trove_spool_confirm.h"
 #include "ngx_http_trove_spool_route.h"
 
 
@@ -22,12 +23,16 @@
  *
  *   reserve, add --> held --enter--> running --leave--> held --unreserve-->
  *                      |                ^
- *                      +--no capacity   |
- *                            |       capacity
- *                            v          |
- *                          ready -------+
- *                            |
- *                            +--the worker exits--> released
+ *                      +--no capacity,  |
+ *                      |  or stale   capacity, and current
+ *                      |                |
+ *                      +------------> ready
+ *                                       |
+ *                 cancelled, paused, or +--> released
+ *                    the worker exits
+ *
+ * A delivery is stale if the generation of the spool has changed since it was
+ * leased.  It does not begin before the spool has confirmed it.
  *
  * The argument retry is 1 for a retry, and 0 for a first attempt.  Retries can
  * use only a part of the capacity, and alternate with first attempts.
@@ -43,12 +48,16 @@ typedef struct ngx_http_trove_ready_s  ngx_http_trove_ready_t;
 /*
  * A delivery that is ready.  The handler is called from an event of its own.
  * With release == 0, the delivery is running and has to leave later.
- * Otherwise the worker is exiting, and the delivery has to be released to
- * other workers.  The caller owns the structure.
+ * Otherwise the worker is exiting, or the delivery must not begin: it has to be
+ * released to the spool.  The caller owns the structure, and sets confirm.ref
+ * and handler.
  */
 struct ngx_http_trove_ready_s {
-    ngx_queue_t    queue;
-    void         (*handler)(ngx_http_trove_ready_t *ready, ngx_uint_t release);
+    ngx_http_trove_confirm_t  confirm;
+    ngx_queue_t               queue;
+    void                     *target;          /* the queue's own */
+    void                    (*handler)(ngx_http_trove_ready_t *ready,
+                                 ngx_uint_t release);
 };
 
 

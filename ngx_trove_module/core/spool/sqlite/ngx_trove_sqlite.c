@@ -76,6 +76,7 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
     ngx_trove_sqlite_db_init(&spool->writer);
     ngx_trove_sqlite_db_init(&spool->maintenance);
 
+    (void) pthread_mutex_init(&spool->generation_mutex, NULL);
     (void) pthread_mutex_init(&spool->marking, NULL);
 
     for (i = 0; i < NGX_TROVE_SQLITE_READERS; i++) {
@@ -157,6 +158,7 @@ ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
 
     (void) pthread_mutex_destroy(&spool->writer.mutex);
     (void) pthread_mutex_destroy(&spool->maintenance.mutex);
+    (void) pthread_mutex_destroy(&spool->generation_mutex);
     (void) pthread_mutex_destroy(&spool->marking);
 
     for (i = 0; i < NGX_TROVE_SQLITE_READERS; i++) {

@@ -139,6 +139,7 @@ ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool, ngx_trove_spool_action_e action,
         break;
 
     case NGX_TROVE_SPOOL_CANCEL:
+        db->raise |= (from == NGX_TROVE_SPOOL_LEASED);
         row->state = NGX_TROVE_SPOOL_CANCELLED;
         row->ended = now;
         break;
@@ -288,6 +289,8 @@ ngx_trove_sqlite_pause(ngx_trove_spool_t *base,
     if (rc == NGX_OK && sqlite3_changes(db->db) == 0) {
         rc = NGX_DECLINED;
     }
+
+    db->raise = (rc == NGX_OK);
 
 done:
 

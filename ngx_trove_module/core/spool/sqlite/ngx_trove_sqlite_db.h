@@ -39,6 +39,7 @@
  *   ngx_trove_sqlite_row.c          targets, deliveries, and their counters
  *   ngx_trove_sqlite_write.c        batches, and accept
  *   ngx_trove_sqlite_outcome.c      outcomes
+ *   ngx_trove_sqlite_confirm.c      the generation, and confirmations by it
  *   ngx_trove_sqlite_due.c          due deliveries
  *   ngx_trove_sqlite_lease.c        leases
  *   ngx_trove_sqlite_event.c        events, from rows to memory
@@ -112,6 +113,7 @@ typedef struct {
     /* protected by maintain: time of the next pruning, and its retention */
     int64_t                      prune;
     int64_t                      prune_retention;
+    uint64_t                     generation;     /* atomic; never 0 */
 
     /* the rest is protected by write: see ngx_trove_sqlite_key.c */
 
@@ -242,6 +244,8 @@ typedef struct {
     /* the transaction in progress */
 
     uint64_t                      txn;            /* its sequence number */
+    uint64_t                      generation;     /* at its start */
+    ngx_uint_t                    raise;          /* when it is committed */
     ngx_trove_sqlite_row_state_t  state;
 
     ngx_trove_sqlite_cached_t   *by_name[NGX_TROVE_SQLITE_BUCKETS];
@@ -331,6 +335,10 @@ typedef struct {
     int                          guards[2];      /* descriptors, or -1 */
     ngx_uint_t                   guarded;        /* these four are set */
 
+    /* for the event loop: that in *shared, or NULL; protected by the mutex */
+    pthread_mutex_t              generation_mutex;
+    uint64_t                    *generation;
+
     /* atomic: the connections must be closed; the file was replaced */
     ngx_uint_t                   stale;
     ngx_uint_t                   moved;
@@ -400,6 +408,7 @@ void ngx_trove_sqlite_destroy(ngx_trove_spool_t *base);
 ngx_int_t ngx_trove_sqlite_write(ngx_trove_spool_t *base,
     ngx_trove_spool_op_t *ops, ngx_trove_spool_cost_t *cost,
     ngx_trove_spool_error_t *error);
+uint64_t ngx_trove_sqlite_generation(ngx_trove_spool_t *base);
 ngx_int_t ngx_trove_sqlite_maintain(ngx_trove_spool_t *base,
     ngx_trove_spool_maintained_t *maintained, ngx_trove_spool_error_t *error);
 ngx_trove_spool_stat_t *ngx_trove_sqlite_stat(ngx_trove_spool_t *base,
@@ -580,6 +589,17 @@ ngx_int_t ngx_trove_sqlite_renew(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op);
 ngx_int_t ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op);
+
+/*
+ * Performs the confirmations of a batch, in a read transaction of its own, and
+ * sets the results.
+ */
+ngx_int_t ngx_trove_sqlite_confirm(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *ops);
+
+/* sets the generation as seen by the event loop: NULL while not attached */
+void ngx_trove_sqlite_generation_set(ngx_trove_sqlite_t *spool,
+    uint64_t *generation);
 
 /* frees the events that were leased by a failed transaction */
 void ngx_trove_sqlite_lease_undo(ngx_trove_spool_op_t *op);

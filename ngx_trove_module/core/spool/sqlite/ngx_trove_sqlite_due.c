@@ -299,6 +299,10 @@ ngx_trove_sqlite_lease_wait(ngx_trove_sqlite_db_t *db,
     for (i = 0; i < n; i++) {
         from = rows[i].state;
 
+        /* its owner may be alive, but late */
+
+        db->raise |= (from == NGX_TROVE_SPOOL_LEASED);
+
         ngx_trove_sqlite_row_wait(&rows[i], now);
 
         if (ngx_trove_sqlite_row_set(db, &rows[i], from) != NGX_OK) {

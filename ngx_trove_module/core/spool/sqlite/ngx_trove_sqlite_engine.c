@@ -23,6 +23,7 @@ const ngx_trove_spool_engine_t  ngx_trove_sqlite_engine = {
     ngx_trove_sqlite_open,
     ngx_trove_sqlite_destroy,
     ngx_trove_sqlite_write,
+    ngx_trove_sqlite_generation,
     ngx_trove_sqlite_maintain,
     ngx_trove_sqlite_stat,
     ngx_trove_sqlite_events,

@@ -265,6 +265,7 @@ ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
     leased = &lease->leased[lease->n++];
 
     leased->ref.id = row->id;
+    leased->ref.generation = taking->db->generation;
     leased->ref.file = spool->file;
     leased->want = want;
     leased->attempt = row->attempts + 1;

@@ -228,6 +228,10 @@ ngx_trove_sqlite_lock_make(ngx_trove_sqlite_t *spool)
 
     shared->clock = ngx_trove_sqlite_wall(spool) - ngx_trove_sqlite_mono(spool);
 
+    /* different from those of all earlier files */
+
+    shared->generation = (uint64_t) ngx_trove_sqlite_wall(spool) << 20;
+
     if (ngx_trove_sqlite_lock_mutex(&shared->turn) != NGX_OK
         || ngx_trove_sqlite_lock_mutex(&shared->write) != NGX_OK)
     {
@@ -267,6 +271,8 @@ ngx_trove_sqlite_lock_mutex(pthread_mutex_t *mutex)
 void
 ngx_trove_sqlite_attached(ngx_trove_sqlite_t *spool)
 {
+    ngx_trove_sqlite_generation_set(spool, &spool->shared->generation);
+
     (void) ngx_trove_sqlite_lock_byte(spool->fd, F_RDLCK,
                                       NGX_TROVE_SQLITE_USING);
     (void) ngx_trove_sqlite_lock_byte(spool->fd, F_UNLCK,
@@ -277,6 +283,8 @@ ngx_trove_sqlite_attached(ngx_trove_sqlite_t *spool)
 void
 ngx_trove_sqlite_detach(ngx_trove_sqlite_t *spool)
 {
+    ngx_trove_sqlite_generation_set(spool, NULL);
+
     if (spool->shared != NULL) {
         (void) munmap(spool->shared, sizeof(ngx_trove_sqlite_shared_t));
         spool->shared = NULL;

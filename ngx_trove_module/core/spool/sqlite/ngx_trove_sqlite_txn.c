@@ -88,6 +88,9 @@ ngx_trove_sqlite_begin(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     db->txn++;
     db->reopened = 0;
+    db->raise = 0;
+    db->generation = __atomic_load_n(&spool->shared->generation,
+                                     __ATOMIC_ACQUIRE);
 
     if (wait != NULL) {
         *wait = ngx_trove_sqlite_elapsed() - start;
@@ -145,6 +148,13 @@ ngx_trove_sqlite_commit(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
     if (db->wal_pages) {
         __atomic_store_n(&spool->shared->wal_pages, db->wal_pages,
                          __ATOMIC_RELAXED);
+    }
+
+    /* before the caller reports that the change has been made */
+
+    if (db->raise) {
+        (void) __atomic_add_fetch(&spool->shared->generation, 1,
+                                  __ATOMIC_ACQ_REL);
     }
 
     /*

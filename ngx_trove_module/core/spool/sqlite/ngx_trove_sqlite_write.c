@@ -21,7 +21,8 @@ typedef struct {
     ngx_uint_t                   n;
     ngx_uint_t                   accepts;
     unsigned                     durable:1;
-    unsigned                     leases:1;       /* and nothing else */
+    unsigned                     confirms:1;
+    unsigned                     leases:1;       /* and no other writes */
 } ngx_trove_sqlite_batch_t;
 
 
@@ -85,8 +86,14 @@ ngx_trove_sqlite_write(ngx_trove_spool_t *base, ngx_trove_spool_op_t *ops,
 
     if (rc == NGX_OK) {
 
-        rc = batch.leases ? ngx_trove_sqlite_write_idle(spool, ops, &batch)
-                          : NGX_AGAIN;
+        if (batch.confirms) {
+            rc = ngx_trove_sqlite_confirm(spool, db, ops);
+        }
+
+        if (rc == NGX_OK) {
+            rc = batch.leases ? ngx_trove_sqlite_write_idle(spool, ops, &batch)
+                              : NGX_AGAIN;
+        }
 
         if (rc == NGX_AGAIN) {
             rc = ngx_trove_sqlite_write_all(spool, ops, &batch, 1, cost);
@@ -155,6 +162,10 @@ ngx_trove_sqlite_write_look(ngx_trove_spool_op_t *ops,
 
         case NGX_TROVE_SPOOL_OP_RENEW:
             batch->leases = 0;
+            break;
+
+        case NGX_TROVE_SPOOL_OP_CONFIRM:
+            batch->confirms = 1;
             break;
 
         default:
@@ -259,6 +270,10 @@ ngx_trove_sqlite_write_idle(ngx_trove_sqlite_t *spool,
     db->txn++;
 
     for (op = ops; op; op = op->next) {
+
+        if (op->type != NGX_TROVE_SPOOL_OP_LEASE) {
+            continue;
+        }
 
         rc = ngx_trove_sqlite_lease_peek(spool, db, op);
 
@@ -369,6 +384,9 @@ ngx_trove_sqlite_write_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op,
 
     case NGX_TROVE_SPOOL_OP_CONTROL:
         return ngx_trove_sqlite_control_op(spool, op);
+
+    case NGX_TROVE_SPOOL_OP_CONFIRM:
+        return NGX_OK;
 
     default:
         return ngx_trove_sqlite_renew(spool, db, op);
@@ -550,6 +568,7 @@ ngx_trove_sqlite_accept_targets(ngx_trove_sqlite_t *spool,
         }
 
         start->ref.id = row.id;
+        start->ref.generation = db->generation;
         start->ref.file = spool->file;
     }
 
