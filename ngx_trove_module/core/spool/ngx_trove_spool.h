@@ -171,11 +171,13 @@ typedef enum {
  * A delivery as referred to by a process.  id is that in the file.  file
  * identifies the file, since the file may be replaced meanwhile: a reference
  * to a delivery of the old file is not valid for the new one.  generation is
- * that of the spool when the delivery was leased or confirmed.
+ * that of the spool when the delivery was leased or confirmed.  opened
+ * identifies the window of attempts: a replay begins another one.
  */
 typedef struct {
     int64_t                          id;
     uint64_t                         generation;
+    int64_t                          opened;
     uint32_t                         file;
 } ngx_trove_spool_ref_t;
 
@@ -551,8 +553,9 @@ ngx_int_t ngx_trove_spool_write(ngx_trove_spool_t *spool,
 /*
  * Returns the generation of the spool.  It changes whenever a leased delivery
  * may no longer be attempted: when a delivery is cancelled, when a target is
- * paused, or when a lease is taken over, by any process.  The change is visible
- * to all processes before the call that caused it returns.  An attempt may
+ * paused, when a lease is taken over, or when an attempt without a lease has
+ * succeeded, by any process.  The change is visible to all processes before the
+ * call that caused it returns.  An attempt may
  * begin only while the generation is that of the reference to the delivery.
  * Otherwise the delivery has to be confirmed first.
  *

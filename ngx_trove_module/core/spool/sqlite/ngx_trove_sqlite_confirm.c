@@ -162,7 +162,7 @@ ngx_trove_sqlite_confirm_ref(ngx_trove_sqlite_t *spool,
         return NGX_ERROR;
     }
 
-    if (row.state != NGX_TROVE_SPOOL_LEASED || row.owner != spool->owner) {
+    if (!ngx_trove_sqlite_row_ours(spool, &row, ref)) {
         *result = NGX_TROVE_SPOOL_LOST;
         return NGX_OK;
     }

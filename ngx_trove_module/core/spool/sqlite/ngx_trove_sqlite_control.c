@@ -134,7 +134,9 @@ ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool, ngx_trove_spool_action_e action,
 
         row->state = NGX_TROVE_SPOOL_RETRY;
         row->due = now;
-        row->opened = now;
+        /* it identifies the window: see ngx_trove_sqlite_row_ours() */
+
+        row->opened = ngx_max(now, row->opened + 1);
         row->earlier = row->attempts;
         break;
 

@@ -572,6 +572,10 @@ ngx_int_t ngx_trove_sqlite_row_set(ngx_trove_sqlite_db_t *db,
 ngx_int_t ngx_trove_sqlite_row_delete(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_row_t *row);
 
+/* returns 1 if the lease of a reference is still in force, 0 otherwise */
+ngx_uint_t ngx_trove_sqlite_row_ours(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_row_t *row, ngx_trove_spool_ref_t *ref);
+
 /* makes a row wait, due at once, in NEW or RETRY; now is the spool's clock */
 void ngx_trove_sqlite_row_wait(ngx_trove_sqlite_row_t *row, int64_t now);
 

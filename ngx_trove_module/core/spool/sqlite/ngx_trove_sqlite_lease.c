@@ -266,6 +266,7 @@ ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
 
     leased->ref.id = row->id;
     leased->ref.generation = taking->db->generation;
+    leased->ref.opened = row->opened;
     leased->ref.file = spool->file;
     leased->want = want;
     leased->attempt = row->attempts + 1;

@@ -44,8 +44,7 @@ ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         return NGX_ERROR;
     }
 
-    op->result = (row.state == NGX_TROVE_SPOOL_LEASED
-                  && row.owner == spool->owner)
+    op->result = ngx_trove_sqlite_row_ours(spool, &row, &outcome->ref)
                  ? NGX_TROVE_SPOOL_DONE : NGX_TROVE_SPOOL_LOST;
 
     now = ngx_trove_sqlite_now(spool);
@@ -128,6 +127,8 @@ ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
                    && from != NGX_TROVE_SPOOL_DELIVERED)
         {
             /* successful delivery is recorded even without the lease */
+
+            db->raise |= (from == NGX_TROVE_SPOOL_LEASED);
 
             row->owner = 0;
             row->ended = now;

@@ -562,3 +562,18 @@ ngx_trove_sqlite_row_wait(ngx_trove_sqlite_row_t *row, int64_t now)
     row->due = now;
     row->owner = 0;
 }
+
+
+/*
+ * A delivery that was cancelled, replayed, and leased again by this process is
+ * leased by another reference.
+ */
+
+ngx_uint_t
+ngx_trove_sqlite_row_ours(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_row_t *row, ngx_trove_spool_ref_t *ref)
+{
+    return row->state == NGX_TROVE_SPOOL_LEASED
+           && row->owner == spool->owner
+           && row->opened == ref->opened;
+}

@@ -569,6 +569,7 @@ ngx_trove_sqlite_accept_targets(ngx_trove_sqlite_t *spool,
 
         start->ref.id = row.id;
         start->ref.generation = db->generation;
+        start->ref.opened = row.opened;
         start->ref.file = spool->file;
     }
 
