@@ -421,6 +421,12 @@ spool_sound(void)
 
         "SELECT events != (SELECT count(*) FROM event) FROM spool",
 
+        /* no delivery is due before its target is looked at */
+
+        "SELECT count(*) FROM delivery JOIN target ON target.id = target "
+            "WHERE due IS NOT NULL "
+            "AND (earliest IS NULL OR earliest > due)",
+
         "SELECT count(*) FROM delivery WHERE NOT EXISTS "
             "(SELECT 1 FROM event WHERE number = delivery.id >> 16)",
 

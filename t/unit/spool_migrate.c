@@ -32,10 +32,12 @@ main(void)
     spool_outcome(spool, refs[1], NGX_TROVE_SPOOL_TO_FAILED, 410, 0);
     ngx_trove_spool_destroy(spool);
 
-    /* what version 1 did not have */
+    /* what versions 3, 2 and 1 did not have */
 
-    old("ALTER TABLE delivery DROP COLUMN earlier; DROP TABLE ident;"
-        "PRAGMA user_version = 1");
+    old("DROP INDEX target_due; ALTER TABLE target DROP COLUMN earliest; "
+        "PRAGMA user_version = 3");
+    old("DROP TABLE ident; PRAGMA user_version = 2");
+    old("ALTER TABLE delivery DROP COLUMN earlier; PRAGMA user_version = 1");
 
     spool = spool_open();
 
@@ -54,6 +56,33 @@ main(void)
     tap_is(leased[0].attempt, 2, "for the second time");
     tap_is(leased[0].nth, 1, "and the first one of its window");
     spool_leased_free(1);
+
+    /* version 2: what waits, what is leased, and a target without either */
+
+    (void) spool_accept(spool, 2, "a b c d", 0, NULL);
+    (void) spool_accept(spool, 3, "b", 1, NULL);
+    tap_is(spool_lease(spool, "c", 10, 10), 1, "one more is leased");
+    spool_outcome(spool, leased[0].ref, NGX_TROVE_SPOOL_TO_DELIVERED, 200, 0);
+    spool_leased_free(1);
+    tap_is(spool_lease(spool, "d", 10, 10), 1, "and another one");
+    spool_outcome(spool, leased[0].ref, NGX_TROVE_SPOOL_TO_RETRY, 500, DAY);
+    spool_leased_free(1);
+
+    ngx_trove_spool_destroy(spool);
+
+    old("DROP INDEX target_due; ALTER TABLE target DROP COLUMN earliest; "
+        "DROP TABLE ident; PRAGMA user_version = 2");
+
+    spool = spool_open();
+
+    tap_is(sql_int("PRAGMA user_version"), NGX_TROVE_SQLITE_VERSION,
+           "a file of version 2 is brought up to date");
+    tap_is(sql_int("SELECT group_concat(earliest IS NULL, '') = '0010' "
+                   "FROM target"), 1, "targets with pending deliveries are found");
+    tap_ok(spool_sound(), "it is sound");
+    tap_is(spool_lease(spool, "a b c", 10, 10), 4, "what waits in it is due");
+    tap_ok(spool_sound(), "it is sound then");
+    spool_leased_free(4);
 
     ngx_trove_spool_destroy(spool);
 

@@ -320,17 +320,17 @@ typedef struct {
      * with ngx_trove_spool_event_free().
      */
     ngx_trove_spool_event_t         *event;
+
+    /* 1 on the last one of a target for which more may be due */
+    unsigned                         more:1;
 } ngx_trove_spool_leased_t;
 
 
-/* a target for which the caller has capacity */
+/* a target of the caller */
 typedef struct {
     ngx_trove_spool_target_t         target;
     ngx_uint_t                       limit;      /* maximum deliveries */
     ngx_uint_t                       retries;    /* maximum retries of these */
-
-    /* result: 1 if more may be due */
-    ngx_uint_t                       more;
 
     /*
      * The longest possible time until a retry for this target.  A delivery
@@ -340,12 +340,22 @@ typedef struct {
 } ngx_trove_spool_want_t;
 
 
+/* a target for which the caller has less capacity than usually */
+typedef struct {
+    ngx_uint_t                       want;       /* index of the target */
+    ngx_uint_t                       limit;
+    ngx_uint_t                       retries;
+} ngx_trove_spool_limit_t;
+
+
 /*
  * Leases deliveries that are due: at most max in all, and at most limit of
  * each target.  Targets that are not listed, or are paused, get nothing, and
- * their backlog costs nothing.  Every target gets its share of max before one
- * gets more.  Within a target, first attempts and retries get half each while
- * there are both.  Deliveries are leased in the order of their due times.
+ * their backlog costs nothing.  The cost depends on the number of targets with
+ * due deliveries only.  Every target gets its share of max before one gets more.
+ * If there are more targets than max, they take turns.  Within a target, first
+ * attempts and retries get half each while there are both.  Deliveries are
+ * leased in the order of their due times.
  *
  * If nothing is due, a batch that consists only of leases takes no lock and
  * writes nothing.
@@ -353,15 +363,29 @@ typedef struct {
 typedef struct {
     ngx_trove_spool_want_t          *wants;
     ngx_uint_t                       nwants;
+
+    /*
+     * Returns the index of a target, or nwants if there is none.  Called by the
+     * thread that performs the operation.  NULL: the targets are searched.  If
+     * set, wants must not change as long as the handle is used.
+     */
+    ngx_uint_t                     (*find)(void *data,
+                                       ngx_trove_spool_target_t *target);
+    void                            *data;
+
+    /* exceptions from the limits in wants; sorted by the operation */
+    ngx_trove_spool_limit_t         *limits;
+    ngx_uint_t                       nlimits;
+
     ngx_uint_t                       max;
     size_t                           max_bytes;  /* of bodies; at least one */
     int64_t                          lease;      /* 1 .. ..._LEASE_MAX */
 
     /*
      * The results: n elements of an array of max that the caller owns.  next
-     * is the time in milliseconds from now when the next delivery of these
-     * targets is due; 0 if there were more than could be leased; -1 if there
-     * is none.  Leases of other processes count as due when they expire.
+     * is the time in milliseconds from now when the next delivery may be due;
+     * 0 if there were more than could be leased; -1 if there is none.  It may
+     * be too early, but not too late.  Leases count as due when they expire.
      */
     ngx_trove_spool_leased_t        *leased;
     ngx_uint_t                       n;

@@ -22,26 +22,40 @@
 #define NGX_HTTP_TROVE_DISPATCHER_BYTES  (16 * 1024 * 1024)
 
 
-/* a target for which deliveries have been requested */
+/* a target of this worker */
 typedef struct {
     ngx_http_trove_route_t            *route;
     ngx_uint_t                         index;
+    ngx_uint_t                         next;   /* with the same hash, plus 1 */
 } ngx_http_trove_dispatcher_want_t;
 
 
 typedef struct {
     ngx_array_t                       *routes; /* ngx_http_trove_route_t * */
 
+    /*
+     * All targets, at route->first plus the index, and a hash table of them.
+     * Read by the thread of the writer, so they are not changed.
+     */
+    ngx_trove_spool_want_t            *wants;
+    ngx_http_trove_dispatcher_want_t  *wanted;
+    ngx_uint_t                         nwants;
+    ngx_uint_t                        *buckets;  /* an index in wants, plus 1 */
+    ngx_uint_t                         nbuckets;
+
     /* the lease in progress; one at a time */
     ngx_http_trove_write_t             lease;
-    ngx_trove_spool_want_t            *wants;
-    ngx_http_trove_dispatcher_want_t  *wanted; /* the same targets */
+    ngx_trove_spool_limit_t           *limits;
     ngx_trove_spool_leased_t           leased[NGX_HTTP_TROVE_DISPATCHER_MAX];
 } ngx_http_trove_dispatcher_t;
 
 
+static ngx_int_t ngx_http_trove_dispatcher_targets(ngx_cycle_t *cycle);
+static ngx_uint_t ngx_http_trove_dispatcher_hash(
+    ngx_trove_spool_target_t *target);
+static ngx_uint_t ngx_http_trove_dispatcher_find(void *data,
+    ngx_trove_spool_target_t *target);
 static void ngx_http_trove_dispatcher_poll(ngx_event_t *ev);
-static ngx_uint_t ngx_http_trove_dispatcher_want(ngx_uint_t *max);
 static void ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write);
 static void ngx_http_trove_dispatcher_send(ngx_http_trove_route_t *route,
     ngx_trove_spool_leased_t *leased, ngx_uint_t n);
@@ -54,8 +68,6 @@ static ngx_http_trove_dispatcher_t  ngx_http_trove_dispatcher;
 ngx_int_t
 ngx_http_trove_dispatcher_init(ngx_cycle_t *cycle, ngx_array_t *routes)
 {
-    ngx_uint_t                    i, n;
-    ngx_http_trove_route_t      **route;
     ngx_http_trove_dispatcher_t  *d;
 
     d = &ngx_http_trove_dispatcher;
@@ -64,22 +76,9 @@ ngx_http_trove_dispatcher_init(ngx_cycle_t *cycle, ngx_array_t *routes)
 
     d->routes = routes;
 
-    route = routes->elts;
-
-    for (i = 0, n = 1; i < routes->nelts; i++) {
-        n += route[i]->targets->nelts;
-    }
-
-    d->wants = ngx_palloc(cycle->pool, n * sizeof(ngx_trove_spool_want_t));
-    d->wanted = ngx_palloc(cycle->pool,
-                           n * sizeof(ngx_http_trove_dispatcher_want_t));
-
-    if (d->wants == NULL || d->wanted == NULL) {
-        return NGX_ERROR;
-    }
-
     if (ngx_http_trove_queue_init(cycle, routes, ngx_http_trove_dispatcher_poll)
-        != NGX_OK)
+        != NGX_OK
+        || ngx_http_trove_dispatcher_targets(cycle) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -91,10 +90,118 @@ ngx_http_trove_dispatcher_init(ngx_cycle_t *cycle, ngx_array_t *routes)
 }
 
 
+static ngx_int_t
+ngx_http_trove_dispatcher_targets(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                         i, k, n, *bucket;
+    ngx_trove_spool_want_t            *want;
+    ngx_http_trove_route_t           **route;
+    ngx_http_trove_target_t          **target;
+    ngx_http_trove_dispatcher_t       *d;
+    ngx_http_trove_dispatcher_want_t  *wanted;
+
+    d = &ngx_http_trove_dispatcher;
+    route = d->routes->elts;
+
+    for (i = 0; i < d->routes->nelts; i++) {
+        d->nwants += route[i]->targets->nelts;
+    }
+
+    n = d->nwants + 1;
+
+    d->nbuckets = n;
+    d->buckets = ngx_pcalloc(cycle->pool, n * sizeof(ngx_uint_t));
+    d->wants = ngx_pcalloc(cycle->pool, n * sizeof(ngx_trove_spool_want_t));
+    d->limits = ngx_palloc(cycle->pool, n * sizeof(ngx_trove_spool_limit_t));
+    d->wanted = ngx_palloc(cycle->pool,
+                           n * sizeof(ngx_http_trove_dispatcher_want_t));
+
+    if (d->buckets == NULL || d->wants == NULL || d->limits == NULL
+        || d->wanted == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < d->routes->nelts; i++) {
+        target = route[i]->targets->elts;
+
+        for (k = 0; k < route[i]->targets->nelts; k++) {
+            n = route[i]->first + k;
+
+            want = &d->wants[n];
+
+            want->target.route = route[i]->name;
+            want->target.name = target[k]->name;
+            want->limit = ngx_http_trove_queue_capacity(route[i], k,
+                                                        &want->retries);
+            want->delay_max = route[i]->retries[k]->max;
+
+            bucket = &d->buckets[ngx_http_trove_dispatcher_hash(&want->target)];
+
+            wanted = &d->wanted[n];
+
+            wanted->route = route[i];
+            wanted->index = k;
+            wanted->next = *bucket;
+
+            *bucket = n + 1;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_trove_dispatcher_hash(ngx_trove_spool_target_t *target)
+{
+    size_t      i;
+    ngx_uint_t  hash;
+
+    hash = ngx_hash_key(target->route.data, target->route.len);
+
+    for (i = 0; i < target->name.len; i++) {
+        hash = ngx_hash(hash, target->name.data[i]);
+    }
+
+    return hash % ngx_http_trove_dispatcher.nbuckets;
+}
+
+
+/* called by a thread */
+
+static ngx_uint_t
+ngx_http_trove_dispatcher_find(void *data, ngx_trove_spool_target_t *target)
+{
+    ngx_http_trove_dispatcher_t *d = data;
+
+    ngx_uint_t                 n;
+    ngx_trove_spool_target_t  *t;
+
+    for (n = d->buckets[ngx_http_trove_dispatcher_hash(target)];
+         n;
+         n = d->wanted[n - 1].next)
+    {
+        t = &d->wants[n - 1].target;
+
+        if (t->name.len == target->name.len
+            && t->route.len == target->route.len
+            && ngx_memcmp(t->name.data, target->name.data, t->name.len) == 0
+            && ngx_memcmp(t->route.data, target->route.data, t->route.len)
+               == 0)
+        {
+            return n - 1;
+        }
+    }
+
+    return d->nwants;
+}
+
+
 static void
 ngx_http_trove_dispatcher_poll(ngx_event_t *ev)
 {
-    ngx_uint_t                    n, max;
+    ngx_uint_t                    n;
     ngx_trove_spool_lease_t      *lease;
     ngx_http_trove_dispatcher_t  *d;
 
@@ -111,9 +218,7 @@ ngx_http_trove_dispatcher_poll(ngx_event_t *ev)
         return;
     }
 
-    n = ngx_http_trove_dispatcher_want(&max);
-
-    if (n == 0) {
+    if (ngx_http_trove_queue_limits(d->limits, &n) != NGX_OK) {
         (void) ngx_http_trove_queue_asked();
 
         ngx_http_trove_queue_poll(NGX_HTTP_TROVE_DISPATCHER_POLL);
@@ -127,59 +232,17 @@ ngx_http_trove_dispatcher_poll(ngx_event_t *ev)
 
     lease = &d->lease.op.u.lease;
     lease->wants = d->wants;
-    lease->nwants = n;
-    lease->max = ngx_min(max, NGX_HTTP_TROVE_DISPATCHER_MAX);
+    lease->nwants = d->nwants;
+    lease->find = ngx_http_trove_dispatcher_find;
+    lease->data = d;
+    lease->limits = d->limits;
+    lease->nlimits = n;
+    lease->max = NGX_HTTP_TROVE_DISPATCHER_MAX;
     lease->max_bytes = NGX_HTTP_TROVE_DISPATCHER_BYTES;
     lease->lease = NGX_HTTP_TROVE_QUEUE_LEASE;
     lease->leased = d->leased;
 
     ngx_http_trove_writer_post(&d->lease);
-}
-
-
-/* the number of targets that have capacity; *max is the sum of capacities */
-
-static ngx_uint_t
-ngx_http_trove_dispatcher_want(ngx_uint_t *max)
-{
-    ngx_uint_t                    i, k, n;
-    ngx_trove_spool_want_t       *want;
-    ngx_http_trove_route_t      **route;
-    ngx_http_trove_target_t     **target;
-    ngx_http_trove_dispatcher_t  *d;
-
-    d = &ngx_http_trove_dispatcher;
-    route = d->routes->elts;
-
-    n = 0;
-    *max = 0;
-
-    for (i = 0; i < d->routes->nelts; i++) {
-        target = route[i]->targets->elts;
-
-        for (k = 0; k < route[i]->targets->nelts; k++) {
-            want = &d->wants[n];
-
-            want->limit = ngx_http_trove_queue_capacity(route[i], k,
-                                                        &want->retries);
-            if (want->limit == 0) {
-                continue;
-            }
-
-            want->target.route = route[i]->name;
-            want->target.name = target[k]->name;
-            want->delay_max = route[i]->retries[k]->max;
-            want->more = 0;
-
-            d->wanted[n].route = route[i];
-            d->wanted[n].index = k;
-
-            *max += want->limit;
-            n++;
-        }
-    }
-
-    return n;
 }
 
 
@@ -192,7 +255,7 @@ ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
     ngx_trove_spool_lease_t           *lease;
     ngx_trove_spool_leased_t          *leased;
     ngx_trove_spool_leased_t           same[NGX_HTTP_TROVE_DISPATCHER_MAX];
-    ngx_http_trove_dispatcher_want_t  *wanted;
+    ngx_http_trove_dispatcher_want_t  *want, *wanted;
 
     lease = &write->op.u.lease;
     leased = lease->leased;
@@ -237,12 +300,14 @@ ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
             next = lease->next + 1;
         }
 
-        for (i = 0; i < lease->nwants; i++) {
+        for (i = 0; i < lease->n; i++) {
 
             /* the rest is requested now, or when there is capacity */
 
-            if (lease->wants[i].more
-                && ngx_http_trove_queue_more(wanted[i].route, wanted[i].index))
+            want = &wanted[leased[i].want];
+
+            if (leased[i].more
+                && ngx_http_trove_queue_more(want->route, want->index))
             {
                 next = 0;
             }

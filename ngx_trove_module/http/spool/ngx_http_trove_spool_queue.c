@@ -42,6 +42,7 @@ typedef struct {
     ngx_uint_t                     limit_retries;
     ngx_uint_t                     held;       /* in memory, not done */
     ngx_uint_t                     retries;    /* of those held */
+    ngx_queue_t                    busy;       /* if held != 0 */
     unsigned                       more:1;     /* waiting in the file */
 } ngx_http_trove_queue_target_t;
 
@@ -50,6 +51,7 @@ typedef struct {
     ngx_http_trove_queue_target_t *targets;
     ngx_uint_t                     ntargets;
     size_t                         memory;     /* bytes of events */
+    ngx_queue_t                    busy;       /* targets, held != 0 */
 
     /*
      * Timer set --poll--> asking --asked--> timer set, earlier if woken.  An
@@ -61,6 +63,7 @@ typedef struct {
 } ngx_http_trove_queue_t;
 
 
+static void ngx_http_trove_queue_hold(ngx_http_trove_queue_target_t *t);
 static void ngx_http_trove_queue_start(ngx_event_t *ev);
 static void ngx_http_trove_queue_run(ngx_http_trove_queue_target_t *t);
 static void ngx_http_trove_queue_confirmed(ngx_http_trove_confirm_t *confirm,
@@ -86,6 +89,7 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
     queue = &ngx_http_trove_queue;
 
     ngx_memzero(queue, sizeof(ngx_http_trove_queue_t));
+    ngx_queue_init(&queue->busy);
 
     route = routes->elts;
 
@@ -171,9 +175,18 @@ ngx_http_trove_queue_reserve(ngx_http_trove_route_t *route, ngx_uint_t index,
         return 0;
     }
 
-    t->held++;
+    ngx_http_trove_queue_hold(t);
 
     return 1;
+}
+
+
+static void
+ngx_http_trove_queue_hold(ngx_http_trove_queue_target_t *t)
+{
+    if (t->held++ == 0) {
+        ngx_queue_insert_tail(&ngx_http_trove_queue.busy, &t->busy);
+    }
 }
 
 
@@ -185,7 +198,7 @@ ngx_http_trove_queue_add(ngx_http_trove_route_t *route, ngx_uint_t index,
 
     t = ngx_http_trove_queue_target(route, index);
 
-    t->held++;
+    ngx_http_trove_queue_hold(t);
     t->retries += retry;
 }
 
@@ -198,7 +211,10 @@ ngx_http_trove_queue_unreserve(ngx_http_trove_route_t *route,
 
     t = ngx_http_trove_queue_target(route, index);
 
-    t->held--;
+    if (--t->held == 0) {
+        ngx_queue_remove(&t->busy);
+    }
+
     t->retries -= retry;
 
     /* deliveries in the file are requested in batches */
@@ -372,17 +388,47 @@ ngx_http_trove_queue_capacity(ngx_http_trove_route_t *route, ngx_uint_t index,
 
     t = ngx_http_trove_queue_target(route, index);
 
-    t->more = (t->held >= t->limit);
+    *retries = t->limit_retries;
 
-    if (t->more
-        || ngx_http_trove_queue.memory > NGX_HTTP_TROVE_QUEUE_MEMORY)
-    {
-        return 0;
+    return t->limit;
+}
+
+
+ngx_int_t
+ngx_http_trove_queue_limits(ngx_trove_spool_limit_t *limits, ngx_uint_t *n)
+{
+    ngx_queue_t                    *q;
+    ngx_http_trove_queue_t         *queue;
+    ngx_http_trove_queue_target_t  *t;
+
+    queue = &ngx_http_trove_queue;
+
+    *n = 0;
+
+    if (queue->ntargets == 0 || queue->memory > NGX_HTTP_TROVE_QUEUE_MEMORY) {
+        return NGX_DECLINED;
     }
 
-    *retries = t->limit_retries - t->retries;
+    for (q = ngx_queue_head(&queue->busy);
+         q != ngx_queue_sentinel(&queue->busy);
+         q = ngx_queue_next(q))
+    {
+        t = ngx_queue_data(q, ngx_http_trove_queue_target_t, busy);
 
-    return t->limit - t->held;
+        /* first attempts may exceed the limit: see reserve() */
+
+        limits->want = t - queue->targets;
+        limits->limit = (t->held < t->limit) ? t->limit - t->held : 0;
+        limits->retries = (t->retries < t->limit_retries)
+                          ? t->limit_retries - t->retries : 0;
+
+        t->more = (limits->limit == 0 || limits->retries == 0);
+
+        limits++;
+        (*n)++;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -115,13 +115,22 @@ void ngx_http_trove_queue_memory(ssize_t bytes);
 
 
 /*
- * Returns the number of deliveries to a target that may be requested, and sets
- * *retries to the number of retries among them.  It returns 0 while the target
- * has no capacity, or while all events together use too much memory; then
- * *retries is not set.
+ * Returns the number of deliveries to a target that may be requested while it
+ * has none, and sets *retries to the number of retries among them.
  */
 ngx_uint_t ngx_http_trove_queue_capacity(ngx_http_trove_route_t *route,
     ngx_uint_t index, ngx_uint_t *retries);
+
+/*
+ * Sets limits for the targets that have deliveries in memory, and *n to their
+ * number.  want is route->first plus the index of the target.  The array must
+ * have an element for each target.
+ *
+ * NGX_OK
+ * NGX_DECLINED  nothing may be requested: events use too much memory
+ */
+ngx_int_t ngx_http_trove_queue_limits(ngx_trove_spool_limit_t *limits,
+    ngx_uint_t *n);
 
 /*
  * Must be called when the spool has more deliveries to a target than it had

@@ -41,6 +41,7 @@
  *   ngx_trove_sqlite_outcome.c      outcomes
  *   ngx_trove_sqlite_confirm.c      the generation, and confirmations by it
  *   ngx_trove_sqlite_due.c          due deliveries
+ *   ngx_trove_sqlite_late.c         deliveries with impossible due times
  *   ngx_trove_sqlite_lease.c        leases
  *   ngx_trove_sqlite_event.c        events, from rows to memory
  *   ngx_trove_sqlite_checkpoint.c   checkpoints
@@ -59,7 +60,7 @@
  */
 
 #define NGX_TROVE_SQLITE_APPLICATION    0x74727370     /* "trsp" */
-#define NGX_TROVE_SQLITE_VERSION        3
+#define NGX_TROVE_SQLITE_VERSION        4
 
 #define NGX_TROVE_SQLITE_PAGE_SIZE      4096
 
@@ -155,6 +156,9 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_TARGET_ADD,
     NGX_TROVE_SQLITE_SQL_TARGET_COUNT,
     NGX_TROVE_SQLITE_SQL_TARGET_PAUSE,
+    NGX_TROVE_SQLITE_SQL_TARGET_DUE,
+    NGX_TROVE_SQLITE_SQL_TARGET_NEXT,
+    NGX_TROVE_SQLITE_SQL_TARGET_SET_DUE,
     NGX_TROVE_SQLITE_SQL_TARGETS,
     NGX_TROVE_SQLITE_SQL_EVENT,
     NGX_TROVE_SQLITE_SQL_EVENT_HEAD,
@@ -172,6 +176,7 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_DELIVERY_DUE,
     NGX_TROVE_SQLITE_SQL_DELIVERY_NEXT,
     NGX_TROVE_SQLITE_SQL_DELIVERY_LATE,
+    NGX_TROVE_SQLITE_SQL_DELIVERY_TARGET,
     NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN,
     NGX_TROVE_SQLITE_SQL_DELIVERY_PENDING,
     NGX_TROVE_SQLITE_SQL_DELIVERY_FEW,
@@ -219,15 +224,23 @@ struct ngx_trove_sqlite_cached_s {
     int64_t                      id;
     ngx_trove_spool_target_t     target;
 
-    uint64_t                     txn;            /* of the next two members */
+    /* index of a want in the table of this process, if found */
+    ngx_trove_spool_want_t      *wants;
+    ngx_uint_t                   want;
+
+    uint64_t                     txn;            /* of the next three members */
     ngx_uint_t                   paused;
     int64_t                      pending;
+    int64_t                      due;            /* ..._NEVER: NULL */
 
     ngx_uint_t                   dirty;
+    ngx_uint_t                   due_dirty;
     int64_t                      delta[NGX_TROVE_SPOOL_STATES];
 };
 
-#define NGX_TROVE_SQLITE_BUCKETS        256      /* a power of 2 */
+#define NGX_TROVE_SQLITE_NEVER          INT64_MAX
+
+#define NGX_TROVE_SQLITE_BUCKETS        4096     /* a power of 2 */
 
 
 typedef struct {
@@ -347,8 +360,9 @@ typedef struct {
     ngx_uint_t                   closing;
 
     int64_t                      owner;
-    ngx_uint_t                   turn;           /* first target of a lease */
+    int64_t                      turn;           /* target of a lease */
     int64_t                      clamped;        /* when, monotonic */
+    int64_t                      late;           /* target checked then */
     ngx_trove_sqlite_work_t      work;
 
     /* of ngx_trove_sqlite_stat(), protected by the first of them */
@@ -547,7 +561,15 @@ ngx_int_t ngx_trove_sqlite_cache_get(ngx_trove_sqlite_db_t *db,
 ngx_int_t ngx_trove_sqlite_cache_get_id(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_cached_t **cached);
 
-/* writes changed counters */
+/* finds a target by id without reading its row again, if it is cached */
+ngx_int_t ngx_trove_sqlite_cache_find_id(ngx_trove_sqlite_db_t *db, int64_t id,
+    ngx_trove_sqlite_cached_t **cached);
+
+/* sets the time before which no delivery of a target is due */
+void ngx_trove_sqlite_cache_due(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_cached_t *cached, int64_t due);
+
+/* writes changed counters and due times */
 ngx_int_t ngx_trove_sqlite_cache_flush(ngx_trove_sqlite_db_t *db);
 
 /* removes all targets from the cache, unwritten counters included */
@@ -609,54 +631,7 @@ void ngx_trove_sqlite_generation_set(ngx_trove_sqlite_t *spool,
 void ngx_trove_sqlite_lease_undo(ngx_trove_spool_op_t *op);
 
 
-/* ngx_trove_sqlite_due.c */
-
-/* rows read at a time, before they are changed */
-#define NGX_TROVE_SQLITE_ROWS           64
-
-
-/* a lease operation in progress */
-typedef struct {
-    ngx_trove_sqlite_t          *spool;
-    ngx_trove_sqlite_db_t       *db;
-    ngx_trove_spool_lease_t     *lease;
-    int64_t                      now;
-    size_t                       bytes;
-    unsigned                     clamp:1;
-    unsigned                     full:1;         /* max or bytes reached */
-} ngx_trove_sqlite_taking_t;
-
-
-/* initializes *taking, and the results of op */
-void ngx_trove_sqlite_lease_init(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
-    ngx_trove_sqlite_taking_t *taking);
-
-/* checks whether there is anything to do; NGX_DECLINED: there is not */
-ngx_int_t ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op);
-
-/* finds the target of a want; NGX_DECLINED: it cannot have due deliveries */
-ngx_int_t ngx_trove_sqlite_lease_cached(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_cached_t **cached);
-
-/* lowers next to the time when a delivery of the target is due */
-ngx_int_t ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
-    ngx_trove_sqlite_cached_t *cached);
-
-/*
- * lease_due() returns a statement for up to n due deliveries, n at most
- * NGX_TROVE_SQLITE_ROWS, or NULL on error.  lease_rows() reads its rows, and
- * sets *n to their number.  It fails if stmt is NULL.
- */
-sqlite3_stmt *ngx_trove_sqlite_lease_due(ngx_trove_sqlite_db_t *db,
-    int64_t target, ngx_trove_spool_state_e state, int64_t due, ngx_uint_t n);
-ngx_int_t ngx_trove_sqlite_lease_rows(ngx_trove_sqlite_db_t *db,
-    sqlite3_stmt *stmt, ngx_trove_sqlite_row_t *rows, ngx_uint_t *n);
-
-/* makes deliveries with expired leases or impossible times wait */
-ngx_int_t ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_cached_t *cached);
+/* ngx_trove_sqlite_due.c; see also ngx_trove_sqlite_lease.h */
 
 /* makes all leased deliveries wait, when no process can hold them */
 ngx_int_t ngx_trove_sqlite_lease_void(ngx_trove_sqlite_t *spool,

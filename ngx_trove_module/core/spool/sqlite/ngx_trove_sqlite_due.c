@@ -7,34 +7,26 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_lease.h"
 
 
 /*
- * Lookup of due deliveries.  The index of pending deliveries is by target,
- * state and due time.  So due deliveries of a target, separately for first
- * attempts and retries, are found immediately, however large the backlog of
- * this or any other target is.
+ * Lookup of due deliveries.  The index of targets is by due time.  It contains
+ * for each target a time before which none of its deliveries is due.  So
+ * targets with due deliveries are found immediately, however many others there
+ * are.  The index of pending deliveries is by target, state and due time.  So
+ * due deliveries of a target, separately for first attempts and retries, are
+ * found immediately, however large the backlog of this or any other target is.
  */
 
-/* groups of ..._ROWS rows repaired for a target per call */
-#define NGX_TROVE_SQLITE_REPAIRS   4
-
-/* milliseconds between searches for impossible due times */
-#define NGX_TROVE_SQLITE_CLAMP     1000
-
 /* rows per transaction that voids leases */
-#define NGX_TROVE_SQLITE_VOID      4096
+#define NGX_TROVE_SQLITE_VOID  4096
 
 
-static sqlite3_stmt *ngx_trove_sqlite_lease_late(
-    ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_cached_t *cached, ngx_trove_spool_state_e state);
-static ngx_int_t ngx_trove_sqlite_lease_is_late(
-    ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_cached_t *cached);
-static ngx_int_t ngx_trove_sqlite_lease_wait(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_row_t *rows, ngx_uint_t n, int64_t now);
+static ngx_int_t ngx_trove_sqlite_lease_add(ngx_trove_sqlite_taking_t *taking,
+    int64_t target);
+static int ngx_trove_sqlite_lease_cmp_limits(const void *one, const void *two);
+static int ngx_trove_sqlite_lease_cmp_due(const void *one, const void *two);
 static ngx_int_t ngx_trove_sqlite_lease_void_target(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, int64_t target);
 
@@ -51,11 +43,15 @@ ngx_trove_sqlite_lease_init(ngx_trove_sqlite_t *spool,
     taking->lease = &op->u.lease;
     taking->now = ngx_trove_sqlite_now(spool);
 
-    taking->clamp = (ngx_trove_sqlite_mono(spool) - spool->clamped
-                     >= NGX_TROVE_SQLITE_CLAMP);
-
     taking->lease->n = 0;
     taking->lease->next = -1;
+}
+
+
+void
+ngx_trove_sqlite_lease_done(ngx_trove_sqlite_taking_t *taking)
+{
+    free(taking->due);
 }
 
 
@@ -63,99 +59,232 @@ ngx_int_t
 ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op)
 {
-    ngx_int_t                   rc;
-    ngx_uint_t                  i;
-    ngx_trove_sqlite_taking_t   taking;
-    ngx_trove_sqlite_cached_t  *cached;
+    ngx_int_t                  rc;
+    ngx_trove_sqlite_taking_t  taking;
 
     ngx_trove_sqlite_lease_init(spool, db, op, &taking);
 
-    for (i = 0; i < op->u.lease.nwants; i++) {
+    rc = ngx_trove_sqlite_lease_targets(&taking);
 
-        rc = ngx_trove_sqlite_lease_cached(&taking, i, &cached);
+    if (rc == NGX_OK && taking.ndue == 0) {
+        rc = ngx_trove_sqlite_lease_clamp(&taking, 1);
+    }
 
-        if (rc == NGX_DECLINED) {
-            continue;
+    ngx_trove_sqlite_lease_done(&taking);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_trove_sqlite_lease_targets(ngx_trove_sqlite_taking_t *taking)
+{
+    ngx_int_t                 rc;
+    sqlite3_stmt             *stmt;
+    ngx_trove_spool_lease_t  *lease;
+
+    lease = taking->lease;
+
+    if (lease->nwants == 0 || lease->max == 0) {
+        return NGX_OK;
+    }
+
+    qsort(lease->limits, lease->nlimits, sizeof(ngx_trove_spool_limit_t),
+          ngx_trove_sqlite_lease_cmp_limits);
+
+    stmt = ngx_trove_sqlite_sql(taking->db, NGX_TROVE_SQLITE_SQL_TARGET_DUE);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, taking->now);
+
+    for ( ;; ) {
+        rc = ngx_trove_sqlite_step(taking->db, stmt);
+
+        if (rc != NGX_OK) {
+            break;
         }
 
-        if (rc != NGX_OK
-            || ngx_trove_sqlite_lease_next(&taking, cached) != NGX_OK)
+        if (ngx_trove_sqlite_lease_add(taking, sqlite3_column_int64(stmt, 0))
+            != NGX_OK)
         {
+            (void) sqlite3_reset(stmt);
             return NGX_ERROR;
-        }
-
-        if (op->u.lease.next == 0) {
-            return NGX_OK;
-        }
-
-        if (taking.clamp) {
-            rc = ngx_trove_sqlite_lease_is_late(&taking, i, cached);
-
-            if (rc != NGX_DECLINED) {
-                return rc;
-            }
         }
     }
 
-    if (taking.clamp) {
-        spool->clamped = ngx_trove_sqlite_mono(spool);
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    qsort(taking->due, taking->ndue, sizeof(ngx_trove_sqlite_due_t),
+          ngx_trove_sqlite_lease_cmp_due);
+
+    stmt = ngx_trove_sqlite_sql(taking->db, NGX_TROVE_SQLITE_SQL_TARGET_NEXT);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, taking->now);
+
+    rc = ngx_trove_sqlite_step(taking->db, stmt);
+
+    if (rc == NGX_OK) {
+        lease->next = sqlite3_column_int64(stmt, 0) - taking->now;
+        (void) sqlite3_reset(stmt);
+    }
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_trove_sqlite_lease_add(ngx_trove_sqlite_taking_t *taking, int64_t target)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                want, n;
+    ngx_trove_spool_lease_t  *lease;
+    ngx_trove_sqlite_due_t   *due;
+    ngx_trove_spool_limit_t   key, *limit;
+
+    lease = taking->lease;
+
+    rc = ngx_trove_sqlite_lease_want(taking, target, &want);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
+    }
+
+    key.want = want;
+    limit = NULL;
+
+    if (lease->nlimits) {
+        limit = bsearch(&key, lease->limits, lease->nlimits,
+                        sizeof(ngx_trove_spool_limit_t),
+                        ngx_trove_sqlite_lease_cmp_limits);
+    }
+
+    if ((limit ? limit->limit : lease->wants[want].limit) == 0) {
+        return NGX_OK;
+    }
+
+    if (taking->ndue == taking->adue) {
+
+        n = taking->adue ? 2 * taking->adue : 64;
+        due = realloc(taking->due, n * sizeof(ngx_trove_sqlite_due_t));
+
+        if (due == NULL) {
+            return ngx_trove_spool_fail(taking->db->error,
+                                        NGX_TROVE_SPOOL_MEMORY, 0,
+                                        "out of memory");
+        }
+
+        taking->due = due;
+        taking->adue = n;
+    }
+
+    due = &taking->due[taking->ndue++];
+
+    ngx_memzero(due, sizeof(ngx_trove_sqlite_due_t));
+
+    due->id = target;
+    due->want = want;
+    due->limit = limit ? limit->limit : lease->wants[want].limit;
+    due->retries = limit ? limit->retries : lease->wants[want].retries;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_trove_sqlite_lease_want(ngx_trove_sqlite_taking_t *taking, int64_t target,
+    ngx_uint_t *want)
+{
+    ngx_uint_t                  i;
+    ngx_trove_spool_lease_t    *lease;
+    ngx_trove_spool_target_t   *t;
+    ngx_trove_sqlite_cached_t  *cached;
+
+    lease = taking->lease;
+
+    if (ngx_trove_sqlite_cache_find_id(taking->db, target, &cached) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (lease->find) {
+
+        if (cached->wants != lease->wants) {
+            cached->want = lease->find(lease->data, &cached->target);
+            cached->wants = lease->wants;
+        }
+
+        *want = cached->want;
+
+        return (*want < lease->nwants) ? NGX_OK : NGX_DECLINED;
+    }
+
+    for (i = 0; i < lease->nwants; i++) {
+        t = &lease->wants[i].target;
+
+        if (t->name.len == cached->target.name.len
+            && t->route.len == cached->target.route.len
+            && ngx_memcmp(t->name.data, cached->target.name.data, t->name.len)
+               == 0
+            && ngx_memcmp(t->route.data, cached->target.route.data,
+                          t->route.len)
+               == 0)
+        {
+            *want = i;
+            return NGX_OK;
+        }
     }
 
     return NGX_DECLINED;
 }
 
 
-/* NGX_DECLINED: it cannot have due deliveries */
-
-ngx_int_t
-ngx_trove_sqlite_lease_cached(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_cached_t **cached)
+static int
+ngx_trove_sqlite_lease_cmp_limits(const void *one, const void *two)
 {
-    ngx_int_t                rc;
-    ngx_trove_spool_want_t  *w;
+    const ngx_trove_spool_limit_t  *first = one, *second = two;
 
-    w = &taking->lease->wants[want];
-
-    if (w->limit == 0) {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_trove_sqlite_cache_get(taking->db, &w->target, 0, cached);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    return ((*cached)->paused || (*cached)->pending == 0) ? NGX_DECLINED
-                                                          : NGX_OK;
+    return (first->want > second->want) - (first->want < second->want);
 }
 
 
-/* lowers next to the time when a delivery of the target is due */
+static int
+ngx_trove_sqlite_lease_cmp_due(const void *one, const void *two)
+{
+    const ngx_trove_sqlite_due_t  *first = one, *second = two;
+
+    return (first->id > second->id) - (first->id < second->id);
+}
+
 
 ngx_int_t
-ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
-    ngx_trove_sqlite_cached_t *cached)
+ngx_trove_sqlite_lease_next(ngx_trove_sqlite_db_t *db, int64_t target,
+    int64_t *next)
 {
-    int64_t        next;
     ngx_int_t      rc;
     ngx_uint_t     state;
     sqlite3_stmt  *stmt;
+
+    *next = NGX_TROVE_SQLITE_NEVER;
 
     for (state = NGX_TROVE_SPOOL_NEW;
          state <= NGX_TROVE_SPOOL_LEASED;
          state++)
     {
-        stmt = ngx_trove_sqlite_sql(taking->db,
-                                    NGX_TROVE_SQLITE_SQL_DELIVERY_NEXT);
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_NEXT);
         if (stmt == NULL) {
             return NGX_ERROR;
         }
 
-        (void) sqlite3_bind_int64(stmt, 1, cached->id);
+        (void) sqlite3_bind_int64(stmt, 1, target);
         (void) sqlite3_bind_int(stmt, 2, state);
 
-        rc = ngx_trove_sqlite_step(taking->db, stmt);
+        rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -165,81 +294,12 @@ ngx_trove_sqlite_lease_next(ngx_trove_sqlite_taking_t *taking,
             continue;
         }
 
-        next = ngx_max(sqlite3_column_int64(stmt, 0) - taking->now, 0);
+        *next = ngx_min(*next, sqlite3_column_int64(stmt, 0));
 
         (void) sqlite3_reset(stmt);
-
-        if (taking->lease->next == -1 || next < taking->lease->next) {
-            taking->lease->next = next;
-        }
     }
 
     return NGX_OK;
-}
-
-
-/* finds deliveries due later than possible, after the clock was set back */
-
-static sqlite3_stmt *
-ngx_trove_sqlite_lease_late(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_cached_t *cached, ngx_trove_spool_state_e state)
-{
-    int64_t        max;
-    sqlite3_stmt  *stmt;
-
-    stmt = ngx_trove_sqlite_sql(taking->db, NGX_TROVE_SQLITE_SQL_DELIVERY_LATE);
-    if (stmt == NULL) {
-        return NULL;
-    }
-
-    /* a new delivery is due from the time it was stored */
-
-    max = 0;
-
-    if (state == NGX_TROVE_SPOOL_LEASED) {
-        max = NGX_TROVE_SPOOL_LEASE_MAX;
-
-    } else if (state == NGX_TROVE_SPOOL_RETRY) {
-        max = taking->lease->wants[want].delay_max;
-    }
-
-    (void) sqlite3_bind_int64(stmt, 1, cached->id);
-    (void) sqlite3_bind_int(stmt, 2, state);
-    (void) sqlite3_bind_int64(stmt, 3, taking->now + max);
-    (void) sqlite3_bind_int(stmt, 4, NGX_TROVE_SQLITE_ROWS);
-
-    return stmt;
-}
-
-
-/* NGX_OK: there are some; NGX_DECLINED: there are none */
-
-static ngx_int_t
-ngx_trove_sqlite_lease_is_late(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_cached_t *cached)
-{
-    ngx_int_t      rc;
-    ngx_uint_t     state;
-    sqlite3_stmt  *stmt;
-
-    for (state = NGX_TROVE_SPOOL_NEW;
-         state <= NGX_TROVE_SPOOL_LEASED;
-         state++)
-    {
-        stmt = ngx_trove_sqlite_lease_late(taking, want, cached, state);
-        if (stmt == NULL) {
-            return NGX_ERROR;
-        }
-
-        rc = ngx_trove_sqlite_step(taking->db, stmt);
-
-        if (rc != NGX_DONE) {
-            (void) sqlite3_reset(stmt);
-            return rc;
-        }
-    }
-
-    return NGX_DECLINED;
 }
 
 
@@ -289,7 +349,7 @@ ngx_trove_sqlite_lease_rows(ngx_trove_sqlite_db_t *db, sqlite3_stmt *stmt,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_trove_sqlite_lease_wait(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_row_t *rows, ngx_uint_t n, int64_t now)
 {
@@ -314,26 +374,21 @@ ngx_trove_sqlite_lease_wait(ngx_trove_sqlite_db_t *db,
 }
 
 
-/* makes deliveries with expired leases or impossible times wait */
-
 ngx_int_t
 ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_cached_t *cached)
+    int64_t target)
 {
-    ngx_uint_t              i, n, state;
+    ngx_uint_t              i, n;
     sqlite3_stmt           *stmt;
     ngx_trove_sqlite_db_t  *db;
     ngx_trove_sqlite_row_t  rows[NGX_TROVE_SQLITE_ROWS];
-
-    n = 0;
 
     db = taking->db;
 
     for (i = 0; i < NGX_TROVE_SQLITE_REPAIRS; i++) {
 
-        stmt = ngx_trove_sqlite_lease_due(db, cached->id,
-                                          NGX_TROVE_SPOOL_LEASED, taking->now,
-                                          NGX_TROVE_SQLITE_ROWS);
+        stmt = ngx_trove_sqlite_lease_due(db, target, NGX_TROVE_SPOOL_LEASED,
+                                          taking->now, NGX_TROVE_SQLITE_ROWS);
 
         if (ngx_trove_sqlite_lease_rows(db, stmt, rows, &n) != NGX_OK
             || ngx_trove_sqlite_lease_wait(db, rows, n, taking->now) != NGX_OK)
@@ -342,39 +397,6 @@ ngx_trove_sqlite_lease_repair(ngx_trove_sqlite_taking_t *taking,
         }
 
         if (n < NGX_TROVE_SQLITE_ROWS) {
-            break;
-        }
-    }
-
-    if (!taking->clamp) {
-        return NGX_OK;
-    }
-
-    for (state = NGX_TROVE_SPOOL_NEW;
-         state <= NGX_TROVE_SPOOL_LEASED;
-         state++)
-    {
-        for (i = 0; i < NGX_TROVE_SQLITE_REPAIRS; i++) {
-
-            stmt = ngx_trove_sqlite_lease_late(taking, want, cached, state);
-
-            if (ngx_trove_sqlite_lease_rows(db, stmt, rows, &n) != NGX_OK
-                || ngx_trove_sqlite_lease_wait(db, rows, n, taking->now)
-                   != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
-
-            if (n < NGX_TROVE_SQLITE_ROWS) {
-                break;
-            }
-        }
-
-        if (n == NGX_TROVE_SQLITE_ROWS) {
-
-            /* there may be more: the next call continues at once */
-
-            taking->clamp = 0;
             break;
         }
     }

@@ -7,16 +7,17 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_lease.h"
 
 
+static ngx_int_t ngx_trove_sqlite_lease_some(ngx_trove_sqlite_taking_t *taking);
+static ngx_int_t ngx_trove_sqlite_lease_end(ngx_trove_sqlite_taking_t *taking);
 static ngx_int_t ngx_trove_sqlite_lease_target(
-    ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_cached_t *cached, ngx_uint_t n, ngx_uint_t *got,
-    ngx_uint_t *retries);
+    ngx_trove_sqlite_taking_t *taking, ngx_trove_sqlite_due_t *due,
+    ngx_uint_t n);
 static ngx_int_t ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_cached_t *cached,
-    ngx_trove_spool_state_e state, ngx_uint_t n, ngx_uint_t *got);
+    ngx_trove_sqlite_due_t *due, ngx_trove_spool_state_e state, ngx_uint_t n,
+    ngx_uint_t *got);
 static ngx_int_t ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking,
     ngx_uint_t want, ngx_trove_sqlite_row_t *row);
 
@@ -25,155 +26,186 @@ ngx_int_t
 ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_op_t *op)
 {
-    ngx_int_t                    rc;
-    ngx_uint_t                   i, n, w, active, share, pass, *got, *retries;
-    ngx_trove_spool_lease_t     *lease;
-    ngx_trove_sqlite_taking_t    taking;
-    ngx_trove_sqlite_cached_t  **cached;
+    ngx_int_t                  rc;
+    ngx_trove_sqlite_taking_t  taking;
 
     ngx_trove_sqlite_lease_init(spool, db, op, &taking);
 
-    lease = taking.lease;
     op->result = NGX_TROVE_SPOOL_DONE;
 
-    if (lease->nwants == 0 || lease->max == 0) {
+    if (op->u.lease.nwants == 0 || op->u.lease.max == 0) {
         return NGX_OK;
     }
 
-    cached = calloc(lease->nwants, sizeof(ngx_trove_sqlite_cached_t *));
-    got = calloc(2 * lease->nwants, sizeof(ngx_uint_t));
+    /* targets are found by their rows, so these must be up to date */
 
-    if (cached == NULL || got == NULL) {
-        rc = ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
-                                  "out of memory");
-        goto done;
+    if (ngx_trove_sqlite_lease_clamp(&taking, 0) == NGX_ERROR
+        || ngx_trove_sqlite_cache_flush(db) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    retries = got + lease->nwants;
-    active = 0;
+    rc = ngx_trove_sqlite_lease_targets(&taking);
 
-    for (i = 0; i < lease->nwants; i++) {
-
-        rc = ngx_trove_sqlite_lease_cached(&taking, i, &cached[i]);
-
-        if (rc == NGX_DECLINED) {
-            cached[i] = NULL;
-            continue;
-        }
-
-        if (rc != NGX_OK
-            || ngx_trove_sqlite_lease_repair(&taking, i, cached[i]) != NGX_OK)
-        {
-            rc = NGX_ERROR;
-            goto done;
-        }
-
-        active++;
+    if (rc == NGX_OK) {
+        rc = ngx_trove_sqlite_lease_some(&taking);
     }
 
-    if (taking.clamp) {
-        spool->clamped = ngx_trove_sqlite_mono(spool);
+    if (rc == NGX_OK) {
+        rc = ngx_trove_sqlite_lease_end(&taking);
     }
 
-    /* first a share for each target, then the rest for those that have more */
-
-    share = (active == 0) ? 0 : ngx_max(1, lease->max / active);
-
-    for (pass = 0; pass < 2; pass++) {
-
-        for (i = 0; i < lease->nwants && !taking.full; i++) {
-
-            w = (spool->turn + i) % lease->nwants;
-
-            if (cached[w] == NULL) {
-                continue;
-            }
-
-            n = lease->wants[w].limit - got[w];
-
-            if (pass == 0) {
-                n = ngx_min(n, share);
-            }
-
-            if (ngx_trove_sqlite_lease_target(&taking, w, cached[w], n, &got[w],
-                                              &retries[w])
-                != NGX_OK)
-            {
-                rc = NGX_ERROR;
-                goto done;
-            }
-        }
-    }
-
-    spool->turn++;
-
-    for (i = 0; i < lease->nwants; i++) {
-
-        lease->wants[i].more = (got[i] == lease->wants[i].limit
-                                || retries[i] >= lease->wants[i].retries);
-
-        if (cached[i] != NULL
-            && !lease->wants[i].more
-            && ngx_trove_sqlite_lease_next(&taking, cached[i]) != NGX_OK)
-        {
-            rc = NGX_ERROR;
-            goto done;
-        }
-    }
-
-    rc = NGX_OK;
-
-done:
-
-    free(cached);
-    free(got);
+    ngx_trove_sqlite_lease_done(&taking);
 
     return rc;
 }
 
 
+/* first a share for each target, then the rest for those that have more */
+
 static ngx_int_t
-ngx_trove_sqlite_lease_target(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_cached_t *cached, ngx_uint_t n,
-    ngx_uint_t *got, ngx_uint_t *retries)
+ngx_trove_sqlite_lease_some(ngx_trove_sqlite_taking_t *taking)
 {
-    ngx_uint_t  before, tried, max;
+    ngx_uint_t               i, n, first, share, pass;
+    ngx_trove_sqlite_t      *spool;
+    ngx_trove_sqlite_due_t  *due;
 
-    n = ngx_min(n, taking->lease->max - taking->lease->n);
-    max = taking->lease->wants[want].retries - *retries;
-    before = *got;
-    tried = *retries;
+    spool = taking->spool;
 
-    /* one half, the other half, and then the remainder of either */
-
-    if (ngx_trove_sqlite_lease_state(taking, want, cached, NGX_TROVE_SPOOL_NEW,
-                                     (n + 1) / 2, got)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (taking->ndue == 0) {
+        return NGX_OK;
     }
 
-    if (ngx_trove_sqlite_lease_state(taking, want, cached,
-                                     NGX_TROVE_SPOOL_RETRY,
-                                     ngx_min(n - (*got - before), max),
-                                     retries)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    /* the target after the one that was the first or the last one before */
+
+    for (first = 0; first < taking->ndue; first++) {
+        if (taking->due[first].id > spool->turn) {
+            break;
+        }
     }
 
-    *got += *retries - tried;
+    first %= taking->ndue;
+    spool->turn = taking->due[first].id;
 
-    return ngx_trove_sqlite_lease_state(taking, want, cached,
-                                        NGX_TROVE_SPOOL_NEW,
-                                        n - (*got - before), got);
+    share = ngx_max(1, taking->lease->max / taking->ndue);
+
+    for (pass = 0; pass < 2; pass++) {
+
+        for (i = 0; i < taking->ndue && !taking->full; i++) {
+
+            due = &taking->due[(first + i) % taking->ndue];
+
+            n = due->limit - due->got;
+
+            if (pass == 0) {
+                n = ngx_min(n, share);
+
+                if (ngx_trove_sqlite_lease_repair(taking, due->id) != NGX_OK) {
+                    return NGX_ERROR;
+                }
+            }
+
+            if (ngx_trove_sqlite_lease_target(taking, due, n) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            if (pass == 0 && taking->full && i + 1 < taking->ndue) {
+                spool->turn = due->id;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* corrects the due times of the targets */
+
+static ngx_int_t
+ngx_trove_sqlite_lease_end(ngx_trove_sqlite_taking_t *taking)
+{
+    int64_t                     next;
+    ngx_uint_t                  i;
+    ngx_trove_sqlite_due_t     *due;
+    ngx_trove_spool_lease_t    *lease;
+    ngx_trove_sqlite_cached_t  *cached;
+
+    lease = taking->lease;
+
+    for (i = 0; i < taking->ndue; i++) {
+        due = &taking->due[i];
+
+        if (ngx_trove_sqlite_cache_get_id(taking->db, due->id, &cached)
+            != NGX_OK
+            || ngx_trove_sqlite_lease_next(taking->db, due->id, &next)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_trove_sqlite_cache_due(taking->db, cached, next);
+
+        if (due->got == due->limit || due->got_retries >= due->retries) {
+
+            if (due->got) {
+                lease->leased[due->last].more = 1;
+            }
+
+            continue;
+        }
+
+        if (next != NGX_TROVE_SQLITE_NEVER) {
+            next = ngx_max(next - taking->now, 0);
+
+            if (lease->next == -1 || next < lease->next) {
+                lease->next = next;
+            }
+        }
+    }
+
+    return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_cached_t *cached, ngx_trove_spool_state_e state,
-    ngx_uint_t n, ngx_uint_t *got)
+ngx_trove_sqlite_lease_target(ngx_trove_sqlite_taking_t *taking,
+    ngx_trove_sqlite_due_t *due, ngx_uint_t n)
+{
+    ngx_uint_t  before, tried, max;
+
+    n = ngx_min(n, taking->lease->max - taking->lease->n);
+    max = due->retries - due->got_retries;
+    before = due->got;
+    tried = due->got_retries;
+
+    /* one half, the other half, and then the remainder of either */
+
+    if (ngx_trove_sqlite_lease_state(taking, due, NGX_TROVE_SPOOL_NEW,
+                                     (n + 1) / 2, &due->got)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_trove_sqlite_lease_state(taking, due, NGX_TROVE_SPOOL_RETRY,
+                                     ngx_min(n - (due->got - before), max),
+                                     &due->got_retries)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    due->got += due->got_retries - tried;
+
+    return ngx_trove_sqlite_lease_state(taking, due, NGX_TROVE_SPOOL_NEW,
+                                        n - (due->got - before), &due->got);
+}
+
+
+static ngx_int_t
+ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking,
+    ngx_trove_sqlite_due_t *due, ngx_trove_spool_state_e state, ngx_uint_t n,
+    ngx_uint_t *got)
 {
     ngx_int_t               rc;
     ngx_uint_t              i, rows_n;
@@ -182,7 +214,7 @@ ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
 
     while (n && !taking->full) {
 
-        stmt = ngx_trove_sqlite_lease_due(taking->db, cached->id, state,
+        stmt = ngx_trove_sqlite_lease_due(taking->db, due->id, state,
                                           taking->now,
                                           ngx_min(n, NGX_TROVE_SQLITE_ROWS));
 
@@ -194,7 +226,7 @@ ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
 
         for (i = 0; i < rows_n; i++) {
 
-            rc = ngx_trove_sqlite_lease_row(taking, want, &rows[i]);
+            rc = ngx_trove_sqlite_lease_row(taking, due->want, &rows[i]);
 
             if (rc == NGX_DECLINED) {
                 return NGX_OK;
@@ -203,6 +235,8 @@ ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
             if (rc != NGX_OK) {
                 return NGX_ERROR;
             }
+
+            due->last = taking->lease->n - 1;
 
             n--;
             (*got)++;
@@ -269,6 +303,7 @@ ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
     leased->ref.opened = row->opened;
     leased->ref.file = spool->file;
     leased->want = want;
+    leased->more = 0;
     leased->attempt = row->attempts + 1;
     leased->nth = leased->attempt - row->earlier;
     leased->age = ngx_max(taking->now - row->opened, 0);

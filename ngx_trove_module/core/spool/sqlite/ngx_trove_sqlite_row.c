@@ -21,6 +21,10 @@
 
 
 static ngx_uint_t ngx_trove_sqlite_cache_hash(ngx_trove_spool_target_t *target);
+static void ngx_trove_sqlite_cache_changed(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_cached_t *cached);
+static void ngx_trove_sqlite_row_due(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_cached_t *cached, ngx_trove_sqlite_row_t *row);
 static ngx_trove_sqlite_cached_t *ngx_trove_sqlite_cache_add(
     ngx_trove_sqlite_db_t *db, int64_t id, ngx_trove_spool_target_t *target);
 static ngx_int_t ngx_trove_sqlite_cache_refresh(ngx_trove_sqlite_db_t *db,
@@ -131,6 +135,18 @@ ngx_int_t
 ngx_trove_sqlite_cache_get_id(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_cached_t **cached)
 {
+    if (ngx_trove_sqlite_cache_find_id(db, id, cached) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_trove_sqlite_cache_refresh(db, *cached);
+}
+
+
+ngx_int_t
+ngx_trove_sqlite_cache_find_id(ngx_trove_sqlite_db_t *db, int64_t id,
+    ngx_trove_sqlite_cached_t **cached)
+{
     ngx_int_t                   rc;
     sqlite3_stmt               *stmt;
     ngx_trove_spool_target_t    target;
@@ -140,7 +156,7 @@ ngx_trove_sqlite_cache_get_id(ngx_trove_sqlite_db_t *db, int64_t id,
 
         if (c->id == id) {
             *cached = c;
-            return ngx_trove_sqlite_cache_refresh(db, c);
+            return NGX_OK;
         }
     }
 
@@ -175,7 +191,7 @@ ngx_trove_sqlite_cache_get_id(ngx_trove_sqlite_db_t *db, int64_t id,
 
     *cached = c;
 
-    return ngx_trove_sqlite_cache_refresh(db, c);
+    return NGX_OK;
 }
 
 
@@ -258,6 +274,8 @@ ngx_trove_sqlite_cache_refresh(ngx_trove_sqlite_db_t *db,
 
     cached->paused = sqlite3_column_int(stmt, 2);
     cached->pending = sqlite3_column_int64(stmt, 3);
+    cached->due = (sqlite3_column_type(stmt, 4) == SQLITE_NULL)
+                  ? NGX_TROVE_SQLITE_NEVER : sqlite3_column_int64(stmt, 4);
     cached->txn = db->txn;
 
     (void) sqlite3_reset(stmt);
@@ -292,6 +310,30 @@ ngx_trove_sqlite_cache_flush(ngx_trove_sqlite_db_t *db)
 
         ngx_memzero(c->delta, sizeof(c->delta));
         c->dirty = 0;
+
+        if (!c->due_dirty) {
+            continue;
+        }
+
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGET_SET_DUE);
+        if (stmt == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) sqlite3_bind_int64(stmt, 1, c->id);
+
+        if (c->due == NGX_TROVE_SQLITE_NEVER) {
+            (void) sqlite3_bind_null(stmt, 2);
+
+        } else {
+            (void) sqlite3_bind_int64(stmt, 2, c->due);
+        }
+
+        if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        c->due_dirty = 0;
     }
 
     db->changed = NULL;
@@ -342,13 +384,48 @@ ngx_trove_sqlite_row_count(ngx_trove_sqlite_db_t *db,
         cached->pending += by;
     }
 
+    ngx_trove_sqlite_cache_changed(db, cached);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_trove_sqlite_cache_changed(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_cached_t *cached)
+{
     if (!cached->dirty) {
         cached->dirty = 1;
         cached->changed = db->changed;
         db->changed = cached;
     }
+}
 
-    return NGX_OK;
+
+void
+ngx_trove_sqlite_cache_due(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_cached_t *cached, int64_t due)
+{
+    if (cached->due != due) {
+        cached->due = due;
+        cached->due_dirty = 1;
+        ngx_trove_sqlite_cache_changed(db, cached);
+    }
+}
+
+
+/*
+ * The time of a target only decreases here.  It is corrected when the target is
+ * found by it: otherwise it would be written with each outcome.
+ */
+
+static void
+ngx_trove_sqlite_row_due(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_cached_t *cached, ngx_trove_sqlite_row_t *row)
+{
+    if (ngx_trove_sqlite_pending(row->state) && row->due < cached->due) {
+        ngx_trove_sqlite_cache_due(db, cached, row->due);
+    }
 }
 
 
@@ -417,6 +494,8 @@ ngx_trove_sqlite_row_add(ngx_trove_sqlite_db_t *db,
         return NGX_ERROR;
     }
 
+    ngx_trove_sqlite_row_due(db, cached, row);
+
     stmt = ngx_trove_sqlite_row_bind(db, NGX_TROVE_SQLITE_SQL_DELIVERY_ADD,
                                      row);
     if (stmt == NULL) {
@@ -442,7 +521,7 @@ ngx_trove_sqlite_row_set(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_row_t *row,
         db->reopened = 1;
     }
 
-    if (row->state != from) {
+    if (row->state != from || ngx_trove_sqlite_pending(row->state)) {
 
         if (ngx_trove_sqlite_cache_get_id(db, row->target, &cached) != NGX_OK
             || ngx_trove_sqlite_row_count(db, cached, from, -1) != NGX_OK
@@ -450,6 +529,8 @@ ngx_trove_sqlite_row_set(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_row_t *row,
         {
             return NGX_ERROR;
         }
+
+        ngx_trove_sqlite_row_due(db, cached, row);
     }
 
     stmt = ngx_trove_sqlite_row_bind(db, NGX_TROVE_SQLITE_SQL_DELIVERY_SET,

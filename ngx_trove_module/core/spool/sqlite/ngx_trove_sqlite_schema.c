@@ -163,7 +163,18 @@ static const char  *ngx_trove_sqlite_migrations[NGX_TROVE_SQLITE_VERSION] = {
     "CREATE TABLE ident ("
         "hash INTEGER NOT NULL, "
         "event INTEGER NOT NULL, "
-        "PRIMARY KEY (hash, event)) WITHOUT ROWID;"
+        "PRIMARY KEY (hash, event)) WITHOUT ROWID;",
+
+    /* 4: targets are found by the time when their deliveries are due */
+
+    "ALTER TABLE target ADD COLUMN earliest INTEGER;"
+
+    "UPDATE target SET earliest = 0 WHERE EXISTS (SELECT 1 FROM delivery "
+        "INDEXED BY delivery_pending "
+        "WHERE target = target.id AND due IS NOT NULL);"
+
+    "CREATE INDEX target_due ON target (earliest) "
+        "WHERE paused = 0 AND earliest IS NOT NULL;"
 };
 
 

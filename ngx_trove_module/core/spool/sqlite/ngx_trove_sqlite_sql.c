@@ -57,8 +57,8 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_KEY_DELETE] = "DELETE FROM key WHERE hash = ?",
 
     [NGX_TROVE_SQLITE_SQL_TARGET] =
-        "SELECT route, name, paused, new + retry + leased FROM target "
-        "WHERE id = ?",
+        "SELECT route, name, paused, new + retry + leased, earliest "
+        "FROM target WHERE id = ?",
 
     [NGX_TROVE_SQLITE_SQL_TARGET_FIND] =
         "SELECT id FROM target WHERE route = ? AND name = ?",
@@ -75,6 +75,19 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_TARGET_PAUSE] =
         "UPDATE target SET paused = ?1 "
         "WHERE name = ?2 AND (?3 IS NULL OR route = ?3)",
+
+    /* paused targets, and those without a due time, are not in the index */
+
+    [NGX_TROVE_SQLITE_SQL_TARGET_DUE] =
+        "SELECT id FROM target INDEXED BY target_due "
+        "WHERE paused = 0 AND earliest <= ?",
+
+    [NGX_TROVE_SQLITE_SQL_TARGET_NEXT] =
+        "SELECT earliest FROM target INDEXED BY target_due "
+        "WHERE paused = 0 AND earliest > ? ORDER BY earliest LIMIT 1",
+
+    [NGX_TROVE_SQLITE_SQL_TARGET_SET_DUE] =
+        "UPDATE target SET earliest = ?2 WHERE id = ?1",
 
     [NGX_TROVE_SQLITE_SQL_TARGETS] =
         "SELECT id, route, name, paused, new, retry, leased, delivered, "
@@ -139,6 +152,12 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_DELIVERY_LATE] =
         "SELECT" NGX_TROVE_SQLITE_ROW NGX_TROVE_SQLITE_BY_PENDING
             "target = ? AND state = ? AND due > ? LIMIT ?",
+
+    /* the next target with a pending delivery */
+
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_TARGET] =
+        "SELECT target" NGX_TROVE_SQLITE_BY_PENDING
+            "target > ? AND due IS NOT NULL ORDER BY target LIMIT 1",
 
     [NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN] =
         "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery "

@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_trove_sqlite_lease.h"
 #include "ngx_trove_sqlite_query.h"
 
 
