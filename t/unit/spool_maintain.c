@@ -587,7 +587,7 @@ restarts(ngx_uint_t max)
     n = 0;
     pages = 0;
 
-    for (i = 0; i < 5000 && n < max; i++) {
+    for (i = 0; i < 50000 && n < max; i++) {
 
         if (ngx_trove_spool_maintain(spool, &maintained, &error) != NGX_OK) {
             die("maintain");

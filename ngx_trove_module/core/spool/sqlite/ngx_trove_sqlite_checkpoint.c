@@ -72,13 +72,15 @@ static ngx_int_t ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db,
 ngx_uint_t
 ngx_trove_sqlite_checkpoint_due(ngx_trove_sqlite_t *spool)
 {
-    uint32_t  pages;
+    uint32_t                    pages;
+    ngx_trove_sqlite_shared_t  *shared;
 
-    pages = __atomic_load_n(&spool->shared->wal_pages, __ATOMIC_RELAXED);
+    shared = spool->shared;
+    pages = __atomic_load_n(&shared->wal_pages, __ATOMIC_RELAXED);
 
     return pages >= spool->wal_pages
            && ngx_trove_sqlite_elapsed()
-              >= __atomic_load_n(&spool->checkpoint, __ATOMIC_RELAXED);
+              >= __atomic_load_n(&shared->checkpoint, __ATOMIC_RELAXED);
 }
 
 
@@ -123,6 +125,10 @@ ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
     {
         return NGX_OK;
     }
+
+    /* SQLite only does this when all has been copied, which is below */
+
+    ngx_trove_sqlite_guard_sync(spool);
 
     return ngx_trove_sqlite_checkpoint_rest(spool, db, pages);
 }
@@ -239,7 +245,7 @@ ngx_trove_sqlite_checkpoint_rest(ngx_trove_sqlite_t *spool,
     if (rc == NGX_AGAIN) {
         now = ngx_trove_sqlite_elapsed();
 
-        __atomic_store_n(&spool->checkpoint,
+        __atomic_store_n(&spool->shared->checkpoint,
                          now + NGX_TROVE_SQLITE_WAL_REST * (now - start),
                          __ATOMIC_RELAXED);
 

@@ -125,7 +125,9 @@ typedef struct {
     uint32_t                     current;        /* half */
     uint32_t                     used[2];        /* slots */
 
-    uint32_t                     wal_pages;      /* in use, of PATH-wal */
+    /* atomic: pages in use of PATH-wal; earliest time of a checkpoint */
+    uint32_t                     wal_pages;
+    int64_t                      checkpoint;     /* ..._elapsed() */
 
     /* a removed PATH-wal whose contents have been saved */
     uint64_t                     saved_dev;
@@ -374,9 +376,6 @@ typedef struct {
     uint32_t                     marks_file;
     int64_t                      marks_pause;    /* ..._elapsed() */
     uint64_t                     reopened;
-
-    /* atomic: earliest time of the next checkpoint, ..._elapsed() */
-    int64_t                      checkpoint;
 
     /*
      * For tests: a lower number of pages that trigger a checkpoint, and of

@@ -168,6 +168,17 @@ ngx_trove_sqlite_unguard(ngx_trove_sqlite_t *spool)
 }
 
 
+void
+ngx_trove_sqlite_guard_sync(ngx_trove_sqlite_t *spool)
+{
+    /* an error is reported to each descriptor: that of SQLite gets it, too */
+
+    if (spool->guarded && spool->guards[0] != -1) {
+        (void) fdatasync(spool->guards[0]);
+    }
+}
+
+
 static ngx_int_t
 ngx_trove_sqlite_guard_inode(const char *path, ngx_trove_sqlite_inode_t *inode)
 {

@@ -67,6 +67,9 @@ ngx_int_t ngx_trove_sqlite_guard(ngx_trove_sqlite_t *spool,
 void ngx_trove_sqlite_guard_end(ngx_trove_sqlite_t *spool);
 void ngx_trove_sqlite_unguard(ngx_trove_sqlite_t *spool);
 
+/* writes the pages of PATH that the system has in memory to the disk */
+void ngx_trove_sqlite_guard_sync(ngx_trove_sqlite_t *spool);
+
 /* returns NGX_ERROR if a file was moved or removed, NGX_OK otherwise */
 ngx_int_t ngx_trove_sqlite_moved(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
