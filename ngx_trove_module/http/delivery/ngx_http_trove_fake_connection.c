@@ -54,18 +54,9 @@ ngx_http_trove_fake_connection_create(ngx_http_core_srv_conf_t *cscf,
 
     c = &fake->connection;
 
-    /* NGINX destroys it; nothing is allocated from it */
-
-    c->pool = ngx_create_pool(NGX_MIN_POOL_SIZE, log);
-    if (c->pool == NULL) {
-        ngx_free(fake);
-        return NULL;
-    }
-
     fake->log = *log;
     fake->log.data = &fake->log_ctx;
     fake->log_ctx.connection = c;
-    c->pool->log = &fake->log;
 
     c->fd = NGX_HTTP_TROVE_FAKE_FD;
     c->data = &fake->http;
@@ -187,7 +178,6 @@ ngx_http_trove_fake_connection_close(ngx_http_trove_fake_connection_t *fake,
 void
 ngx_http_trove_fake_connection_free(ngx_http_trove_fake_connection_t *fake)
 {
-    ngx_destroy_pool(fake->connection.pool);
     ngx_free(fake);
 }
 

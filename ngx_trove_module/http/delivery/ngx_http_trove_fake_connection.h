@@ -36,9 +36,10 @@ typedef struct {
 
 
 /*
- * Creates a connection for ngx_http_create_request() in the server cscf.  It
- * has the addresses of the connection of client, which must live as long, or
- * those of a unix domain socket if client is NULL.
+ * Creates a connection for ngx_http_create_request() in the server cscf.  Its
+ * pool has to be set by the caller, and is destroyed by NGINX.  It has the
+ * addresses of the connection of client, which must live as long, or those of a
+ * unix domain socket if client is NULL.
  *
  * NULL  out of memory
  */

@@ -14,6 +14,9 @@
 #include "ngx_http_trove_fake_request.h"
 
 
+/* the size of a pool that has space for all that a delivery usually needs */
+#define NGX_HTTP_TROVE_FAKE_POOL     8192
+
 /* "passed" of limit_conn and limit_req, which define it privately */
 #define NGX_HTTP_TROVE_LIMIT_PASSED  1
 
@@ -108,6 +111,20 @@ ngx_http_trove_fake_request_alloc(ngx_http_trove_origin_t *origin)
     }
 
     /*
+     * The request itself is freed with the connection.  Its pool is a new one,
+     * of few and large blocks.
+     */
+
+    c->connection.pool = r->pool;
+
+    r->pool = ngx_create_pool(NGX_HTTP_TROVE_FAKE_POOL, c->connection.log);
+    if (r->pool == NULL) {
+        ngx_destroy_pool(c->connection.pool);
+        ngx_http_trove_fake_connection_free(c);
+        return NULL;
+    }
+
+    /*
      * The handlers are added first, so that they run last: after all upstream
      * connections have been closed, and after all memory has been released.
      */
@@ -117,6 +134,7 @@ ngx_http_trove_fake_request_alloc(ngx_http_trove_origin_t *origin)
 
     if (cln == NULL || pcln == NULL) {
         ngx_destroy_pool(r->pool);
+        ngx_destroy_pool(c->connection.pool);
         ngx_http_trove_fake_connection_free(c);
         return NULL;
     }
