@@ -78,7 +78,8 @@ for my $mode (target_modes()) {
             my $r = post_event($nginx->port, "/$mode", $body,
                 secret => 'trove-whsec-sender');
 
-            is($r && $r->status, $mode eq 'wait' ? 200 : 202, "$name: the answer");
+            is($r && $r->status, $mode eq 'wait' ? 200 : 202,
+                "$name: the answer");
             ok($backend->wait_count(5, $id), "$name: all get it");
 
             my %sent = map { $_->{uri} => $_ } $backend->by_id($id);

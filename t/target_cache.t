@@ -93,7 +93,7 @@ for my $mode (target_modes()) {
     is(target_outcome($nginx, $mode, 'cached'), 'cached=502 healthy=200',
         "$mode: the cache responds");
     like(($nginx->log_lines(qr/from a cache/))[0],
-        qr/\[error\] .*trove: the response for target "cached" is from a cache /,
+        qr/\[error\] .*trove: the response for target "cached" is from a /,
         "$mode: logged");
 }
 

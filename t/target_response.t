@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Only the response of the target itself decides about a delivery, in both modes:
-# no "X-Accel-Redirect" of it leads the event to another target, and neither an
-# "error_page" nor a header filter turns a failure into a success.
+# Only the response of the target itself decides about a delivery, in both
+# modes: no "X-Accel-Redirect" of it leads the event to another target, and an
+# "error_page" does not turn a failure into a success.
 
 use lib 't/lib';
 use Trove;
@@ -177,7 +177,10 @@ EOC
             trove_verify off;
             proxy_pass http://127.0.0.1:%%BACKEND_1%%;
         }
-        location = /other { internal; proxy_pass http://127.0.0.1:%%BACKEND_1%%; }
+        location = /other {
+            internal;
+            proxy_pass http://127.0.0.1:%%BACKEND_1%%;
+        }
         location = /closed { deny all; return 200; }
         location = /loop { internal; proxy_pass $b/accel_loop; }
         location = /passes { internal; proxy_pass $b; }

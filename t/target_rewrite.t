@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# A delivery is internal: the rewrites of the server are for requests of clients,
-# and do not run for it, in either mode.
+# A delivery is internal: the rewrites of the server are for requests of
+# clients, and do not run for it, in either mode.
 
 use lib 't/lib';
 use Trove;

@@ -33,10 +33,10 @@ With the packaged one they must be installed, which "make test" does.
 
 =item target_conf(targets => [ name => 'directives', .. ], %options)
 
-A configuration for nginx(): the locations /wait and /spool fan events out to the
-targets, in the mode that their name says.  A target has a location of its name
-and gets the events of the type "to.NAME"; the target "healthy", which is added
-to the others and passes events on to the first backend, gets each event.
+A configuration for nginx(): the locations /wait and /spool fan events out to
+the targets, in the mode that their name says.  A target has a location of its
+name and gets the events of the type "to.NAME"; the target "healthy", which is
+added to the others and passes events on to the first backend, gets each event.
 trove_sign is in effect.
 
 Options: http, server, events => directives there; healthy => directives in the
