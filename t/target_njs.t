@@ -31,6 +31,7 @@ my @targets = (
     body_of_its_own => 'js_content main.another;',
     several => 'js_content main.several;',
     detached => 'js_content main.detached;',
+    thread => 'js_content main.thread;',
 
     # an answer larger than subrequest_output_buffer_size
 
@@ -45,6 +46,16 @@ my $conf = target_conf(
     log_format logged '$trove_event_id $trove_target $status $logged';
 EOC
     server => <<"EOC",
+
+        location /files/ {
+            internal;
+            alias %%TESTDIR%%/conf/;
+            sendfile off;
+            aio threads;
+            output_buffers 1 4k;
+            log_subrequest on;
+            access_log %%TESTDIR%%/logs/thread.log;
+        }
 
         location = /called { internal; $pass }
         location = /big { internal; $pass }
@@ -112,13 +123,18 @@ function detached(r) {
     r.return(204);
 }
 
+function thread(r) {
+    r.subrequest('/files/file', { detached: true });
+    r.return(204);
+}
+
 function large(r) {
     r.subrequest('/big', reply => r.return(204));
 }
 
 export default { content, refuse, end, bad, set, logged, header,
     nolength, body, sleep, fetch, subrequest, another, several, detached,
-    large };
+    thread, large };
 EOJ
 
 $main =~ s/%%BACKEND%%/$backend->port/e;
@@ -128,11 +144,14 @@ $backend->on('/big', size => 100_000);
 my $nginx = nginx($conf, main => $modules, files => { 'main.js' => $main })
     ->start;
 
+$nginx->write('conf/file', 'x' x 200_000);
+
 my %status = (content => 201, refuse => 503, exit => 204, throw => 500,
-    sleep => 204, fetch => 204, several => 204, detached => 204);
+    sleep => 204, fetch => 204, several => 204, detached => 204,
+    thread => 204);
 
 my %calls = (
-    (map { $_ => [] } qw/ content refuse exit throw sleep /),
+    (map { $_ => [] } qw/ content refuse exit throw sleep thread /),
     fetch => [ '/fetched' ],
     subrequest => [ '/called' ], body_of_its_own => [ '/called' ],
     several => [ map { "/called?n=$_" } 1 .. 3 ], detached => [ '/aside' ],
@@ -203,6 +222,16 @@ for my $mode (target_modes()) {
 ok((wait_until {
     2 == (() = $nginx->read_log('logs/aside.log') =~ /^/mg);
 }), 'detached subrequests end by themselves');
+
+# those that read a file in a thread outlive their delivery
+
+for my $mode (target_modes()) {
+    target_send($nginx, $mode, 'thread') for 1 .. 20;
+}
+
+ok((wait_until {
+    42 == (() = $nginx->read_log('logs/thread.log') =~ /^/mg);
+}), 'and so do those that a thread works for');
 
 ok($nginx->reload && $nginx->wait_old, 'nothing keeps the worker from leaving');
 
