@@ -21,6 +21,10 @@
 
 /* The management API, private to its folder. */
 
+/* in a decoded path: an encoded slash, which is part of a segment */
+#define NGX_HTTP_TROVE_API_SLASH  '\0'
+
+
 typedef struct ngx_http_trove_api_s  ngx_http_trove_api_t;
 
 
@@ -60,9 +64,14 @@ struct ngx_http_trove_api_s {
     ngx_str_t                     name;        /* the id of an event */
     u_char                       *keys;        /* of events to be forgotten */
     ngx_uint_t                    nkeys;
+    ngx_trove_spool_target_t     *targets;     /* configured, that match */
+    ngx_uint_t                    ntargets;
 
     /* why the call is rejected; or NULL */
     const char                   *reject;
+
+    /* the methods of the path, after NGX_HTTP_NOT_ALLOWED */
+    ngx_str_t                     allow;
 
     /* the result */
     void                         *result;      /* ngx_trove_spool_free() */
@@ -138,12 +147,23 @@ void ngx_http_trove_api_bulk(ngx_http_trove_api_t *api);
 const char *ngx_http_trove_api_args(ngx_http_trove_api_t *api);
 
 /*
- * Finds the call by the method and the path, which begins with "/v1/", and sets
- * work, render and the arguments in the path.
+ * Sets *path to the path of the request without the name of the location.  It
+ * is decoded, segment by segment, from the URI as it was received; "%2F" becomes
+ * NGX_HTTP_TROVE_API_SLASH.  The memory belongs to the request.
+ *
+ * NULL, or why the path is rejected
+ */
+const char *ngx_http_trove_api_path(ngx_http_request_t *r, ngx_str_t *path);
+
+/*
+ * Finds the call by the method and the path, and sets work, render and the
+ * arguments in the path.  The path of the call begins with the first "/v1/"
+ * that is followed by a name of the API or by nothing.  The path is modified.
  *
  * NGX_OK
  * NGX_DECLINED  there is no such path
- * NGX_HTTP_...  405, 500, or 400 with the reason in api->reject
+ * NGX_HTTP_...  405 with the methods in api->allow, 500, or 400 with the reason
+ *               in api->reject
  */
 ngx_int_t ngx_http_trove_api_route(ngx_http_trove_api_t *api,
     ngx_str_t *path);
@@ -158,6 +178,21 @@ ngx_int_t ngx_http_trove_api_render_action(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_count(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_pause(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_forget(ngx_http_trove_api_t *api);
+
+/*
+ * Finds the configured targets that a pause or resume applies to, in the event
+ * loop.
+ *
+ * NGX_OK
+ * NGX_HTTP_...  500, or 400 with the reason in api->reject
+ */
+ngx_int_t ngx_http_trove_api_pause_targets(ngx_http_trove_api_t *api);
+
+/* Pauses or resumes the targets, in a thread. */
+void ngx_http_trove_api_pause(ngx_http_trove_api_t *api);
+
+/* Sends the list of calls.  Returns the code to finalize the request with. */
+ngx_int_t ngx_http_trove_api_index(ngx_http_trove_api_t *api);
 
 /*
  * Sends {"detail":"..."} and a status.  Returns the code to finalize the

@@ -27,6 +27,7 @@ static ngx_int_t ngx_http_trove_api_list(ngx_http_trove_api_t *api,
 static ngx_int_t ngx_http_trove_api_states(ngx_str_t *value,
     ngx_uint_t *states);
 static ngx_int_t ngx_http_trove_api_time(ngx_str_t *value, int64_t *msec);
+static ngx_int_t ngx_http_trove_api_month(ngx_int_t year, ngx_int_t mon);
 static ngx_int_t ngx_http_trove_api_digits(u_char **p, u_char *last,
     ngx_uint_t n, ngx_int_t *value);
 
@@ -415,7 +416,8 @@ ngx_http_trove_api_time(ngx_str_t *value, int64_t *msec)
         || ngx_http_trove_api_digits(&p, last, 2, &mon) != NGX_OK
         || p == last || *p++ != '-'
         || ngx_http_trove_api_digits(&p, last, 2, &day) != NGX_OK
-        || year < 1970 || mon < 1 || mon > 12 || day < 1 || day > 31)
+        || year < 1970 || mon < 1 || mon > 12 || day < 1
+        || day > ngx_http_trove_api_month(year, mon))
     {
         return NGX_ERROR;
     }
@@ -486,7 +488,27 @@ ngx_http_trove_api_time(ngx_str_t *value, int64_t *msec)
     *msec = ((int64_t) timegm(&tm) + sign * (zh * 3600 + zm * 60)) * 1000
             + milli;
 
-    return NGX_OK;
+    /* the time zone may lead to a time before the epoch */
+
+    return (*msec < 0) ? NGX_ERROR : NGX_OK;
+}
+
+
+/* timegm() would take February 30 for March 1 or 2 */
+
+static ngx_int_t
+ngx_http_trove_api_month(ngx_int_t year, ngx_int_t mon)
+{
+    static ngx_int_t  days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30,
+                                 31 };
+
+    if (mon == 2
+        && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))
+    {
+        return 29;
+    }
+
+    return days[mon - 1];
 }
 
 

@@ -95,7 +95,6 @@ ngx_module_t  ngx_http_trove_api_module = {
 static ngx_int_t
 ngx_http_trove_api_handler(ngx_http_request_t *r)
 {
-    u_char                         *p;
     ngx_int_t                       rc;
     ngx_str_t                       path;
     ngx_pool_cleanup_t             *cln;
@@ -132,18 +131,11 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
     api->request = r;
     api->spool = ngx_http_trove_writer_spool();
 
-    /* with any name of the location before it */
+    api->reject = ngx_http_trove_api_path(r, &path);
 
-    p = ngx_strnstr(r->uri.data, "/v1/", r->uri.len);
-
-    if (p == NULL) {
-        return ngx_http_trove_api_error(r, NGX_HTTP_NOT_FOUND, "no such path");
+    if (api->reject == NULL) {
+        api->reject = ngx_http_trove_api_args(api);
     }
-
-    path.data = p;
-    path.len = r->uri.data + r->uri.len - p;
-
-    api->reject = ngx_http_trove_api_args(api);
 
     if (api->reject) {
         return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->reject);
@@ -160,6 +152,13 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
         return ngx_http_trove_api_error(r, NGX_HTTP_NOT_FOUND, "no such path");
 
     case NGX_HTTP_NOT_ALLOWED:
+        if (ngx_http_trove_headers_add(&r->headers_out.headers, "Allow",
+                                       "allow", &api->allow)
+            == NULL)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
         return ngx_http_trove_api_error(r, NGX_HTTP_NOT_ALLOWED,
                                         "method not allowed");
 
@@ -170,8 +169,7 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return api->work ? ngx_http_trove_api_start(api)
-                     : ngx_http_trove_api_test(api);
+    return api->work ? ngx_http_trove_api_start(api) : api->render(api);
 }
 
 

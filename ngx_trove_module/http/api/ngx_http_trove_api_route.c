@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_api.h"
 #include "ngx_http_trove_dedup.h"
+#include "ngx_http_trove_json.h"
 
 
 /* bodies of a page of events, bytes */
@@ -28,8 +29,10 @@ typedef struct {
 } ngx_http_trove_api_route_t;
 
 
+static ngx_int_t ngx_http_trove_api_root(ngx_str_t *path);
 static ngx_uint_t ngx_http_trove_api_match(ngx_str_t *pattern,
     ngx_str_t *path, ngx_str_t *segment);
+static void ngx_http_trove_api_segment(ngx_str_t *segment);
 static const char *ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route);
 
@@ -49,7 +52,6 @@ static ngx_int_t ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api,
     ngx_str_t *segment);
 static ngx_int_t ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
     ngx_str_t *segment);
-static ngx_int_t ngx_http_trove_api_prepare_target(ngx_http_trove_api_t *api);
 
 static void ngx_http_trove_api_work_events(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_event(ngx_http_trove_api_t *api);
@@ -58,7 +60,6 @@ static void ngx_http_trove_api_work_deliveries(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_delivery(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_action(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_targets(ngx_http_trove_api_t *api);
-static void ngx_http_trove_api_work_pause(ngx_http_trove_api_t *api);
 
 
 static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
@@ -104,16 +105,19 @@ static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
       NULL },
 
     { NGX_HTTP_POST, ngx_string("/v1/targets/pause"),
-      ngx_http_trove_api_work_pause, ngx_http_trove_api_render_pause,
+      ngx_http_trove_api_pause, ngx_http_trove_api_render_pause,
       ngx_http_trove_api_prepare_pause },
 
     { NGX_HTTP_POST, ngx_string("/v1/targets/resume"),
-      ngx_http_trove_api_work_pause, ngx_http_trove_api_render_pause,
+      ngx_http_trove_api_pause, ngx_http_trove_api_render_pause,
       ngx_http_trove_api_prepare_resume },
 
-    /* in the event loop: ngx_http_trove_api_test() */
+    /* in the event loop */
 
-    { NGX_HTTP_POST, ngx_string("/v1/test"), NULL, NULL, NULL },
+    { NGX_HTTP_POST, ngx_string("/v1/test"), NULL, ngx_http_trove_api_test,
+      NULL },
+
+    { NGX_HTTP_GET, ngx_string("/v1/"), NULL, ngx_http_trove_api_index, NULL },
 
     { 0, ngx_null_string, NULL, NULL, NULL }
 };
@@ -122,12 +126,14 @@ static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
 ngx_int_t
 ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
 {
-    ngx_int_t                    rc;
     ngx_str_t                    segment;
     ngx_uint_t                   method;
     ngx_http_trove_api_route_t  *route;
 
-    rc = NGX_DECLINED;
+    if (ngx_http_trove_api_root(path) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
     method = api->request->method;
 
     if (method == NGX_HTTP_HEAD) {
@@ -140,9 +146,18 @@ ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
             continue;
         }
 
+        /* no path has two methods; a fixed path comes before one with "*" */
+
         if (route->method != method) {
-            rc = NGX_HTTP_NOT_ALLOWED;
-            continue;
+
+            if (route->method == NGX_HTTP_GET) {
+                ngx_str_set(&api->allow, "GET, HEAD");
+
+            } else {
+                ngx_str_set(&api->allow, "POST");
+            }
+
+            return NGX_HTTP_NOT_ALLOWED;
         }
 
         api->reject = ngx_http_trove_api_reject(api, route);
@@ -154,10 +169,90 @@ ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
         api->work = route->work;
         api->render = route->render;
 
+        ngx_http_trove_api_segment(&segment);
+
         return route->prepare ? route->prepare(api, &segment) : NGX_OK;
     }
 
-    return rc;
+    return NGX_DECLINED;
+}
+
+
+/* an id, which may contain "/v1/", must not be taken for what precedes it */
+
+static ngx_int_t
+ngx_http_trove_api_root(ngx_str_t *path)
+{
+    u_char                      *p, *name, *last;
+    size_t                       len;
+    ngx_http_trove_api_route_t  *route;
+
+    last = path->data + path->len;
+
+    for (p = path->data; p < last; p++) {
+
+        if (last - p < (ssize_t) sizeof("/v1/") - 1
+            || ngx_strncmp(p, "/v1/", sizeof("/v1/") - 1) != 0)
+        {
+            continue;
+        }
+
+        name = ngx_strlchr(p + sizeof("/v1/") - 1, last, '/');
+        len = (name ? name : last) - p;
+
+        for (route = ngx_http_trove_api_routes; route->path.len; route++) {
+
+            if (len <= route->path.len
+                && ngx_memcmp(route->path.data, p, len) == 0
+                && (len == route->path.len || route->path.data[len] == '/'))
+            {
+                path->data = p;
+                path->len = last - p;
+
+                return NGX_OK;
+            }
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_trove_api_index(ngx_http_trove_api_t *api)
+{
+    u_char                      *p, *last;
+    ngx_http_trove_json_t        json;
+    ngx_http_trove_api_route_t  *route;
+
+    ngx_http_trove_json_init(&json, api->request->pool);
+    ngx_http_trove_json_printf(&json, "{\"calls\":[");
+
+    for (route = ngx_http_trove_api_routes; route->path.len; route++) {
+
+        last = route->path.data + route->path.len;
+
+        p = ngx_strlchr(route->path.data, last, '*');
+        p = p ? p : last;
+
+        ngx_http_trove_json_printf(&json, "%s{\"method\":\"%s\",\"path\":\"",
+                                   route == ngx_http_trove_api_routes ? ""
+                                                                      : ",",
+                                   route->method == NGX_HTTP_GET ? "GET"
+                                                                 : "POST");
+        ngx_http_trove_json_raw(&json, route->path.data, p - route->path.data);
+
+        if (p < last) {
+            ngx_http_trove_json_printf(&json, "{id}");
+            ngx_http_trove_json_raw(&json, p + 1, last - p - 1);
+        }
+
+        ngx_http_trove_json_printf(&json, "\"}");
+    }
+
+    ngx_http_trove_json_printf(&json, "]}");
+
+    return ngx_http_trove_json_send(&json, api->request, NGX_HTTP_OK);
 }
 
 
@@ -199,6 +294,19 @@ ngx_http_trove_api_match(ngx_str_t *pattern, ngx_str_t *path,
     }
 
     return s == slast;
+}
+
+
+static void
+ngx_http_trove_api_segment(ngx_str_t *segment)
+{
+    size_t  i;
+
+    for (i = 0; i < segment->len; i++) {
+        if (segment->data[i] == NGX_HTTP_TROVE_API_SLASH) {
+            segment->data[i] = '/';
+        }
+    }
 }
 
 
@@ -303,7 +411,7 @@ ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api, ngx_str_t *segment)
 {
     api->paused = 1;
 
-    return ngx_http_trove_api_prepare_target(api);
+    return ngx_http_trove_api_pause_targets(api);
 }
 
 
@@ -313,19 +421,7 @@ ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
 {
     api->wake = 1;
 
-    return ngx_http_trove_api_prepare_target(api);
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_prepare_target(ngx_http_trove_api_t *api)
-{
-    if (api->filter.target.len == 0) {
-        api->reject = "\"target\" is missing";
-        return NGX_HTTP_BAD_REQUEST;
-    }
-
-    return NGX_OK;
+    return ngx_http_trove_api_pause_targets(api);
 }
 
 
@@ -440,17 +536,4 @@ ngx_http_trove_api_work_targets(ngx_http_trove_api_t *api)
     api->result = ngx_trove_spool_stat(api->spool, &api->error);
 
     api->rc = api->result ? NGX_OK : NGX_ERROR;
-}
-
-
-static void
-ngx_http_trove_api_work_pause(ngx_http_trove_api_t *api)
-{
-    ngx_trove_spool_target_t  target;
-
-    target.name = api->filter.target;
-    target.route = api->filter.route;
-
-    api->rc = ngx_trove_spool_pause(api->spool, &target, api->paused,
-                                    &api->error);
 }
