@@ -685,8 +685,15 @@ clocks(void)
         die("open");
     }
 
+    tap_is(spool_lease(spool, "a", 10, 10), 1,
+           "what is new in an impossible future is due at once");
+    spool_leased_free(1);
+
+    /* with the lease, which has expired */
+
+    sqlite(spool)->skew_mono += 3601000;
     tap_is(spool_lease(spool, "a", 10, 10), 2,
-           "what is due in an impossible future is due at once");
+           "a retry no later than after its longest delay");
     spool_leased_free(2);
 
     spool_accept(spool, 3, "a", 1, &refs[0]);

@@ -42,7 +42,8 @@
  * machine, set from the wall clock when the first process opens the spool.  So
  * a step of the wall clock, in either direction, neither ends a lease nor
  * delays a retry.  If the clock was set back while no process had the spool
- * open, deliveries that are due too far in the future become due at once.
+ * open, deliveries that are due too far in the future become due earlier: new
+ * ones at once, others after their longest delay at most.
  * Times passed to the spool are relative, in milliseconds from now.  Returned
  * times are converted to the wall clock as it is at that moment.
  *
@@ -133,6 +134,9 @@ typedef struct {
 /* maximum time of a lease, and until a retry */
 #define NGX_TROVE_SPOOL_LEASE_MAX    ((int64_t) 86400 * 1000)
 #define NGX_TROVE_SPOOL_DELAY_MAX    ((int64_t) 366 * 86400 * 1000)
+
+/* maximum time until a delivery without an attempt is due again */
+#define NGX_TROVE_SPOOL_RELEASE_MAX  ((int64_t) 1000)
 
 /* maximum stored length of an error text, and of the response on failure */
 #define NGX_TROVE_SPOOL_REASON_LEN    256
@@ -296,7 +300,9 @@ typedef enum {
 typedef struct {
     ngx_trove_spool_ref_t            ref;
     ngx_trove_spool_verdict_e        verdict;
-    int64_t                          delay;      /* 0 .. ..._DELAY_MAX */
+
+    /* 0 .. ..._DELAY_MAX, or ..._RELEASE_MAX if RELEASED */
+    int64_t                          delay;
 
     /* the attempt, unless RELEASED; strings are truncated to ..._LEN */
     int64_t                          started;    /* wall clock */
@@ -334,7 +340,8 @@ typedef struct {
 
     /*
      * The longest possible time until a retry for this target.  A delivery
-     * that is due later than this is due at once.
+     * that is due later than this becomes due at some time up to it, which
+     * depends on the id of the delivery only.
      */
     int64_t                          delay_max;
 } ngx_trove_spool_want_t;

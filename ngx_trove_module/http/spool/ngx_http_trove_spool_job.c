@@ -369,7 +369,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
 
     if (!d->sent) {
         outcome->verdict = NGX_TROVE_SPOOL_RELEASED;
-        outcome->delay = NGX_HTTP_TROVE_JOB_AGAIN;
+        outcome->delay = attempt->begun ? NGX_HTTP_TROVE_JOB_AGAIN : 0;
         return;
     }
 

@@ -361,6 +361,7 @@ ngx_trove_sqlite_open_file(ngx_trove_sqlite_t *spool, ngx_uint_t make,
     }
 
     spool->made = 1;
+    spool->owned = spool->file;
 
     return NGX_OK;
 }

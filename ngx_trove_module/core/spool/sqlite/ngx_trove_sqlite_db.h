@@ -179,6 +179,7 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_DELIVERY_NEXT,
     NGX_TROVE_SQLITE_SQL_DELIVERY_LATE,
     NGX_TROVE_SQLITE_SQL_DELIVERY_TARGET,
+    NGX_TROVE_SQLITE_SQL_DELIVERY_VOID,
     NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN,
     NGX_TROVE_SQLITE_SQL_DELIVERY_PENDING,
     NGX_TROVE_SQLITE_SQL_DELIVERY_FEW,
@@ -362,6 +363,7 @@ typedef struct {
     ngx_uint_t                   closing;
 
     int64_t                      owner;
+    uint32_t                     owned;          /* file of our leases, or 0 */
     int64_t                      turn;           /* target of a lease */
     int64_t                      clamped;        /* when, monotonic */
     int64_t                      late;           /* target checked then */

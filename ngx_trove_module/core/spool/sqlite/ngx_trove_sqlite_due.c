@@ -456,12 +456,19 @@ static ngx_int_t
 ngx_trove_sqlite_lease_void_target(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, int64_t target)
 {
-    int64_t                 now;
+    int64_t                 now, owner;
     ngx_uint_t              n, total;
     sqlite3_stmt           *stmt;
     ngx_trove_sqlite_row_t  rows[NGX_TROVE_SQLITE_ROWS];
 
     now = ngx_trove_sqlite_now(spool);
+
+    /*
+     * After an error a process opens the file again, and may be the only one.
+     * It is still making the deliveries that it has leased.
+     */
+
+    owner = (spool->owned == spool->file) ? spool->owner : 0;
 
     do {
         if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
@@ -471,9 +478,13 @@ ngx_trove_sqlite_lease_void_target(ngx_trove_sqlite_t *spool,
         total = 0;
 
         do {
-            stmt = ngx_trove_sqlite_lease_due(db, target,
-                                              NGX_TROVE_SPOOL_LEASED, INT64_MAX,
-                                              NGX_TROVE_SQLITE_ROWS);
+            stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_VOID);
+
+            if (stmt != NULL) {
+                (void) sqlite3_bind_int64(stmt, 1, target);
+                (void) sqlite3_bind_int64(stmt, 2, owner);
+                (void) sqlite3_bind_int(stmt, 3, NGX_TROVE_SQLITE_ROWS);
+            }
 
             if (ngx_trove_sqlite_lease_rows(db, stmt, rows, &n) != NGX_OK
                 || ngx_trove_sqlite_lease_wait(db, rows, n, now) != NGX_OK)

@@ -22,9 +22,14 @@ static ngx_int_t ngx_trove_sqlite_lease_is_late(
     ngx_trove_sqlite_taking_t *taking, ngx_uint_t want, int64_t target);
 static ngx_int_t ngx_trove_sqlite_lease_fix_late(
     ngx_trove_sqlite_taking_t *taking, ngx_uint_t want, int64_t target);
+static ngx_int_t ngx_trove_sqlite_lease_spread(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_row_t *rows, ngx_uint_t n, int64_t now, int64_t max);
 
 
-/* finds deliveries due later than possible, after the clock was set back */
+/*
+ * Finds deliveries due later than possible: the clock was set back, or the
+ * longest delay was lowered.
+ */
 
 static sqlite3_stmt *
 ngx_trove_sqlite_lease_late(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
@@ -38,15 +43,15 @@ ngx_trove_sqlite_lease_late(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
         return NULL;
     }
 
-    /* a new delivery is due from the time it was stored */
+    /* a new delivery is due from the time it was stored or released */
 
-    max = 0;
+    max = NGX_TROVE_SPOOL_RELEASE_MAX;
 
     if (state == NGX_TROVE_SPOOL_LEASED) {
         max = NGX_TROVE_SPOOL_LEASE_MAX;
 
     } else if (state == NGX_TROVE_SPOOL_RETRY) {
-        max = taking->lease->wants[want].delay_max;
+        max = ngx_max(taking->lease->wants[want].delay_max, max);
     }
 
     (void) sqlite3_bind_int64(stmt, 1, target);
@@ -179,6 +184,7 @@ static ngx_int_t
 ngx_trove_sqlite_lease_fix_late(ngx_trove_sqlite_taking_t *taking,
     ngx_uint_t want, int64_t target)
 {
+    ngx_int_t               rc;
     ngx_uint_t              i, n, state;
     sqlite3_stmt           *stmt;
     ngx_trove_sqlite_row_t  rows[NGX_TROVE_SQLITE_ROWS];
@@ -194,11 +200,19 @@ ngx_trove_sqlite_lease_fix_late(ngx_trove_sqlite_taking_t *taking,
             stmt = ngx_trove_sqlite_lease_late(taking, want, target, state);
 
             if (ngx_trove_sqlite_lease_rows(taking->db, stmt, rows, &n)
-                != NGX_OK
-                || ngx_trove_sqlite_lease_wait(taking->db, rows, n,
-                                               taking->now)
-                   != NGX_OK)
+                != NGX_OK)
             {
+                return NGX_ERROR;
+            }
+
+            rc = (state == NGX_TROVE_SPOOL_RETRY)
+                 ? ngx_trove_sqlite_lease_spread(taking->db, rows, n,
+                                                 taking->now,
+                                          taking->lease->wants[want].delay_max)
+                 : ngx_trove_sqlite_lease_wait(taking->db, rows, n,
+                                               taking->now);
+
+            if (rc != NGX_OK) {
                 return NGX_ERROR;
             }
 
@@ -213,4 +227,32 @@ ngx_trove_sqlite_lease_fix_late(ngx_trove_sqlite_taking_t *taking,
     }
 
     return NGX_DECLINED;
+}
+
+
+/*
+ * Deliveries of a target that was down for long are due at about the same time.
+ * They must not be sent all at once because "max" has been lowered.
+ */
+
+static ngx_int_t
+ngx_trove_sqlite_lease_spread(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_row_t *rows, ngx_uint_t n, int64_t now, int64_t max)
+{
+    uint64_t                 hash;
+    ngx_uint_t               i;
+    ngx_trove_spool_state_e  from;
+
+    for (i = 0; i < n; i++) {
+        from = rows[i].state;
+        hash = ((uint64_t) rows[i].id * 0x9e3779b97f4a7c15ULL) >> 32;
+
+        ngx_trove_sqlite_row_wait(&rows[i], now + hash % (ngx_max(max, 0) + 1));
+
+        if (ngx_trove_sqlite_row_set(db, &rows[i], from) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }

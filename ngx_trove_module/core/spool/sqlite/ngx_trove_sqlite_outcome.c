@@ -57,7 +57,7 @@ ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         return NGX_OK;
     }
 
-    ngx_trove_sqlite_row_wait(&row, now);
+    ngx_trove_sqlite_row_wait(&row, now + outcome->delay);
 
     return ngx_trove_sqlite_row_set(db, &row, NGX_TROVE_SPOOL_LEASED);
 }

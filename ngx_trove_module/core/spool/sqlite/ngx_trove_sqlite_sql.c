@@ -47,7 +47,9 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_KEY] = "SELECT event FROM key WHERE hash = ?",
 
     [NGX_TROVE_SQLITE_SQL_KEY_SET] =
-        "INSERT OR REPLACE INTO key (hash, event) VALUES (?, ?)",
+        "INSERT INTO key (hash, event) VALUES (?, ?) "
+        "ON CONFLICT (hash) DO UPDATE SET event = excluded.event "
+            "WHERE excluded.event > event",
 
     [NGX_TROVE_SQLITE_SQL_KEY_SCAN] =
         "SELECT hash, event, EXISTS (SELECT 1 FROM event "
@@ -158,6 +160,11 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_DELIVERY_TARGET] =
         "SELECT target" NGX_TROVE_SQLITE_BY_PENDING
             "target > ? AND due IS NOT NULL ORDER BY target LIMIT 1",
+
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_VOID] =
+        "SELECT" NGX_TROVE_SQLITE_ROW NGX_TROVE_SQLITE_BY_PENDING
+            "target = ? AND state = 2 AND due IS NOT NULL AND owner IS NOT ? "
+        "LIMIT ?",
 
     [NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN] =
         "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery "
