@@ -13,6 +13,7 @@
 #include "ngx_http_trove_delivery_expire.h"
 #include "ngx_http_trove_delivery_request.h"
 #include "ngx_http_trove_delivery_response.h"
+#include "ngx_http_trove_delivery_unsent.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_upstream.h"
 
@@ -191,6 +192,11 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     } else if (ngx_http_trove_delivery_truncated(d, sr)) {
         error = "truncated";
+    }
+
+    if (ngx_http_trove_delivery_unsent(sr, &d->target->name)) {
+        error = "no_connection";
+        d->sent = 0;
     }
 
     if (status >= NGX_HTTP_SPECIAL_RESPONSE) {

@@ -69,7 +69,7 @@ struct ngx_http_trove_delivery_s {
     /* an earlier attempt has delivered the event to the target */
     unsigned                    already_delivered:1;
 
-    /* the event has been passed to the location of the target */
+    /* the event has been passed to the location of the target, and to it */
     unsigned                    sent:1;
 
     /* private */

@@ -12,6 +12,10 @@
 #include "ngx_http_trove_headers.h"
 
 
+/* of all lines with Retry-After, bytes */
+#define NGX_HTTP_TROVE_DELIVERY_RETRY_AFTER  1024
+
+
 static ngx_int_t ngx_http_trove_delivery_header_filter(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_delivery_body_filter(ngx_http_request_t *r,
@@ -241,9 +245,12 @@ ngx_http_trove_delivery_truncated(ngx_http_trove_delivery_t *d,
 }
 
 
+/* several lines are the same as one line with a list */
+
 void
 ngx_http_trove_delivery_retry_after(ngx_http_request_t *sr, ngx_str_t *value)
 {
+    u_char                         *p;
     ngx_table_elt_t                *h;
     ngx_http_trove_headers_walk_t   walk;
 
@@ -252,14 +259,32 @@ ngx_http_trove_delivery_retry_after(ngx_http_request_t *sr, ngx_str_t *value)
 
     while ((h = ngx_http_trove_headers_next(&walk)) != NULL) {
 
-        if (h->hash && h->key.len == sizeof("Retry-After") - 1
-            && ngx_strncasecmp(h->key.data, (u_char *) "Retry-After",
+        if (h->hash == 0 || h->value.len == 0
+            || h->key.len != sizeof("Retry-After") - 1
+            || ngx_strncasecmp(h->key.data, (u_char *) "Retry-After",
                                sizeof("Retry-After") - 1)
-               == 0)
+               != 0)
         {
+            continue;
+        }
+
+        if (value->len == 0) {
             *value = h->value;
+            continue;
+        }
+
+        p = ngx_pnalloc(sr->pool, value->len + 1 + h->value.len);
+
+        if (p == NULL
+            || value->len + h->value.len > NGX_HTTP_TROVE_DELIVERY_RETRY_AFTER)
+        {
             return;
         }
+
+        (void) ngx_sprintf(p, "%V,%V", value, &h->value);
+
+        value->len += 1 + h->value.len;
+        value->data = p;
     }
 }
 

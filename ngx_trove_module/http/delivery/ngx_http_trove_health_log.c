@@ -36,8 +36,9 @@ ngx_http_trove_health_target(ngx_http_trove_delivery_t *d, ngx_str_t *id)
     log = d->log;
     now = ngx_http_trove_health_now();
 
-    if (d->error && ngx_strcmp(d->error, "no_memory") == 0) {
-
+    if (d->error && (ngx_strcmp(d->error, "no_memory") == 0
+                     || ngx_strcmp(d->error, "no_connection") == 0))
+    {
         /* a delivery that was not created says nothing about the target */
 
         return;

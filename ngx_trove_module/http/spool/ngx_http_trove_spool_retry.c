@@ -32,6 +32,8 @@ static ngx_int_t ngx_http_trove_retry_time(ngx_conf_t *cf, ngx_str_t *param,
     size_t prefix, int64_t max, ngx_uint_t bare, int64_t *msec);
 static ngx_msec_t ngx_http_trove_retry_asked(ngx_str_t *value,
     ngx_msec_t max);
+static ngx_uint_t ngx_http_trove_retry_day(u_char *p, u_char *last);
+static time_t ngx_http_trove_retry_seconds(u_char *p, u_char *last);
 
 
 void
@@ -204,43 +206,126 @@ ngx_http_trove_retry_delay(ngx_http_trove_retry_t *retry, ngx_uint_t n,
         delay = delay - jitter + (uint64_t) ngx_random() % (2 * jitter + 1);
     }
 
+    /* nor when the delay has become the longest one */
+
+    if (delay > retry->max) {
+        delay = retry->max - (uint64_t) ngx_random() % (retry->max / 10 + 1);
+    }
+
     asked = ngx_http_trove_retry_asked(retry_after, retry->max);
 
-    delay = ngx_max(delay, asked);
-
-    return ngx_min(delay, retry->max);
+    return ngx_max(delay, asked);
 }
 
+
+/*
+ * A list of numbers and dates, of which the longest counts.  A number may have
+ * a fraction, which is rounded up, and an "s".  A date may contain a comma.
+ */
 
 static ngx_msec_t
 ngx_http_trove_retry_asked(ngx_str_t *value, ngx_msec_t max)
 {
-    time_t      date;
-    ngx_int_t   sec;
+    u_char   *p, *end, *last;
+    time_t    sec, longest;
 
-    if (value->len == 0) {
-        return 0;
-    }
+    longest = 0;
+    last = value->data + value->len;
 
-    sec = ngx_atoi(value->data, value->len);
+    for (p = value->data; p < last; p = end + 1) {
 
-    if (sec == NGX_ERROR) {
+        end = ngx_strlchr(p, last, ',');
+        end = end ? end : last;
 
-        if (value->data[0] >= '0' && value->data[0] <= '9') {
-
-            /* the number is too large or invalid: the longest delay is used */
-
-            return max;
+        while (p < end && (*p == ' ' || *p == '\t')) {
+            p++;
         }
 
-        date = ngx_parse_http_time(value->data, value->len);
-
-        if (date == NGX_ERROR || date <= ngx_time()) {
-            return 0;
+        if (p == end) {
+            continue;
         }
 
-        sec = date - ngx_time();
+        if (*p >= '0' && *p <= '9') {
+            sec = ngx_http_trove_retry_seconds(p, end);
+
+        } else {
+
+            /* "Sun, 06 Nov 1994 ..", "Sunday, 06-Nov-94 .." */
+
+            if (end < last && ngx_strlchr(p, end, ' ') == NULL
+                && ngx_http_trove_retry_day(p, end))
+            {
+                end = ngx_strlchr(end + 1, last, ',');
+                end = end ? end : last;
+            }
+
+            sec = ngx_parse_http_time(p, end - p);
+            sec = (sec == (time_t) NGX_ERROR) ? 0 : sec - ngx_time();
+        }
+
+        longest = ngx_max(longest, sec);
     }
 
-    return (sec > (ngx_int_t) (max / 1000)) ? max : (ngx_msec_t) sec * 1000;
+    return (longest > (time_t) (max / 1000)) ? max
+                                             : (ngx_msec_t) longest * 1000;
+}
+
+
+static ngx_uint_t
+ngx_http_trove_retry_day(u_char *p, u_char *last)
+{
+    ngx_uint_t  i;
+
+    static const char  *days[] = { "Mon", "Tue", "Wed", "Thu", "Fri", "Sat",
+                                   "Sun", NULL };
+
+    for (i = 0; days[i]; i++) {
+        if (last - p >= 3 && ngx_strncasecmp(p, (u_char *) days[i], 3) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* 0 if it is not a number of seconds */
+
+static time_t
+ngx_http_trove_retry_seconds(u_char *p, u_char *last)
+{
+    time_t      sec;
+    ngx_uint_t  more;
+
+    sec = 0;
+    more = 0;
+
+    for ( /* void */ ; p < last && *p >= '0' && *p <= '9'; p++) {
+        if (sec < NGX_MAX_INT32_VALUE / 10) {
+            sec = sec * 10 + (*p - '0');
+
+        } else {
+            sec = NGX_MAX_INT32_VALUE;
+        }
+    }
+
+    if (last - p > 1 && *p == '.' && p[1] >= '0' && p[1] <= '9') {
+        for (p++; p < last && *p >= '0' && *p <= '9'; p++) {
+            more |= (*p != '0');
+        }
+    }
+
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    if (p < last && (*p == 's' || *p == 'S')) {
+        p++;
+    }
+
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    return (p == last) ? sec + (time_t) more : 0;
 }

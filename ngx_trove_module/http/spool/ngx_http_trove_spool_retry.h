@@ -38,7 +38,8 @@ void ngx_http_trove_retry_default(ngx_http_trove_retry_t *retry);
  * Returns the delay in milliseconds after attempt number n (from 1) of a
  * window.  It is base * factor^(n-1) with a jitter of a tenth, or the value of
  * Retry-After if that is longer, limited to max.  retry_after may be empty; it
- * is a number of seconds or a date (RFC 9110, section 10.2.3).
+ * is a list of numbers of seconds and of dates (RFC 9110, section 10.2.3), of
+ * which the longest counts.  Anything else in the list is ignored.
  */
 ngx_msec_t ngx_http_trove_retry_delay(ngx_http_trove_retry_t *retry,
     ngx_uint_t n, ngx_str_t *retry_after);
