@@ -301,7 +301,7 @@ for my $case (@cases) {
 
     if (!$good) {
         like(($nginx->log_lines(qr/event "$id" to /))[0],
-            qr/ to target "$name" failed: $expected, after \d+ ms, client/,
+            qr/ to target "$name" failed: $expected, after \d+ ms(?:, response: "[^"]*")?, client/,
             "$name: logged");
         is($nginx->log_lines(
             qr/\[error\] .*target "$name" of .* is failing: $expected, first failed/),

@@ -8,7 +8,7 @@ use Trove;
 my $backend = backend();
 
 my %retry = (
-    off => '', none => 'response=0', some => 'response=15',
+    default => '', none => 'response=0', some => 'response=15',
     most => 'response=4k',
 );
 
@@ -69,10 +69,9 @@ sub responses {
 my %got = responses('/events', 500, status => 500,
     body => qq(no "room" \n\there));
 
-for my $target (qw/ off none /) {
-    is(scalar(grep { exists $_->{response} } @{ $got{$target} }), 0,
-        "$target: nothing is kept");
-}
+is(scalar(grep { exists $_->{response} } @{ $got{none} }), 0,
+    'none: nothing is kept');
+is($got{default}[0]{response}, qq(no "room" \n\there), 'by default it is');
 
 is($got{most}[0]{status}, 500, 'the failed attempt');
 is($got{most}[0]{response}, qq(no "room" \n\there), 'has its response');
@@ -84,6 +83,14 @@ ok(!exists $got{most}[1]{response}, 'has none');
     pause => 0.05, chunked => 1);
 is($got{most}[0]{response}, 'x' x 4096, 'a long one, in pieces');
 is($got{some}[0]{response}, 'x' x 15, 'and less of it');
+is($got{default}[0]{response}, 'x' x 1024, 'by default 1k');
+
+%got = responses('/events', 500, status => 500, body => 'x' x 14 . "\xc3\xa4");
+is($got{some}[0]{response}, 'x' x 14, 'no part of a character');
+
+%got = responses('/events', 500, status => 500, body => "\x1f\x8b\x08",
+    headers => [ 'Content-Encoding' => 'gzip' ]);
+ok(!exists $got{default}[0]{response}, 'a compressed one is not kept');
 
 %got = responses('/events', 400, status => 400,
     body => "\0\x01 a\xff\xc3\xa4 \xe2\x82");

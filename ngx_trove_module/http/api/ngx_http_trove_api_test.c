@@ -200,6 +200,7 @@ ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
     d->log = ngx_cycle->log;
     d->target = target;
     d->attempt = 1;
+    d->keep = ngx_http_trove_spool_keep(target);
     d->handler = ngx_http_trove_api_test_done;
     d->data = test;
 
@@ -217,7 +218,15 @@ ngx_http_trove_api_test_start(ngx_http_trove_api_test_t *test,
 static void
 ngx_http_trove_api_test_done(ngx_http_trove_delivery_t *d)
 {
-    ngx_http_trove_api_test_end(d->data);
+    ngx_http_trove_api_test_t  *test;
+
+    test = d->data;
+
+    /* it is in the memory of the fake request */
+
+    (void) ngx_http_trove_delivery_copy_response(d, test->api->request->pool);
+
+    ngx_http_trove_api_test_end(test);
 }
 
 
@@ -305,6 +314,12 @@ ngx_http_trove_api_test_response(ngx_http_request_t *r, void *data)
                                                                     : "false",
                                    d->status, d->duration);
         ngx_http_trove_json_string(&json, &error);
+
+        if (d->response.len) {
+            ngx_http_trove_json_printf(&json, ",\"response\":");
+            ngx_http_trove_json_string(&json, &d->response);
+        }
+
         ngx_http_trove_json_printf(&json, "}");
     }
 

@@ -125,6 +125,28 @@ ngx_str_t *ngx_http_trove_delivery_signature(ngx_http_trove_delivery_t *d,
 void ngx_http_trove_delivery_signed(ngx_http_trove_delivery_t *d,
     void *signer, ngx_str_t *signature);
 
+/* bytes of a response in the log, and the size of a buffer for the text */
+#define NGX_HTTP_TROVE_DELIVERY_EXCERPT       200
+#define NGX_HTTP_TROVE_DELIVERY_EXCERPT_SIZE  256
+
+/*
+ * Replaces the kept response of a delivery that is DONE by a copy from the
+ * pool, which is valid UTF-8.  It is absent if the delivery has succeeded.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory: it is absent
+ */
+ngx_int_t ngx_http_trove_delivery_copy_response(ngx_http_trove_delivery_t *d,
+    ngx_pool_t *pool);
+
+/*
+ * Writes an excerpt of that copy for the log, null-terminated, without control
+ * characters and quotes; nothing if it is absent.  p has space for
+ * NGX_HTTP_TROVE_DELIVERY_EXCERPT_SIZE bytes.  Returns the end of the text.
+ */
+u_char *ngx_http_trove_delivery_excerpt(ngx_http_trove_delivery_t *d,
+    u_char *p);
+
 /*
  * Returns 1 if a delivery has succeeded: the response has a 2xx status and is
  * complete, or the target already had the event.  Returns 0 otherwise.

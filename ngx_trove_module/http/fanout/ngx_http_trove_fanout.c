@@ -11,6 +11,7 @@
 #include "ngx_http_trove_claim.h"
 #include "ngx_http_trove_fanout.h"
 #include "ngx_http_trove_health_log.h"
+#include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_timer.h"
 
 
@@ -181,6 +182,7 @@ ngx_http_trove_fanout_match(ngx_http_trove_fanout_t *fanout,
         d->log = r->connection->log;
         d->target = target[matching[i]];
         d->attempt = 1;
+        d->keep = ngx_http_trove_spool_keep(d->target);
         d->handler = ngx_http_trove_fanout_done;
         d->data = fanout;
 
@@ -197,6 +199,7 @@ static void
 ngx_http_trove_fanout_done(ngx_http_trove_delivery_t *d)
 {
     char                     *action;
+    u_char                    text[NGX_HTTP_TROVE_DELIVERY_EXCERPT_SIZE];
     ngx_log_t                *log;
     ngx_http_trove_fanout_t  *fanout;
 
@@ -204,17 +207,21 @@ ngx_http_trove_fanout_done(ngx_http_trove_delivery_t *d)
 
     ngx_http_trove_health_target(d, &fanout->ctx->event.id);
 
+    (void) ngx_http_trove_delivery_copy_response(d, fanout->request->pool);
+
     if (!ngx_http_trove_delivery_succeeded(d)) {
+        (void) ngx_http_trove_delivery_excerpt(d, text);
+
         log = d->log;
         action = ngx_http_trove_health_action(log);
 
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "trove: delivery of event \"%V\" to %starget \"%V\" "
-                      "failed: %ui%s%s, after %M ms",
+                      "failed: %ui%s%s, after %M ms%s",
                       &fanout->ctx->event.id,
                       d->target->optional ? "optional " : "",
                       &d->target->name, d->status, d->error ? " " : "",
-                      d->error ? d->error : "", d->duration);
+                      d->error ? d->error : "", d->duration, text);
 
         log->action = action;
     }

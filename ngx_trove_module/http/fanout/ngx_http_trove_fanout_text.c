@@ -34,7 +34,15 @@ ngx_http_trove_fanout_json(ngx_http_trove_fanout_t *fanout, const char *status,
                              fanout->ctx->event.id.len)
            + ngx_http_trove_fanout_size(fanout,
                    sizeof(",{\"name\":\"\",\"status\":,\"optional\":true,"
-                          "\"skipped\":true,\"error\":\"\"}"));
+                          "\"skipped\":true,\"error\":\"\","
+                          "\"response\":\"\"}"));
+
+    for (i = 0; i < fanout->ndeliveries; i++) {
+        d = &fanout->deliveries[i];
+
+        size += d->response.len
+                + ngx_escape_json(NULL, d->response.data, d->response.len);
+    }
 
     p = ngx_pnalloc(fanout->request->pool, size);
     if (p == NULL) {
@@ -65,6 +73,12 @@ ngx_http_trove_fanout_json(ngx_http_trove_fanout_t *fanout, const char *status,
 
         if (d->error) {
             p = ngx_sprintf(p, ",\"error\":\"%s\"", d->error);
+        }
+
+        if (d->response.len) {
+            p = ngx_sprintf(p, ",\"response\":\"");
+            p = ngx_http_trove_fanout_escape(p, &d->response);
+            *p++ = '"';
         }
 
         *p++ = '}';

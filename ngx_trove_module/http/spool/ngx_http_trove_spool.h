@@ -61,6 +61,12 @@ ngx_uint_t ngx_http_trove_spool_knows(ngx_http_request_t *r,
     ngx_trove_spool_target_t *target);
 
 /*
+ * Returns the size of the part of a failed response to keep, in bytes, that is
+ * configured for a target, in both modes.  Its location must have been found.
+ */
+size_t ngx_http_trove_spool_keep(ngx_http_trove_target_t *target);
+
+/*
  * Writes the event of r to the spool and sends the response after it has been
  * committed to disk.  The event has been parsed.  It returns the code of a
  * content handler.

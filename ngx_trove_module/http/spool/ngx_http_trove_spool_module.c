@@ -575,3 +575,18 @@ ngx_http_trove_spool_init_process(ngx_cycle_t *cycle)
 
     return ngx_http_trove_dispatcher_init(cycle, &smcf->routes);
 }
+
+
+size_t
+ngx_http_trove_spool_keep(ngx_http_trove_target_t *target)
+{
+    ngx_http_trove_spool_loc_conf_t  *slcf;
+
+    if (target->loc_conf == NULL) {
+        return 0;
+    }
+
+    slcf = target->loc_conf[ngx_http_trove_spool_module.ctx_index];
+
+    return slcf->retry.response;
+}

@@ -17,6 +17,7 @@
 #define NGX_HTTP_TROVE_RETRY_FACTOR  2
 #define NGX_HTTP_TROVE_RETRY_MAX     (3600 * 1000)
 #define NGX_HTTP_TROVE_RETRY_WINDOW  ((int64_t) 86400 * 1000)
+#define NGX_HTTP_TROVE_RETRY_RESPONSE  1024
 
 /* the limits of the parameters */
 #define NGX_HTTP_TROVE_RETRY_FACTOR_MAX  10
@@ -43,7 +44,7 @@ ngx_http_trove_retry_default(ngx_http_trove_retry_t *retry)
     retry->factor = NGX_HTTP_TROVE_RETRY_FACTOR;
     retry->max = NGX_HTTP_TROVE_RETRY_MAX;
     retry->window = NGX_HTTP_TROVE_RETRY_WINDOW;
-    retry->response = 0;
+    retry->response = NGX_HTTP_TROVE_RETRY_RESPONSE;
 }
 
 
@@ -144,7 +145,8 @@ ngx_http_trove_retry_conf(ngx_conf_t *cf, ngx_http_trove_retry_t *retry)
     retry->max = max ? (ngx_msec_t) max : NGX_HTTP_TROVE_RETRY_MAX;
     retry->window = window ? window : NGX_HTTP_TROVE_RETRY_WINDOW;
     retry->factor = factor ? factor : NGX_HTTP_TROVE_RETRY_FACTOR;
-    retry->response = (response == NGX_CONF_UNSET) ? 0 : (size_t) response;
+    retry->response = (response == NGX_CONF_UNSET)
+                      ? NGX_HTTP_TROVE_RETRY_RESPONSE : (size_t) response;
 
     if (retry->base > retry->max) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
