@@ -9,6 +9,7 @@ use File::Path qw/ make_path remove_tree /;
 use HTTP::Tiny;
 use IO::Handle;
 use List::Util qw/ max min sum /;
+use POSIX ();
 use Time::HiRes qw/ sleep time /;
 
 use Bench::Event qw/ event /;
@@ -96,6 +97,9 @@ sub measure {
     }
 
     $figures{hang} = { map { ($_ => middle(@{ $hang{$_} })) } keys %hang };
+
+    $bench->say("spool: a replay of $sizes->{backlog}");
+    $figures{replay} = $self->replay($sizes->{backlog}, $sizes->{half});
 
     remove_tree($directory);
 
@@ -359,12 +363,69 @@ sub drain {
 sub call {
     my ($self, $path) = @_;
 
-    my $answer = HTTP::Tiny->new->post(
+    my $answer = HTTP::Tiny->new(timeout => 600)->post(
         "http://127.0.0.1:$self->{server}{port}/api$path",
         { headers => { Authorization => "Bearer $secret" } });
 
     die "bench: $path: $answer->{status} $answer->{content}\n"
         unless $answer->{success};
+
+    return $answer->{content};
+}
+
+
+# The same load twice: without other work, and while waiting deliveries of a
+# paused target are replayed, again and again.
+
+sub replay {
+    my ($self, $deliveries, $seconds) = @_;
+
+    my $rate = 2000;
+
+    $self->start(targets => ['/t/0']);
+    $self->call('/v1/targets/pause?target=/t/0');
+    $self->run(requests => $deliveries);
+
+    my @load = (rate => $rate, requests => $rate * $seconds);
+    my $idle = $self->run(@load);
+
+    pipe my $read, my $write or die "pipe: $!\n";
+
+    defined(my $pid = fork) or die "fork: $!\n";
+
+    if ($pid == 0) {
+        close $read;
+        $write->autoflush;
+
+        my $ok = eval {
+            while (1) {
+                my $start = time;
+                my $json = $self->call('/v1/deliveries/replay?state=pending');
+
+                printf $write "%d %f\n", $json =~ /"count":(\d+)/,
+                    time - $start;
+            }
+        };
+
+        warn $@ if !$ok;
+        POSIX::_exit(1);
+    }
+
+    close $write;
+
+    my $busy = $self->run(@load);
+
+    # one replay of all, or more
+
+    my ($count, $took) = split ' ', readline($read) // die "bench: no replay\n";
+
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+
+    $self->finish;
+
+    return { idle => latency($idle), busy => latency($busy),
+             rate => $count / $took };
 }
 
 
@@ -456,8 +517,8 @@ sub first_cell { return $_[0]{cells}[0] }
 sub goals {
     my ($class, $figures) = @_;
 
-    my ($cell, $long, $drain, $hang) = (first_cell($figures),
-        @{$figures}{qw/ long drain hang /});
+    my ($cell, $long, $drain, $hang, $replay) = (first_cell($figures),
+        @{$figures}{qw/ long drain hang replay /});
 
     my @one = grep { $_->{targets} == 1 } @{ $figures->{cells} };
     my $best = max(map { $_->{spool}{rate} } @one);
@@ -489,6 +550,11 @@ sub goals {
           number($hang->{hangs}{p99}) . ' ms; ' . number($hang->{answers}{p99})
               . ' ms if it responds',
           $hang->{hangs}{p99} <= 1.25 * $hang->{answers}{p99} + 2 ],
+        [ number($figures->{backlog}) . ' deliveries are replayed',
+          'p99 of the acknowledgement at most twice that without',
+          number($replay->{busy}{p99}) . ' ms; '
+              . number($replay->{idle}{p99}) . ' ms without',
+          $replay->{busy}{p99} <= 2 * $replay->{idle}{p99} ],
     );
 }
 
@@ -496,8 +562,8 @@ sub goals {
 sub report {
     my ($class, $figures) = @_;
 
-    my ($accept, $long, $drain, $hang, $disk) = @{$figures}{qw/
-        accept long drain hang disk /};
+    my ($accept, $long, $drain, $hang, $disk, $replay) = @{$figures}{qw/
+        accept long drain hang disk replay /};
 
     my @rows = map {
         my $cell = $_;
@@ -566,6 +632,16 @@ sub report {
                 [ $text, map { number($_) }
                     @{ $hang->{$which} }{qw/ p50 p99 max /} ]
             } [ answers => 'responds' ], [ hangs => 'hangs' ]
+        ])
+        . "\n### A replay of " . number($figures->{backlog}) . " deliveries\n\n"
+        . 'They were replayed at ' . number($replay->{rate}) . " per second.  "
+        . "Milliseconds until a response, at 2,000 events per second:\n\n"
+        . table([ 'the replay', '>p50', '>p99', '>maximum' ], [
+            map {
+                my ($which, $text) = @$_;
+                [ $text, map { number($_) }
+                    @{ $replay->{$which} }{qw/ p50 p99 max /} ]
+            } [ idle => 'none' ], [ busy => 'in progress' ]
         ]);
 }
 
