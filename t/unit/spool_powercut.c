@@ -627,11 +627,11 @@ leases(ngx_uint_t h)
 static void
 controls(ngx_uint_t h)
 {
-    int64_t                    cursor;
-    uint64_t                   count;
+    int64_t                    cursor, ids[100];
     unsigned                   to, *s;
     ngx_int_t                  rc;
-    ngx_uint_t                 i, t;
+    ngx_uint_t                 i, t, n;
+    ngx_trove_spool_op_t       op;
     ngx_trove_spool_action_e   action;
     ngx_trove_spool_filter_t   filter;
 
@@ -643,11 +643,26 @@ controls(ngx_uint_t h)
     action = dice(2) ? NGX_TROVE_SPOOL_REPLAY : NGX_TROVE_SPOOL_CANCEL;
 
     cursor = 0;
-    count = 0;
 
     do {
-        rc = ngx_trove_spool_control_all(handles[h], action, &filter, &cursor,
-                                         &count, &error);
+        n = 100;
+        rc = ngx_trove_spool_select(handles[h], action, &filter, &cursor, ids,
+                                    &n, &error);
+
+        memset(&op, 0, sizeof(op));
+
+        op.type = NGX_TROVE_SPOOL_OP_CONTROL;
+        op.u.control.action = action;
+        op.u.control.ids = ids;
+        op.u.control.nids = n;
+
+        while (rc == NGX_OK && op.u.control.nids && !powercut.off) {
+            rc = ngx_trove_spool_write(handles[h], &op, NULL, &error);
+
+            op.u.control.ids += op.u.control.done;
+            op.u.control.nids -= op.u.control.done;
+        }
+
     } while (rc == NGX_OK && cursor && !powercut.off);
 
     if (rc != NGX_OK && !powercut.off) {

@@ -165,7 +165,7 @@ steps(void)
     };
 
     n = 0;
-    db = &sqlite(spool)->reader;
+    db = &sqlite(spool)->readers[0];
 
     for (i = 0; i < 2; i++) {
         if (db->stmts[sqls[i]] != NULL) {
