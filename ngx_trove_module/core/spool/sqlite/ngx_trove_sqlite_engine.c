@@ -62,7 +62,7 @@ ngx_trove_sqlite_remedy(ngx_trove_spool_error_e kind)
 
     case NGX_TROVE_SPOOL_CORRUPT:
         return "move the spool away or restore a backup, and recover events "
-               "with \"sqlite3 .recover\"";
+               "with \"trove-spool-recover\"";
 
     case NGX_TROVE_SPOOL_FOREIGN:
     case NGX_TROVE_SPOOL_NEWER:
