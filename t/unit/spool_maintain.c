@@ -21,6 +21,7 @@ static void rests(void);
 static void quiet_keys(void);
 static void shrinks(void);
 static void limits(void);
+static void gives_way(void);
 static void checkpoints(void);
 static void checkpoints_read(void);
 static void write_always(void);
@@ -45,6 +46,7 @@ main(void)
     quiet_keys();
     shrinks();
     limits();
+    gives_way();
     checkpoints();
     checkpoints_read();
 
@@ -472,6 +474,86 @@ limits(void)
     spool_write(spool, accept_op(&a, 1002, "a", 1));
     tap_is(a.op.result, NGX_TROVE_SPOOL_DONE, "pruning makes room");
     tap_is(error.kind, 0, "and there is no error");
+    tap_ok(spool_sound(), "all is sound");
+}
+
+
+/* what has ended gives way to new events, and what waits does not */
+
+static void
+gives_way(void)
+{
+    accept_t               a;
+    ngx_uint_t             i, n, early, rejected;
+    ngx_trove_spool_ref_t  ref;
+
+    static u_char  body[10000];
+
+    restart(1);
+    sqlite(spool)->max_size = 2 * 1024 * 1024;
+
+    early = 0;
+    rejected = 0;
+
+    for (i = 0; i < 1000; i++) {
+        accept_op(&a, i, "a", 1);
+        a.op.u.accept.event.body.data = body;
+        a.op.u.accept.event.body.len = sizeof(body);
+        spool_write(spool, &a.op);
+
+        if (a.op.result != NGX_TROVE_SPOOL_DONE) {
+            rejected++;
+            continue;
+        }
+
+        /* one in ten waits */
+
+        ref = a.targets[0].ref;
+
+        if (i % 10) {
+            spool_outcome(spool, ref, NGX_TROVE_SPOOL_TO_DELIVERED, 200, 0);
+        }
+
+        if (i % 10 == 0) {
+            (void) ngx_trove_spool_maintain(spool, &maintained, &error);
+            early += maintained.early;
+            sqlite(spool)->skew_mono += 30000;
+        }
+    }
+
+    tap_is(rejected, 0, "what has ended gives way to new events");
+    tap_ok(early > 500, "%d events before the end of the retention",
+           (int) early);
+    tap_is(sql_int("SELECT count(*) FROM delivery WHERE state < 3"), 100,
+           "what waits is there");
+    tap_ok(sql_int("SELECT count(*) FROM event") > 110,
+           "and so are the newest that have ended");
+    tap_ok(spool_sound(), "all is sound");
+
+    /* until all that is there waits */
+
+    n = 0;
+
+    for (i = 1000; i < 1400; i++) {
+        accept_op(&a, i, "a", 0);
+        a.op.u.accept.event.body.data = body;
+        a.op.u.accept.event.body.len = sizeof(body);
+        spool_write(spool, &a.op);
+
+        if (a.op.result == NGX_TROVE_SPOOL_NO_SPACE) {
+            sqlite(spool)->skew_mono += 30000;
+            maintain();
+            n++;
+
+            if (n == 3) {
+                break;
+            }
+        }
+    }
+
+    tap_is(n, 3, "no more events if all of them wait");
+    tap_is(sql_int("SELECT count(*) FROM delivery WHERE state > 2"), 0,
+           "and nothing else is left");
     tap_ok(spool_sound(), "all is sound");
 }
 

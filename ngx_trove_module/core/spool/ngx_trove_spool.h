@@ -109,7 +109,10 @@ typedef struct {
      */
     uint64_t                         max_size;
 
-    /* how long final deliveries, and events without any, are kept */
+    /*
+     * How long final deliveries, and events without any, are kept, unless
+     * their space is needed.
+     */
     int64_t                          retention;
 
     /*
@@ -607,6 +610,7 @@ void ngx_trove_spool_event_free(ngx_trove_spool_event_t *event);
 /* results of ngx_trove_spool_maintain() */
 typedef struct {
     ngx_uint_t                       events;     /* pruned */
+    ngx_uint_t                       early;      /* of these, for space */
     ngx_uint_t                       deliveries; /* pruned */
     ngx_uint_t                       pages;      /* returned to the system */
     unsigned                         more:1;     /* call it again at once */
@@ -615,8 +619,8 @@ typedef struct {
 
 /*
  * Performs a limited piece of maintenance: removes deliveries that have been
- * final for longer than the retention, returns space to the system, and does
- * other work of the engine.  Must be called about once a second, and whenever
+ * final for longer than the retention, or for any time if max_size is almost
+ * reached, returns space to the system, and does other work of the engine.  Must be called about once a second, and whenever
  * cost->maintain_due is set.  Takes up to some 100 ms, but blocks other
  * writers only for a few.  Returns at once if another process is doing
  * maintenance.

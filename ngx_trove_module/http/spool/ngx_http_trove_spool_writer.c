@@ -34,6 +34,7 @@
 
 /* the minimum interval between log lines of the same error, milliseconds */
 #define NGX_HTTP_TROVE_WRITER_LOG       10000
+#define NGX_HTTP_TROVE_WRITER_EARLY_LOG  60000
 
 /* how long a full spool without new events counts as down, milliseconds */
 #define NGX_HTTP_TROVE_WRITER_DOWN      60000
@@ -89,6 +90,9 @@ typedef struct {
     ngx_msec_t                     logged;
     ngx_uint_t                     repeated;   /* errors not logged since */
     ngx_msec_t                     refused;    /* when that was logged */
+
+    ngx_msec_t                     early_logged;
+    ngx_uint_t                     early;      /* events removed since */
     ngx_http_trove_writer_state_t  state;
 } ngx_http_trove_writer_t;
 
@@ -106,6 +110,7 @@ static void ngx_http_trove_writer_exit_guard(ngx_event_t *ev);
 static void ngx_http_trove_writer_maintain(ngx_event_t *ev);
 static void ngx_http_trove_writer_maintain_thread(void *data, ngx_log_t *log);
 static void ngx_http_trove_writer_maintained(ngx_event_t *ev);
+static void ngx_http_trove_writer_early(ngx_uint_t n);
 static void ngx_http_trove_writer_log(ngx_trove_spool_error_t *error);
 
 
@@ -677,9 +682,40 @@ ngx_http_trove_writer_maintained(ngx_event_t *ev)
         w->stated = ngx_current_msec;
     }
 
+    if (m->maintained.early) {
+        ngx_http_trove_writer_early(m->maintained.early);
+    }
+
     if (m->maintained.more && !ngx_exiting) {
         ngx_http_trove_writer_maintain(&w->timer);
     }
+}
+
+
+/* events that had ended were removed before the end of the retention */
+
+static void
+ngx_http_trove_writer_early(ngx_uint_t n)
+{
+    ngx_http_trove_writer_t  *w;
+
+    w = &ngx_http_trove_writer;
+
+    w->early += n;
+
+    if (w->early_logged
+        && ngx_current_msec - w->early_logged < NGX_HTTP_TROVE_WRITER_EARLY_LOG)
+    {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, w->cycle->log, 0,
+                  "trove: spool \"%V\" has almost reached its \"max_size\", "
+                  "%ui events that had ended were removed before the end of "
+                  "\"retention\" since last logged", &w->uri, w->early);
+
+    w->early_logged = ngx_current_msec ? ngx_current_msec : 1;
+    w->early = 0;
 }
 
 
@@ -688,6 +724,7 @@ ngx_http_trove_writer_maintained(ngx_event_t *ev)
 static void
 ngx_http_trove_writer_log(ngx_trove_spool_error_t *error)
 {
+    uint64_t                 *states;
     ngx_http_trove_writer_t  *w;
 
     w = &ngx_http_trove_writer;
@@ -702,6 +739,20 @@ ngx_http_trove_writer_log(ngx_trove_spool_error_t *error)
     ngx_log_error(NGX_LOG_CRIT, w->cycle->log, error->err,
                   "trove: spool \"%V\" failed: %s; %s", &w->uri, error->text,
                   ngx_trove_spool_remedy(w->spool, error->kind));
+
+    if (error->kind == NGX_TROVE_SPOOL_FULL && w->state.stat) {
+        states = w->state.stat->states;
+
+        ngx_log_error(NGX_LOG_CRIT, w->cycle->log, 0,
+                      "trove: the full spool contains %uL pending deliveries, "
+                      "and %uL that have ended",
+                      states[NGX_TROVE_SPOOL_NEW]
+                      + states[NGX_TROVE_SPOOL_RETRY]
+                      + states[NGX_TROVE_SPOOL_LEASED],
+                      states[NGX_TROVE_SPOOL_DELIVERED]
+                      + states[NGX_TROVE_SPOOL_FAILED]
+                      + states[NGX_TROVE_SPOOL_CANCELLED]);
+    }
 
     if (w->repeated) {
         ngx_log_error(NGX_LOG_CRIT, w->cycle->log, 0,

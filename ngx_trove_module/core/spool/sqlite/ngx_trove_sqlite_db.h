@@ -304,6 +304,11 @@ typedef struct {
     uint64_t                     swept;          /* hash */
     ngx_uint_t                   sweeping;
     int64_t                      pruned;         /* examined in this round */
+
+    /* the round does not observe the retention: see ..._prune_early() */
+    ngx_uint_t                   early;
+    int64_t                      early_start;
+    int64_t                      early_rest;     /* until then; monotonic */
     int64_t                      prune;          /* until the next one */
 
     /* see ngx_trove_sqlite_ident.c */

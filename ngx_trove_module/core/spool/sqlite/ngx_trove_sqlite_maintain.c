@@ -23,6 +23,16 @@
 /* the longest pause between two rounds of pruning, milliseconds */
 #define NGX_TROVE_SQLITE_PRUNE_REST   600000
 
+/*
+ * Percent of max_size above which events that have ended are removed before
+ * the end of the retention, and below which no more are.  If all events wait,
+ * reading them again takes at most a tenth of the time.
+ */
+#define NGX_TROVE_SQLITE_EARLY        90
+#define NGX_TROVE_SQLITE_EARLY_END    80
+#define NGX_TROVE_SQLITE_EARLY_REST   5000
+#define NGX_TROVE_SQLITE_EARLY_PART   10
+
 /* free pages that trigger a release: a minimum, and a part */
 #define NGX_TROVE_SQLITE_FREE         2048
 #define NGX_TROVE_SQLITE_FREE_PART    4
@@ -54,6 +64,9 @@ static ngx_int_t ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
 static ngx_int_t ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
+static ngx_int_t ngx_trove_sqlite_prune_early(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db);
+static int64_t ngx_trove_sqlite_prune_retention(ngx_trove_sqlite_t *spool);
 static ngx_int_t ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old, ngx_uint_t *n,
     ngx_uint_t max);
@@ -195,7 +208,11 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     shared = spool->shared;
 
-    if (spool->work.pruned == 0) {
+    if (ngx_trove_sqlite_prune_early(spool, db) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (spool->work.pruned == 0 && !spool->work.early) {
 
         if (shared->prune_retention == spool->retention
             && ngx_trove_sqlite_mono(spool) < shared->prune)
@@ -260,6 +277,10 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     maintained->events += events;
     maintained->deliveries += deliveries;
 
+    if (spool->work.early) {
+        maintained->early += events;
+    }
+
     if (i == n && n < NGX_TROVE_SQLITE_PRUNE) {
         ngx_trove_sqlite_prune_rest(spool);
         return NGX_OK;
@@ -291,8 +312,74 @@ ngx_trove_sqlite_prune_rest(ngx_trove_sqlite_t *spool)
 
     spool->work.pruned = 0;
 
+    if (spool->work.early) {
+        spool->work.early = 0;
+        spool->work.early_rest = ngx_trove_sqlite_mono(spool)
+                + ngx_max(NGX_TROVE_SQLITE_EARLY_REST,
+                          NGX_TROVE_SQLITE_EARLY_PART
+                          * (ngx_trove_sqlite_mono(spool)
+                             - spool->work.early_start));
+        return;
+    }
+
     shared->prune = ngx_trove_sqlite_mono(spool) + spool->work.prune;
     shared->prune_retention = spool->retention;
+}
+
+
+/*
+ * Begins and ends a round in which the retention is not observed, so that new
+ * events are not rejected in favour of those that have ended.
+ */
+
+static ngx_int_t
+ngx_trove_sqlite_prune_early(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db)
+{
+    int64_t                   pages, free_pages;
+    uint64_t                  used;
+    ngx_trove_sqlite_work_t  *work;
+
+    if (spool->max_size == 0) {
+        return NGX_OK;
+    }
+
+    pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_PAGES);
+    free_pages = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_FREE_PAGES);
+
+    if (pages == -1 || free_pages == -1) {
+        return NGX_ERROR;
+    }
+
+    work = &spool->work;
+    used = (uint64_t) (pages - free_pages) * NGX_TROVE_SQLITE_PAGE_SIZE;
+
+    if (work->early) {
+
+        if (used < spool->max_size / 100 * NGX_TROVE_SQLITE_EARLY_END) {
+            work->early = 0;
+            work->pruned = 0;
+        }
+
+        return NGX_OK;
+    }
+
+    if (used > spool->max_size / 100 * NGX_TROVE_SQLITE_EARLY
+        && ngx_trove_sqlite_mono(spool) >= work->early_rest)
+    {
+        work->early = 1;
+        work->early_start = ngx_trove_sqlite_mono(spool);
+        work->pruned = 0;
+    }
+
+    return NGX_OK;
+}
+
+
+static int64_t
+ngx_trove_sqlite_prune_retention(ngx_trove_sqlite_t *spool)
+{
+    return spool->work.early ? 0 : spool->retention;
 }
 
 
@@ -300,7 +387,7 @@ static ngx_int_t
 ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_old_t *old, ngx_uint_t *n, ngx_uint_t max)
 {
-    int64_t        wall, received;
+    int64_t        wall, received, retention;
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
@@ -312,6 +399,7 @@ ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     }
 
     wall = ngx_trove_sqlite_wall(spool);
+    retention = ngx_trove_sqlite_prune_retention(spool);
 
     (void) sqlite3_bind_int64(stmt, 1, spool->work.pruned + 1);
     (void) sqlite3_bind_int(stmt, 2, (int) max);
@@ -336,11 +424,11 @@ ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
         /* a time in the future does not bound those of the following events */
 
-        if (received > wall - spool->retention && received <= wall) {
+        if (received > wall - retention && received <= wall) {
             (void) sqlite3_reset(stmt);
 
             ngx_trove_sqlite_prune_next(spool,
-                                        received + spool->retention - wall);
+                                        received + retention - wall);
 
             return NGX_OK;
         }
@@ -361,7 +449,7 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old,
     ngx_trove_sqlite_rows_t *rows)
 {
-    int64_t                  now, wait;
+    int64_t                  now, wait, retention;
     ngx_uint_t               i;
     sqlite3_stmt            *stmt;
     ngx_trove_sqlite_row_t  *row;
@@ -371,14 +459,15 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
     }
 
     now = ngx_trove_sqlite_now(spool);
+    retention = ngx_trove_sqlite_prune_retention(spool);
     wait = 0;
 
     if (rows->n == 0) {
 
         /* without deliveries, only the time of the event counts */
 
-        wait = old->received + spool->retention - ngx_trove_sqlite_wall(spool);
-        wait = ngx_min(wait, spool->retention);
+        wait = old->received + retention - ngx_trove_sqlite_wall(spool);
+        wait = ngx_min(wait, retention);
     }
 
     for (i = 0; i < rows->n; i++) {
@@ -401,7 +490,7 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
             }
         }
 
-        wait = ngx_max(wait, row->ended + spool->retention - now);
+        wait = ngx_max(wait, row->ended + retention - now);
     }
 
     if (wait > 0) {

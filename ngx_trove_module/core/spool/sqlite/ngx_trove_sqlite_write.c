@@ -114,8 +114,11 @@ ngx_trove_sqlite_write(ngx_trove_spool_t *base, ngx_trove_spool_op_t *ops,
             }
         }
 
+        /* events that have ended may give their space */
+
         cost->maintain_due = (rc == NGX_OK
-                              && ngx_trove_sqlite_checkpoint_due(spool));
+                              && (error->kind == NGX_TROVE_SPOOL_FULL
+                                  || ngx_trove_sqlite_checkpoint_due(spool)));
 
         ngx_trove_sqlite_leave(spool, db, rc);
     }
