@@ -214,6 +214,7 @@ handle(void)
     }
 
     sqlite(spool)->keys = 40;
+    sqlite(spool)->wal_pages = 30;
     sqlite(spool)->skew_wall = skew;
     sqlite(spool)->skew_mono = skew;
 
@@ -746,10 +747,6 @@ maintains(ngx_uint_t h)
             events[i].old |= !pending;
         }
     }
-
-    /* as if the file was larger */
-
-    spool->maintenance.wal_pages = 100000;
 
     powercut.hook = nested;
 
