@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_metrics_spool.h"
+#include "ngx_http_trove_spool_log.h"
 #include "ngx_http_trove_spool_pool.h"
 #include "ngx_http_trove_spool_writer.h"
 #include "ngx_http_trove_timer.h"
@@ -31,10 +32,6 @@
 /* the intervals of maintenance and of reading statistics, milliseconds */
 #define NGX_HTTP_TROVE_WRITER_MAINTAIN  1000
 #define NGX_HTTP_TROVE_WRITER_STAT      3000
-
-/* the minimum interval between log lines of the same error, milliseconds */
-#define NGX_HTTP_TROVE_WRITER_LOG       10000
-#define NGX_HTTP_TROVE_WRITER_EARLY_LOG  60000
 
 /* how long a full spool without new events counts as down, milliseconds */
 #define NGX_HTTP_TROVE_WRITER_DOWN      60000
@@ -66,8 +63,6 @@ typedef struct {
     ngx_trove_spool_t             *spool;
     ngx_thread_pool_t             *pool;
     ngx_thread_pool_t             *pool_maintenance;
-    ngx_cycle_t                   *cycle;
-    ngx_str_t                      uri;
 
     ngx_trove_spool_op_t          *head;       /* queued, in order */
     ngx_trove_spool_op_t         **tail;
@@ -87,12 +82,7 @@ typedef struct {
     ngx_event_t                    timer;      /* of the maintenance */
 
     ngx_msec_t                     stated;
-    ngx_msec_t                     logged;
-    ngx_uint_t                     repeated;   /* errors not logged since */
-    ngx_msec_t                     refused;    /* when that was logged */
-
-    ngx_msec_t                     early_logged;
-    ngx_uint_t                     early;      /* events removed since */
+    ngx_http_trove_spool_log_t     log;
     ngx_http_trove_writer_state_t  state;
 } ngx_http_trove_writer_t;
 
@@ -110,8 +100,7 @@ static void ngx_http_trove_writer_exit_guard(ngx_event_t *ev);
 static void ngx_http_trove_writer_maintain(ngx_event_t *ev);
 static void ngx_http_trove_writer_maintain_thread(void *data, ngx_log_t *log);
 static void ngx_http_trove_writer_maintained(ngx_event_t *ev);
-static void ngx_http_trove_writer_early(ngx_uint_t n);
-static void ngx_http_trove_writer_log(ngx_trove_spool_error_t *error);
+static void ngx_http_trove_writer_error(ngx_trove_spool_error_t *error);
 
 
 /* of this process; spool == NULL: there is none */
@@ -149,8 +138,9 @@ ngx_http_trove_writer_init(ngx_cycle_t *cycle, ngx_trove_spool_conf_t *conf)
         return NGX_ERROR;
     }
 
-    w->cycle = cycle;
-    w->uri = conf->uri;
+    w->log.log = cycle->log;
+    w->log.uri = conf->uri;
+    w->log.spool = w->spool;
     w->tail = &w->head;
     w->bulk_tail = &w->bulk;
 
@@ -203,7 +193,7 @@ ngx_http_trove_writer_up(void)
 
     return w->state.error == 0
            || (w->state.error == NGX_TROVE_SPOOL_FULL
-               && ngx_current_msec - w->logged > NGX_HTTP_TROVE_WRITER_DOWN);
+               && ngx_current_msec - w->log.failed > NGX_HTTP_TROVE_WRITER_DOWN);
 }
 
 
@@ -309,15 +299,7 @@ ngx_http_trove_writer_full(size_t size)
         return 0;
     }
 
-    if (w->refused == 0
-        || ngx_current_msec - w->refused >= NGX_HTTP_TROVE_WRITER_LOG)
-    {
-        ngx_log_error(NGX_LOG_CRIT, w->cycle->log, 0,
-                      "trove: events are refused while %uz bytes of events are "
-                      "waiting for spool \"%V\"", w->waiting, &w->uri);
-
-        w->refused = ngx_current_msec ? ngx_current_msec : 1;
-    }
+    ngx_http_trove_spool_log_refused(&w->log, w->waiting);
 
     return 1;
 }
@@ -480,15 +462,13 @@ ngx_http_trove_writer_done(ngx_event_t *ev)
     ev->active = 0;
 
     if (task->error.kind) {
-        ngx_http_trove_writer_log(&task->error);
+        ngx_http_trove_writer_error(&task->error);
 
     } else if (w->state.error && task->rc == NGX_OK
                && ngx_http_trove_writer_proof(task->ops))
     {
-        ngx_log_error(NGX_LOG_ERR, w->cycle->log, 0,
-                      "trove: spool \"%V\" recovered", &w->uri);
+        ngx_http_trove_spool_log_recovered(&w->log);
         w->state.error = 0;
-        w->logged = 0;
     }
 
     if (task->rc == NGX_OK && task->ops) {
@@ -673,7 +653,7 @@ ngx_http_trove_writer_maintained(ngx_event_t *ev)
     ev->active = 0;
 
     if (m->error.kind) {
-        ngx_http_trove_writer_log(&m->error);
+        ngx_http_trove_writer_error(&m->error);
     }
 
     if (m->stat) {
@@ -683,7 +663,7 @@ ngx_http_trove_writer_maintained(ngx_event_t *ev)
     }
 
     if (m->maintained.early) {
-        ngx_http_trove_writer_early(m->maintained.early);
+        ngx_http_trove_spool_log_early(&w->log, m->maintained.early);
     }
 
     if (m->maintained.more && !ngx_exiting) {
@@ -692,75 +672,14 @@ ngx_http_trove_writer_maintained(ngx_event_t *ev)
 }
 
 
-/* events that had ended were removed before the end of the retention */
-
 static void
-ngx_http_trove_writer_early(ngx_uint_t n)
+ngx_http_trove_writer_error(ngx_trove_spool_error_t *error)
 {
     ngx_http_trove_writer_t  *w;
 
     w = &ngx_http_trove_writer;
 
-    w->early += n;
-
-    if (w->early_logged
-        && ngx_current_msec - w->early_logged < NGX_HTTP_TROVE_WRITER_EARLY_LOG)
-    {
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_WARN, w->cycle->log, 0,
-                  "trove: spool \"%V\" has almost reached its \"max_size\", "
-                  "%ui events that had ended were removed before the end of "
-                  "\"retention\" since last logged", &w->uri, w->early);
-
-    w->early_logged = ngx_current_msec ? ngx_current_msec : 1;
-    w->early = 0;
-}
-
-
-/* limits log lines of a persistent error */
-
-static void
-ngx_http_trove_writer_log(ngx_trove_spool_error_t *error)
-{
-    uint64_t                 *states;
-    ngx_http_trove_writer_t  *w;
-
-    w = &ngx_http_trove_writer;
-
-    if (w->state.error == error->kind && w->logged
-        && ngx_current_msec - w->logged < NGX_HTTP_TROVE_WRITER_LOG)
-    {
-        w->repeated++;
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_CRIT, w->cycle->log, error->err,
-                  "trove: spool \"%V\" failed: %s; %s", &w->uri, error->text,
-                  ngx_trove_spool_remedy(w->spool, error->kind));
-
-    if (error->kind == NGX_TROVE_SPOOL_FULL && w->state.stat) {
-        states = w->state.stat->states;
-
-        ngx_log_error(NGX_LOG_CRIT, w->cycle->log, 0,
-                      "trove: the full spool contains %uL pending deliveries, "
-                      "and %uL that have ended",
-                      states[NGX_TROVE_SPOOL_NEW]
-                      + states[NGX_TROVE_SPOOL_RETRY]
-                      + states[NGX_TROVE_SPOOL_LEASED],
-                      states[NGX_TROVE_SPOOL_DELIVERED]
-                      + states[NGX_TROVE_SPOOL_FAILED]
-                      + states[NGX_TROVE_SPOOL_CANCELLED]);
-    }
-
-    if (w->repeated) {
-        ngx_log_error(NGX_LOG_CRIT, w->cycle->log, 0,
-                      "trove: the spool failed %ui more times since last "
-                      "logged", w->repeated);
-    }
+    ngx_http_trove_spool_log_error(&w->log, error, w->state.stat);
 
     w->state.error = error->kind;
-    w->logged = ngx_current_msec ? ngx_current_msec : 1;
-    w->repeated = 0;
 }
