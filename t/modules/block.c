@@ -6,7 +6,8 @@
 
 /*
  * A module for tests: "test_block POOL FILE" in a location.  Each request keeps
- * a thread of the pool busy as long as the file exists, and is answered at once.
+ * a thread of the pool busy as long as the file exists, and is answered at
+ * once.
  */
 
 

@@ -135,8 +135,8 @@ removed(const char *names)
 
     tap_is(try(spool, 20), NGX_ERROR, "%s removed", names);
     tap_is(error.kind, NGX_TROVE_SPOOL_GONE, "an error");
-    tap_ok(strstr((char *) error.text, "file was removed or replaced while in use") != NULL,
-           "as is said: %s", error.text);
+    tap_ok(strstr((char *) error.text, "was removed or replaced while in use")
+           != NULL, "as is said: %s", error.text);
     tap_is(try(spool, 20), NGX_OK, "and then no more");
     tap_is(events(spool), 21, "with all events");
 

@@ -128,7 +128,9 @@ migrated(void)
 {
     ngx_trove_spool_destroy(spool);
 
-    change("DROP TABLE ident; PRAGMA user_version = 2");
+    change("DROP TABLE ident; DROP INDEX target_due; "
+           "ALTER TABLE target DROP COLUMN earliest; "
+           "PRAGMA user_version = 2");
 
     spool = spool_open();
     sqlite(spool)->idents = 100;

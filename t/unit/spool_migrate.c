@@ -78,7 +78,8 @@ main(void)
     tap_is(sql_int("PRAGMA user_version"), NGX_TROVE_SQLITE_VERSION,
            "a file of version 2 is brought up to date");
     tap_is(sql_int("SELECT group_concat(earliest IS NULL, '') = '0010' "
-                   "FROM target"), 1, "targets with pending deliveries are found");
+                   "FROM target"),
+           1, "targets with pending deliveries are found");
     tap_ok(spool_sound(), "it is sound");
     tap_is(spool_lease(spool, "a b c", 10, 10), 4, "what waits in it is due");
     tap_ok(spool_sound(), "it is sound then");

@@ -359,11 +359,11 @@ typedef struct {
 
 
 /*
- * Leases deliveries that are due: at most max in all, and at most limit of
- * each target.  Targets that are not listed, or are paused, get nothing, and
- * their backlog costs nothing.  The cost depends on the number of targets with
- * due deliveries only.  Every target gets its share of max before one gets more.
- * If there are more targets than max, they take turns.  Within a target, first
+ * Leases deliveries that are due: at most max in all, and at most limit of each
+ * target.  Targets that are not listed, or are paused, get nothing, and their
+ * backlog costs nothing.  The cost depends on the number of targets with due
+ * deliveries only.  Every target gets its share of max before one gets more. If
+ * there are more targets than max, they take turns.  Within a target, first
  * attempts and retries get half each while there are both.  Deliveries are
  * leased in the order of their due times.
  *
@@ -571,8 +571,8 @@ void ngx_trove_spool_destroy(ngx_trove_spool_t *spool);
 /*
  * Performs a list of operations in order, as one transaction.  The transaction
  * is on disk when the function returns, except if the batch consists only of
- * leases, renewals and confirmations: these do not wait for the disk.  If there is no space
- * for the events, the other operations are tried without them.
+ * leases, renewals and confirmations: these do not wait for the disk.  If there
+ * is no space for the events, the other operations are tried without them.
  *
  * Uses the writing connection.  *cost is filled in if cost is not NULL.
  *
@@ -620,10 +620,10 @@ typedef struct {
 /*
  * Performs a limited piece of maintenance: removes deliveries that have been
  * final for longer than the retention, or for any time if max_size is almost
- * reached, returns space to the system, and does other work of the engine.  Must be called about once a second, and whenever
- * cost->maintain_due is set.  Takes up to some 100 ms, but blocks other
- * writers only for a few.  Returns at once if another process is doing
- * maintenance.
+ * reached, returns space to the system, and does other work of the engine.
+ * Must be called about once a second, and whenever cost->maintain_due is set.
+ * Takes up to some 100 ms, but blocks other writers only for a few.  Returns at
+ * once if another process is doing maintenance.
  *
  * Uses the maintaining connection.  *maintained is filled in.
  *

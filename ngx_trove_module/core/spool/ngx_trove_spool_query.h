@@ -211,8 +211,8 @@ ngx_int_t ngx_trove_spool_control(ngx_trove_spool_t *spool,
 
 /*
  * Finds deliveries that match the filter, newest first, and to which the action
- * can be applied.  Stores at most *n ids and sets *n to their number; with
- * ids == NULL it only counts them.  A call examines at most NGX_TROVE_SPOOL_SCAN
+ * can be applied.  Stores at most *n ids and sets *n to their number; with ids
+ * == NULL it only counts them.  A call examines at most NGX_TROVE_SPOOL_SCAN
  * rows.  *cursor must be 0 for the first call, and is set to the value for the
  * next call, or to 0 at the end.
  *

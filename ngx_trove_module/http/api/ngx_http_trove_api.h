@@ -42,8 +42,8 @@ typedef struct ngx_http_trove_api_s  ngx_http_trove_api_t;
  *                    |
  *                    +-- the client closes: removed
  *
- * A call that acts on many deliveries finds some of them in a thread, and leaves
- * them to the writer, before it waits for its next turn.
+ * A call that acts on many deliveries finds some of them in a thread, and
+ * leaves them to the writer, before it waits for its next turn.
  */
 
 struct ngx_http_trove_api_s {
@@ -87,6 +87,7 @@ struct ngx_http_trove_api_s {
     ngx_uint_t                    again;
 
     /* of ..._api_bulk.c: deliveries found, and examined by the writer */
+    void                        (*bulk)(ngx_http_trove_api_t *api);
     ngx_http_trove_write_t        write;
     int64_t                      *ids;
     ngx_uint_t                    nids;
@@ -126,17 +127,15 @@ void ngx_http_trove_api_queue_init(ngx_cycle_t *cycle);
  */
 ngx_int_t ngx_http_trove_api_queue_add(ngx_http_trove_api_t *api);
 
-/* Continues a call that the queue has passed to ngx_http_trove_api_bulk(). */
+/* Continues a call that the queue has passed to api->bulk(). */
 void ngx_http_trove_api_queue_next(ngx_http_trove_api_t *api);
 
 /*
  * Replay or cancel all deliveries that match, or count them.  prepare returns
- * NGX_OK or NGX_ERROR; work is called in a thread; bulk queues what it found for
- * the writer.
+ * NGX_OK or NGX_ERROR; work is called in a thread.
  */
 ngx_int_t ngx_http_trove_api_bulk_prepare(ngx_http_trove_api_t *api);
 void ngx_http_trove_api_bulk_work(ngx_http_trove_api_t *api);
-void ngx_http_trove_api_bulk(ngx_http_trove_api_t *api);
 
 
 /*
@@ -148,8 +147,8 @@ const char *ngx_http_trove_api_args(ngx_http_trove_api_t *api);
 
 /*
  * Sets *path to the path of the request without the name of the location.  It
- * is decoded, segment by segment, from the URI as it was received; "%2F" becomes
- * NGX_HTTP_TROVE_API_SLASH.  The memory belongs to the request.
+ * is decoded, segment by segment, from the URI as it was received; "%2F"
+ * becomes NGX_HTTP_TROVE_API_SLASH.  The memory belongs to the request.
  *
  * NULL, or why the path is rejected
  */

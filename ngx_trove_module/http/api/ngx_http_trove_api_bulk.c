@@ -13,9 +13,9 @@
 
 
 /*
- * Calls that act on all matching deliveries, in steps: some deliveries are found
- * by a thread of the API, without blocking writers, and changed by the writer,
- * in transactions of a few milliseconds.
+ * Calls that act on all matching deliveries, in steps: some deliveries are
+ * found by a thread of the API, without blocking writers, and changed by the
+ * writer, in transactions of a few milliseconds.
  *
  *   work: ids --> bulk --> written --> the next ids, or the end
  *                  ^          |
@@ -26,6 +26,7 @@
 #define NGX_HTTP_TROVE_API_BULK  500
 
 
+static void ngx_http_trove_api_bulk(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_bulk_written(ngx_http_trove_write_t *write);
 
 
@@ -33,6 +34,7 @@ ngx_int_t
 ngx_http_trove_api_bulk_prepare(ngx_http_trove_api_t *api)
 {
     api->partial = 1;
+    api->bulk = ngx_http_trove_api_bulk;
 
     api->ids = ngx_palloc(api->request->pool,
                           NGX_HTTP_TROVE_API_BULK * sizeof(int64_t));
@@ -73,7 +75,9 @@ ngx_http_trove_api_bulk_work(ngx_http_trove_api_t *api)
 }
 
 
-void
+/* queues what has been found for the writer */
+
+static void
 ngx_http_trove_api_bulk(ngx_http_trove_api_t *api)
 {
     ngx_trove_spool_control_t  *control;

@@ -280,7 +280,7 @@ ngx_http_trove_api_queue_done(ngx_event_t *ev)
     q->nrunning--;
 
     if (api->done < api->nids && !ngx_http_trove_api_queue_stopped(api)) {
-        ngx_http_trove_api_bulk(api);
+        api->bulk(api);
         ngx_http_trove_api_queue_run();
 
     } else {

@@ -26,6 +26,8 @@ static ngx_int_t ngx_http_trove_delivery_end(ngx_http_request_t *sr,
 static ngx_int_t ngx_http_trove_delivery_terminate(ngx_http_request_t *sr);
 static void ngx_http_trove_delivery_terminated(void *data);
 static void ngx_http_trove_delivery_freed(void *data);
+static void ngx_http_trove_delivery_stop(ngx_http_trove_delivery_t *d,
+    ngx_uint_t status, const char *error);
 static void ngx_http_trove_delivery_done(ngx_http_trove_delivery_t *d,
     ngx_uint_t status, const char *error);
 static void ngx_http_trove_delivery_state(ngx_http_trove_delivery_t *d,
@@ -308,7 +310,7 @@ ngx_http_trove_delivery_abort(ngx_http_trove_delivery_t *d)
 }
 
 
-void
+static void
 ngx_http_trove_delivery_stop(ngx_http_trove_delivery_t *d, ngx_uint_t status,
     const char *error)
 {
@@ -404,16 +406,6 @@ ngx_http_trove_delivery_signed(ngx_http_trove_delivery_t *d, void *signer,
 }
 
 
-ngx_uint_t
-ngx_http_trove_delivery_succeeded(ngx_http_trove_delivery_t *d)
-{
-    return d->state == NGX_HTTP_TROVE_DELIVERY_DONE
-           && d->error == NULL
-           && d->status >= NGX_HTTP_OK
-           && d->status < NGX_HTTP_SPECIAL_RESPONSE;
-}
-
-
 /*
  * The length is set late because of "client_max_body_size".  NGINX would apply
  * the limit of the target, by default 1m, to a body that it has already
@@ -481,5 +473,5 @@ ngx_http_trove_delivery_init_process(ngx_cycle_t *cycle)
     ngx_http_trove_delivery_connection.fd = (ngx_socket_t) -1;
     ngx_http_trove_delivery_connection.log = cycle->log;
 
-    ngx_http_trove_delivery_expire_init(cycle);
+    ngx_http_trove_delivery_expire_init(cycle, ngx_http_trove_delivery_stop);
 }

@@ -151,7 +151,11 @@ u_char *ngx_http_trove_delivery_excerpt(ngx_http_trove_delivery_t *d,
  * Returns 1 if a delivery has succeeded: the response has a 2xx status and is
  * complete, or the target already had the event.  Returns 0 otherwise.
  */
-ngx_uint_t ngx_http_trove_delivery_succeeded(ngx_http_trove_delivery_t *d);
+#define ngx_http_trove_delivery_succeeded(d)                                  \
+    ((d)->state == NGX_HTTP_TROVE_DELIVERY_DONE                               \
+     && (d)->error == NULL                                                    \
+     && (d)->status >= NGX_HTTP_OK                                            \
+     && (d)->status < NGX_HTTP_SPECIAL_RESPONSE)
 
 /*
  * Sets the body length of a subrequest that is a delivery.  It must be called

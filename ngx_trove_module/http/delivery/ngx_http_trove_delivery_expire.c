@@ -25,11 +25,15 @@ static ngx_uint_t ngx_http_trove_delivery_timed(ngx_http_trove_delivery_t *d);
 /* of this process */
 static ngx_queue_t  ngx_http_trove_deliveries;
 static ngx_event_t  ngx_http_trove_delivery_timer;
+static ngx_http_trove_delivery_stop_pt  ngx_http_trove_delivery_expire_stop;
 
 
 void
-ngx_http_trove_delivery_expire_init(ngx_cycle_t *cycle)
+ngx_http_trove_delivery_expire_init(ngx_cycle_t *cycle,
+    ngx_http_trove_delivery_stop_pt stop)
 {
+    ngx_http_trove_delivery_expire_stop = stop;
+
     ngx_queue_init(&ngx_http_trove_deliveries);
 
     ngx_http_trove_timer_init(&ngx_http_trove_delivery_timer,
@@ -150,5 +154,5 @@ ngx_http_trove_delivery_expired(ngx_http_trove_delivery_t *d)
     log->action = action;
     d->ended = 1;
 
-    ngx_http_trove_delivery_stop(d, NGX_HTTP_GATEWAY_TIME_OUT, NULL);
+    ngx_http_trove_delivery_expire_stop(d, NGX_HTTP_GATEWAY_TIME_OUT, NULL);
 }

@@ -20,19 +20,23 @@
  */
 
 
-/* Called when a worker process starts. */
-void ngx_http_trove_delivery_expire_init(ngx_cycle_t *cycle);
+/*
+ * Terminates the request of a delivery.  If the delivery is RUNNING, it ends
+ * with the status and the error.
+ */
+typedef void (*ngx_http_trove_delivery_stop_pt)(ngx_http_trove_delivery_t *d,
+    ngx_uint_t status, const char *error);
+
+/*
+ * Called when a worker process starts.  Deliveries that expire are passed to
+ * stop().
+ */
+void ngx_http_trove_delivery_expire_init(ngx_cycle_t *cycle,
+    ngx_http_trove_delivery_stop_pt stop);
 
 /* Add and remove a delivery. */
 void ngx_http_trove_delivery_expire_add(ngx_http_trove_delivery_t *d);
 void ngx_http_trove_delivery_expire_remove(ngx_http_trove_delivery_t *d);
-
-/*
- * Terminates the request of a delivery.  If the delivery is RUNNING, it ends
- * with the status and the error.  It is in ngx_http_trove_delivery.c.
- */
-void ngx_http_trove_delivery_stop(ngx_http_trove_delivery_t *d,
-    ngx_uint_t status, const char *error);
 
 
 #endif /* _NGX_HTTP_TROVE_DELIVERY_EXPIRE_H_INCLUDED_ */

@@ -193,7 +193,8 @@ ngx_http_trove_writer_up(void)
 
     return w->state.error == 0
            || (w->state.error == NGX_TROVE_SPOOL_FULL
-               && ngx_current_msec - w->log.failed > NGX_HTTP_TROVE_WRITER_DOWN);
+               && ngx_current_msec - w->log.failed
+                  > NGX_HTTP_TROVE_WRITER_DOWN);
 }
 
 

@@ -106,26 +106,6 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
 }
 
 
-char *
-ngx_trove_sqlite_name(ngx_str_t *path, const char *suffix)
-{
-    char    *name;
-    size_t   len;
-
-    len = ngx_strlen(suffix);
-
-    name = malloc(path->len + len + 1);
-    if (name == NULL) {
-        return NULL;
-    }
-
-    ngx_memcpy(name, path->data, path->len);
-    ngx_memcpy(name + path->len, suffix, len + 1);
-
-    return name;
-}
-
-
 static void
 ngx_trove_sqlite_db_init(ngx_trove_sqlite_db_t *db)
 {

@@ -57,6 +57,9 @@
 /* pause after a failure, as a multiple of the time that writers were blocked */
 #define NGX_TROVE_SQLITE_WAL_REST     20
 
+/* milliseconds between attempts to save PATH-wal */
+#define NGX_TROVE_SQLITE_SAVE_PAUSE  5
+
 
 static ngx_int_t ngx_trove_sqlite_checkpoint_most(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_uint_t *left);
@@ -65,6 +68,10 @@ static ngx_int_t ngx_trove_sqlite_checkpoint_begin(ngx_trove_sqlite_t *spool,
 static void ngx_trove_sqlite_checkpoint_end(ngx_trove_sqlite_t *spool);
 static ngx_int_t ngx_trove_sqlite_checkpoint_rest(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_uint_t pages);
+static ngx_int_t ngx_trove_sqlite_save_shared(ngx_trove_sqlite_t *spool,
+    int64_t deadline);
+static ngx_int_t ngx_trove_sqlite_save_pages(ngx_trove_sqlite_t *spool,
+    int64_t deadline);
 static ngx_int_t ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db,
     int mode, ngx_uint_t *left);
 
@@ -300,4 +307,126 @@ ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db, int mode,
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_trove_sqlite_save(ngx_trove_sqlite_t *spool, ngx_trove_spool_error_t *error)
+{
+    int         moved;
+    int64_t     deadline;
+    ngx_int_t   rc;
+    ngx_uint_t  wal;
+
+    if (!spool->guarded) {
+        return NGX_OK;
+    }
+
+    moved = 0;
+
+    (void) sqlite3_file_control(spool->writer.db, "main",
+                                SQLITE_FCNTL_HAS_MOVED, &moved);
+
+    wal = ngx_trove_sqlite_guard_moved(spool->path_wal, &spool->wal);
+
+    if (moved
+        || (!wal
+            && !ngx_trove_sqlite_guard_moved(spool->path_shm, &spool->shm)))
+    {
+        return NGX_OK;
+    }
+
+    rc = NGX_OK;
+
+    if (wal) {
+        deadline = ngx_trove_sqlite_elapsed() + spool->wait * 1000;
+
+        if (ngx_trove_sqlite_lock(spool, deadline) != NGX_OK) {
+            return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, 0,
+                                        "the spool has been locked by other "
+                                        "nginx processes for %lld ms",
+                                        (long long) spool->wait);
+        }
+
+        spool->writer.error = error;
+        rc = ngx_trove_sqlite_save_shared(spool, deadline);
+        spool->writer.error = NULL;
+
+        ngx_trove_sqlite_unlock(spool);
+    }
+
+    if (rc == NGX_OK) {
+
+        /* the file is the same as before: references to deliveries are valid */
+
+        spool->moved = 0;
+    }
+
+    return rc;
+}
+
+
+/* the first process saves it for all of them: they share PATH-shm */
+
+static ngx_int_t
+ngx_trove_sqlite_save_shared(ngx_trove_sqlite_t *spool, int64_t deadline)
+{
+    ngx_int_t                   rc;
+    struct stat                 st;
+    ngx_trove_sqlite_shared_t  *shared;
+
+    shared = spool->shared;
+
+    if (shared->saved_dev == (uint64_t) spool->wal.dev
+        && shared->saved_ino == (uint64_t) spool->wal.ino)
+    {
+        return NGX_OK;
+    }
+
+    /* if there is something in the new file, PATH may belong to it already */
+
+    if (lstat(spool->path_wal, &st) == 0 && st.st_size != 0) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_trove_sqlite_save_pages(spool, deadline);
+
+    if (rc == NGX_OK) {
+        shared->saved_dev = (uint64_t) spool->wal.dev;
+        shared->saved_ino = (uint64_t) spool->wal.ino;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_trove_sqlite_save_pages(ngx_trove_sqlite_t *spool, int64_t deadline)
+{
+    ngx_int_t               rc;
+    ngx_trove_sqlite_db_t  *db;
+
+    db = &spool->writer;
+
+    for ( ;; ) {
+        rc = ngx_trove_sqlite_checkpoint_full(db);
+
+        if (rc == NGX_OK) {
+            return NGX_OK;
+        }
+
+        if (rc == NGX_ERROR) {
+            return (db->error->kind == NGX_TROVE_SPOOL_FULL
+                    || db->error->kind == NGX_TROVE_SPOOL_MEMORY)
+                   ? NGX_ERROR : NGX_DECLINED;
+        }
+
+        if (ngx_trove_sqlite_elapsed() >= deadline) {
+            return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
+                                        "readers prevent the removed \"-wal\" "
+                                        "file from being saved");
+        }
+
+        ngx_msleep(NGX_TROVE_SQLITE_SAVE_PAUSE);
+    }
 }

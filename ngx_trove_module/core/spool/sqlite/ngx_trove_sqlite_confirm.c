@@ -48,18 +48,6 @@ ngx_trove_sqlite_generation(ngx_trove_spool_t *base)
 }
 
 
-void
-ngx_trove_sqlite_generation_set(ngx_trove_sqlite_t *spool,
-    uint64_t *generation)
-{
-    (void) pthread_mutex_lock(&spool->generation_mutex);
-
-    spool->generation = generation;
-
-    (void) pthread_mutex_unlock(&spool->generation_mutex);
-}
-
-
 ngx_int_t
 ngx_trove_sqlite_confirm(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_op_t *ops)

@@ -10,6 +10,13 @@
 #include "ngx_trove_sqlite_db.h"
 
 
+/* instructions of a reader between two checks whether it must stop */
+#define NGX_TROVE_SQLITE_PROGRESS  1000
+
+
+static int ngx_trove_sqlite_progress(void *data);
+
+
 static ngx_trove_spool_error_e ngx_trove_sqlite_db_kind(int rc, ngx_err_t err);
 
 
@@ -252,4 +259,85 @@ ngx_trove_sqlite_get(ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_sql_e n)
     (void) sqlite3_reset(stmt);
 
     return value;
+}
+
+
+char *
+ngx_trove_sqlite_name(ngx_str_t *path, const char *suffix)
+{
+    char    *name;
+    size_t   len;
+
+    len = ngx_strlen(suffix);
+
+    name = malloc(path->len + len + 1);
+    if (name == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(name, path->data, path->len);
+    ngx_memcpy(name + path->len, suffix, len + 1);
+
+    return name;
+}
+
+
+void
+ngx_trove_sqlite_lock_all(ngx_trove_sqlite_t *spool)
+{
+    ngx_uint_t  i;
+
+    (void) pthread_mutex_lock(&spool->writer.mutex);
+
+    /* events must not wait for long lists: see ngx_trove_sqlite_progress() */
+
+    __atomic_store_n(&spool->closing, 1, __ATOMIC_RELEASE);
+
+    for (i = 0; i < NGX_TROVE_SQLITE_READERS; i++) {
+        (void) pthread_mutex_lock(&spool->readers[i].mutex);
+    }
+
+    __atomic_store_n(&spool->closing, 0, __ATOMIC_RELEASE);
+
+    (void) pthread_mutex_lock(&spool->maintenance.mutex);
+}
+
+
+void
+ngx_trove_sqlite_unlock_all(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *except)
+{
+    ngx_uint_t  i;
+
+    if (except != &spool->writer) {
+        (void) pthread_mutex_unlock(&spool->writer.mutex);
+    }
+
+    for (i = 0; i < NGX_TROVE_SQLITE_READERS; i++) {
+        if (except != &spool->readers[i]) {
+            (void) pthread_mutex_unlock(&spool->readers[i].mutex);
+        }
+    }
+
+    if (except != &spool->maintenance) {
+        (void) pthread_mutex_unlock(&spool->maintenance.mutex);
+    }
+}
+
+
+void
+ngx_trove_sqlite_interruptible(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db)
+{
+    sqlite3_progress_handler(db->db, NGX_TROVE_SQLITE_PROGRESS,
+                             ngx_trove_sqlite_progress, spool);
+}
+
+
+static int
+ngx_trove_sqlite_progress(void *data)
+{
+    ngx_trove_sqlite_t *spool = data;
+
+    return __atomic_load_n(&spool->closing, __ATOMIC_ACQUIRE) != 0;
 }

@@ -56,27 +56,6 @@ ngx_trove_sqlite_lease_done(ngx_trove_sqlite_taking_t *taking)
 
 
 ngx_int_t
-ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op)
-{
-    ngx_int_t                  rc;
-    ngx_trove_sqlite_taking_t  taking;
-
-    ngx_trove_sqlite_lease_init(spool, db, op, &taking);
-
-    rc = ngx_trove_sqlite_lease_targets(&taking);
-
-    if (rc == NGX_OK && taking.ndue == 0) {
-        rc = ngx_trove_sqlite_lease_clamp(&taking, 1);
-    }
-
-    ngx_trove_sqlite_lease_done(&taking);
-
-    return rc;
-}
-
-
-ngx_int_t
 ngx_trove_sqlite_lease_targets(ngx_trove_sqlite_taking_t *taking)
 {
     ngx_int_t                 rc;
@@ -89,8 +68,10 @@ ngx_trove_sqlite_lease_targets(ngx_trove_sqlite_taking_t *taking)
         return NGX_OK;
     }
 
-    qsort(lease->limits, lease->nlimits, sizeof(ngx_trove_spool_limit_t),
-          ngx_trove_sqlite_lease_cmp_limits);
+    if (lease->nlimits) {
+        qsort(lease->limits, lease->nlimits, sizeof(ngx_trove_spool_limit_t),
+              ngx_trove_sqlite_lease_cmp_limits);
+    }
 
     stmt = ngx_trove_sqlite_sql(taking->db, NGX_TROVE_SQLITE_SQL_TARGET_DUE);
     if (stmt == NULL) {
@@ -118,8 +99,10 @@ ngx_trove_sqlite_lease_targets(ngx_trove_sqlite_taking_t *taking)
         return NGX_ERROR;
     }
 
-    qsort(taking->due, taking->ndue, sizeof(ngx_trove_sqlite_due_t),
-          ngx_trove_sqlite_lease_cmp_due);
+    if (taking->ndue) {
+        qsort(taking->due, taking->ndue, sizeof(ngx_trove_sqlite_due_t),
+              ngx_trove_sqlite_lease_cmp_due);
+    }
 
     stmt = ngx_trove_sqlite_sql(taking->db, NGX_TROVE_SQLITE_SQL_TARGET_NEXT);
     if (stmt == NULL) {

@@ -31,20 +31,11 @@
 #define NGX_TROVE_SQLITE_SHARED_SIZE   510
 #define NGX_TROVE_SQLITE_SHM_DMS       128
 
-/* milliseconds between attempts to save PATH-wal */
-#define NGX_TROVE_SQLITE_SAVE_PAUSE    5
-
 
 static int ngx_trove_sqlite_guard_lock(const char *path, off_t first,
     off_t size);
 static ngx_int_t ngx_trove_sqlite_guard_inode(const char *path,
     ngx_trove_sqlite_inode_t *inode);
-static ngx_uint_t ngx_trove_sqlite_guard_moved(const char *path,
-    ngx_trove_sqlite_inode_t *inode);
-static ngx_int_t ngx_trove_sqlite_guard_save(ngx_trove_sqlite_t *spool,
-    int64_t deadline);
-static ngx_int_t ngx_trove_sqlite_guard_write(ngx_trove_sqlite_t *spool,
-    int64_t deadline);
 
 
 ngx_int_t
@@ -195,7 +186,7 @@ ngx_trove_sqlite_guard_inode(const char *path, ngx_trove_sqlite_inode_t *inode)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_trove_sqlite_guard_moved(const char *path, ngx_trove_sqlite_inode_t *inode)
 {
     struct stat  st;
@@ -244,126 +235,4 @@ ngx_trove_sqlite_moved(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
     return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_GONE, 0,
                                 "the \"%s\" file was removed or replaced while "
                                 "in use", name);
-}
-
-
-ngx_int_t
-ngx_trove_sqlite_save(ngx_trove_sqlite_t *spool, ngx_trove_spool_error_t *error)
-{
-    int         moved;
-    int64_t     deadline;
-    ngx_int_t   rc;
-    ngx_uint_t  wal;
-
-    if (!spool->guarded) {
-        return NGX_OK;
-    }
-
-    moved = 0;
-
-    (void) sqlite3_file_control(spool->writer.db, "main",
-                                SQLITE_FCNTL_HAS_MOVED, &moved);
-
-    wal = ngx_trove_sqlite_guard_moved(spool->path_wal, &spool->wal);
-
-    if (moved
-        || (!wal
-            && !ngx_trove_sqlite_guard_moved(spool->path_shm, &spool->shm)))
-    {
-        return NGX_OK;
-    }
-
-    rc = NGX_OK;
-
-    if (wal) {
-        deadline = ngx_trove_sqlite_elapsed() + spool->wait * 1000;
-
-        if (ngx_trove_sqlite_lock(spool, deadline) != NGX_OK) {
-            return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, 0,
-                                        "the spool has been locked by other "
-                                        "nginx processes for %lld ms",
-                                        (long long) spool->wait);
-        }
-
-        spool->writer.error = error;
-        rc = ngx_trove_sqlite_guard_save(spool, deadline);
-        spool->writer.error = NULL;
-
-        ngx_trove_sqlite_unlock(spool);
-    }
-
-    if (rc == NGX_OK) {
-
-        /* the file is the same as before: references to deliveries are valid */
-
-        spool->moved = 0;
-    }
-
-    return rc;
-}
-
-
-/* the first process saves it for all of them: they share PATH-shm */
-
-static ngx_int_t
-ngx_trove_sqlite_guard_save(ngx_trove_sqlite_t *spool, int64_t deadline)
-{
-    ngx_int_t                   rc;
-    struct stat                 st;
-    ngx_trove_sqlite_shared_t  *shared;
-
-    shared = spool->shared;
-
-    if (shared->saved_dev == (uint64_t) spool->wal.dev
-        && shared->saved_ino == (uint64_t) spool->wal.ino)
-    {
-        return NGX_OK;
-    }
-
-    /* if there is something in the new file, PATH may belong to it already */
-
-    if (lstat(spool->path_wal, &st) == 0 && st.st_size != 0) {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_trove_sqlite_guard_write(spool, deadline);
-
-    if (rc == NGX_OK) {
-        shared->saved_dev = (uint64_t) spool->wal.dev;
-        shared->saved_ino = (uint64_t) spool->wal.ino;
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_trove_sqlite_guard_write(ngx_trove_sqlite_t *spool, int64_t deadline)
-{
-    ngx_int_t               rc;
-    ngx_trove_sqlite_db_t  *db;
-
-    db = &spool->writer;
-
-    for ( ;; ) {
-        rc = ngx_trove_sqlite_checkpoint_full(db);
-
-        if (rc == NGX_OK) {
-            return NGX_OK;
-        }
-
-        if (rc == NGX_ERROR) {
-            return (db->error->kind == NGX_TROVE_SPOOL_FULL
-                    || db->error->kind == NGX_TROVE_SPOOL_MEMORY)
-                   ? NGX_ERROR : NGX_DECLINED;
-        }
-
-        if (ngx_trove_sqlite_elapsed() >= deadline) {
-            return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_BUSY, 0,
-                                        "readers prevent the removed \"-wal\" "
-                                        "file from being saved");
-        }
-
-        ngx_msleep(NGX_TROVE_SQLITE_SAVE_PAUSE);
-    }
 }

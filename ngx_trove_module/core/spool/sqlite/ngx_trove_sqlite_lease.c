@@ -382,3 +382,24 @@ ngx_trove_sqlite_renew(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     return NGX_OK;
 }
+
+
+ngx_int_t
+ngx_trove_sqlite_lease_peek(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op)
+{
+    ngx_int_t                  rc;
+    ngx_trove_sqlite_taking_t  taking;
+
+    ngx_trove_sqlite_lease_init(spool, db, op, &taking);
+
+    rc = ngx_trove_sqlite_lease_targets(&taking);
+
+    if (rc == NGX_OK && taking.ndue == 0) {
+        rc = ngx_trove_sqlite_lease_clamp(&taking, 1);
+    }
+
+    ngx_trove_sqlite_lease_done(&taking);
+
+    return rc;
+}

@@ -454,3 +454,15 @@ ngx_trove_sqlite_now(ngx_trove_sqlite_t *spool)
 {
     return ngx_trove_sqlite_mono(spool) + spool->shared->clock;
 }
+
+
+void
+ngx_trove_sqlite_generation_set(ngx_trove_sqlite_t *spool,
+    uint64_t *generation)
+{
+    (void) pthread_mutex_lock(&spool->generation_mutex);
+
+    spool->generation = generation;
+
+    (void) pthread_mutex_unlock(&spool->generation_mutex);
+}

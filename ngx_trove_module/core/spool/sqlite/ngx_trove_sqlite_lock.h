@@ -70,6 +70,10 @@ void ngx_trove_sqlite_unguard(ngx_trove_sqlite_t *spool);
 /* writes the pages of PATH that the system has in memory to the disk */
 void ngx_trove_sqlite_guard_sync(ngx_trove_sqlite_t *spool);
 
+/* returns 1 if path is not the file that was opened, 0 otherwise */
+ngx_uint_t ngx_trove_sqlite_guard_moved(const char *path,
+    ngx_trove_sqlite_inode_t *inode);
+
 /* returns NGX_ERROR if a file was moved or removed, NGX_OK otherwise */
 ngx_int_t ngx_trove_sqlite_moved(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);

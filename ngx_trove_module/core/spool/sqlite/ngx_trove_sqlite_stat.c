@@ -271,6 +271,8 @@ ngx_trove_sqlite_stat_mark(ngx_trove_sqlite_t *spool, int64_t target)
         return NULL;
     }
 
+    ngx_memzero(&key, sizeof(ngx_trove_sqlite_mark_t));
+
     key.target = target;
 
     return bsearch(&key, spool->marks, spool->nmarks,
