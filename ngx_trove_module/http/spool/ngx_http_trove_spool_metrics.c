@@ -51,6 +51,9 @@ static void ngx_http_trove_spool_metrics_left(
     ngx_http_trove_metrics_text_t *text, void *data);
 static void ngx_http_trove_spool_metrics_render(
     ngx_http_trove_metrics_text_t *text, void *data);
+static void ngx_http_trove_spool_metrics_unconfigured(
+    ngx_http_trove_metrics_text_t *text,
+    ngx_http_trove_spool_metrics_t *metrics);
 static void ngx_http_trove_spool_metrics_bytes(
     ngx_http_trove_metrics_text_t *text, const char *name, const char *help,
     uint64_t bytes);
@@ -342,6 +345,8 @@ ngx_http_trove_spool_metrics_render(ngx_http_trove_metrics_text_t *text,
     text->p = ngx_slprintf(text->p, text->last, "trove_spool_events %uL\n",
                            stat->events);
 
+    ngx_http_trove_spool_metrics_unconfigured(text, metrics);
+
     ngx_http_trove_metrics_head(text, "trove_spool_max_bytes", "gauge",
                                 "The max_size of the spool, +Inf if not set.");
 
@@ -366,6 +371,34 @@ ngx_http_trove_spool_metrics_render(ngx_http_trove_metrics_text_t *text,
                                        stat->size);
 
     ngx_http_trove_spool_metrics_each(text, metrics);
+}
+
+
+static void
+ngx_http_trove_spool_metrics_unconfigured(ngx_http_trove_metrics_text_t *text,
+    ngx_http_trove_spool_metrics_t *metrics)
+{
+    uint64_t                  pending;
+    ngx_uint_t                i;
+    const char               *name;
+    ngx_trove_spool_gauge_t  *t;
+
+    name = "trove_spool_unconfigured_deliveries";
+    pending = 0;
+
+    for (i = 0; i < metrics->stat->ntargets; i++) {
+
+        if (!metrics->shown[i].configured) {
+            t = &metrics->stat->targets[i];
+            pending += t->states[NGX_TROVE_SPOOL_NEW]
+                       + t->states[NGX_TROVE_SPOOL_RETRY];
+        }
+    }
+
+    ngx_http_trove_metrics_head(text, name, "gauge",
+                                "Pending deliveries to targets that are not "
+                                "configured.");
+    text->p = ngx_slprintf(text->p, text->last, "%s %uL\n", name, pending);
 }
 
 

@@ -18,6 +18,7 @@
 #include "ngx_http_trove_spool_metrics.h"
 #include "ngx_http_trove_spool_pool.h"
 #include "ngx_http_trove_spool_retry.h"
+#include "ngx_http_trove_spool_unconfigured.h"
 #include "ngx_http_trove_spool_uri.h"
 #include "ngx_http_trove_spool_writer.h"
 #include "ngx_trove_spool_engine.h"
@@ -453,39 +454,8 @@ ngx_uint_t
 ngx_http_trove_spool_knows(ngx_http_request_t *r,
     ngx_trove_spool_target_t *target)
 {
-    ngx_uint_t                 i, k;
-    ngx_array_t               *routes;
-    ngx_http_trove_route_t   **route;
-    ngx_http_trove_target_t  **t;
-
-    routes = ngx_http_trove_spool_routes(r);
-    route = routes->elts;
-
-    for (i = 0; i < routes->nelts; i++) {
-
-        if (route[i]->name.len != target->route.len
-            || ngx_strncmp(route[i]->name.data, target->route.data,
-                           target->route.len)
-               != 0)
-        {
-            continue;
-        }
-
-        t = route[i]->targets->elts;
-
-        for (k = 0; k < route[i]->targets->nelts; k++) {
-
-            if (t[k]->name.len == target->name.len
-                && ngx_strncmp(t[k]->name.data, target->name.data,
-                               target->name.len)
-                   == 0)
-            {
-                return 1;
-            }
-        }
-    }
-
-    return 0;
+    return ngx_http_trove_spool_target_known(ngx_http_trove_spool_routes(r),
+                                             target);
 }
 
 
@@ -568,6 +538,9 @@ ngx_http_trove_spool_init_process(ngx_cycle_t *cycle)
         ngx_pool_run_cleanup_file(cycle->pool, smcf->lock);
         smcf->lock = NGX_INVALID_FILE;
     }
+
+    ngx_http_trove_spool_unconfigured_init(cycle, &smcf->spool.uri,
+                                           &smcf->routes);
 
     if (ngx_http_trove_writer_init(cycle, &smcf->spool) != NGX_OK) {
         return NGX_ERROR;

@@ -12,6 +12,7 @@
 #include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_spool_log.h"
 #include "ngx_http_trove_spool_pool.h"
+#include "ngx_http_trove_spool_unconfigured.h"
 #include "ngx_http_trove_spool_writer.h"
 #include "ngx_http_trove_timer.h"
 
@@ -661,6 +662,8 @@ ngx_http_trove_writer_maintained(ngx_event_t *ev)
         ngx_trove_spool_free(w->state.stat);
         w->state.stat = m->stat;
         w->stated = ngx_current_msec;
+
+        ngx_http_trove_spool_unconfigured_log(m->stat);
     }
 
     if (m->maintained.early) {
