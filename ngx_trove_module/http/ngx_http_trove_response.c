@@ -12,7 +12,9 @@
 #include "ngx_http_trove_response.h"
 
 
-static ngx_uint_t ngx_http_trove_response_is_custom(ngx_http_request_t *r,
+static ngx_int_t ngx_http_trove_response_send(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *json, time_t retry_after);
+static ngx_http_err_page_t *ngx_http_trove_response_page(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_http_trove_response_retry_after(ngx_http_request_t *r,
     time_t retry_after);
@@ -24,7 +26,7 @@ ngx_http_trove_response(ngx_http_request_t *r, ngx_uint_t status,
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_trove_response_content(r, status, json, retry_after);
+    rc = ngx_http_trove_response_send(r, status, json, retry_after);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -40,6 +42,45 @@ ngx_int_t
 ngx_http_trove_response_content(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json, time_t retry_after)
 {
+    ngx_int_t  rc;
+
+    rc = ngx_http_trove_response_send(r, status, json, retry_after);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return ngx_http_trove_response_failure(r, rc);
+    }
+
+    return rc;
+}
+
+
+/*
+ * NGINX would send the status of the page, "=200", or, after "=", that of the
+ * location it redirects to.  The event would be lost.
+ */
+
+ngx_int_t
+ngx_http_trove_response_failure(ngx_http_request_t *r, ngx_int_t status)
+{
+    ngx_http_err_page_t  *page;
+
+    page = ngx_http_trove_response_page(r, status);
+
+    if (page && (page->overwrite == 0
+                 || (page->overwrite >= NGX_HTTP_OK
+                     && page->overwrite < NGX_HTTP_SPECIAL_RESPONSE)))
+    {
+        r->error_page = 1;
+    }
+
+    return status;
+}
+
+
+static ngx_int_t
+ngx_http_trove_response_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *json, time_t retry_after)
+{
     ngx_http_complex_value_t  cv;
 
     static ngx_str_t  type = ngx_string("application/json");
@@ -50,7 +91,7 @@ ngx_http_trove_response_content(ngx_http_request_t *r, ngx_uint_t status,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_trove_response_is_custom(r, status)) {
+    if (ngx_http_trove_response_page(r, status)) {
         return status;
     }
 
@@ -73,8 +114,10 @@ ngx_http_trove_response_content(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
-static ngx_uint_t
-ngx_http_trove_response_is_custom(ngx_http_request_t *r, ngx_uint_t status)
+/* returns the error_page that NGINX will use for the status, or NULL */
+
+static ngx_http_err_page_t *
+ngx_http_trove_response_page(ngx_http_request_t *r, ngx_uint_t status)
 {
     ngx_uint_t                 i;
     ngx_http_err_page_t       *err_page;
@@ -83,18 +126,18 @@ ngx_http_trove_response_is_custom(ngx_http_request_t *r, ngx_uint_t status)
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (r->error_page || clcf->error_pages == NULL || r->uri_changes == 0) {
-        return 0;
+        return NULL;
     }
 
     err_page = clcf->error_pages->elts;
 
     for (i = 0; i < clcf->error_pages->nelts; i++) {
         if (err_page[i].status == (ngx_int_t) status) {
-            return 1;
+            return &err_page[i];
         }
     }
 
-    return 0;
+    return NULL;
 }
 
 

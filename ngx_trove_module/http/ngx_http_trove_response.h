@@ -23,11 +23,19 @@ ngx_int_t ngx_http_trove_response(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *json, time_t retry_after);
 
 /*
- * The same for a content handler.  Returns the code that the request is to be
- * finalized with.
+ * The same for a content handler that delivers or stores the event.  An
+ * error_page that could change the status to 2xx is not used: NGINX sends its
+ * own page.  Returns the code that the request is to be finalized with.
  */
 ngx_int_t ngx_http_trove_response_content(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *json, time_t retry_after);
+
+/*
+ * Prevents such an error_page for an error status that a content handler
+ * returns to NGINX.  Returns the status.
+ */
+ngx_int_t ngx_http_trove_response_failure(ngx_http_request_t *r,
+    ngx_int_t status);
 
 /*
  * Sets *json to "{<before>"<value>"<after>}", allocated from the pool of r,

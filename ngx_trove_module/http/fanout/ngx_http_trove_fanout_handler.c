@@ -129,7 +129,8 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
                       "trove: a location with \"trove_fanout\" was reached by "
                       "a subrequest or without an event");
 
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_trove_response_failure(r,
+                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
@@ -150,7 +151,8 @@ ngx_http_trove_fanout_handler(ngx_http_request_t *r)
                                      ngx_http_trove_fanout_response);
 
     if (rc == NGX_ERROR) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_trove_response_failure(r,
+                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 
     if (rc == NGX_OK) {
@@ -183,7 +185,8 @@ ngx_http_trove_fanout_response(ngx_http_request_t *r,
                                    &json)
         != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_trove_response_failure(r,
+                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 
     return ngx_http_trove_response_content(r,

@@ -69,7 +69,8 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
 
     accept = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_accept_t));
     if (accept == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_trove_response_failure(r,
+                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 
     accept->request = r;
@@ -89,7 +90,8 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
         || ngx_http_trove_spool_match(accept) != NGX_OK
         || ngx_http_trove_spool_event(accept, op) != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_trove_response_failure(r,
+                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 
     if (op->fd == NGX_INVALID_FILE
@@ -360,7 +362,8 @@ ngx_http_trove_spool_response(ngx_http_request_t *r, void *data)
                                      (const char *) after)
         != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_trove_response_failure(r,
+                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 
     return ngx_http_trove_response_content(r, status, &json, 0);
