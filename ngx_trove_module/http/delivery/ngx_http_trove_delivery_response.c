@@ -97,7 +97,11 @@ ngx_http_trove_delivery_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
         d->received += ngx_buf_size(b);
 
-        if (d->response.len < d->keep) {
+        /* the end of a delivery replaces the buffer by one that fits */
+
+        if (d->response.len < d->keep
+            && d->state == NGX_HTTP_TROVE_DELIVERY_RUNNING)
+        {
             ngx_http_trove_delivery_keep(d, r, b);
         }
 
