@@ -112,6 +112,7 @@ static ngx_uint_t
 ngx_http_trove_delivery_timed(ngx_http_trove_delivery_t *d)
 {
     ngx_connection_t     *c;
+    ngx_resolver_ctx_t   *resolving;
     ngx_http_upstream_t  *u;
 
     if (d->state != NGX_HTTP_TROVE_DELIVERY_RUNNING) {
@@ -119,9 +120,20 @@ ngx_http_trove_delivery_timed(ngx_http_trove_delivery_t *d)
     }
 
     u = d->subrequest->upstream;
-    c = u ? u->peer.connection : NULL;
 
-    return c && (c->read->timer_set || c->write->timer_set);
+    if (u == NULL) {
+        return 0;
+    }
+
+    c = u->peer.connection;
+
+    if (c && (c->read->timer_set || c->write->timer_set)) {
+        return 1;
+    }
+
+    resolving = u->resolved ? u->resolved->ctx : NULL;
+
+    return resolving && resolving->event && resolving->event->timer_set;
 }
 
 

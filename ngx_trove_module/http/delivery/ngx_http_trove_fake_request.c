@@ -93,6 +93,7 @@ failed:
 static ngx_http_trove_fake_request_t *
 ngx_http_trove_fake_request_alloc(ngx_http_trove_origin_t *origin)
 {
+    ngx_uint_t                         counted;
     ngx_http_request_t                *r;
     ngx_http_cleanup_t                *cln;
     ngx_pool_cleanup_t                *pcln;
@@ -108,6 +109,16 @@ ngx_http_trove_fake_request_alloc(ngx_http_trove_origin_t *origin)
     if (r == NULL) {
         ngx_http_trove_fake_connection_free(c);
         return NULL;
+    }
+
+    /* this is not a client's request, but NGINX has counted it as one */
+
+    counted = r->stat_reading;
+
+    if (counted) {
+        (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
+        (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
+        r->stat_reading = 0;
     }
 
     /*
@@ -144,21 +155,13 @@ ngx_http_trove_fake_request_alloc(ngx_http_trove_origin_t *origin)
 
     fake->request = r;
     fake->origin = origin;
+    fake->counted = counted;
 
     cln->handler = ngx_http_trove_fake_request_terminated;
     cln->data = fake;
 
     pcln->handler = ngx_http_trove_fake_request_freed;
     pcln->data = fake;
-
-    /* this is not a client's request, but NGINX has counted it as one */
-
-    if (r->stat_reading) {
-        (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
-        (void) ngx_atomic_fetch_add(ngx_stat_requests, -1);
-        r->stat_reading = 0;
-        fake->counted = 1;
-    }
 
     return fake;
 }

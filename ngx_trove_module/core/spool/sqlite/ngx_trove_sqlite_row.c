@@ -135,7 +135,9 @@ ngx_int_t
 ngx_trove_sqlite_cache_get_id(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_cached_t **cached)
 {
-    if (ngx_trove_sqlite_cache_find_id(db, id, cached) != NGX_OK) {
+    if (ngx_trove_sqlite_cache_find_id(db, id, cached) != NGX_OK
+        || *cached == NULL)
+    {
         return NGX_ERROR;
     }
 

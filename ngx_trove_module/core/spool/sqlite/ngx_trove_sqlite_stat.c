@@ -190,7 +190,7 @@ ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
     ngx_uint_t                i, k, read, rows;
     ngx_trove_sqlite_mark_t  *marks, *mark;
 
-    marks = malloc((stat->ntargets + 1) * sizeof(ngx_trove_sqlite_mark_t));
+    marks = calloc(stat->ntargets + 1, sizeof(ngx_trove_sqlite_mark_t));
 
     if (marks == NULL) {
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
