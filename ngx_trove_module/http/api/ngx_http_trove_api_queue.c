@@ -228,15 +228,18 @@ ngx_http_trove_api_queue_round(ngx_queue_t *queue, ngx_http_trove_api_t *api,
 static void
 ngx_http_trove_api_queue_run(void)
 {
-    ngx_queue_t                 *p;
+    ngx_queue_t                 *p, *next;
     ngx_http_trove_api_t        *api;
     ngx_http_trove_api_queue_t  *q;
 
     q = &ngx_http_trove_api_queue;
 
-    while (q->nwaiting && q->nrunning < NGX_HTTP_TROVE_POOL_API_THREADS) {
-
-        p = ngx_queue_head(&q->waiting);
+    for (p = ngx_queue_head(&q->waiting);
+         p != ngx_queue_sentinel(&q->waiting)
+         && q->nrunning < NGX_HTTP_TROVE_POOL_API_THREADS;
+         p = next)
+    {
+        next = ngx_queue_next(p);
         api = ngx_queue_data(p, ngx_http_trove_api_t, queue);
 
         ngx_queue_remove(p);
