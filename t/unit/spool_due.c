@@ -197,9 +197,18 @@ main(void)
 static ngx_uint_t
 find(void *data, ngx_trove_spool_target_t *target)
 {
+    size_t      i;
+    ngx_uint_t  n;
+
     found++;
 
-    return (ngx_uint_t) atoi((char *) target->name.data + 1);
+    /* the name is not terminated */
+
+    for (n = 0, i = 1; i < target->name.len; i++) {
+        n = 10 * n + target->name.data[i] - '0';
+    }
+
+    return n;
 }
 
 
