@@ -189,7 +189,11 @@ for my $uri ('/some', '/some/spool') {
     my $all = qr/event ".*" matches no target of location "$uri"/;
 
     send_to($uri, 10, 'exec.completed');
-    is(count(qr/$all, 1 unmatched since/), 1, "$uri: unmatched, said once");
+
+    # the other worker may have one, too, before the first of them says it
+
+    is(count(qr/$all, [1-9]\d* unmatched since/), 1,
+        "$uri: unmatched, said once");
     is(count(qr/.*matches no/), 1, "$uri: and not for each");
     send_to($uri, 2);
     is(count(qr/.*matches no/), 1, "$uri: what matches is none of them");
