@@ -13,8 +13,9 @@ my $module = '/usr/lib/nginx/modules/ngx_http_js_module.so';
 # it fits the packaged NGINX only
 
 Test::More::plan(skip_all => 'no njs for this NGINX')
-    if $ENV{TROVE_STATIC} || !-e $module
-        || Trove::Nginx::binary() !~ m{^/usr/};
+    if $ENV{TROVE_STATIC} || Trove::Nginx::binary() !~ m{^/usr/};
+
+-e $module or die "$module does not exist: run \"make test\"\n";
 
 my $slow = backend(gate => 'slow');
 

@@ -261,7 +261,7 @@ ngx_trove_sqlite_pause(ngx_trove_spool_t *base,
     ngx_int_t                  rc;
     sqlite3_stmt              *stmt;
     ngx_trove_sqlite_db_t     *db;
-    ngx_trove_sqlite_cached_t     *cached;
+    ngx_trove_sqlite_cached_t  *cached;
 
     if (ngx_trove_sqlite_enter_txn(spool, error) != NGX_OK) {
         return NGX_ERROR;

@@ -629,10 +629,6 @@ ngx_int_t ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool,
 ngx_int_t ngx_trove_sqlite_confirm(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *ops);
 
-/* sets the generation as seen by the event loop: NULL while not attached */
-void ngx_trove_sqlite_generation_set(ngx_trove_sqlite_t *spool,
-    uint64_t *generation);
-
 /* frees the events that were leased by a failed transaction */
 void ngx_trove_sqlite_lease_undo(ngx_trove_spool_op_t *op);
 

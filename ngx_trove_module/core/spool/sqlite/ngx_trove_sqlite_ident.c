@@ -38,8 +38,6 @@ static ngx_int_t ngx_trove_sqlite_ident_state(ngx_trove_sqlite_db_t *db,
 static int64_t ngx_trove_sqlite_ident_of(int64_t identity, ngx_str_t *id);
 static ngx_int_t ngx_trove_sqlite_ident_collect(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_row_state_t *state);
-static int ngx_libc_cdecl ngx_trove_sqlite_ident_compare(const void *one,
-    const void *two);
 static ngx_int_t ngx_trove_sqlite_ident_merge(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 static ngx_int_t ngx_trove_sqlite_ident_write(ngx_trove_sqlite_db_t *db,
@@ -214,23 +212,9 @@ ngx_trove_sqlite_ident_collect(ngx_trove_sqlite_t *spool,
                                               : last;
 
     qsort(work->idents, work->nidents, sizeof(ngx_trove_sqlite_slot_t),
-          ngx_trove_sqlite_ident_compare);
+          ngx_trove_sqlite_slot_compare);
 
     return NGX_OK;
-}
-
-
-static int ngx_libc_cdecl
-ngx_trove_sqlite_ident_compare(const void *one, const void *two)
-{
-    const ngx_trove_sqlite_slot_t  *a = one;
-    const ngx_trove_sqlite_slot_t  *b = two;
-
-    if (a->hash != b->hash) {
-        return (a->hash < b->hash) ? -1 : 1;
-    }
-
-    return (a->event > b->event) - (a->event < b->event);
 }
 
 

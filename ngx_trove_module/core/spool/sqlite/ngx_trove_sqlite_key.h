@@ -50,6 +50,13 @@ ngx_int_t ngx_trove_sqlite_key_write(ngx_trove_sqlite_db_t *db, uint64_t hash,
 ngx_int_t ngx_trove_sqlite_key_maintain(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 
+/*
+ * Orders slots by hash, for qsort().  Of equal hashes, the later event is last:
+ * it overwrites the others in the table of keys.
+ */
+int ngx_libc_cdecl ngx_trove_sqlite_slot_compare(const void *one,
+    const void *two);
+
 /* frees the memory of unfinished maintenance */
 void ngx_trove_sqlite_key_drop(ngx_trove_sqlite_work_t *work);
 

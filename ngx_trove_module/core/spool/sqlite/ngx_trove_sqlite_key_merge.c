@@ -34,8 +34,6 @@
 static ngx_uint_t ngx_trove_sqlite_key_quiet(ngx_trove_sqlite_t *spool);
 static ngx_int_t ngx_trove_sqlite_key_collect(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
-static int ngx_libc_cdecl ngx_trove_sqlite_key_compare(const void *one,
-    const void *two);
 static ngx_int_t ngx_trove_sqlite_key_merge(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 static ngx_uint_t ngx_trove_sqlite_key_same(ngx_trove_sqlite_t *spool);
@@ -146,16 +144,14 @@ ngx_trove_sqlite_key_collect(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_rollback(spool, db);
 
     qsort(work->keys, n, sizeof(ngx_trove_sqlite_slot_t),
-          ngx_trove_sqlite_key_compare);
+          ngx_trove_sqlite_slot_compare);
 
     return NGX_OK;
 }
 
 
-/* of equal hashes, the later event is last, and overwrites the others */
-
-static int ngx_libc_cdecl
-ngx_trove_sqlite_key_compare(const void *one, const void *two)
+int ngx_libc_cdecl
+ngx_trove_sqlite_slot_compare(const void *one, const void *two)
 {
     const ngx_trove_sqlite_slot_t  *a = one;
     const ngx_trove_sqlite_slot_t  *b = two;

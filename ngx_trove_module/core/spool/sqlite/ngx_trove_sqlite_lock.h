@@ -53,6 +53,10 @@ int64_t ngx_trove_sqlite_wall(ngx_trove_sqlite_t *spool);
 int64_t ngx_trove_sqlite_now(ngx_trove_sqlite_t *spool);
 int64_t ngx_trove_sqlite_mono(ngx_trove_sqlite_t *spool);
 
+/* sets the generation as seen by the event loop: NULL while not attached */
+void ngx_trove_sqlite_generation_set(ngx_trove_sqlite_t *spool,
+    uint64_t *generation);
+
 
 /* ngx_trove_sqlite_guard.c */
 
