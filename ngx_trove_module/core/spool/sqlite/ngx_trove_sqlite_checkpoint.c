@@ -72,6 +72,7 @@ static ngx_int_t ngx_trove_sqlite_save_shared(ngx_trove_sqlite_t *spool,
     int64_t deadline);
 static ngx_int_t ngx_trove_sqlite_save_pages(ngx_trove_sqlite_t *spool,
     int64_t deadline);
+static ngx_int_t ngx_trove_sqlite_checkpoint_full(ngx_trove_sqlite_db_t *db);
 static ngx_int_t ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db,
     int mode, ngx_uint_t *left);
 
@@ -263,7 +264,12 @@ ngx_trove_sqlite_checkpoint_rest(ngx_trove_sqlite_t *spool,
 }
 
 
-ngx_int_t
+/*
+ * Copies all of PATH-wal, which is not restarted, outside of a transaction.
+ * The caller must hold the right to write.  NGX_AGAIN: others prevent it.
+ */
+
+static ngx_int_t
 ngx_trove_sqlite_checkpoint_full(ngx_trove_sqlite_db_t *db)
 {
     ngx_int_t   rc;

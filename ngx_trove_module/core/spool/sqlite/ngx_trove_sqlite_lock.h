@@ -121,11 +121,5 @@ ngx_uint_t ngx_trove_sqlite_checkpoint_due(ngx_trove_sqlite_t *spool);
 ngx_int_t ngx_trove_sqlite_checkpoint(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
 
-/*
- * Copies all of PATH-wal, which is not restarted, outside of a transaction.
- * The caller must hold the right to write.  NGX_AGAIN: others prevent it.
- */
-ngx_int_t ngx_trove_sqlite_checkpoint_full(ngx_trove_sqlite_db_t *db);
-
 
 #endif /* _NGX_TROVE_SQLITE_LOCK_H_INCLUDED_ */
