@@ -307,8 +307,12 @@ refused(get($port, '/status'), 'with trove_verify_status');
 is(http($port, build('get', '/gate'))->status, 400,
     'lower case: by NGINX itself');
 is(http($port, build('post', '/gate'))->status, 400, 'of a POST, too');
-is(request($port, $_, '/gate')->status, 405, "$_: by NGINX itself")
-    for qw/ TRACE CONNECT /;
+is(request($port, 'TRACE', '/gate')->status, 405, 'TRACE: by NGINX itself');
+
+# 400 since NGINX 1.31.5, because of the request target
+
+like(request($port, 'CONNECT', '/gate')->status, qr/^40[05]$/,
+    'CONNECT: by NGINX itself');
 
 
 # "log" lets it pass, as nothing that is known
