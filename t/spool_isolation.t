@@ -66,22 +66,18 @@ my $waiting = states('hanging');
 is($waiting->{delivered}, 0, 'which has taken none');
 is($waiting->{pending} + $waiting->{inflight}, $many, 'all wait for it');
 
-# what comes now is not held up: the worst of 20, to which others are compared
-# in the benchmark
+# what comes now does not wait for it; how long it takes is measured by the
+# benchmark
 
-my $worst = 0;
+my $arrived = 0;
 
 for (1 .. 20) {
-    my $start = time();
-
     deliver('file.written', my $id = new_id());
-    wait_until { $well->count($id) };
-
-    my $took = time() - $start;
-    $worst = $took if $took > $worst;
+    $arrived++ if wait_until { $well->count($id) };
 }
 
-cmp_ok($worst, '<', limit(3), sprintf 'the next ones arrive in %.2f s', $worst);
+is($arrived, 20, 'the next ones arrive');
+is(states('hanging')->{delivered}, 0, 'while it still has taken none');
 
 
 # meanwhile somebody reads all there is, again and again
