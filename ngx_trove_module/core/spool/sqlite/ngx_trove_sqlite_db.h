@@ -46,6 +46,7 @@
  *   ngx_trove_sqlite_event.c        events, from rows to memory
  *   ngx_trove_sqlite_checkpoint.c   checkpoints
  *   ngx_trove_sqlite_maintain.c     pruning, and maintenance as a whole
+ *   ngx_trove_sqlite_remove.c       removal of an event
  *   ngx_trove_sqlite_scan.c         filters, and scans by them
  *   ngx_trove_sqlite_stat.c         counters
  *   ngx_trove_sqlite_read.c         lists of events

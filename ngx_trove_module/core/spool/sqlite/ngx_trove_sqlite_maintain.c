@@ -53,13 +53,6 @@ typedef struct {
 } ngx_trove_sqlite_old_t;
 
 
-typedef struct {
-    ngx_trove_sqlite_row_t           *rows;
-    ngx_uint_t                        n;
-    ngx_uint_t                        alloc;
-} ngx_trove_sqlite_rows_t;
-
-
 static ngx_int_t ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
 static ngx_int_t ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool,
@@ -75,8 +68,6 @@ static void ngx_trove_sqlite_prune_rest(ngx_trove_sqlite_t *spool);
 static ngx_int_t ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old,
     ngx_trove_sqlite_rows_t *rows);
-static ngx_int_t ngx_trove_sqlite_prune_rows(ngx_trove_sqlite_db_t *db,
-    int64_t event, ngx_trove_sqlite_rows_t *rows);
 static ngx_int_t ngx_trove_sqlite_vacuum(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
 
@@ -451,10 +442,9 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
 {
     int64_t                  now, wait, retention;
     ngx_uint_t               i;
-    sqlite3_stmt            *stmt;
     ngx_trove_sqlite_row_t  *row;
 
-    if (ngx_trove_sqlite_prune_rows(db, old->number, rows) != NGX_OK) {
+    if (ngx_trove_sqlite_remove_rows(db, old->number, rows) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -498,76 +488,7 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
         return NGX_DECLINED;
     }
 
-    for (i = 0; i < rows->n; i++) {
-        if (ngx_trove_sqlite_row_delete(db, &rows->rows[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_EVENT_DELETE);
-    if (stmt == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) sqlite3_bind_int64(stmt, 1, old->number);
-
-    if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    db->state.events--;
-    db->state.dirty = 1;
-
-    if (old->key) {
-        db->state.stale++;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_trove_sqlite_prune_rows(ngx_trove_sqlite_db_t *db, int64_t event,
-    ngx_trove_sqlite_rows_t *rows)
-{
-    ngx_int_t                rc;
-    ngx_uint_t               n;
-    sqlite3_stmt            *stmt;
-    ngx_trove_sqlite_row_t  *more;
-
-    rows->n = 0;
-
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_OF);
-    if (stmt == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) sqlite3_bind_int64(stmt, 1, event);
-
-    for ( ;; ) {
-        rc = ngx_trove_sqlite_step(db, stmt);
-
-        if (rc != NGX_OK) {
-            return (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
-        }
-
-        if (rows->n == rows->alloc) {
-            n = ngx_max(16, 2 * rows->alloc);
-
-            more = realloc(rows->rows, n * sizeof(ngx_trove_sqlite_row_t));
-
-            if (more == NULL) {
-                (void) sqlite3_reset(stmt);
-                return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY,
-                                            0, "out of memory");
-            }
-
-            rows->rows = more;
-            rows->alloc = n;
-        }
-
-        ngx_trove_sqlite_row_read(stmt, &rows->rows[rows->n++]);
-    }
+    return ngx_trove_sqlite_remove(db, old->number, old->key, rows);
 }
 
 

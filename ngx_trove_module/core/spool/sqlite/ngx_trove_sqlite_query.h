@@ -12,7 +12,7 @@
 
 
 /*
- * Scans, lists, control, and ids.  The rules of ngx_trove_sqlite_db.h apply.
+ * Scans, lists, control, removal, and ids.  The rules of ngx_trove_sqlite_db.h apply.
  */
 
 
@@ -86,6 +86,28 @@ ngx_int_t ngx_trove_sqlite_read_event(ngx_trove_sqlite_db_t *db, void *result,
 /* performs a control operation in a transaction; sets op->result */
 ngx_int_t ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_op_t *op);
+
+
+/* ngx_trove_sqlite_remove.c */
+
+/* the deliveries of an event; the caller frees the array with free() */
+typedef struct {
+    ngx_trove_sqlite_row_t      *rows;
+    ngx_uint_t                   n;
+    ngx_uint_t                   alloc;
+} ngx_trove_sqlite_rows_t;
+
+
+/* reads the deliveries of an event into *rows, whose memory is reused */
+ngx_int_t ngx_trove_sqlite_remove_rows(ngx_trove_sqlite_db_t *db, int64_t event,
+    ngx_trove_sqlite_rows_t *rows);
+
+/*
+ * Removes an event and its deliveries, which have been read into *rows in the
+ * same transaction.  key is 1 if the event has a key.
+ */
+ngx_int_t ngx_trove_sqlite_remove(ngx_trove_sqlite_db_t *db, int64_t event,
+    ngx_uint_t key, ngx_trove_sqlite_rows_t *rows);
 
 
 /* ngx_trove_sqlite_ident.c */
