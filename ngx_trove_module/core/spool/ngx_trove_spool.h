@@ -421,7 +421,11 @@ typedef enum {
     NGX_TROVE_SPOOL_REPLAY_COUNT,
 
     NGX_TROVE_SPOOL_CANCEL,
-    NGX_TROVE_SPOOL_CANCEL_COUNT
+    NGX_TROVE_SPOOL_CANCEL_COUNT,
+
+    /* of events; not for ngx_trove_spool_control() */
+    NGX_TROVE_SPOOL_PURGE,
+    NGX_TROVE_SPOOL_PURGE_COUNT
 } ngx_trove_spool_action_e;
 
 
@@ -430,6 +434,10 @@ typedef enum {
  * which the action cannot be applied any more, or whose state is no longer one
  * of states, are skipped.  It takes a few milliseconds, since other operations
  * and other processes wait meanwhile, and then leaves the rest to the caller.
+ *
+ * A purge removes the events of the deliveries, in the same way as they are
+ * removed at the end of the retention.  An event with a pending delivery is
+ * skipped.
  */
 typedef struct {
     ngx_trove_spool_action_e         action;

@@ -219,6 +219,11 @@ ngx_int_t ngx_trove_spool_control(ngx_trove_spool_t *spool,
  * The ids are for NGX_TROVE_SPOOL_OP_CONTROL.  So deliveries are found without
  * blocking writers.
  *
+ * A purge applies to events.  It finds each event once that has no pending
+ * delivery, and matches the filter.  If the filter has states or a target, one
+ * delivery of the event must match both.  Then the id is that of this delivery.
+ * Otherwise the event need not have a delivery.
+ *
  * Uses a reading connection.
  *
  * NGX_OK

@@ -25,6 +25,12 @@ static ngx_uint_t ngx_trove_sqlite_can(ngx_trove_spool_action_e action,
     ngx_trove_sqlite_row_t *row);
 static ngx_int_t ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_action_e action, ngx_trove_sqlite_row_t *row);
+static ngx_int_t ngx_trove_sqlite_control_select(ngx_trove_sqlite_db_t *db,
+    ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
+    int64_t *cursor, int64_t *ids, ngx_uint_t *n, ngx_uint_t max);
+static ngx_int_t ngx_trove_sqlite_control_one(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_control_t *control, int64_t id,
+    ngx_trove_sqlite_rows_t *rows);
 
 
 static ngx_int_t
@@ -164,10 +170,9 @@ ngx_trove_sqlite_select(ngx_trove_spool_t *base,
 {
     ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
-    ngx_int_t                rc;
-    ngx_uint_t               max;
-    ngx_trove_sqlite_db_t   *db;
-    ngx_trove_sqlite_scan_t  scan;
+    ngx_int_t               rc;
+    ngx_uint_t              max;
+    ngx_trove_sqlite_db_t  *db;
 
     max = ids ? *n : NGX_TROVE_SPOOL_SCAN;
     *n = 0;
@@ -176,6 +181,34 @@ ngx_trove_sqlite_select(ngx_trove_spool_t *base,
     if (db == NULL) {
         return NGX_ERROR;
     }
+
+    switch (action) {
+
+    case NGX_TROVE_SPOOL_PURGE:
+    case NGX_TROVE_SPOOL_PURGE_COUNT:
+        rc = ngx_trove_sqlite_purge_select(db, filter, cursor, ids, n, max);
+        break;
+
+    default:
+        rc = ngx_trove_sqlite_control_select(db, action, filter, cursor, ids, n,
+                                             max);
+    }
+
+    ngx_trove_sqlite_read_end(spool, db, rc);
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+}
+
+
+/* NGX_OK; NGX_DONE: none within reach, see *cursor; NGX_ERROR */
+
+static ngx_int_t
+ngx_trove_sqlite_control_select(ngx_trove_sqlite_db_t *db,
+    ngx_trove_spool_action_e action, ngx_trove_spool_filter_t *filter,
+    int64_t *cursor, int64_t *ids, ngx_uint_t *n, ngx_uint_t max)
+{
+    ngx_int_t                rc;
+    ngx_trove_sqlite_scan_t  scan;
 
     rc = ngx_trove_sqlite_scan(db, filter, *cursor, &scan);
 
@@ -198,9 +231,8 @@ ngx_trove_sqlite_select(ngx_trove_spool_t *base,
     }
 
     ngx_trove_sqlite_scan_end(&scan);
-    ngx_trove_sqlite_read_end(spool, db, rc);
 
-    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+    return rc;
 }
 
 
@@ -209,8 +241,10 @@ ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
 {
     int64_t                     start;
     ngx_int_t                   rc;
-    ngx_trove_sqlite_row_t      row;
+    ngx_trove_sqlite_rows_t     rows;
     ngx_trove_spool_control_t  *control;
+
+    ngx_memzero(&rows, sizeof(ngx_trove_sqlite_rows_t));
 
     control = &op->u.control;
 
@@ -221,33 +255,58 @@ ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
 
     while (control->done < control->nids) {
 
-        rc = ngx_trove_sqlite_row_get(&spool->writer,
-                                      control->ids[control->done++], &row);
+        rc = ngx_trove_sqlite_control_one(spool, control,
+                                          control->ids[control->done++], &rows);
 
         if (rc == NGX_ERROR) {
+            free(rows.rows);
             return NGX_ERROR;
         }
 
-        if (rc == NGX_OK
-            && (control->states == 0
-                || (ngx_trove_spool_mask(row.state & 0x1f) & control->states))
-            && ngx_trove_sqlite_can(control->action, &row))
-        {
-            if (ngx_trove_sqlite_do(spool, control->action, &row) != NGX_OK) {
-                return NGX_ERROR;
-            }
-
-            control->changed++;
-        }
+        control->changed += (rc == NGX_OK);
 
         if (ngx_trove_sqlite_elapsed() - start > NGX_TROVE_SQLITE_CONTROL) {
             break;
         }
     }
 
+    free(rows.rows);
+
     op->result = NGX_TROVE_SPOOL_DONE;
 
     return NGX_OK;
+}
+
+
+/* NGX_OK: changed; NGX_DECLINED: skipped; NGX_ERROR */
+
+static ngx_int_t
+ngx_trove_sqlite_control_one(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_control_t *control, int64_t id,
+    ngx_trove_sqlite_rows_t *rows)
+{
+    ngx_int_t               rc;
+    ngx_trove_sqlite_row_t  row;
+
+    if (control->action == NGX_TROVE_SPOOL_PURGE) {
+        return ngx_trove_sqlite_purge(&spool->writer, id, control->states,
+                                      rows);
+    }
+
+    rc = ngx_trove_sqlite_row_get(&spool->writer, id, &row);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if ((control->states != 0
+         && !(ngx_trove_spool_mask(row.state & 0x1f) & control->states))
+        || !ngx_trove_sqlite_can(control->action, &row))
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_trove_sqlite_do(spool, control->action, &row);
 }
 
 

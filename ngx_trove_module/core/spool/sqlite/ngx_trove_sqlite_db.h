@@ -47,6 +47,7 @@
  *   ngx_trove_sqlite_checkpoint.c   checkpoints
  *   ngx_trove_sqlite_maintain.c     pruning, and maintenance as a whole
  *   ngx_trove_sqlite_remove.c       removal of an event
+ *   ngx_trove_sqlite_purge.c        purging of events by a filter
  *   ngx_trove_sqlite_scan.c         filters, and scans by them
  *   ngx_trove_sqlite_stat.c         counters
  *   ngx_trove_sqlite_read.c         lists of events
@@ -188,6 +189,7 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST,
     NGX_TROVE_SQLITE_SQL_DELIVERY_FROM,
     NGX_TROVE_SQLITE_SQL_DELIVERY_OF,
+    NGX_TROVE_SQLITE_SQL_DELIVERY_WAITS,
     NGX_TROVE_SQLITE_SQL_DELIVERY_DELETE,
     NGX_TROVE_SQLITE_SQL_DELIVERY_IDENT,
     NGX_TROVE_SQLITE_SQL_EVENT_IDENT,

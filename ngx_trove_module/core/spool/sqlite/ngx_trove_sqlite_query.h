@@ -23,6 +23,7 @@ typedef struct {
     ngx_trove_sqlite_db_t       *db;
     ngx_trove_spool_filter_t    *filter;
     sqlite3_stmt                *stmt;
+    ngx_uint_t                   heads;          /* events without bodies */
     ngx_uint_t                   scanned;
     int64_t                      cursor;         /* where to continue; 0: end */
 
@@ -108,6 +109,33 @@ ngx_int_t ngx_trove_sqlite_remove_rows(ngx_trove_sqlite_db_t *db, int64_t event,
  */
 ngx_int_t ngx_trove_sqlite_remove(ngx_trove_sqlite_db_t *db, int64_t event,
     ngx_uint_t key, ngx_trove_sqlite_rows_t *rows);
+
+
+/* ngx_trove_sqlite_purge.c */
+
+/*
+ * Finds events that match the filter and have no pending delivery, at most max,
+ * as ngx_trove_spool_select() does.  Sets *n.
+ *
+ * NGX_OK
+ * NGX_DONE   none within reach, see *cursor
+ * NGX_ERROR
+ */
+ngx_int_t ngx_trove_sqlite_purge_select(ngx_trove_sqlite_db_t *db,
+    ngx_trove_spool_filter_t *filter, int64_t *cursor, int64_t *ids,
+    ngx_uint_t *n, ngx_uint_t max);
+
+/*
+ * Removes the event of an id that was found, in a transaction.  *rows is working
+ * memory.
+ *
+ * NGX_OK
+ * NGX_DECLINED  it has a pending delivery, or the state of the delivery is not
+ *               one of states, or it does not exist
+ * NGX_ERROR
+ */
+ngx_int_t ngx_trove_sqlite_purge(ngx_trove_sqlite_db_t *db, int64_t id,
+    ngx_uint_t states, ngx_trove_sqlite_rows_t *rows);
 
 
 /* ngx_trove_sqlite_ident.c */

@@ -417,7 +417,11 @@ ngx_trove_sqlite_scan_next_event(ngx_trove_sqlite_scan_t *scan)
         ngx_trove_sqlite_event_row(scan->stmt, 0, &scan->event);
 
         if (ngx_trove_sqlite_match(scan->filter, &scan->event)) {
-            ngx_trove_sqlite_event_row(scan->stmt, 1, &scan->event);
+
+            if (!scan->heads) {
+                ngx_trove_sqlite_event_row(scan->stmt, 1, &scan->event);
+            }
+
             return NGX_OK;
         }
     }

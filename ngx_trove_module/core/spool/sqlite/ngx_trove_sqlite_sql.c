@@ -198,6 +198,11 @@ const char  *ngx_trove_sqlite_sqls[] = {
         "SELECT" NGX_TROVE_SQLITE_ROW "FROM delivery "
         "WHERE id BETWEEN ?1 << 16 AND (?1 << 16) + 65535 ORDER BY id",
 
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_WAITS] =
+        "SELECT 1 FROM delivery "
+        "WHERE id BETWEEN ?1 << 16 AND (?1 << 16) + 65535 AND state < 3 "
+        "LIMIT 1",
+
     [NGX_TROVE_SQLITE_SQL_DELIVERY_DELETE] =
         "DELETE FROM delivery WHERE id = ?",
 
