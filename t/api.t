@@ -268,7 +268,7 @@ for my $call ('targets/pause?target=b&', 'targets/resume?target=b&',
     my $r = api(POST => "${call}dry_run=1");
 
     is($r->status, 400, "${call}dry_run=1");
-    is($r->json->{detail}, '"dry_run" is for replay and cancel only', 'why');
+    is($r->json->{detail}, '"dry_run" is for replay, cancel and purge only', 'why');
 }
 
 # nor must somebody take for a dry run what is none: a list, one of its items
@@ -279,7 +279,7 @@ for my $call ('deliveries', 'deliveries/1', 'targets', "events/$ids[0]",
     my $r = api(GET => "$call?dry_run=1");
 
     is($r->status, 400, "GET $call?dry_run=1");
-    is($r->json->{detail}, '"dry_run" is for replay and cancel only', 'why');
+    is($r->json->{detail}, '"dry_run" is for replay, cancel and purge only', 'why');
     isnt(api(GET => "$call?dry_run=0")->status, 400, "GET $call?dry_run=0");
 }
 

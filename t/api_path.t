@@ -178,6 +178,9 @@ for my $case (
     [ GET => "events/$n-b/forget" => 'POST' ],
     [ HEAD => 'targets/pause' => 'POST' ],
     [ OPTIONS => '' => 'GET, HEAD' ],
+    [ DELETE => 'events/purge' => 'GET, HEAD, POST' ],
+    [ GET => 'events/purge/forget' => 'POST' ],
+    [ POST => 'events/purged' => 'GET, HEAD' ],
 ) {
     my ($method, $path, $allow) = @$case;
     my $r = call($method => "/trove/v1/$path");
@@ -187,6 +190,16 @@ for my $case (
 }
 
 is(call(DELETE => '/trove/v1/nothing')->status, 404, 'no path, no methods');
+is(call(GET => "/trove/v1/deliveries/$_")->status, 404, "no delivery: $_")
+    for qw/ 0 1x x 99999999999999999999 replayed /;
+
+# a path of the API may be the id of an event
+
+is(deliver('purge'), 'accepted', 'purge');
+is(call(GET => '/trove/v1/events/purge')->json->{event}{id}, 'purge',
+    'is shown');
+is_deeply(call(POST => '/trove/v1/events/purge/forget')->json,
+    { id => 'purge', forgotten => JSON::PP::true() }, 'and forgotten');
 
 
 # the index

@@ -42,8 +42,8 @@ typedef struct ngx_http_trove_api_s  ngx_http_trove_api_t;
  *                    |
  *                    +-- the client closes: removed
  *
- * A call that acts on many deliveries finds some of them in a thread, and
- * leaves them to the writer, before it waits for its next turn.
+ * A call that acts on many deliveries or events finds some of them in a thread,
+ * and leaves them to the writer, before it waits for its next turn.
  */
 
 struct ngx_http_trove_api_s {
@@ -86,7 +86,7 @@ struct ngx_http_trove_api_s {
     /* set by work(): it has to be called again; read by the event loop */
     ngx_uint_t                    again;
 
-    /* of ..._api_bulk.c: deliveries found, and examined by the writer */
+    /* of ..._api_bulk.c: what was found, and examined by the writer */
     void                        (*bulk)(ngx_http_trove_api_t *api);
     ngx_http_trove_write_t        write;
     int64_t                      *ids;
@@ -131,8 +131,9 @@ ngx_int_t ngx_http_trove_api_queue_add(ngx_http_trove_api_t *api);
 void ngx_http_trove_api_queue_next(ngx_http_trove_api_t *api);
 
 /*
- * Replay or cancel all deliveries that match, or count them.  prepare returns
- * NGX_OK or NGX_ERROR; work is called in a thread.
+ * Replay or cancel all deliveries that match, or purge all events that match,
+ * or count them.  prepare returns NGX_OK or NGX_HTTP_INTERNAL_SERVER_ERROR;
+ * work is called in a thread.
  */
 ngx_int_t ngx_http_trove_api_bulk_prepare(ngx_http_trove_api_t *api);
 void ngx_http_trove_api_bulk_work(ngx_http_trove_api_t *api);

@@ -13,16 +13,16 @@
 
 
 /*
- * Calls that act on all matching deliveries, in steps: some deliveries are
- * found by a thread of the API, without blocking writers, and changed by the
- * writer, in transactions of a few milliseconds.
+ * Calls that act on all matching deliveries, or events, in steps: some of them
+ * are found by a thread of the API, without blocking writers, and changed by
+ * the writer, in transactions of a few milliseconds.
  *
  *   work: ids --> bulk --> written --> the next ids, or the end
  *                  ^          |
  *                  +----------+ ids that are left
  */
 
-/* deliveries found in a step */
+/* deliveries or events found in a step */
 #define NGX_HTTP_TROVE_API_BULK  500
 
 

@@ -20,7 +20,7 @@
 typedef struct {
     ngx_uint_t    method;
 
-    /* "*" matches one segment, which is passed to prepare() */
+    /* "*" matches one segment, "#" one of digits; prepare() gets it */
     ngx_str_t     path;
 
     void        (*work)(ngx_http_trove_api_t *api);
@@ -33,14 +33,18 @@ static ngx_int_t ngx_http_trove_api_root(ngx_str_t *path);
 static ngx_uint_t ngx_http_trove_api_match(ngx_str_t *pattern,
     ngx_str_t *path, ngx_str_t *segment);
 static void ngx_http_trove_api_segment(ngx_str_t *segment);
+static void ngx_http_trove_api_allow(ngx_str_t *allow, ngx_uint_t methods);
 static const char *ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route);
+static ngx_uint_t ngx_http_trove_api_filtered(ngx_trove_spool_filter_t *filter);
 
 static ngx_int_t ngx_http_trove_api_prepare_workspace(
     ngx_http_trove_api_t *api, ngx_str_t *segment);
 static ngx_int_t ngx_http_trove_api_prepare_event(ngx_http_trove_api_t *api,
     ngx_str_t *segment);
 static ngx_int_t ngx_http_trove_api_prepare_forget(ngx_http_trove_api_t *api,
+    ngx_str_t *segment);
+static ngx_int_t ngx_http_trove_api_prepare_purge(ngx_http_trove_api_t *api,
     ngx_str_t *segment);
 static ngx_int_t ngx_http_trove_api_prepare_delivery(
     ngx_http_trove_api_t *api, ngx_str_t *segment);
@@ -68,6 +72,10 @@ static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
       ngx_http_trove_api_work_events, ngx_http_trove_api_render_events,
       ngx_http_trove_api_prepare_workspace },
 
+    { NGX_HTTP_POST, ngx_string("/v1/events/purge"),
+      ngx_http_trove_api_bulk_work, ngx_http_trove_api_render_count,
+      ngx_http_trove_api_prepare_purge },
+
     { NGX_HTTP_GET, ngx_string("/v1/events/*"),
       ngx_http_trove_api_work_event, ngx_http_trove_api_render_event,
       ngx_http_trove_api_prepare_event },
@@ -88,15 +96,15 @@ static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
       ngx_http_trove_api_bulk_work, ngx_http_trove_api_render_count,
       ngx_http_trove_api_prepare_cancel },
 
-    { NGX_HTTP_GET, ngx_string("/v1/deliveries/*"),
+    { NGX_HTTP_GET, ngx_string("/v1/deliveries/#"),
       ngx_http_trove_api_work_delivery, ngx_http_trove_api_render_delivery,
       ngx_http_trove_api_prepare_delivery },
 
-    { NGX_HTTP_POST, ngx_string("/v1/deliveries/*/replay"),
+    { NGX_HTTP_POST, ngx_string("/v1/deliveries/#/replay"),
       ngx_http_trove_api_work_action, ngx_http_trove_api_render_action,
       ngx_http_trove_api_prepare_replay },
 
-    { NGX_HTTP_POST, ngx_string("/v1/deliveries/*/cancel"),
+    { NGX_HTTP_POST, ngx_string("/v1/deliveries/#/cancel"),
       ngx_http_trove_api_work_action, ngx_http_trove_api_render_action,
       ngx_http_trove_api_prepare_cancel },
 
@@ -127,7 +135,7 @@ ngx_int_t
 ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
 {
     ngx_str_t                    segment;
-    ngx_uint_t                   method;
+    ngx_uint_t                   method, allow;
     ngx_http_trove_api_route_t  *route;
 
     if (ngx_http_trove_api_root(path) != NGX_OK) {
@@ -140,24 +148,19 @@ ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
         method = NGX_HTTP_GET;
     }
 
+    allow = 0;
+
     for (route = ngx_http_trove_api_routes; route->path.len; route++) {
 
         if (!ngx_http_trove_api_match(&route->path, path, &segment)) {
             continue;
         }
 
-        /* no path has two methods; a fixed path comes before one with "*" */
+        /* "purge" may be the id of an event as well */
 
         if (route->method != method) {
-
-            if (route->method == NGX_HTTP_GET) {
-                ngx_str_set(&api->allow, "GET, HEAD");
-
-            } else {
-                ngx_str_set(&api->allow, "POST");
-            }
-
-            return NGX_HTTP_NOT_ALLOWED;
+            allow |= route->method;
+            continue;
         }
 
         api->reject = ngx_http_trove_api_reject(api, route);
@@ -174,7 +177,31 @@ ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
         return route->prepare ? route->prepare(api, &segment) : NGX_OK;
     }
 
+    if (allow) {
+        ngx_http_trove_api_allow(&api->allow, allow);
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
     return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_trove_api_allow(ngx_str_t *allow, ngx_uint_t methods)
+{
+    switch (methods) {
+
+    case NGX_HTTP_GET:
+        ngx_str_set(allow, "GET, HEAD");
+        break;
+
+    case NGX_HTTP_POST:
+        ngx_str_set(allow, "POST");
+        break;
+
+    default:
+        ngx_str_set(allow, "GET, HEAD, POST");
+    }
 }
 
 
@@ -232,8 +259,11 @@ ngx_http_trove_api_index(ngx_http_trove_api_t *api)
 
         last = route->path.data + route->path.len;
 
-        p = ngx_strlchr(route->path.data, last, '*');
-        p = p ? p : last;
+        p = route->path.data;
+
+        while (p < last && *p != '*' && *p != '#') {
+            p++;
+        }
 
         ngx_http_trove_json_printf(&json, "%s{\"method\":\"%s\",\"path\":\"",
                                    route == ngx_http_trove_api_routes ? ""
@@ -271,13 +301,16 @@ ngx_http_trove_api_match(ngx_str_t *pattern, ngx_str_t *path,
 
     while (p < plast) {
 
-        if (*p == '*') {
-            p++;
+        if (*p == '*' || *p == '#') {
             segment->data = s;
 
-            while (s < slast && *s != '/') {
+            while (s < slast && *s != '/'
+                   && (*p == '*' || (*s >= '0' && *s <= '9')))
+            {
                 s++;
             }
+
+            p++;
 
             segment->len = s - segment->data;
 
@@ -316,6 +349,13 @@ static const char *
 ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route)
 {
+    if (route->prepare == ngx_http_trove_api_prepare_purge
+        && !ngx_http_trove_api_filtered(&api->filter))
+    {
+        return "a purge requires an argument that selects events; "
+               "\"types=*\" selects all";
+    }
+
     if (route->work == ngx_http_trove_api_bulk_work) {
         return (api->dry_run && api->most)
                ? "\"limit\" and \"dry_run\" cannot be combined" : NULL;
@@ -325,7 +365,17 @@ ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
         return NULL;
     }
 
-    return api->dry_run ? "\"dry_run\" is for replay and cancel only" : NULL;
+    return api->dry_run ? "\"dry_run\" is for replay, cancel and purge only"
+                        : NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_trove_api_filtered(ngx_trove_spool_filter_t *filter)
+{
+    return filter->states || filter->target.data || filter->route.data
+           || filter->id.data || filter->ntypes || filter->nnamespaces
+           || filter->since || filter->until;
 }
 
 
@@ -360,6 +410,16 @@ ngx_http_trove_api_prepare_forget(ngx_http_trove_api_t *api,
 
     return ngx_http_trove_dedup_forget(api->request, segment, &api->keys,
                                        &api->nkeys, &api->count);
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_prepare_purge(ngx_http_trove_api_t *api, ngx_str_t *segment)
+{
+    api->action = api->dry_run ? NGX_TROVE_SPOOL_PURGE_COUNT
+                               : NGX_TROVE_SPOOL_PURGE;
+
+    return ngx_http_trove_api_bulk_prepare(api);
 }
 
 
