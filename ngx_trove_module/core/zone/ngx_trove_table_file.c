@@ -22,9 +22,14 @@ static ngx_trove_table_t *ngx_trove_table_alloc(ngx_fd_t fd,
     ngx_trove_table_error_t *error);
 static ngx_int_t ngx_trove_table_repair(ngx_trove_zone_t *zone,
     uint64_t *damaged, ngx_trove_table_error_t *error);
+static ngx_uint_t ngx_trove_table_superseded(ngx_trove_zone_t *zone,
+    ngx_fd_t fd, ngx_trove_zone_where_t *next);
 static ngx_int_t ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
     ngx_trove_zone_now_t *now, ngx_uint_t *left,
     ngx_trove_table_error_t *error);
+static void ngx_trove_table_migrate(ngx_trove_table_t *table,
+    ngx_trove_zone_t *zone, ngx_trove_zone_where_t *where,
+    ngx_trove_zone_now_t *now, ngx_uint_t *left);
 static ngx_int_t ngx_trove_table_allocate(ngx_fd_t fd,
     ngx_trove_zone_where_t *where, ngx_trove_table_error_t *error);
 static void ngx_trove_table_cut(ngx_fd_t fd, off_t size);
@@ -261,6 +266,27 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
 
         successor = ngx_trove_zone_successor(map.zone, &next);
 
+        carried->tables++;
+
+        /* tables must follow each other */
+
+        if ((successor == NGX_OK || successor == NGX_AGAIN)
+            && (next.offset < where.offset + where.size
+                || next.offset > (uint64_t) size
+                || next.size > (uint64_t) size - next.offset))
+        {
+            successor = NGX_ERROR;
+        }
+
+        if (successor == NGX_OK
+            && ngx_trove_table_superseded(map.zone, fd, &next))
+        {
+            ngx_trove_table_unmap(&map);
+
+            where = next;
+            continue;
+        }
+
         if (ngx_trove_table_repair(map.zone, &carried->damaged, error)
             != NGX_OK)
         {
@@ -270,7 +296,6 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
 
         carried->left += ngx_trove_zone_copy(table->current.zone, map.zone,
                                              now);
-        carried->tables++;
 
         /* it has taken over the secret of the other table */
 
@@ -282,13 +307,7 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
             return NGX_OK;
         }
 
-        /* tables must follow each other */
-
-        if (successor == NGX_ERROR
-            || next.offset < where.offset + where.size
-            || next.offset > (uint64_t) size
-            || next.size > (uint64_t) size - next.offset)
-        {
+        if (successor == NGX_ERROR) {
             return NGX_DECLINED;
         }
 
@@ -296,6 +315,28 @@ ngx_trove_table_carry(ngx_trove_table_t *table, ngx_fd_t fd,
     }
 
     return rc;
+}
+
+
+/* a key that is only here was erased in the successor */
+
+static ngx_uint_t
+ngx_trove_table_superseded(ngx_trove_zone_t *zone, ngx_fd_t fd,
+    ngx_trove_zone_where_t *next)
+{
+    ngx_trove_table_map_t    map;
+    ngx_trove_table_error_t  error;
+
+    if (!ngx_trove_zone_settled(zone)
+        || ngx_trove_table_attach(&map, fd, MAP_PRIVATE, next, &error)
+           != NGX_OK)
+    {
+        return 0;
+    }
+
+    ngx_trove_table_unmap(&map);
+
+    return 1;
 }
 
 
@@ -395,7 +436,7 @@ ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
             }
         }
 
-        ngx_trove_zone_migrate(successor->zone, zone, &where, now, left);
+        ngx_trove_table_migrate(table, zone, &where, now, left);
 
         return NGX_AGAIN;
     }
@@ -440,7 +481,7 @@ ngx_trove_table_grow(ngx_trove_table_t *table, size_t size,
         goto failed;
     }
 
-    ngx_trove_zone_migrate(successor->zone, zone, &where, now, left);
+    ngx_trove_table_migrate(table, zone, &where, now, left);
 
     return NGX_OK;
 
@@ -451,6 +492,20 @@ failed:
     ngx_trove_table_cut(table->fd, ngx_file_size(&fi));
 
     return NGX_ERROR;
+}
+
+
+static void
+ngx_trove_table_migrate(ngx_trove_table_t *table, ngx_trove_zone_t *zone,
+    ngx_trove_zone_where_t *where, ngx_trove_zone_now_t *now, ngx_uint_t *left)
+{
+    ngx_trove_zone_migrate(table->successor.zone, zone, where, now, left);
+
+    /* an error is not fatal: keys erased later may come back at a restart */
+
+    if (fsync(table->fd) == 0) {
+        ngx_trove_zone_settle(zone);
+    }
 }
 
 

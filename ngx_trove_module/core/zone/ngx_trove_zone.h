@@ -206,6 +206,14 @@ void ngx_trove_zone_migrate(ngx_trove_zone_t *to, ngx_trove_zone_t *from,
 void ngx_trove_zone_migrate_end(ngx_trove_zone_t *zone);
 
 /*
+ * ngx_trove_zone_settle() records that a migrated table is superseded by its
+ * successor for good: it is called when all of the successor is on the disk.
+ * ngx_trove_zone_settled() returns 1 if that was recorded, 0 otherwise.
+ */
+void ngx_trove_zone_settle(ngx_trove_zone_t *zone);
+ngx_uint_t ngx_trove_zone_settled(ngx_trove_zone_t *zone);
+
+/*
  * Finds the successor of a table, and sets *where to its position.
  *
  * NGX_DECLINED  there is none

@@ -148,6 +148,7 @@ ngx_trove_zone_recover(ngx_trove_zone_t *zone)
 
     zone->where = 0;
     zone->migrated = 0;
+    zone->settled = 0;
 
     for (n = 0; n < zone->groups; n++) {
         ngx_trove_zone_recover_group(ngx_trove_zone_group(zone, n));

@@ -56,7 +56,10 @@
  * marked as moved.  Until then a key is here, and an entry in the other table
  * is overwritten; from then on the key is there, and the entry here is not
  * changed any more.  A process killed in between leaves a table that can be
- * used, and whose migration can be continued.
+ * used, and whose migration can be continued.  When the other table is on the
+ * disk with all keys, this one is marked as settled: it only serves as a copy
+ * of its keys in case the other table is damaged.  Without this mark, a key
+ * that is erased there would be found here after a restart.
  *
  * Memory order: operations are ordered by the lock alone.  The release stores
  * are for readers without the lock: ngx_trove_zone_stat(), and the kernel
@@ -129,6 +132,7 @@ struct ngx_trove_zone_s {
     uint64_t                  size;
     uint64_t                  where;           /* check of these two, 0: none */
     uint64_t                  migrated;        /* 1: all groups are moved */
+    uint64_t                  settled;         /* where: and are on disk */
 
     /* the rest of the page is zeroed and reserved for later versions */
 };

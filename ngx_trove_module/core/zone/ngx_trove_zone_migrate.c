@@ -119,6 +119,23 @@ ngx_trove_zone_successor(ngx_trove_zone_t *zone, ngx_trove_zone_where_t *where)
 }
 
 
+void
+ngx_trove_zone_settle(ngx_trove_zone_t *zone)
+{
+    ngx_trove_zone_store(&zone->settled, zone->where);
+}
+
+
+ngx_uint_t
+ngx_trove_zone_settled(ngx_trove_zone_t *zone)
+{
+    return zone->where != 0
+           && zone->where == ngx_trove_zone_where(zone)
+           && zone->migrated == 1
+           && zone->settled == zone->where;
+}
+
+
 static uint64_t
 ngx_trove_zone_where(ngx_trove_zone_t *zone)
 {
