@@ -253,9 +253,14 @@ ngx_int_t
 ngx_trove_zone_ack(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     ngx_trove_zone_now_t *now, ngx_uint_t ttl)
 {
+    uint64_t               word;
     ngx_int_t              rc;
     ngx_trove_zone_pair_t  pair;
     ngx_trove_zone_slot_t  slot;
+
+    word = ngx_trove_zone_word_dated(key, NGX_TROVE_ZONE_ACKED,
+                                     (uint32_t) now->wall,
+                                     ngx_trove_zone_ttl_encode(ttl));
 
     ngx_trove_zone_pair(zone, key, &pair);
 
@@ -266,9 +271,15 @@ ngx_trove_zone_ack(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
 
     slot = ngx_trove_zone_sole(&pair, key, now);
 
-    if (slot.bucket == NULL) {
-        slot = ngx_trove_zone_reserve(&pair, now);
+    if (slot.bucket != NULL) {
+
+        /* a process killed here must not lose an earlier ack */
+
+        ngx_trove_zone_store(&slot.bucket->word[slot.n], word);
+        goto done;
     }
+
+    slot = ngx_trove_zone_reserve(&pair, now);
 
     if (slot.bucket == NULL) {
 
@@ -279,12 +290,10 @@ ngx_trove_zone_ack(ngx_trove_zone_t *zone, ngx_trove_zone_key_t *key,
     }
 
     if (slot.bucket != NULL) {
-        ngx_trove_zone_put(&slot, key,
-                           ngx_trove_zone_word_dated(key,
-                                             NGX_TROVE_ZONE_ACKED,
-                                             (uint32_t) now->wall,
-                                             ngx_trove_zone_ttl_encode(ttl)));
+        ngx_trove_zone_put(&slot, key, word);
     }
+
+done:
 
     ngx_trove_zone_unlock(pair.group);
 
