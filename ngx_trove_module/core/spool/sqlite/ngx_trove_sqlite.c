@@ -64,6 +64,7 @@ ngx_trove_sqlite_create(ngx_trove_spool_conf_t *conf)
     spool->retention = conf->retention;
     spool->wait = ngx_max(conf->wait, 1);
     spool->fd = -1;
+    spool->instance = -1;
     spool->keys = NGX_TROVE_SQLITE_KEYS;
     spool->wal_pages = NGX_TROVE_SQLITE_WAL_PAGES;
     spool->idents = NGX_TROVE_SQLITE_KEYS;
@@ -135,6 +136,10 @@ ngx_trove_sqlite_destroy(ngx_trove_spool_t *base)
     }
 
     ngx_trove_sqlite_close_all(spool);
+
+    if (spool->instance != -1) {
+        (void) close(spool->instance);
+    }
 
     (void) pthread_mutex_destroy(&spool->writer.mutex);
     (void) pthread_mutex_destroy(&spool->maintenance.mutex);

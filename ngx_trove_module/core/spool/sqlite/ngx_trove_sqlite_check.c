@@ -26,6 +26,7 @@ static ngx_int_t ngx_trove_sqlite_directory(const char *path,
 static ngx_int_t ngx_trove_sqlite_disk(const char *path,
     ngx_trove_spool_error_t *error);
 static void ngx_trove_sqlite_dirname(const char *path, char *directory);
+static ngx_int_t ngx_trove_sqlite_in_use(ngx_trove_spool_error_t *error);
 static ngx_fd_t ngx_trove_sqlite_inherited(ngx_fd_t fd);
 
 
@@ -160,12 +161,14 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
     ngx_trove_spool_error_t *error)
 {
     int          dir;
-    char        *name;
+    char        *name, file[NGX_MAX_PATH + 1];
     ngx_fd_t     lock, other;
     ngx_err_t    err;
+    ngx_uint_t   used;
     const char  *base, *reason;
 
     *fd = NGX_INVALID_FILE;
+    used = 0;
 
     name = ngx_trove_sqlite_name(path, "-lock");
     if (name == NULL) {
@@ -178,14 +181,31 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
 
     if (dir != -1) {
 
-        /* without close-on-exec: a new binary must inherit it */
+        /* PATH-lock of another instance may have been removed */
 
-        lock = openat(dir, base, O_RDWR|O_CREAT|O_NOFOLLOW|O_NONBLOCK, 0600);
+        if (first) {
+            (void) snprintf(file, sizeof(file), "%.*s",
+                            (int) (strlen(base) - (sizeof("-lock") - 1)), base);
+
+            used = ngx_trove_sqlite_guard_used(dir, file);
+        }
+
+        /*
+         * Without close-on-exec: a new binary must inherit it.  The workers of
+         * another instance could not open a file that is created here.
+         */
+
+        lock = openat(dir, base,
+                      O_RDWR|O_NOFOLLOW|O_NONBLOCK|(used ? 0 : O_CREAT), 0600);
 
         (void) close(dir);
     }
 
     free(name);
+
+    if (lock == NGX_INVALID_FILE && used) {
+        return ngx_trove_sqlite_in_use(error);
+    }
 
     if (lock == NGX_INVALID_FILE) {
 
@@ -195,6 +215,12 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
     }
 
     if (flock(lock, LOCK_EX|LOCK_NB) == 0) {
+
+        if (used) {
+            (void) close(lock);
+            return ngx_trove_sqlite_in_use(error);
+        }
+
         *fd = lock;
         return NGX_OK;
     }
@@ -208,9 +234,7 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
         if (other == NGX_INVALID_FILE) {
             (void) close(lock);
 
-            return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, 0,
-                                        "the spool is in use by another nginx, "
-                                        "use a separate file for each");
+            return ngx_trove_sqlite_in_use(error);
         }
 
         /* the running configuration still uses it */
@@ -233,6 +257,15 @@ ngx_trove_sqlite_own(ngx_str_t *path, ngx_uint_t first, ngx_fd_t *fd,
     *fd = other;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_trove_sqlite_in_use(ngx_trove_spool_error_t *error)
+{
+    return ngx_trove_spool_fail(error, NGX_TROVE_SPOOL_BUSY, 0,
+                                "the spool is in use by another nginx, use a "
+                                "separate file for each");
 }
 
 

@@ -358,6 +358,7 @@ typedef struct {
     ngx_trove_sqlite_inode_t     shm;
     int                          guards[2];      /* descriptors, or -1 */
     ngx_uint_t                   guarded;        /* these four are set */
+    int                          instance;       /* another one, or -1 */
 
     /* for the event loop: that in *shared, or NULL; protected by the mutex */
     pthread_mutex_t              generation_mutex;

@@ -21,6 +21,9 @@
  * holds all the time are held a second time, as locks of an open file
  * description, which are not affected.
  *
+ * One more lock, on PATH, tells that an NGINX uses the spool.  The lock
+ * on PATH-lock does not, once another program has removed that file.
+ *
  * PATH-wal that was removed is still open, and PATH-shm tells its contents.
  * So transactions that are nowhere else are copied to PATH before the
  * connections are closed.
@@ -31,9 +34,17 @@
 #define NGX_TROVE_SQLITE_SHARED_SIZE   510
 #define NGX_TROVE_SQLITE_SHM_DMS       128
 
+/* a byte that SQLite does not use: locked by each process that uses a spool */
+#define NGX_TROVE_SQLITE_OPENED        0x40000200
 
+
+static void ngx_trove_sqlite_guard_instance(ngx_trove_sqlite_t *spool);
 static int ngx_trove_sqlite_guard_lock(const char *path, off_t first,
     off_t size);
+#ifdef F_OFD_SETLK
+static void ngx_trove_sqlite_guard_range(int fd, int type, off_t first,
+    off_t size);
+#endif
 static ngx_int_t ngx_trove_sqlite_guard_inode(const char *path,
     ngx_trove_sqlite_inode_t *inode);
 
@@ -70,7 +81,37 @@ ngx_trove_sqlite_guard(ngx_trove_sqlite_t *spool,
 
     spool->guarded = 1;
 
+    ngx_trove_sqlite_guard_instance(spool);
+
     return NGX_OK;
+}
+
+
+/*
+ * This lock is kept while the spool is closed because a file was removed: the
+ * process is going to open it again.
+ */
+
+static void
+ngx_trove_sqlite_guard_instance(ngx_trove_sqlite_t *spool)
+{
+    struct stat  st, now;
+
+    if (spool->instance != -1) {
+
+        if (fstat(spool->instance, &st) == 0
+            && lstat(spool->path, &now) == 0
+            && st.st_ino == now.st_ino
+            && st.st_dev == now.st_dev)
+        {
+            return;
+        }
+
+        (void) close(spool->instance);
+    }
+
+    spool->instance = ngx_trove_sqlite_guard_lock(spool->path,
+                                              NGX_TROVE_SQLITE_OPENED, 1);
 }
 
 
@@ -81,8 +122,7 @@ ngx_trove_sqlite_guard_lock(const char *path, off_t first, off_t size)
 {
 #ifdef F_OFD_SETLK
 
-    int           fd;
-    struct flock  fl;
+    int  fd;
 
     fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
 
@@ -90,16 +130,9 @@ ngx_trove_sqlite_guard_lock(const char *path, off_t first, off_t size)
         return -1;
     }
 
-    ngx_memzero(&fl, sizeof(struct flock));
-
-    fl.l_type = F_RDLCK;
-    fl.l_whence = SEEK_SET;
-    fl.l_start = first;
-    fl.l_len = size;
-
     /* on failure kept open as well: closing it would release the locks */
 
-    (void) fcntl(fd, F_OFD_SETLK, &fl);
+    ngx_trove_sqlite_guard_range(fd, F_RDLCK, first, size);
 
     return fd;
 
@@ -111,6 +144,26 @@ ngx_trove_sqlite_guard_lock(const char *path, off_t first, off_t size)
 }
 
 
+#ifdef F_OFD_SETLK
+
+static void
+ngx_trove_sqlite_guard_range(int fd, int type, off_t first, off_t size)
+{
+    struct flock  fl;
+
+    ngx_memzero(&fl, sizeof(struct flock));
+
+    fl.l_type = type;
+    fl.l_whence = SEEK_SET;
+    fl.l_start = first;
+    fl.l_len = size;
+
+    (void) fcntl(fd, F_OFD_SETLK, &fl);
+}
+
+#endif
+
+
 /* closing the descriptors would also release the locks of SQLite */
 
 void
@@ -118,21 +171,15 @@ ngx_trove_sqlite_guard_end(ngx_trove_sqlite_t *spool)
 {
 #ifdef F_OFD_SETLK
 
-    ngx_uint_t    i;
-    struct flock  fl;
+    ngx_uint_t  i;
 
     if (!spool->guarded) {
         return;
     }
 
-    ngx_memzero(&fl, sizeof(struct flock));
-
-    fl.l_type = F_UNLCK;
-    fl.l_whence = SEEK_SET;
-
     for (i = 0; i < 2; i++) {
         if (spool->guards[i] != -1) {
-            (void) fcntl(spool->guards[i], F_OFD_SETLK, &fl);
+            ngx_trove_sqlite_guard_range(spool->guards[i], F_UNLCK, 0, 0);
         }
     }
 
@@ -156,6 +203,47 @@ ngx_trove_sqlite_unguard(ngx_trove_sqlite_t *spool)
     }
 
     spool->guarded = 0;
+}
+
+
+/*
+ * Opens and closes the file: the process must not have the spool open.  A
+ * program other than NGINX that reads the spool does no harm.
+ */
+
+ngx_uint_t
+ngx_trove_sqlite_guard_used(int dir, const char *name)
+{
+#ifdef F_OFD_SETLK
+
+    int           fd;
+    ngx_uint_t    used;
+    struct flock  fl;
+
+    fd = openat(dir, name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+
+    if (fd == -1) {
+        return 0;
+    }
+
+    ngx_memzero(&fl, sizeof(struct flock));
+
+    fl.l_type = F_WRLCK;
+    fl.l_whence = SEEK_SET;
+    fl.l_start = NGX_TROVE_SQLITE_OPENED;
+    fl.l_len = 1;
+
+    used = fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK;
+
+    (void) close(fd);
+
+    return used;
+
+#else
+
+    return 0;
+
+#endif
 }
 
 

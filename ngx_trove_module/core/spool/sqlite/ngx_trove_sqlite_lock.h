@@ -71,6 +71,13 @@ ngx_int_t ngx_trove_sqlite_guard(ngx_trove_sqlite_t *spool,
 void ngx_trove_sqlite_guard_end(ngx_trove_sqlite_t *spool);
 void ngx_trove_sqlite_unguard(ngx_trove_sqlite_t *spool);
 
+/*
+ * Returns 1 if an NGINX uses the spool, 0 if none does, or if it cannot be
+ * known.  name is that of PATH in the directory dir.  The caller must not have
+ * it open.
+ */
+ngx_uint_t ngx_trove_sqlite_guard_used(int dir, const char *name);
+
 /* writes the pages of PATH that the system has in memory to the disk */
 void ngx_trove_sqlite_guard_sync(ngx_trove_sqlite_t *spool);
 
