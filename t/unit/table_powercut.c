@@ -34,7 +34,7 @@
  * TROVE_SEED=n repeats one seed, TROVE_ROUNDS=n runs n of them.
  */
 
-#define ROUNDS    90 
+#define ROUNDS    90
 #define CONTROLS  90             /* rounds with a fault that must be found */
 #define LIVES     4
 #define CALLS     120            /* of a life */
