@@ -12,7 +12,8 @@
 
 
 /*
- * Scans, lists, control, removal, and ids.  The rules of ngx_trove_sqlite_db.h apply.
+ * Scans, lists, control, removal, and ids.  The rules of ngx_trove_sqlite_db.h
+ * apply.
  */
 
 
@@ -126,8 +127,8 @@ ngx_int_t ngx_trove_sqlite_purge_select(ngx_trove_sqlite_db_t *db,
     ngx_uint_t *n, ngx_uint_t max);
 
 /*
- * Removes the event of an id that was found, in a transaction.  *rows is working
- * memory.
+ * Removes the event of an id that was found, in a transaction.  *rows is
+ * working memory.
  *
  * NGX_OK
  * NGX_DECLINED  it has a pending delivery, or the state of the delivery is not
