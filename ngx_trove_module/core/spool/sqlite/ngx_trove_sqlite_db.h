@@ -194,7 +194,6 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_DELIVERY_IDENT,
     NGX_TROVE_SQLITE_SQL_EVENT_IDENT,
     NGX_TROVE_SQLITE_SQL_EVENT_IDS,
-    NGX_TROVE_SQLITE_SQL_EVENT_MIN,
     NGX_TROVE_SQLITE_SQL_IDENT_ADD,
     NGX_TROVE_SQLITE_SQL_IDENT_DELETE,
     NGX_TROVE_SQLITE_SQL_IDENT_LAST,
@@ -322,7 +321,7 @@ typedef struct {
     int64_t                      ident_identity;
     ngx_uint_t                   ident_sweeping;
     ngx_trove_sqlite_slot_t      ident_swept;
-    int64_t                      ident_oldest;   /* at the last sweep */
+    int64_t                      ident_removed;  /* events, at the last one */
 } ngx_trove_sqlite_work_t;
 
 

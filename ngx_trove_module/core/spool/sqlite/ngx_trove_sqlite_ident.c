@@ -332,13 +332,16 @@ ngx_trove_sqlite_ident_drop(ngx_trove_sqlite_work_t *work)
 }
 
 
-/* removes rows of events that are older than all that are left */
+/*
+ * Removes rows of events that were removed.  Some event may wait for ever, so
+ * these are not only the oldest ones.
+ */
 
 static ngx_int_t
 ngx_trove_sqlite_ident_sweep(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_row_state_t *state)
 {
-    int64_t                   oldest;
+    int64_t                   removed;
     ngx_int_t                 rc;
     ngx_uint_t                i, n;
     ngx_trove_sqlite_slot_t   stale[NGX_TROVE_SQLITE_IDENT_SWEEP];
@@ -348,25 +351,26 @@ ngx_trove_sqlite_ident_sweep(ngx_trove_sqlite_t *spool,
 
     if (!work->ident_sweeping) {
 
-        oldest = ngx_trove_sqlite_get(db, NGX_TROVE_SQLITE_SQL_EVENT_MIN);
+        /* each number was used for one event */
 
-        if (oldest == -1) {
-            return NGX_ERROR;
+        removed = state->last - state->events;
+
+        if (removed < work->ident_removed) {
+
+            /* the file has been replaced */
+
+            work->ident_removed = 0;
         }
 
-        if (oldest == 0) {
-            oldest = state->last + 1;
-        }
-
-        if (oldest - work->ident_oldest < NGX_TROVE_SQLITE_IDENT_STALE
-            || oldest - work->ident_oldest
+        if (removed - work->ident_removed < NGX_TROVE_SQLITE_IDENT_STALE
+            || removed - work->ident_removed
                < state->events / NGX_TROVE_SQLITE_IDENT_PART)
         {
             return NGX_OK;
         }
 
         work->ident_sweeping = 1;
-        work->ident_oldest = oldest;
+        work->ident_removed = removed;
         ngx_memzero(&work->ident_swept, sizeof(ngx_trove_sqlite_slot_t));
     }
 
@@ -450,7 +454,7 @@ ngx_trove_sqlite_ident_stale(ngx_trove_sqlite_work_t *work,
         swept->hash = (uint64_t) sqlite3_column_int64(stmt, 0);
         swept->event = sqlite3_column_int64(stmt, 1);
 
-        if (swept->event < work->ident_oldest) {
+        if (!sqlite3_column_int(stmt, 2)) {
             stale[(*n)++] = *swept;
         }
     }

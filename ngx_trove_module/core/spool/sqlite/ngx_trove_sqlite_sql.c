@@ -222,8 +222,6 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_EVENT_IDS] =
         "SELECT number, id FROM event WHERE number > ? ORDER BY number LIMIT ?",
 
-    [NGX_TROVE_SQLITE_SQL_EVENT_MIN] = "SELECT min(number) FROM event",
-
     [NGX_TROVE_SQLITE_SQL_IDENT_ADD] =
         "INSERT OR IGNORE INTO ident (hash, event) VALUES (?, ?)",
 
@@ -234,7 +232,9 @@ const char  *ngx_trove_sqlite_sqls[] = {
         "SELECT event FROM ident WHERE hash = -1 ORDER BY event DESC LIMIT 1",
 
     [NGX_TROVE_SQLITE_SQL_IDENT_SCAN] =
-        "SELECT hash, event FROM ident WHERE (hash, event) > (?, ?) "
+        "SELECT hash, event, EXISTS (SELECT 1 FROM event "
+            "WHERE event.number = ident.event) "
+        "FROM ident WHERE (hash, event) > (?, ?) "
         "ORDER BY hash, event LIMIT ?",
 
     [NGX_TROVE_SQLITE_SQL_ATTEMPT] =
