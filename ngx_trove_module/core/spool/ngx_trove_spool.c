@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 
 #include "ngx_trove_spool_engine.h"
+#include "ngx_trove_time.h"
 
 
 static const ngx_trove_spool_engine_t *ngx_trove_spool_engine(ngx_str_t *uri,
@@ -216,6 +217,14 @@ ngx_trove_spool_events(ngx_trove_spool_t *spool,
 }
 
 
+ngx_int_t
+ngx_trove_spool_feed(ngx_trove_spool_t *spool, ngx_trove_spool_feed_t *feed,
+    ngx_trove_spool_error_t *error)
+{
+    return spool->engine->feed(spool, feed, error);
+}
+
+
 ngx_trove_spool_events_t *
 ngx_trove_spool_event(ngx_trove_spool_t *spool, int64_t number, u_char *key,
     ngx_trove_spool_error_t *error)
@@ -288,4 +297,21 @@ const char *
 ngx_trove_spool_remedy(ngx_trove_spool_t *spool, ngx_trove_spool_error_e kind)
 {
     return spool->engine->remedy(kind);
+}
+
+
+int64_t
+ngx_trove_spool_created(ngx_trove_spool_event_t *event)
+{
+    int64_t  ns;
+
+    if (ngx_trove_time_parse(&event->created_at, &ns) == NGX_OK) {
+        return ngx_max(ns, 0);
+    }
+
+    if (event->received >= NGX_TROVE_TIME_MAX / NGX_TROVE_TIME_MSEC) {
+        return NGX_TROVE_TIME_MAX;
+    }
+
+    return ngx_max(event->received, 0) * NGX_TROVE_TIME_MSEC;
 }

@@ -58,6 +58,9 @@ typedef struct {
                                       int64_t cursor, ngx_uint_t limit,
                                       size_t max_bytes,
                                       ngx_trove_spool_error_t *error);
+    ngx_int_t                     (*feed)(ngx_trove_spool_t *spool,
+                                      ngx_trove_spool_feed_t *feed,
+                                      ngx_trove_spool_error_t *error);
     ngx_trove_spool_events_t     *(*event)(ngx_trove_spool_t *spool,
                                       int64_t number, u_char *key,
                                       ngx_trove_spool_error_t *error);

@@ -149,6 +149,95 @@ ngx_trove_spool_events_t *ngx_trove_spool_events(ngx_trove_spool_t *spool,
     ngx_trove_spool_filter_t *filter, int64_t cursor, ngx_uint_t limit,
     size_t max_bytes, ngx_trove_spool_error_t *error);
 
+/* nanoseconds since the epoch: the time that an event is sorted by in a feed */
+int64_t ngx_trove_spool_created(ngx_trove_spool_event_t *event);
+
+
+/*
+ * A place in a feed, from which the next page continues.  All members are 0 for
+ * the first page.  The events between from and reach have been examined.  Of
+ * these, the events up to the last one of the page have been returned.
+ */
+typedef struct {
+    int64_t                          from;       /* numbers of events */
+    int64_t                          reach;
+    int64_t                          created;    /* the last one returned */
+    int64_t                          number;
+} ngx_trove_spool_place_t;
+
+
+/* maximum number of events on a page of a feed */
+#define NGX_TROVE_SPOOL_FEED         500
+
+
+typedef struct {
+    int64_t                          created;
+    int64_t                          number;
+} ngx_trove_spool_feed_item_t;
+
+
+/*
+ * A feed: pages of events sorted by created_at, or by the time of receipt for
+ * events without a valid created_at; events with the same time by their
+ * numbers.
+ *
+ * Without since, the pages go from the newest event to the oldest.  With
+ * since, they go in the other direction, from the first event created after
+ * since: a reader that requests the events after the last one it has got
+ * misses none, however many there are.  For such a reader, a page does not end
+ * between events with the same time, unless they alone exceed it.
+ *
+ * There is no index of created_at.  A feed examines events in the order of
+ * their numbers until it has found more than a page, and then some more.  So an
+ * event that was received more than NGX_TROVE_SPOOL_DISORDER events later than
+ * an event created after it may be on a later page than it should.  With since,
+ * a feed begins with the events received NGX_TROVE_SPOOL_SKEW before since,
+ * because the clock of the sender may be ahead, or with the first event if
+ * since is in the future.
+ */
+
+#define NGX_TROVE_SPOOL_DISORDER     5000
+#define NGX_TROVE_SPOOL_SKEW         ((int64_t) 300000)    /* milliseconds */
+
+typedef struct {
+    /* to be set, before the first call; the rest must be zeroed */
+    ngx_trove_spool_filter_t        *filter;     /* without since and until */
+    int64_t                          since;      /* ns, exclusive */
+    int64_t                          until;      /* ns, exclusive; 0: none */
+    ngx_uint_t                       forward;    /* there is a since */
+    ngx_uint_t                       limit;      /* 1 .. ..._FEED */
+    size_t                           max_bytes;  /* of bodies */
+    ngx_trove_spool_place_t          place;      /* where it begins */
+
+    /* the result: newest first; page is freed by ngx_trove_spool_free() */
+    ngx_trove_spool_events_t        *page;
+    ngx_trove_spool_place_t          next;
+    ngx_uint_t                       more;       /* next is valid */
+
+    /* private to the engine */
+    ngx_trove_spool_feed_item_t      items[NGX_TROVE_SPOOL_FEED + 1];
+    ngx_uint_t                       nitems;
+    ngx_uint_t                       started;
+    ngx_uint_t                       further;    /* examined since then */
+    int64_t                          position;
+    int64_t                          left;       /* the first one not kept */
+} ngx_trove_spool_feed_t;
+
+
+/*
+ * Finds a page of a feed.  A call examines at most NGX_TROVE_SPOOL_SCAN events.
+ * There are fewer events than limit on the page only at the end, because of
+ * max_bytes, or because of events with the same time.
+ *
+ * Uses the reading connection.
+ *
+ * NGX_OK     feed->page is set
+ * NGX_AGAIN  the call must be repeated; feed->page is NULL
+ * NGX_ERROR  *error is filled in; feed->page is NULL
+ */
+ngx_int_t ngx_trove_spool_feed(ngx_trove_spool_t *spool,
+    ngx_trove_spool_feed_t *feed, ngx_trove_spool_error_t *error);
+
 /*
  * Returns a page of at most limit deliveries.
  *

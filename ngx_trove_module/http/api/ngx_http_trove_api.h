@@ -56,6 +56,11 @@ struct ngx_http_trove_api_s {
     ngx_trove_spool_action_e      action;
     int64_t                       id;
     int64_t                       cursor;
+    ngx_trove_spool_place_t       place;       /* the cursor of a feed */
+    int64_t                       since;       /* ns; filter.since is rounded */
+    int64_t                       until;
+    ngx_uint_t                    has_since;
+    ngx_trove_spool_feed_t       *feed;
     ngx_uint_t                    limit;
     ngx_uint_t                    paused;
     ngx_uint_t                    dry_run;
@@ -168,8 +173,26 @@ const char *ngx_http_trove_api_path(ngx_http_request_t *r, ngx_str_t *path);
 ngx_int_t ngx_http_trove_api_route(ngx_http_trove_api_t *api,
     ngx_str_t *path);
 
+/*
+ * The feed of a workspace, whose name is the segment of the path.  prepare
+ * returns NGX_OK or NGX_HTTP_..., with the reason in api->reject; work is
+ * called in a thread; render returns the code to finalize the request with.
+ */
+ngx_int_t ngx_http_trove_api_feed_prepare(ngx_http_trove_api_t *api,
+    ngx_str_t *segment);
+void ngx_http_trove_api_feed_work(ngx_http_trove_api_t *api);
+ngx_int_t ngx_http_trove_api_feed_render(ngx_http_trove_api_t *api);
+
+/*
+ * Parses the cursor of a feed.
+ *
+ * NGX_OK
+ * NGX_ERROR  it is not one
+ */
+ngx_int_t ngx_http_trove_api_feed_cursor(ngx_str_t *value,
+    ngx_trove_spool_place_t *place);
+
 /* Send the results.  Return the code to finalize the request with. */
-ngx_int_t ngx_http_trove_api_render_events(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_event(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_deliveries(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_delivery(ngx_http_trove_api_t *api);

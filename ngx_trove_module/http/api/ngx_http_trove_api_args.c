@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_api.h"
+#include "ngx_trove_time.h"
 
 
 #define NGX_HTTP_TROVE_API_LIMIT      50
@@ -23,13 +24,11 @@ static const char *ngx_http_trove_api_args_error(ngx_http_trove_api_t *api,
 static ngx_int_t ngx_http_trove_api_arg(ngx_http_trove_api_t *api,
     const char *name, ngx_str_t *value);
 static ngx_int_t ngx_http_trove_api_list(ngx_http_trove_api_t *api,
-    ngx_str_t *value, ngx_str_t **list, ngx_uint_t *n);
+    ngx_str_t *value, ngx_str_t **list, ngx_uint_t *n, ngx_uint_t trim);
 static ngx_int_t ngx_http_trove_api_states(ngx_str_t *value,
     ngx_uint_t *states);
-static ngx_int_t ngx_http_trove_api_time(ngx_str_t *value, int64_t *msec);
-static ngx_int_t ngx_http_trove_api_month(ngx_int_t year, ngx_int_t mon);
-static ngx_int_t ngx_http_trove_api_digits(u_char **p, u_char *last,
-    ngx_uint_t n, ngx_int_t *value);
+static void ngx_http_trove_api_trim(ngx_str_t *s);
+static ngx_int_t ngx_http_trove_api_time(ngx_str_t *value, int64_t *ns);
 
 
 typedef struct {
@@ -99,28 +98,35 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
     ngx_http_trove_api_get("cursor") {
         n = ngx_atoi(value.data, value.len);
 
-        if (n < 1) {
+        if (n < 1
+            && ngx_http_trove_api_feed_cursor(&value, &api->place) != NGX_OK)
+        {
             return "\"cursor\" must be a value of \"next_cursor\"";
         }
 
-        api->cursor = n;
+        api->cursor = ngx_max(n, 0);
         api->paged = 1;
     }
 
     ngx_http_trove_api_get("since") {
-        if (ngx_http_trove_api_time(&value, &filter->since) != NGX_OK) {
+        if (ngx_http_trove_api_time(&value, &api->since) != NGX_OK) {
             return "\"since\" must be a time in seconds since the epoch, or "
                    "such as 2026-04-30T12:00:00Z";
         }
+
+        filter->since = api->since / NGX_TROVE_TIME_MSEC;
+        api->has_since = 1;
     }
 
     ngx_http_trove_api_get("until") {
 
         /* 0 would be no restriction */
 
-        if (ngx_http_trove_api_time(&value, &filter->until) != NGX_OK
-            || filter->until == 0)
-        {
+        if (ngx_http_trove_api_time(&value, &api->until) == NGX_OK) {
+            filter->until = api->until / NGX_TROVE_TIME_MSEC;
+        }
+
+        if (filter->until == 0) {
             return "\"until\" must be a time in seconds since the epoch, or "
                    "such as 2026-04-30T12:00:00Z";
         }
@@ -135,7 +141,7 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 
     ngx_http_trove_api_get("types") {
         if (ngx_http_trove_api_list(api, &value, &filter->types,
-                                    &filter->ntypes)
+                                    &filter->ntypes, 1)
             != NGX_OK)
         {
             return "\"types\" must be a comma-separated list of at most 64 "
@@ -145,7 +151,7 @@ ngx_http_trove_api_args(ngx_http_trove_api_t *api)
 
     ngx_http_trove_api_get("namespace") {
         if (ngx_http_trove_api_list(api, &value, &filter->namespaces,
-                                    &filter->nnamespaces)
+                                    &filter->nnamespaces, 0)
             != NGX_OK)
         {
             return "\"namespace\" must be a comma-separated list of at most 64 "
@@ -316,7 +322,7 @@ ngx_http_trove_api_arg(ngx_http_trove_api_t *api, const char *name,
 
 static ngx_int_t
 ngx_http_trove_api_list(ngx_http_trove_api_t *api, ngx_str_t *value,
-    ngx_str_t **list, ngx_uint_t *n)
+    ngx_str_t **list, ngx_uint_t *n, ngx_uint_t trim)
 {
     u_char     *p, *next, *last;
     ngx_str_t  *s;
@@ -344,7 +350,12 @@ ngx_http_trove_api_list(ngx_http_trove_api_t *api, ngx_str_t *value,
 
         s[*n].data = p;
         s[*n].len = next - p;
-        (*n)++;
+
+        if (trim) {
+            ngx_http_trove_api_trim(&s[*n]);
+        }
+
+        *n += (s[*n].len != 0);
     }
 
     *list = s;
@@ -352,6 +363,20 @@ ngx_http_trove_api_list(ngx_http_trove_api_t *api, ngx_str_t *value,
     /* an empty list would match everything */
 
     return *n ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_trove_api_trim(ngx_str_t *s)
+{
+    while (s->len && s->data[0] == ' ') {
+        s->data++;
+        s->len--;
+    }
+
+    while (s->len && s->data[s->len - 1] == ' ') {
+        s->len--;
+    }
 }
 
 
@@ -385,143 +410,28 @@ ngx_http_trove_api_states(ngx_str_t *value, ngx_uint_t *states)
 }
 
 
-/* seconds, or a time of RFC 3339, without leap seconds */
+/* seconds, or a time as in the body of an event; not before the epoch */
 
 static ngx_int_t
-ngx_http_trove_api_time(ngx_str_t *value, int64_t *msec)
+ngx_http_trove_api_time(ngx_str_t *value, int64_t *ns)
 {
-    u_char     *p, *last;
-    struct tm   tm;
-    ngx_int_t   n, year, mon, day, hour, min, sec, milli, zh, zm, sign;
-    ngx_uint_t  digits;
+    ngx_int_t  n;
+
+    /* as many digits as a date without hyphens are seconds, too */
 
     n = ngx_atoi(value->data, value->len);
 
-    if (n != NGX_ERROR) {
-        if (n > 9999999999) {
-            return NGX_ERROR;
-        }
-
-        *msec = (int64_t) n * 1000;
-        return NGX_OK;
+    if (n == NGX_ERROR) {
+        return (ngx_trove_time_parse(value, ns) == NGX_OK && *ns >= 0)
+               ? NGX_OK : NGX_ERROR;
     }
 
-    p = value->data;
-    last = p + value->len;
-    hour = min = sec = milli = zh = zm = 0;
-    sign = 1;
-
-    if (ngx_http_trove_api_digits(&p, last, 4, &year) != NGX_OK
-        || p == last || *p++ != '-'
-        || ngx_http_trove_api_digits(&p, last, 2, &mon) != NGX_OK
-        || p == last || *p++ != '-'
-        || ngx_http_trove_api_digits(&p, last, 2, &day) != NGX_OK
-        || year < 1970 || mon < 1 || mon > 12 || day < 1
-        || day > ngx_http_trove_api_month(year, mon))
-    {
+    if (n > 9999999999) {
         return NGX_ERROR;
     }
 
-    if (p < last) {
+    *ns = (n < NGX_TROVE_TIME_MAX / 1000 / NGX_TROVE_TIME_MSEC)
+          ? (int64_t) n * 1000 * NGX_TROVE_TIME_MSEC : NGX_TROVE_TIME_MAX;
 
-        if ((*p != 'T' && *p != 't' && *p != ' ')
-            || (p++, ngx_http_trove_api_digits(&p, last, 2, &hour)) != NGX_OK
-            || p == last || *p++ != ':'
-            || ngx_http_trove_api_digits(&p, last, 2, &min) != NGX_OK
-            || p == last || *p++ != ':'
-            || ngx_http_trove_api_digits(&p, last, 2, &sec) != NGX_OK
-            || hour > 23 || min > 59 || sec > 59)
-        {
-            return NGX_ERROR;
-        }
-
-        if (p < last && *p == '.') {
-            p++;
-
-            for (digits = 0; p < last && *p >= '0' && *p <= '9'; p++) {
-                if (digits++ < 3) {
-                    milli = milli * 10 + *p - '0';
-                }
-            }
-
-            if (digits == 0) {
-                return NGX_ERROR;
-            }
-
-            for ( /* void */ ; digits < 3; digits++) {
-                milli *= 10;
-            }
-        }
-
-        if (p < last && (*p == 'Z' || *p == 'z')) {
-            p++;
-
-        } else if (p < last && (*p == '+' || *p == '-' || *p == ' ')) {
-
-            /* a "+" that was decoded as a blank */
-
-            sign = (*p++ == '-') ? 1 : -1;
-
-            if (ngx_http_trove_api_digits(&p, last, 2, &zh) != NGX_OK
-                || p == last || *p++ != ':'
-                || ngx_http_trove_api_digits(&p, last, 2, &zm) != NGX_OK
-                || zh > 23 || zm > 59)
-            {
-                return NGX_ERROR;
-            }
-        }
-    }
-
-    if (p != last) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&tm, sizeof(struct tm));
-
-    tm.tm_year = year - 1900;
-    tm.tm_mon = mon - 1;
-    tm.tm_mday = day;
-    tm.tm_hour = hour;
-    tm.tm_min = min;
-    tm.tm_sec = sec;
-
-    *msec = ((int64_t) timegm(&tm) + sign * (zh * 3600 + zm * 60)) * 1000
-            + milli;
-
-    /* the time zone may lead to a time before the epoch */
-
-    return (*msec < 0) ? NGX_ERROR : NGX_OK;
-}
-
-
-/* timegm() would take February 30 for March 1 or 2 */
-
-static ngx_int_t
-ngx_http_trove_api_month(ngx_int_t year, ngx_int_t mon)
-{
-    static ngx_int_t  days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30,
-                                 31 };
-
-    if (mon == 2
-        && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))
-    {
-        return 29;
-    }
-
-    return days[mon - 1];
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_digits(u_char **p, u_char *last, ngx_uint_t n,
-    ngx_int_t *value)
-{
-    if ((size_t) (last - *p) < n) {
-        return NGX_ERROR;
-    }
-
-    *value = ngx_atoi(*p, n);
-    *p += n;
-
-    return (*value == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+    return NGX_OK;
 }

@@ -50,34 +50,6 @@ ngx_http_trove_api_error(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
-/* the format of the vendor: each event is its body, the newest first */
-
-ngx_int_t
-ngx_http_trove_api_render_events(ngx_http_trove_api_t *api)
-{
-    ngx_uint_t                 i;
-    ngx_http_trove_json_t      json;
-    ngx_trove_spool_events_t  *events;
-
-    events = api->result;
-
-    ngx_http_trove_json_init(&json, api->request->pool);
-    ngx_http_trove_json_printf(&json, "{\"events\":[");
-
-    for (i = 0; i < events->n; i++) {
-        ngx_http_trove_json_printf(&json, i ? "," : "");
-        ngx_http_trove_json_raw(&json, events->events[i].body.data,
-                                events->events[i].body.len);
-    }
-
-    ngx_http_trove_json_printf(&json, "]");
-    ngx_http_trove_api_json_next(&json, events->next);
-    ngx_http_trove_json_printf(&json, "}");
-
-    return ngx_http_trove_json_send(&json, api->request, NGX_HTTP_OK);
-}
-
-
 ngx_int_t
 ngx_http_trove_api_render_event(ngx_http_trove_api_t *api)
 {

@@ -13,10 +13,6 @@
 #include "ngx_http_trove_json.h"
 
 
-/* bodies of a page of events, bytes */
-#define NGX_HTTP_TROVE_API_BODIES  (8 * 1024 * 1024)
-
-
 typedef struct {
     ngx_uint_t    method;
 
@@ -38,8 +34,6 @@ static const char *ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route);
 static ngx_uint_t ngx_http_trove_api_filtered(ngx_trove_spool_filter_t *filter);
 
-static ngx_int_t ngx_http_trove_api_prepare_workspace(
-    ngx_http_trove_api_t *api, ngx_str_t *segment);
 static ngx_int_t ngx_http_trove_api_prepare_event(ngx_http_trove_api_t *api,
     ngx_str_t *segment);
 static ngx_int_t ngx_http_trove_api_prepare_forget(ngx_http_trove_api_t *api,
@@ -57,7 +51,6 @@ static ngx_int_t ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api,
 static ngx_int_t ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
     ngx_str_t *segment);
 
-static void ngx_http_trove_api_work_events(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_event(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_forget(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_work_deliveries(ngx_http_trove_api_t *api);
@@ -69,8 +62,8 @@ static void ngx_http_trove_api_work_targets(ngx_http_trove_api_t *api);
 static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
 
     { NGX_HTTP_GET, ngx_string("/v1/workspaces/*/events"),
-      ngx_http_trove_api_work_events, ngx_http_trove_api_render_events,
-      ngx_http_trove_api_prepare_workspace },
+      ngx_http_trove_api_feed_work, ngx_http_trove_api_feed_render,
+      ngx_http_trove_api_feed_prepare },
 
     { NGX_HTTP_POST, ngx_string("/v1/events/purge"),
       ngx_http_trove_api_bulk_work, ngx_http_trove_api_render_count,
@@ -349,6 +342,10 @@ static const char *
 ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route)
 {
+    if (api->place.number && route->work != ngx_http_trove_api_feed_work) {
+        return "\"cursor\" must be a value of \"next_cursor\"";
+    }
+
     if (route->prepare == ngx_http_trove_api_prepare_purge
         && !ngx_http_trove_api_filtered(&api->filter))
     {
@@ -376,16 +373,6 @@ ngx_http_trove_api_filtered(ngx_trove_spool_filter_t *filter)
     return filter->states || filter->target.data || filter->route.data
            || filter->id.data || filter->ntypes || filter->nnamespaces
            || filter->since || filter->until;
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_prepare_workspace(ngx_http_trove_api_t *api,
-    ngx_str_t *segment)
-{
-    api->filter.workspace = *segment;
-
-    return NGX_OK;
 }
 
 
@@ -488,17 +475,6 @@ ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
 /* the functions below run in a thread: they use the call and the spool only */
 
 static void
-ngx_http_trove_api_work_events(ngx_http_trove_api_t *api)
-{
-    api->result = ngx_trove_spool_events(api->spool, &api->filter, api->cursor,
-                                         api->limit, NGX_HTTP_TROVE_API_BODIES,
-                                         &api->error);
-
-    api->rc = api->result ? NGX_OK : NGX_ERROR;
-}
-
-
-static void
 ngx_http_trove_api_work_event(ngx_http_trove_api_t *api)
 {
     ngx_trove_spool_events_t  *events;
@@ -508,7 +484,7 @@ ngx_http_trove_api_work_event(ngx_http_trove_api_t *api)
     ngx_trove_spool_free(api->result);
 
     events = ngx_trove_spool_events(api->spool, &api->filter, api->cursor, 1,
-                                    NGX_HTTP_TROVE_API_BODIES, &api->error);
+                                    0, &api->error);
     api->result = events;
 
     if (events == NULL) {

@@ -51,6 +51,7 @@
  *   ngx_trove_sqlite_scan.c         filters, and scans by them
  *   ngx_trove_sqlite_stat.c         counters
  *   ngx_trove_sqlite_read.c         lists of events
+ *   ngx_trove_sqlite_feed.c         lists of events by the time of creation
  *   ngx_trove_sqlite_list.c         lists of deliveries
  *   ngx_trove_sqlite_control.c      replay, cancel, pause, forget
  */
@@ -171,6 +172,7 @@ typedef enum {
     NGX_TROVE_SQLITE_SQL_EVENT_KEYS,
     NGX_TROVE_SQLITE_SQL_EVENT_FORGET,
     NGX_TROVE_SQLITE_SQL_EVENT_SCAN,
+    NGX_TROVE_SQLITE_SQL_EVENT_SCAN_UP,
     NGX_TROVE_SQLITE_SQL_EVENT_FROM,
     NGX_TROVE_SQLITE_SQL_EVENT_DELETE,
     NGX_TROVE_SQLITE_SQL_DELIVERY,
@@ -439,6 +441,8 @@ ngx_trove_spool_stat_t *ngx_trove_sqlite_stat(ngx_trove_spool_t *base,
 ngx_trove_spool_events_t *ngx_trove_sqlite_events(ngx_trove_spool_t *base,
     ngx_trove_spool_filter_t *filter, int64_t cursor, ngx_uint_t limit,
     size_t max_bytes, ngx_trove_spool_error_t *error);
+ngx_int_t ngx_trove_sqlite_feed(ngx_trove_spool_t *base,
+    ngx_trove_spool_feed_t *feed, ngx_trove_spool_error_t *error);
 ngx_trove_spool_events_t *ngx_trove_sqlite_event(ngx_trove_spool_t *base,
     int64_t number, u_char *key, ngx_trove_spool_error_t *error);
 ngx_trove_spool_deliveries_t *ngx_trove_sqlite_deliveries(

@@ -27,6 +27,7 @@ const ngx_trove_spool_engine_t  ngx_trove_sqlite_engine = {
     ngx_trove_sqlite_maintain,
     ngx_trove_sqlite_stat,
     ngx_trove_sqlite_events,
+    ngx_trove_sqlite_feed,
     ngx_trove_sqlite_event,
     ngx_trove_sqlite_deliveries,
     ngx_trove_sqlite_delivery,

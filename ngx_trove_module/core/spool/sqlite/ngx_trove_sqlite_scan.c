@@ -16,8 +16,6 @@
 
 static ngx_int_t ngx_trove_sqlite_scan_bounds(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_filter_t *filter, int64_t *low, int64_t *high);
-static int64_t ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db,
-    int64_t received);
 static ngx_trove_sqlite_sql_e ngx_trove_sqlite_scan_by(
     ngx_trove_sqlite_db_t *db, ngx_uint_t states);
 static ngx_uint_t ngx_trove_sqlite_scan_few(ngx_trove_sqlite_db_t *db);
@@ -27,8 +25,6 @@ static ngx_int_t ngx_trove_sqlite_scan_ident(ngx_trove_sqlite_scan_t *scan,
 static ngx_int_t ngx_trove_sqlite_scan_start(ngx_trove_sqlite_scan_t *scan,
     ngx_trove_sqlite_sql_e sql, int64_t low, int64_t high);
 static ngx_int_t ngx_trove_sqlite_scan_step(ngx_trove_sqlite_scan_t *scan);
-static ngx_uint_t ngx_trove_sqlite_match(ngx_trove_spool_filter_t *filter,
-    ngx_trove_spool_event_t *event);
 static ngx_uint_t ngx_trove_sqlite_match_one(ngx_str_t *wanted, ngx_str_t *s);
 static ngx_uint_t ngx_trove_sqlite_match_list(ngx_str_t *wanted, ngx_uint_t n,
     ngx_str_t *s);
@@ -130,9 +126,7 @@ ngx_trove_sqlite_scan_bounds(ngx_trove_sqlite_db_t *db,
 }
 
 
-/* returns the first event received at that time or later; -1 on error */
-
-static int64_t
+int64_t
 ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db, int64_t received)
 {
     int64_t        low, high, middle;
@@ -445,7 +439,7 @@ ngx_trove_sqlite_scan_end(ngx_trove_sqlite_scan_t *scan)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_trove_sqlite_match(ngx_trove_spool_filter_t *filter,
     ngx_trove_spool_event_t *event)
 {
