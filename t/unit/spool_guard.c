@@ -15,6 +15,7 @@
 
 static void removed(const char *names);
 static void removed_for_two(void);
+static void removed_beside_reader(void);
 static void removed_at_exit(void);
 static void replaced(void);
 static void lost_locks(void);
@@ -35,6 +36,7 @@ main(void)
     removed("shm");
     removed("wal shm");
     removed_for_two();
+    removed_beside_reader();
     removed_at_exit();
     replaced();
     lost_locks();
@@ -182,6 +184,119 @@ removed_for_two(void)
     ngx_trove_spool_destroy(two);
     reopen();
     tap_is(events(spool), 22, "all of it is there after a restart");
+    tap_ok(spool_sound(), "all is sound");
+}
+
+
+/* holds a snapshot from when it writes to fd */
+
+static pid_t
+reader(int fd)
+{
+    pid_t     pid;
+    sqlite3  *db;
+
+    fflush(stdout);
+
+    pid = fork();
+
+    if (pid != 0) {
+        return pid;
+    }
+
+    if (sqlite3_open(spool_path, &db) != SQLITE_OK
+        || sqlite3_exec(db, "BEGIN; SELECT count(*) FROM event", NULL, NULL,
+                        NULL)
+           != SQLITE_OK
+        || write(fd, "", 1) != 1)
+    {
+        _exit(1);
+    }
+
+    for ( ;; ) {
+        (void) pause();
+    }
+}
+
+
+/*
+ * A reader has the newest snapshot while PATH-wal is saved and the next event
+ * is accepted; then all processes are killed.
+ */
+
+static void
+removed_beside_reader(void)
+{
+    int         status, ready[2];
+    char        c;
+    pid_t       pid, writer;
+    ngx_uint_t  i;
+
+    fresh();
+    ngx_trove_spool_destroy(spool);
+    spool = NULL;
+
+    if (pipe(ready) != 0) {
+        die("pipe");
+    }
+
+    fflush(stdout);
+    writer = fork();
+
+    if (writer == 0) {
+        spool = spool_new(0, 300);
+
+        if (ngx_trove_spool_open(spool, &error) != NGX_OK) {
+            _exit(5);
+        }
+
+        for (i = 0; i < 20; i++) {
+            spool_accept(spool, i, "a", 0, NULL);
+        }
+
+        pid = reader(ready[1]);
+
+        if (read(ready[0], &c, 1) != 1) {
+            _exit(1);
+        }
+
+        remove_beside("wal");
+
+        if (try(spool, 20) != NGX_ERROR
+            || error.kind != NGX_TROVE_SPOOL_GONE)
+        {
+            _exit(2);
+        }
+
+        if (try(spool, 20) != NGX_OK) {
+
+            if (error.kind != NGX_TROVE_SPOOL_BUSY) {
+                _exit(3);
+            }
+
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+
+            if (try(spool, 20) != NGX_OK) {
+                _exit(4);
+            }
+        }
+
+        kill(pid, SIGKILL);
+        kill(getpid(), SIGKILL);
+    }
+
+    waitpid(writer, &status, 0);
+
+    (void) close(ready[0]);
+    (void) close(ready[1]);
+
+    tap_ok(WIFSIGNALED(status), "an event is accepted beside a reader: %d",
+           status);
+
+    spool = spool_open();
+
+    tap_is(events(spool), 21, "and is there after a kill");
     tap_ok(spool_sound(), "all is sound");
 }
 

@@ -16,6 +16,7 @@
 
 
 static void oldest(void);
+static void replayed_meanwhile(void);
 static void cost(void);
 
 
@@ -31,6 +32,7 @@ main(void)
     spool = spool_open();
 
     oldest();
+    replayed_meanwhile();
     cost();
 
     ngx_trove_spool_destroy(spool);
@@ -199,4 +201,65 @@ cost(void)
     many = steps();
 
     tap_ok(few > 0 && many <= few, "%d steps for 100, %d for 3,400", few, many);
+}
+
+
+/* called by the reader when it has its snapshot */
+
+static int
+replay_once(unsigned type, void *data, void *p, void *x)
+{
+    ngx_trove_spool_t  **other = data;
+
+    ngx_trove_spool_error_t  ignored;
+
+    if (*other != NULL) {
+
+        if (ngx_trove_spool_control(*other, NGX_TROVE_SPOOL_REPLAY,
+                                    (int64_t) 9 << 16, &ignored)
+            != NGX_OK)
+        {
+            die("replay");
+        }
+
+        *other = NULL;
+    }
+
+    return 0;
+}
+
+
+static void
+replayed_meanwhile(void)
+{
+    ngx_uint_t          i;
+    ngx_trove_spool_t  *two, *other;
+
+    two = spool_open();
+    other = NULL;
+
+    tap_is(oldest_of("a"), 1100, "what is pending is known");
+
+    for (i = 0; i < NGX_TROVE_SQLITE_READERS; i++) {
+        sqlite3_trace_v2(sqlite(spool)->readers[i].db, SQLITE_TRACE_ROW,
+                         replay_once, &other);
+    }
+
+    other = two;
+    sqlite(spool)->marks_pause = 0;
+    tap_is(oldest_of("a"), 1100, "an older one is replayed meanwhile");
+    tap_ok(other == NULL, "as it should");
+
+    for (i = 0; i < NGX_TROVE_SQLITE_READERS; i++) {
+        sqlite3_trace_v2(sqlite(spool)->readers[i].db, 0, NULL, NULL);
+    }
+
+    sqlite(spool)->marks_pause = 0;
+    tap_is(oldest_of("a"), 8, "and is found by the next call");
+
+    tap_is(ngx_trove_spool_control(spool, NGX_TROVE_SPOOL_CANCEL,
+                                   (int64_t) 9 << 16, &error),
+           NGX_OK, "it is cancelled");
+
+    ngx_trove_spool_destroy(two);
 }

@@ -72,7 +72,7 @@ static ngx_int_t ngx_trove_sqlite_save_shared(ngx_trove_sqlite_t *spool,
     int64_t deadline);
 static ngx_int_t ngx_trove_sqlite_save_pages(ngx_trove_sqlite_t *spool,
     int64_t deadline);
-static ngx_int_t ngx_trove_sqlite_checkpoint_full(ngx_trove_sqlite_db_t *db);
+static ngx_int_t ngx_trove_sqlite_checkpoint_all(ngx_trove_sqlite_db_t *db);
 static ngx_int_t ngx_trove_sqlite_checkpoint_do(ngx_trove_sqlite_db_t *db,
     int mode, ngx_uint_t *left);
 
@@ -265,21 +265,23 @@ ngx_trove_sqlite_checkpoint_rest(ngx_trove_sqlite_t *spool,
 
 
 /*
- * Copies all of PATH-wal, which is not restarted, outside of a transaction.
- * The caller must hold the right to write.  NGX_AGAIN: others prevent it.
+ * Copies all of PATH-wal, which is not there any more, outside of a
+ * transaction.  The caller must hold the right to write.  It also waits for
+ * readers that use PATH-wal: while there is one, the next commit would be
+ * appended to the new file, as if this had the header and the pages of the
+ * removed one, and SQLite would ignore the new file at the next start.
+ * NGX_AGAIN: others prevent it.
  */
 
 static ngx_int_t
-ngx_trove_sqlite_checkpoint_full(ngx_trove_sqlite_db_t *db)
+ngx_trove_sqlite_checkpoint_all(ngx_trove_sqlite_db_t *db)
 {
-    ngx_int_t   rc;
     ngx_uint_t  left;
 
     (void) sqlite3_busy_timeout(db->db, NGX_TROVE_SQLITE_WAL_WAIT);
 
-    rc = ngx_trove_sqlite_checkpoint_do(db, SQLITE_CHECKPOINT_FULL, &left);
-
-    return (rc == NGX_OK && left != 0) ? NGX_AGAIN : rc;
+    return ngx_trove_sqlite_checkpoint_do(db, SQLITE_CHECKPOINT_TRUNCATE,
+                                          &left);
 }
 
 
@@ -415,7 +417,7 @@ ngx_trove_sqlite_save_pages(ngx_trove_sqlite_t *spool, int64_t deadline)
     db = &spool->writer;
 
     for ( ;; ) {
-        rc = ngx_trove_sqlite_checkpoint_full(db);
+        rc = ngx_trove_sqlite_checkpoint_all(db);
 
         if (rc == NGX_OK) {
             return NGX_OK;

@@ -23,7 +23,8 @@
 static ngx_int_t ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_stat_t *stat, int64_t **ids);
 static ngx_int_t ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_spool_stat_t *stat, int64_t *ids);
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_stat_t *stat, int64_t *ids,
+    uint64_t reopened);
 static ngx_trove_sqlite_mark_t *ngx_trove_sqlite_stat_mark(
     ngx_trove_sqlite_t *spool, int64_t target);
 static int ngx_libc_cdecl ngx_trove_sqlite_stat_compare(const void *one,
@@ -48,6 +49,7 @@ ngx_trove_sqlite_stat(ngx_trove_spool_t *base, ngx_trove_spool_error_t *error)
     ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
 
     int64_t                 *ids;
+    uint64_t                 reopened;
     ngx_int_t                rc;
     ngx_trove_sqlite_db_t   *db;
     ngx_trove_spool_stat_t  *stat;
@@ -62,6 +64,10 @@ ngx_trove_sqlite_stat(ngx_trove_spool_t *base, ngx_trove_spool_error_t *error)
         return NULL;
     }
 
+    /* before the snapshot, which may lack the last replay otherwise */
+
+    reopened = __atomic_load_n(&spool->shared->reopened, __ATOMIC_ACQUIRE);
+
     rc = NGX_ERROR;
 
     stat = ngx_trove_sqlite_read_alloc(db, NULL,
@@ -70,7 +76,7 @@ ngx_trove_sqlite_stat(ngx_trove_spool_t *base, ngx_trove_spool_error_t *error)
     if (stat != NULL
         && ngx_trove_sqlite_stat_targets(db, stat, &ids) == NGX_OK)
     {
-        rc = ngx_trove_sqlite_stat_oldest(spool, db, stat, ids);
+        rc = ngx_trove_sqlite_stat_oldest(spool, db, stat, ids, reopened);
     }
 
     if (rc == NGX_OK) {
@@ -183,10 +189,10 @@ ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
 
 static ngx_int_t
 ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_spool_stat_t *stat, int64_t *ids)
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_stat_t *stat, int64_t *ids,
+    uint64_t reopened)
 {
     int64_t                   age, received;
-    uint64_t                  reopened;
     ngx_uint_t                i, k, read, rows;
     ngx_trove_sqlite_mark_t  *marks, *mark;
 
@@ -196,8 +202,6 @@ ngx_trove_sqlite_stat_oldest(ngx_trove_sqlite_t *spool,
         return ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_MEMORY, 0,
                                     "out of memory");
     }
-
-    reopened = __atomic_load_n(&spool->shared->reopened, __ATOMIC_ACQUIRE);
 
     for (i = 0; i < stat->ntargets; i++) {
 
