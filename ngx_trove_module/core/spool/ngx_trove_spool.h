@@ -185,6 +185,7 @@ typedef struct {
     int64_t                          id;
     uint64_t                         generation;
     int64_t                          opened;
+    uint64_t                         version;    /* of the subscriber, or 0 */
     uint32_t                         file;
 } ngx_trove_spool_ref_t;
 
@@ -222,6 +223,22 @@ typedef struct {
 
 
 /*
+ * The subscription of a delivery, as it was when the delivery was leased.  See
+ * ngx_trove_spool_subscription.h.
+ */
+typedef struct {
+    ngx_str_t                        id;         /* the name of the target */
+    ngx_str_t                        workspace;
+    ngx_str_t                        namespace;  /* absent: all */
+    ngx_str_t                        url;
+    ngx_str_t                        secret;     /* sealed */
+    ngx_str_t                        previous;   /* sealed; may be absent */
+    int64_t                          until;      /* previous is used so long */
+    uint64_t                         version;    /* of url and secrets; not 0 */
+} ngx_trove_spool_subscriber_t;
+
+
+/*
  * Operations of a batch.  An operation and all data it refers to belong to the
  * caller, which links operations into a list for ngx_trove_spool_write().
  */
@@ -244,6 +261,7 @@ typedef enum {
     NGX_TROVE_SPOOL_LOST,            /* the lease is no longer ours */
     NGX_TROVE_SPOOL_UNKNOWN,         /* there is no such delivery */
     NGX_TROVE_SPOOL_PAUSED,          /* confirm: its target is paused */
+    NGX_TROVE_SPOOL_CHANGED,         /* confirm: its URL or secret changed */
     NGX_TROVE_SPOOL_ROLLED_BACK      /* the whole batch failed */
 } ngx_trove_spool_result_e;
 
@@ -282,6 +300,13 @@ typedef struct {
     ngx_trove_spool_start_t         *targets;    /* names are unique */
     ngx_uint_t                       ntargets;
     int64_t                          lease;      /* 1 .. ..._LEASE_MAX */
+
+    /*
+     * Adds a delivery for each subscription that matches.  These wait, and are
+     * due at once.  nsubscribed is a result: their number.
+     */
+    ngx_uint_t                       subscribed;
+    ngx_uint_t                       nsubscribed;
 } ngx_trove_spool_accept_t;
 
 
@@ -313,6 +338,17 @@ typedef struct {
     ngx_uint_t                       status;     /* of the response, or 0 */
     ngx_str_t                        reason;     /* of a failure, or absent */
     ngx_str_t                        response;   /* first bytes, or absent */
+
+    /*
+     * Of a subscription.  A failed attempt disables it if gone is set, or if
+     * all attempts have failed for disable_after milliseconds, unless that is
+     * 0.  Then the event of notice, if any, is accepted in the same
+     * transaction, and the result disabled is set.
+     */
+    ngx_uint_t                       gone;
+    int64_t                          disable_after;
+    ngx_trove_spool_accept_t        *notice;
+    ngx_uint_t                       disabled;
 } ngx_trove_spool_outcome_t;
 
 
@@ -330,12 +366,21 @@ typedef struct {
      */
     ngx_trove_spool_event_t         *event;
 
+    /*
+     * NULL if the target is no subscription.  Otherwise likewise shared, and
+     * freed once with ngx_trove_spool_subscriber_free().
+     */
+    ngx_trove_spool_subscriber_t    *subscriber;
+
     /* 1 on the last one of a target for which more may be due */
     unsigned                         more:1;
 } ngx_trove_spool_leased_t;
 
 
-/* a target of the caller */
+/*
+ * A target of the caller.  An empty name stands for all subscriptions with the
+ * route: limit and retries are those of each of them.
+ */
 typedef struct {
     ngx_trove_spool_target_t         target;
     ngx_uint_t                       limit;      /* maximum deliveries */
@@ -353,6 +398,7 @@ typedef struct {
 /* a target for which the caller has less capacity than usually */
 typedef struct {
     ngx_uint_t                       want;       /* index of the target */
+    ngx_str_t                        name;       /* of a subscription */
     ngx_uint_t                       limit;
     ngx_uint_t                       retries;
 } ngx_trove_spool_limit_t;
@@ -613,6 +659,9 @@ uint64_t ngx_trove_spool_generation(ngx_trove_spool_t *spool);
  * for each delivery, and not by two threads at once for the same event.
  */
 void ngx_trove_spool_event_free(ngx_trove_spool_event_t *event);
+
+/* The same for the subscription of a leased delivery.  NULL is allowed. */
+void ngx_trove_spool_subscriber_free(ngx_trove_spool_subscriber_t *subscriber);
 
 
 /* results of ngx_trove_spool_maintain() */

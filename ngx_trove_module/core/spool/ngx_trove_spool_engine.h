@@ -13,6 +13,7 @@
 
 #include "ngx_trove_spool.h"
 #include "ngx_trove_spool_query.h"
+#include "ngx_trove_spool_subscription.h"
 
 
 /*
@@ -93,6 +94,31 @@ typedef struct {
                                       u_char *key,
                                       ngx_trove_spool_error_t *error);
 
+    ngx_int_t                     (*subscribe)(ngx_trove_spool_t *spool,
+                                      ngx_trove_spool_subscription_t *sub,
+                                      ngx_trove_spool_actor_t *actor,
+                                      ngx_trove_spool_error_t *error);
+    ngx_int_t                     (*change)(ngx_trove_spool_t *spool,
+                                      ngx_trove_spool_scope_t *scope,
+                                      ngx_str_t *id,
+                                      ngx_trove_spool_change_t *change,
+                                      ngx_trove_spool_actor_t *actor,
+                                      ngx_trove_spool_error_t *error);
+    ngx_int_t                     (*unsubscribe)(ngx_trove_spool_t *spool,
+                                      ngx_trove_spool_scope_t *scope,
+                                      ngx_str_t *id,
+                                      ngx_trove_spool_actor_t *actor,
+                                      ngx_trove_spool_error_t *error);
+    ngx_trove_spool_subscriptions_t *(*subscriptions)(ngx_trove_spool_t *spool,
+                                      ngx_trove_spool_scope_t *scope,
+                                      ngx_str_t *id, int64_t cursor,
+                                      ngx_uint_t limit,
+                                      ngx_trove_spool_error_t *error);
+    ngx_trove_spool_audits_t     *(*audit)(ngx_trove_spool_t *spool,
+                                      ngx_trove_spool_scope_t *scope,
+                                      int64_t cursor, ngx_uint_t limit,
+                                      ngx_trove_spool_error_t *error);
+
     const char                   *(*remedy)(ngx_trove_spool_error_e kind);
 } ngx_trove_spool_engine_t;
 
@@ -138,6 +164,10 @@ ngx_trove_spool_error_e ngx_trove_spool_kind(ngx_err_t err);
  */
 ngx_trove_spool_event_t *ngx_trove_spool_event_alloc(size_t size);
 void ngx_trove_spool_event_ref(ngx_trove_spool_event_t *event);
+
+/* The same for a subscriber, which is wiped before it is freed. */
+ngx_trove_spool_subscriber_t *ngx_trove_spool_subscriber_alloc(size_t size);
+void ngx_trove_spool_subscriber_ref(ngx_trove_spool_subscriber_t *subscriber);
 
 /*
  * ngx_trove_spool_result() creates a result of size bytes,

@@ -40,8 +40,12 @@ typedef struct {
     uint64_t                         history;    /* of used, estimated */
     uint64_t                         size;       /* PATH and PATH-wal */
 
-    ngx_trove_spool_gauge_t         *targets;    /* by route and name */
+    /* by route and name; an empty name: all subscriptions with the route */
+    ngx_trove_spool_gauge_t         *targets;
     ngx_uint_t                       ntargets;
+
+    uint64_t                         subscriptions;
+    uint64_t                         disabled;   /* of these, by the spool */
 } ngx_trove_spool_stat_t;
 
 

@@ -59,6 +59,9 @@ struct ngx_http_trove_delivery_s {
     void                       *data;
     size_t                      keep;          /* bytes of a failure to keep */
 
+    /* NULL: the target is no subscription; must live as long as the origin */
+    ngx_trove_spool_subscriber_t  *subscriber;
+
     /* valid in the state DONE */
     ngx_uint_t                  status;        /* of the response, or NGINX's */
     const char                 *error;         /* NULL, or the failure */

@@ -9,6 +9,7 @@
 
 #include "ngx_trove_sqlite.h"
 #include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_subscription.h"
 
 
 static const char *ngx_trove_sqlite_remedy(ngx_trove_spool_error_e kind);
@@ -36,6 +37,11 @@ const ngx_trove_spool_engine_t  ngx_trove_sqlite_engine = {
     ngx_trove_sqlite_select,
     ngx_trove_sqlite_pause,
     ngx_trove_sqlite_forget,
+    ngx_trove_sqlite_subscribe,
+    ngx_trove_sqlite_change,
+    ngx_trove_sqlite_unsubscribe,
+    ngx_trove_sqlite_subscriptions,
+    ngx_trove_sqlite_audit,
     ngx_trove_sqlite_remedy
 };
 
