@@ -26,6 +26,15 @@
 #define DAY  ((int64_t) 86400 * 1000)
 
 /* the handle of the engine, to look inside */
+/* removes what version 5 has added to a file */
+
+#define NO_SUBSCRIPTIONS                                                      \
+    "DROP TABLE subscription; DROP TABLE pattern; DROP TABLE matching; "      \
+    "DROP TABLE audit; DROP INDEX target_subscription; "                      \
+    "DROP INDEX target_waiting; DROP INDEX target_configured; "               \
+    "ALTER TABLE target DROP COLUMN subscription; "
+
+
 #define sqlite(spool)  ((ngx_trove_sqlite_t *) (spool))
 
 /* milliseconds for the lock: a disk may stall, and alarm() ends what hangs */

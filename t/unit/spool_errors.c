@@ -312,7 +312,7 @@ newer(void)
     tap_is(error.kind, NGX_TROVE_SPOOL_NEWER, "for that");
     tap_is_str((char *) error.text,
                "the spool file has version 99, this module supports versions "
-               "up to 4", "as is said");
+               "up to 5", "as is said");
     tap_is(checksum(spool_path), sums[0], "it stays as it is");
     tap_is(checksum(sqlite(spool)->path_wal), sums[1], "and so does PATH-wal");
 
@@ -320,7 +320,7 @@ newer(void)
     tap_is(ngx_trove_spool_check(&path, &error), NGX_ERROR, "the check");
     tap_is(error.kind, NGX_TROVE_SPOOL_NEWER, "sees it, too, now");
 
-    (void) sql_int("PRAGMA user_version = 4");
+    (void) sql_int("PRAGMA user_version = 5");
     tap_is(ngx_trove_spool_open(spool, &error), NGX_OK,
            "by that version, it is");
 }

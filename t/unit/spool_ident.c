@@ -128,7 +128,7 @@ migrated(void)
 {
     ngx_trove_spool_destroy(spool);
 
-    change("DROP TABLE ident; DROP INDEX target_due; "
+    change(NO_SUBSCRIPTIONS "DROP TABLE ident; DROP INDEX target_due; "
            "ALTER TABLE target DROP COLUMN earliest; "
            "PRAGMA user_version = 2");
 

@@ -32,8 +32,9 @@ main(void)
     spool_outcome(spool, refs[1], NGX_TROVE_SPOOL_TO_FAILED, 410, 0);
     ngx_trove_spool_destroy(spool);
 
-    /* what versions 3, 2 and 1 did not have */
+    /* what versions 4, 3, 2 and 1 did not have */
 
+    old(NO_SUBSCRIPTIONS "PRAGMA user_version = 4");
     old("DROP INDEX target_due; ALTER TABLE target DROP COLUMN earliest; "
         "PRAGMA user_version = 3");
     old("DROP TABLE ident; PRAGMA user_version = 2");
@@ -70,7 +71,8 @@ main(void)
 
     ngx_trove_spool_destroy(spool);
 
-    old("DROP INDEX target_due; ALTER TABLE target DROP COLUMN earliest; "
+    old(NO_SUBSCRIPTIONS
+        "DROP INDEX target_due; ALTER TABLE target DROP COLUMN earliest; "
         "DROP TABLE ident; PRAGMA user_version = 2");
 
     spool = spool_open();

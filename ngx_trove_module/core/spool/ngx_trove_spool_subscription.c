@@ -7,6 +7,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <openssl/crypto.h>
+
 #include "ngx_trove_spool_engine.h"
 
 
@@ -104,7 +106,7 @@ ngx_trove_spool_subscriber_free(ngx_trove_spool_subscriber_t *subscriber)
     shared = ngx_trove_spool_subscriber_shared(subscriber);
 
     if (--shared->refs == 0) {
-        ngx_explicit_memzero(shared + 1, shared->size);
+        OPENSSL_cleanse(shared + 1, shared->size);
         free(shared);
     }
 }

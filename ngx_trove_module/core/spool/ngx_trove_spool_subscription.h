@@ -51,6 +51,7 @@
 
 /* limits; a caller checks strings before, the spool rejects longer ones */
 #define NGX_TROVE_SPOOL_SUBSCRIPTIONS     100000   /* of a workspace */
+#define NGX_TROVE_SPOOL_SAME              30000    /* of a namespace or none */
 #define NGX_TROVE_SPOOL_PATTERNS          100
 #define NGX_TROVE_SPOOL_NAME_LEN          255      /* id, pattern, namespace */
 #define NGX_TROVE_SPOOL_URL_LEN           2048
@@ -145,7 +146,7 @@ typedef struct {
  *
  * NGX_OK
  * NGX_BUSY      the id exists
- * NGX_DECLINED  the workspace has too many subscriptions
+ * NGX_DECLINED  the workspace or the namespace has too many subscriptions
  * NGX_ERROR     *error is filled in
  */
 ngx_int_t ngx_trove_spool_subscribe(ngx_trove_spool_t *spool,
@@ -163,6 +164,7 @@ ngx_int_t ngx_trove_spool_subscribe(ngx_trove_spool_t *spool,
  *
  * NGX_OK
  * NGX_DECLINED  there is no such subscription in the scope
+ * NGX_BUSY      the new namespace has too many subscriptions
  * NGX_ERROR     *error is filled in
  */
 ngx_int_t ngx_trove_spool_change(ngx_trove_spool_t *spool,

@@ -7,7 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_subscription.h"
 
 
 /*
@@ -130,9 +130,10 @@ ngx_trove_sqlite_confirm_ref(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_ref_t *ref,
     ngx_trove_spool_result_e *result)
 {
-    ngx_int_t                   rc;
-    ngx_trove_sqlite_row_t      row;
-    ngx_trove_sqlite_cached_t  *cached;
+    ngx_int_t                       rc;
+    ngx_trove_sqlite_row_t          row;
+    ngx_trove_sqlite_cached_t      *cached;
+    ngx_trove_sqlite_subscriber_t   sub;
 
     *result = NGX_TROVE_SPOOL_UNKNOWN;
 
@@ -160,6 +161,23 @@ ngx_trove_sqlite_confirm_ref(ngx_trove_sqlite_t *spool,
     }
 
     *result = cached->paused ? NGX_TROVE_SPOOL_PAUSED : NGX_TROVE_SPOOL_DONE;
+
+    if (cached->paused || cached->subscription == 0) {
+        return NGX_OK;
+    }
+
+    rc = ngx_trove_sqlite_subscriber_get(db, cached->subscription, 0, &sub);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED || sub.removed) {
+        *result = NGX_TROVE_SPOOL_LOST;
+
+    } else if (sub.version != (int64_t) ref->version) {
+        *result = NGX_TROVE_SPOOL_CHANGED;
+    }
 
     return NGX_OK;
 }

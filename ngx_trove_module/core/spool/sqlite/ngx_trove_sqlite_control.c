@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 
 #include "ngx_trove_sqlite_query.h"
+#include "ngx_trove_sqlite_subscription.h"
 
 
 /*
@@ -17,10 +18,6 @@
 #define NGX_TROVE_SQLITE_CONTROL  3000
 
 
-static ngx_int_t ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_error_t *error);
-static ngx_int_t ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool,
-    ngx_int_t rc);
 static ngx_uint_t ngx_trove_sqlite_can(ngx_trove_spool_action_e action,
     ngx_trove_sqlite_row_t *row);
 static ngx_int_t ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool,
@@ -33,7 +30,7 @@ static ngx_int_t ngx_trove_sqlite_control_one(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_rows_t *rows);
 
 
-static ngx_int_t
+ngx_int_t
 ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error)
 {
@@ -56,7 +53,7 @@ ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool, ngx_int_t rc)
 {
     ngx_trove_sqlite_db_t  *db;
@@ -116,11 +113,14 @@ ngx_trove_sqlite_can(ngx_trove_spool_action_e action,
 }
 
 
+/* NGX_OK; NGX_DECLINED: there is no target for it any more; NGX_ERROR */
+
 static ngx_int_t
 ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool, ngx_trove_spool_action_e action,
     ngx_trove_sqlite_row_t *row)
 {
     int64_t                   now;
+    ngx_int_t                 rc;
     ngx_trove_sqlite_db_t    *db;
     ngx_trove_spool_state_e   from;
 
@@ -131,6 +131,12 @@ ngx_trove_sqlite_do(ngx_trove_sqlite_t *spool, ngx_trove_spool_action_e action,
     switch (action) {
 
     case NGX_TROVE_SPOOL_REPLAY:
+
+        rc = ngx_trove_sqlite_removed_is(db, row->target);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
 
         /* the next attempt will overwrite it in the row */
 

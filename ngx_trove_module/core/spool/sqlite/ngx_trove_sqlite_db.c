@@ -151,6 +151,18 @@ ngx_trove_sqlite_bind(sqlite3_stmt *stmt, int n, ngx_str_t *s)
 
 
 void
+ngx_trove_sqlite_bind_blob(sqlite3_stmt *stmt, int n, ngx_str_t *s)
+{
+    if (s->data == NULL) {
+        (void) sqlite3_bind_null(stmt, n);
+        return;
+    }
+
+    (void) sqlite3_bind_blob64(stmt, n, s->data, s->len, SQLITE_STATIC);
+}
+
+
+void
 ngx_trove_sqlite_bind_int(sqlite3_stmt *stmt, int n, int64_t value)
 {
     if (value == 0) {

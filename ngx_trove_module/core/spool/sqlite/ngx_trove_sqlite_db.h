@@ -15,6 +15,7 @@
 #include <sqlite3.h>
 
 #include "ngx_trove_spool_engine.h"
+#include "ngx_trove_sqlite_sql.h"
 
 
 /*
@@ -36,7 +37,8 @@
  *   ngx_trove_sqlite_key.c          lookup of keys
  *   ngx_trove_sqlite_key_merge.c    maintenance of keys
  *   ngx_trove_sqlite_ident.c        index of the ids of events
- *   ngx_trove_sqlite_row.c          targets, deliveries, and their counters
+ *   ngx_trove_sqlite_cache.c        targets, and their counters
+ *   ngx_trove_sqlite_row.c          deliveries
  *   ngx_trove_sqlite_write.c        batches, and accept
  *   ngx_trove_sqlite_outcome.c      outcomes
  *   ngx_trove_sqlite_confirm.c      the generation, and confirmations by it
@@ -54,6 +56,11 @@
  *   ngx_trove_sqlite_feed.c         lists of events by the time of creation
  *   ngx_trove_sqlite_list.c         lists of deliveries
  *   ngx_trove_sqlite_control.c      replay, cancel, pause, forget
+ *   ngx_trove_sqlite_subscription.c   changes of subscriptions
+ *   ngx_trove_sqlite_subscriptions.c  lists of subscriptions, the audit log
+ *   ngx_trove_sqlite_pattern.c      subscriptions that match an event
+ *   ngx_trove_sqlite_subscriber.c   subscriptions of leases, their health
+ *   ngx_trove_sqlite_removed.c      deliveries of removed subscriptions
  */
 
 /*
@@ -63,7 +70,7 @@
  */
 
 #define NGX_TROVE_SQLITE_APPLICATION    0x74727370     /* "trsp" */
-#define NGX_TROVE_SQLITE_VERSION        4
+#define NGX_TROVE_SQLITE_VERSION        5
 
 #define NGX_TROVE_SQLITE_PAGE_SIZE      4096
 
@@ -142,73 +149,6 @@ typedef struct {
 } ngx_trove_sqlite_shared_t;
 
 
-typedef enum {
-    NGX_TROVE_SQLITE_SQL_BEGIN = 0,
-    NGX_TROVE_SQLITE_SQL_SNAPSHOT,
-    NGX_TROVE_SQLITE_SQL_COMMIT,
-    NGX_TROVE_SQLITE_SQL_ROLLBACK,
-    NGX_TROVE_SQLITE_SQL_PAGES,
-    NGX_TROVE_SQLITE_SQL_FREE_PAGES,
-    NGX_TROVE_SQLITE_SQL_IDENTITY,
-    NGX_TROVE_SQLITE_SQL_STATE,
-    NGX_TROVE_SQLITE_SQL_STATE_SET,
-    NGX_TROVE_SQLITE_SQL_KEY,
-    NGX_TROVE_SQLITE_SQL_KEY_SET,
-    NGX_TROVE_SQLITE_SQL_KEY_SCAN,
-    NGX_TROVE_SQLITE_SQL_KEY_DELETE,
-    NGX_TROVE_SQLITE_SQL_TARGET,
-    NGX_TROVE_SQLITE_SQL_TARGET_FIND,
-    NGX_TROVE_SQLITE_SQL_TARGET_ADD,
-    NGX_TROVE_SQLITE_SQL_TARGET_COUNT,
-    NGX_TROVE_SQLITE_SQL_TARGET_PAUSE,
-    NGX_TROVE_SQLITE_SQL_TARGET_DUE,
-    NGX_TROVE_SQLITE_SQL_TARGET_NEXT,
-    NGX_TROVE_SQLITE_SQL_TARGET_SET_DUE,
-    NGX_TROVE_SQLITE_SQL_TARGETS,
-    NGX_TROVE_SQLITE_SQL_EVENT,
-    NGX_TROVE_SQLITE_SQL_EVENT_HEAD,
-    NGX_TROVE_SQLITE_SQL_EVENT_ADD,
-    NGX_TROVE_SQLITE_SQL_EVENT_KEY,
-    NGX_TROVE_SQLITE_SQL_EVENT_KEYS,
-    NGX_TROVE_SQLITE_SQL_EVENT_FORGET,
-    NGX_TROVE_SQLITE_SQL_EVENT_SCAN,
-    NGX_TROVE_SQLITE_SQL_EVENT_SCAN_UP,
-    NGX_TROVE_SQLITE_SQL_EVENT_FROM,
-    NGX_TROVE_SQLITE_SQL_EVENT_DELETE,
-    NGX_TROVE_SQLITE_SQL_DELIVERY,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_ADD,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_SET,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_RENEW,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_DUE,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_NEXT,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_LATE,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_TARGET,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_VOID,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_SCAN,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_PENDING,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_FEW,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_FAILED,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_FROM,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_OF,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_WAITS,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_DELETE,
-    NGX_TROVE_SQLITE_SQL_DELIVERY_IDENT,
-    NGX_TROVE_SQLITE_SQL_EVENT_IDENT,
-    NGX_TROVE_SQLITE_SQL_EVENT_IDS,
-    NGX_TROVE_SQLITE_SQL_IDENT_ADD,
-    NGX_TROVE_SQLITE_SQL_IDENT_DELETE,
-    NGX_TROVE_SQLITE_SQL_IDENT_LAST,
-    NGX_TROVE_SQLITE_SQL_IDENT_SCAN,
-    NGX_TROVE_SQLITE_SQL_ATTEMPT,
-    NGX_TROVE_SQLITE_SQL_ATTEMPTS,
-    NGX_TROVE_SQLITE_SQL_ATTEMPT_ADD,
-    NGX_TROVE_SQLITE_SQL_ATTEMPT_TRIM,
-    NGX_TROVE_SQLITE_SQL_ATTEMPT_DELETE,
-    NGX_TROVE_SQLITE_SQL_MAX
-} ngx_trove_sqlite_sql_e;
-
-
 /* the row of the table spool, read at the start of a transaction */
 typedef struct {
     int64_t                      identity;
@@ -230,6 +170,7 @@ struct ngx_trove_sqlite_cached_s {
 
     int64_t                      id;
     ngx_trove_spool_target_t     target;
+    int64_t                      subscription;   /* its number, or 0 */
 
     /* index of a want in the table of this process, if found */
     ngx_trove_spool_want_t      *wants;
@@ -378,6 +319,7 @@ typedef struct {
     int64_t                      clamped;        /* when, monotonic */
     int64_t                      late;           /* target checked then */
     ngx_trove_sqlite_work_t      work;
+    int64_t                      removed;        /* subscription examined */
 
     /* of ngx_trove_sqlite_stat(), protected by the first of them */
 
@@ -523,10 +465,8 @@ ngx_int_t ngx_trove_sqlite_identify(const char *path,
 /* upgrades the tables to this version, from none as well */
 ngx_int_t ngx_trove_sqlite_migrate(ngx_trove_sqlite_db_t *db);
 
-
-/* ngx_trove_sqlite_sql.c */
-
-extern const char  *ngx_trove_sqlite_sqls[];
+/* ngx_trove_sqlite_tables.c: what version 5 adds */
+extern const char  ngx_trove_sqlite_tables_5[];
 
 
 /* ngx_trove_sqlite_db.c */
@@ -539,8 +479,10 @@ ngx_int_t ngx_trove_sqlite_db_fail(ngx_trove_sqlite_db_t *db, int rc,
 sqlite3_stmt *ngx_trove_sqlite_sql(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_sql_e n);
 
-/* binds a string, which is not copied; NULL if s->data is NULL */
+/* bind a string, which is not copied; NULL if s->data is NULL */
 void ngx_trove_sqlite_bind(sqlite3_stmt *stmt, int n, ngx_str_t *s);
+void ngx_trove_sqlite_bind_blob(sqlite3_stmt *stmt, int n, ngx_str_t *s);
+
 /* binds an integer; NULL if value is 0 */
 void ngx_trove_sqlite_bind_int(sqlite3_stmt *stmt, int n, int64_t value);
 
@@ -561,7 +503,7 @@ int64_t ngx_trove_sqlite_get(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_sql_e n);
 
 
-/* ngx_trove_sqlite_row.c */
+/* ngx_trove_sqlite_cache.c */
 
 /*
  * Find a target by route and name, or by id, for this transaction or snapshot.
@@ -570,6 +512,11 @@ int64_t ngx_trove_sqlite_get(ngx_trove_sqlite_db_t *db,
  */
 ngx_int_t ngx_trove_sqlite_cache_get(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_target_t *target, ngx_uint_t add,
+    ngx_trove_sqlite_cached_t **cached);
+
+/* the same for a subscription: finds or adds its target */
+ngx_int_t ngx_trove_sqlite_cache_subscription(ngx_trove_sqlite_db_t *db,
+    ngx_trove_spool_target_t *target, int64_t subscription, ngx_uint_t paused,
     ngx_trove_sqlite_cached_t **cached);
 ngx_int_t ngx_trove_sqlite_cache_get_id(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_cached_t **cached);
@@ -582,11 +529,18 @@ ngx_int_t ngx_trove_sqlite_cache_find_id(ngx_trove_sqlite_db_t *db, int64_t id,
 void ngx_trove_sqlite_cache_due(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_cached_t *cached, int64_t due);
 
+/* must be called when a counter or the due time has been changed */
+void ngx_trove_sqlite_cache_changed(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_cached_t *cached);
+
 /* writes changed counters and due times */
 ngx_int_t ngx_trove_sqlite_cache_flush(ngx_trove_sqlite_db_t *db);
 
 /* removes all targets from the cache, unwritten counters included */
 void ngx_trove_sqlite_cache_clear(ngx_trove_sqlite_db_t *db);
+
+
+/* ngx_trove_sqlite_row.c */
 
 /* reads a delivery; NGX_DECLINED: there is none */
 ngx_int_t ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
@@ -613,6 +567,23 @@ ngx_uint_t ngx_trove_sqlite_row_ours(ngx_trove_sqlite_t *spool,
 
 /* makes a row wait, due at once, in NEW or RETRY; now is the spool's clock */
 void ngx_trove_sqlite_row_wait(ngx_trove_sqlite_row_t *row, int64_t now);
+
+
+/* ngx_trove_sqlite_write.c: sets op->result */
+
+ngx_int_t ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_op_t *op);
+
+
+/* ngx_trove_sqlite_control.c */
+
+/*
+ * Begin and end a transaction of the writing connection for a call; it is
+ * rolled back unless rc is NGX_OK.  leave_txn() returns rc, or NGX_ERROR.
+ */
+ngx_int_t ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_error_t *error);
+ngx_int_t ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool, ngx_int_t rc);
 
 
 /* ngx_trove_sqlite_outcome.c, ngx_trove_sqlite_lease.c: set op->result */

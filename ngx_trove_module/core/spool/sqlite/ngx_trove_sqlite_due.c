@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 
 #include "ngx_trove_sqlite_lease.h"
+#include "ngx_trove_sqlite_subscription.h"
 
 
 /*
@@ -25,6 +26,9 @@
 
 static ngx_int_t ngx_trove_sqlite_lease_add(ngx_trove_sqlite_taking_t *taking,
     int64_t target);
+static ngx_int_t ngx_trove_sqlite_lease_subscription(
+    ngx_trove_sqlite_taking_t *taking, ngx_trove_sqlite_due_t *due,
+    int64_t subscription);
 static int ngx_trove_sqlite_lease_cmp_limits(const void *one, const void *two);
 static int ngx_trove_sqlite_lease_cmp_due(const void *one, const void *two);
 static ngx_int_t ngx_trove_sqlite_lease_void_target(ngx_trove_sqlite_t *spool,
@@ -51,6 +55,12 @@ ngx_trove_sqlite_lease_init(ngx_trove_sqlite_t *spool,
 void
 ngx_trove_sqlite_lease_done(ngx_trove_sqlite_taking_t *taking)
 {
+    ngx_uint_t  i;
+
+    for (i = 0; i < taking->ndue; i++) {
+        ngx_trove_spool_subscriber_free(taking->due[i].subscriber);
+    }
+
     free(taking->due);
 }
 
@@ -93,6 +103,14 @@ ngx_trove_sqlite_lease_targets(ngx_trove_sqlite_taking_t *taking)
             (void) sqlite3_reset(stmt);
             return NGX_ERROR;
         }
+
+        /* those that have been due for longest: the others follow */
+
+        if (taking->ndue >= NGX_TROVE_SQLITE_DUE * lease->max) {
+            (void) sqlite3_reset(stmt);
+            taking->left = 1;
+            break;
+        }
     }
 
     if (rc == NGX_ERROR) {
@@ -125,11 +143,12 @@ ngx_trove_sqlite_lease_targets(ngx_trove_sqlite_taking_t *taking)
 static ngx_int_t
 ngx_trove_sqlite_lease_add(ngx_trove_sqlite_taking_t *taking, int64_t target)
 {
-    ngx_int_t                 rc;
-    ngx_uint_t                want, n;
-    ngx_trove_spool_lease_t  *lease;
-    ngx_trove_sqlite_due_t   *due;
-    ngx_trove_spool_limit_t   key, *limit;
+    ngx_int_t                   rc;
+    ngx_uint_t                  want, n;
+    ngx_trove_spool_lease_t    *lease;
+    ngx_trove_sqlite_due_t     *due;
+    ngx_trove_spool_limit_t     key, *limit;
+    ngx_trove_sqlite_cached_t  *cached;
 
     lease = taking->lease;
 
@@ -139,7 +158,17 @@ ngx_trove_sqlite_lease_add(ngx_trove_sqlite_taking_t *taking, int64_t target)
         return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
     }
 
+    if (ngx_trove_sqlite_cache_find_id(taking->db, target, &cached) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     key.want = want;
+    ngx_str_null(&key.name);
+
+    if (cached->subscription) {
+        key.name = cached->target.name;
+    }
+
     limit = NULL;
 
     if (lease->nlimits) {
@@ -176,6 +205,46 @@ ngx_trove_sqlite_lease_add(ngx_trove_sqlite_taking_t *taking, int64_t target)
     due->limit = limit ? limit->limit : lease->wants[want].limit;
     due->retries = limit ? limit->retries : lease->wants[want].retries;
 
+    if (cached->subscription == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_trove_sqlite_lease_subscription(taking, due,
+                                               cached->subscription);
+}
+
+
+static ngx_int_t
+ngx_trove_sqlite_lease_subscription(ngx_trove_sqlite_taking_t *taking,
+    ngx_trove_sqlite_due_t *due, int64_t subscription)
+{
+    ngx_int_t                      rc;
+    ngx_trove_sqlite_subscriber_t  sub;
+
+    due->subscription = subscription;
+
+    rc = ngx_trove_sqlite_subscriber_get(taking->db, subscription, 0, &sub);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED || sub.removed) {
+
+        /* not to be leased: it should have been paused */
+
+        taking->ndue--;
+        return NGX_OK;
+    }
+
+    if (sub.failures >= NGX_TROVE_SPOOL_FAILURES) {
+        due->half_open = 1;
+        due->probe = sub.probe;
+
+        due->limit = (sub.probe > taking->now) ? 0 : 1;
+        due->retries = ngx_min(due->retries, due->limit);
+    }
+
     return NGX_OK;
 }
 
@@ -186,7 +255,7 @@ ngx_trove_sqlite_lease_want(ngx_trove_sqlite_taking_t *taking, int64_t target,
 {
     ngx_uint_t                  i;
     ngx_trove_spool_lease_t    *lease;
-    ngx_trove_spool_target_t   *t;
+    ngx_trove_spool_target_t    key, *t;
     ngx_trove_sqlite_cached_t  *cached;
 
     lease = taking->lease;
@@ -195,10 +264,18 @@ ngx_trove_sqlite_lease_want(ngx_trove_sqlite_taking_t *taking, int64_t target,
         return NGX_ERROR;
     }
 
+    /* the subscriptions with a route are those of a target without a name */
+
+    key = cached->target;
+
+    if (cached->subscription) {
+        ngx_str_set(&key.name, "");
+    }
+
     if (lease->find) {
 
         if (cached->wants != lease->wants) {
-            cached->want = lease->find(lease->data, &cached->target);
+            cached->want = lease->find(lease->data, &key);
             cached->wants = lease->wants;
         }
 
@@ -210,13 +287,10 @@ ngx_trove_sqlite_lease_want(ngx_trove_sqlite_taking_t *taking, int64_t target,
     for (i = 0; i < lease->nwants; i++) {
         t = &lease->wants[i].target;
 
-        if (t->name.len == cached->target.name.len
-            && t->route.len == cached->target.route.len
-            && ngx_memcmp(t->name.data, cached->target.name.data, t->name.len)
-               == 0
-            && ngx_memcmp(t->route.data, cached->target.route.data,
-                          t->route.len)
-               == 0)
+        if (t->name.len == key.name.len
+            && t->route.len == key.route.len
+            && ngx_memcmp(t->name.data, key.name.data, t->name.len) == 0
+            && ngx_memcmp(t->route.data, key.route.data, t->route.len) == 0)
         {
             *want = i;
             return NGX_OK;
@@ -232,7 +306,17 @@ ngx_trove_sqlite_lease_cmp_limits(const void *one, const void *two)
 {
     const ngx_trove_spool_limit_t  *first = one, *second = two;
 
-    return (first->want > second->want) - (first->want < second->want);
+    if (first->want != second->want) {
+        return (first->want > second->want) ? 1 : -1;
+    }
+
+    if (first->name.len != second->name.len) {
+        return (first->name.len > second->name.len) ? 1 : -1;
+    }
+
+    return first->name.len ? ngx_memcmp(first->name.data, second->name.data,
+                                        first->name.len)
+                           : 0;
 }
 
 
@@ -397,7 +481,7 @@ ngx_trove_sqlite_lease_void(ngx_trove_sqlite_t *spool,
     ngx_uint_t      i, n;
     sqlite3_stmt   *stmt;
 
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGETS);
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_TARGETS_LEASED);
     if (stmt == NULL) {
         return NGX_ERROR;
     }

@@ -8,6 +8,11 @@
 #include <ngx_core.h>
 
 #include "ngx_trove_sqlite_lease.h"
+#include "ngx_trove_sqlite_subscription.h"
+
+
+/* milliseconds until it is checked whether an attempt elsewhere has ended */
+#define NGX_TROVE_SQLITE_HELD  1000
 
 
 static ngx_int_t ngx_trove_sqlite_lease_some(ngx_trove_sqlite_taking_t *taking);
@@ -19,7 +24,9 @@ static ngx_int_t ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking,
     ngx_trove_sqlite_due_t *due, ngx_trove_spool_state_e state, ngx_uint_t n,
     ngx_uint_t *got);
 static ngx_int_t ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking,
-    ngx_uint_t want, ngx_trove_sqlite_row_t *row);
+    ngx_trove_sqlite_due_t *due, ngx_trove_sqlite_row_t *row);
+static ngx_int_t ngx_trove_sqlite_lease_held(ngx_trove_sqlite_taking_t *taking,
+    ngx_trove_sqlite_due_t *due, int64_t *next);
 
 
 ngx_int_t
@@ -66,7 +73,7 @@ ngx_trove_sqlite_lease(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 static ngx_int_t
 ngx_trove_sqlite_lease_some(ngx_trove_sqlite_taking_t *taking)
 {
-    ngx_uint_t               i, n, first, share, pass;
+    ngx_uint_t               i, n, busy, first, share, pass;
     ngx_trove_sqlite_t      *spool;
     ngx_trove_sqlite_due_t  *due;
 
@@ -95,14 +102,33 @@ ngx_trove_sqlite_lease_some(ngx_trove_sqlite_taking_t *taking)
 
             due = &taking->due[(first + i) % taking->ndue];
 
-            n = due->limit - due->got;
-
             if (pass == 0) {
-                n = ngx_min(n, share);
-
                 if (ngx_trove_sqlite_lease_repair(taking, due->id) != NGX_OK) {
                     return NGX_ERROR;
                 }
+
+                if (due->half_open && due->limit) {
+
+                    if (ngx_trove_sqlite_subscriber_busy(taking->db,
+                                                         due->subscription,
+                                                         &busy)
+                        != NGX_OK)
+                    {
+                        return NGX_ERROR;
+                    }
+
+                    due->limit = !busy;
+                }
+            }
+
+            n = due->limit - due->got;
+
+            if (n == 0) {
+                continue;
+            }
+
+            if (pass == 0) {
+                n = ngx_min(n, share);
             }
 
             if (ngx_trove_sqlite_lease_target(taking, due, n) != NGX_OK) {
@@ -143,9 +169,17 @@ ngx_trove_sqlite_lease_end(ngx_trove_sqlite_taking_t *taking)
             return NGX_ERROR;
         }
 
+        if (due->half_open
+            && ngx_trove_sqlite_lease_held(taking, due, &next) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
         ngx_trove_sqlite_cache_due(taking->db, cached, next);
 
-        if (due->got == due->limit || due->got_retries >= due->retries) {
+        if (!due->half_open
+            && (due->got == due->limit || due->got_retries >= due->retries))
+        {
 
             if (due->got) {
                 lease->leased[due->last].more = 1;
@@ -163,7 +197,69 @@ ngx_trove_sqlite_lease_end(ngx_trove_sqlite_taking_t *taking)
         }
     }
 
+    if (taking->left) {
+        lease->next = 0;
+    }
+
     return NGX_OK;
+}
+
+
+/*
+ * A subscription whose attempts fail is tried again at a certain time, and
+ * while it is being tried, only if the lease of this attempt expires.
+ */
+
+static ngx_int_t
+ngx_trove_sqlite_lease_held(ngx_trove_sqlite_taking_t *taking,
+    ngx_trove_sqlite_due_t *due, int64_t *next)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              busy;
+    sqlite3_stmt           *stmt;
+    ngx_trove_sqlite_db_t  *db;
+
+    db = taking->db;
+
+    if (*next == NGX_TROVE_SQLITE_NEVER) {
+        return NGX_OK;
+    }
+
+    if (due->probe > taking->now) {
+        *next = ngx_max(*next, due->probe);
+        return NGX_OK;
+    }
+
+    if (ngx_trove_sqlite_subscriber_busy(db, due->subscription, &busy)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!busy) {
+        return NGX_OK;
+    }
+
+    /* the attempt may be one of an event from another location */
+
+    *next = ngx_max(*next, taking->now + NGX_TROVE_SQLITE_HELD);
+
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_NEXT);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, due->id);
+    (void) sqlite3_bind_int(stmt, 2, NGX_TROVE_SPOOL_LEASED);
+
+    rc = ngx_trove_sqlite_step(db, stmt);
+
+    if (rc == NGX_OK) {
+        *next = sqlite3_column_int64(stmt, 0);
+        (void) sqlite3_reset(stmt);
+    }
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -226,7 +322,7 @@ ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking,
 
         for (i = 0; i < rows_n; i++) {
 
-            rc = ngx_trove_sqlite_lease_row(taking, due->want, &rows[i]);
+            rc = ngx_trove_sqlite_lease_row(taking, due, &rows[i]);
 
             if (rc == NGX_DECLINED) {
                 return NGX_OK;
@@ -254,8 +350,8 @@ ngx_trove_sqlite_lease_state(ngx_trove_sqlite_taking_t *taking,
 /* NGX_DECLINED: there is no capacity for it */
 
 static ngx_int_t
-ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
-    ngx_trove_sqlite_row_t *row)
+ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking,
+    ngx_trove_sqlite_due_t *due, ngx_trove_sqlite_row_t *row)
 {
     int64_t                    number;
     ngx_uint_t                 i;
@@ -269,6 +365,15 @@ ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
     lease = taking->lease;
     number = ngx_trove_spool_event_of(row->id);
     event = NULL;
+
+    if (due->subscription && due->subscriber == NULL
+        && ngx_trove_sqlite_subscriber_load(spool, taking->db,
+                                            due->subscription,
+                                            &due->subscriber)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     for (i = lease->n; i-- > 0; /* void */ ) {
 
@@ -301,13 +406,20 @@ ngx_trove_sqlite_lease_row(ngx_trove_sqlite_taking_t *taking, ngx_uint_t want,
     leased->ref.id = row->id;
     leased->ref.generation = taking->db->generation;
     leased->ref.opened = row->opened;
+    leased->ref.version = 0;
     leased->ref.file = spool->file;
-    leased->want = want;
+    leased->want = due->want;
     leased->more = 0;
     leased->attempt = row->attempts + 1;
     leased->nth = leased->attempt - row->earlier;
     leased->age = ngx_max(taking->now - row->opened, 0);
     leased->event = event;
+    leased->subscriber = due->subscriber;
+
+    if (due->subscriber) {
+        ngx_trove_spool_subscriber_ref(due->subscriber);
+        leased->ref.version = due->subscriber->version;
+    }
 
     if (lease->n == lease->max) {
         taking->full = 1;
@@ -333,6 +445,7 @@ ngx_trove_sqlite_lease_undo(ngx_trove_spool_op_t *op)
 
     for (i = 0; i < lease->n; i++) {
         ngx_trove_spool_event_free(lease->leased[i].event);
+        ngx_trove_spool_subscriber_free(lease->leased[i].subscriber);
     }
 
     lease->n = 0;

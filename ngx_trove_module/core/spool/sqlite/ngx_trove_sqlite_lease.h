@@ -22,6 +22,9 @@
 /* rows read at a time, before they are changed */
 #define NGX_TROVE_SQLITE_ROWS     64
 
+/* targets examined per call, as a multiple of the maximum of deliveries */
+#define NGX_TROVE_SQLITE_DUE      4
+
 /* groups of ..._ROWS rows repaired for a target per call */
 #define NGX_TROVE_SQLITE_REPAIRS  4
 
@@ -35,6 +38,11 @@ typedef struct {
     ngx_uint_t                   got;            /* retries included */
     ngx_uint_t                   got_retries;
     ngx_uint_t                   last;           /* in leased[] */
+
+    int64_t                      subscription;   /* its number, or 0 */
+    ngx_uint_t                   half_open;      /* one delivery at a time */
+    int64_t                      probe;          /* of these: not before */
+    ngx_trove_spool_subscriber_t  *subscriber;   /* freed by lease_done() */
 } ngx_trove_sqlite_due_t;
 
 
@@ -49,6 +57,7 @@ typedef struct {
     ngx_uint_t                   ndue;
     ngx_uint_t                   adue;
     unsigned                     full:1;         /* max or bytes reached */
+    unsigned                     left:1;         /* not all targets are there */
 } ngx_trove_sqlite_taking_t;
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 
 #include "ngx_trove_sqlite_query.h"
+#include "ngx_trove_sqlite_subscription.h"
 
 
 /* time limit of a call, microseconds, and pause between pieces, milliseconds */
@@ -164,6 +165,16 @@ ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
     }
 
     rc = ngx_trove_sqlite_prune(spool, db, maintained);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_AGAIN) {
+        more = NGX_AGAIN;
+    }
+
+    rc = ngx_trove_sqlite_removed(spool, db);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;

@@ -7,12 +7,12 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_trove_sqlite_db.h"
+#include "ngx_trove_sqlite_subscription.h"
 
 
 static ngx_int_t ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
-    ngx_trove_sqlite_row_t *row, int64_t now);
+    ngx_trove_sqlite_row_t *row, int64_t now, ngx_uint_t removed);
 static ngx_int_t ngx_trove_sqlite_attempt_add(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_row_t *row, ngx_str_t *reason, ngx_str_t *response);
 
@@ -23,10 +23,12 @@ ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 {
     int64_t                     now;
     ngx_int_t                   rc;
+    ngx_uint_t                  removed;
     ngx_trove_sqlite_row_t      row;
     ngx_trove_spool_outcome_t  *outcome;
 
     outcome = &op->u.outcome;
+    outcome->disabled = 0;
 
     if (outcome->ref.file != spool->file) {
         op->result = NGX_TROVE_SPOOL_UNKNOWN;
@@ -49,15 +51,33 @@ ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     now = ngx_trove_sqlite_now(spool);
 
+    rc = ngx_trove_sqlite_removed_is(db, row.target);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    /* nothing may wait for a subscription that has been removed */
+
+    removed = (rc == NGX_DECLINED);
+
     if (outcome->verdict != NGX_TROVE_SPOOL_RELEASED) {
-        return ngx_trove_sqlite_outcome_attempt(spool, db, op, &row, now);
+        return ngx_trove_sqlite_outcome_attempt(spool, db, op, &row, now,
+                                                removed);
     }
 
     if (op->result == NGX_TROVE_SPOOL_LOST) {
         return NGX_OK;
     }
 
-    ngx_trove_sqlite_row_wait(&row, now + outcome->delay);
+    if (removed) {
+        row.state = NGX_TROVE_SPOOL_CANCELLED;
+        row.ended = now;
+        row.owner = 0;
+
+    } else {
+        ngx_trove_sqlite_row_wait(&row, now + outcome->delay);
+    }
 
     return ngx_trove_sqlite_row_set(db, &row, NGX_TROVE_SPOOL_LEASED);
 }
@@ -72,10 +92,11 @@ ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 static ngx_int_t
 ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
-    ngx_trove_sqlite_row_t *row, int64_t now)
+    ngx_trove_sqlite_row_t *row, int64_t now, ngx_uint_t removed)
 {
     int64_t                     started;
     ngx_uint_t                  delivered;
+    ngx_trove_sqlite_cached_t  *cached;
     ngx_trove_spool_state_e     from;
     ngx_trove_spool_outcome_t  *outcome;
 
@@ -110,7 +131,8 @@ ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
             break;
 
         default:
-            row->state = NGX_TROVE_SPOOL_RETRY;
+            row->state = removed ? NGX_TROVE_SPOOL_CANCELLED
+                                 : NGX_TROVE_SPOOL_RETRY;
             row->due = now + outcome->delay;
         }
 
@@ -145,7 +167,18 @@ ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
         return NGX_ERROR;
     }
 
-    return ngx_trove_sqlite_row_set(db, row, from);
+    if (ngx_trove_sqlite_row_set(db, row, from) != NGX_OK
+        || ngx_trove_sqlite_cache_find_id(db, row->target, &cached) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (cached->subscription == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_trove_sqlite_subscriber_health(spool, db, op, row->target,
+                                              cached->subscription);
 }
 
 

@@ -174,7 +174,9 @@ static const char  *ngx_trove_sqlite_migrations[NGX_TROVE_SQLITE_VERSION] = {
         "WHERE target = target.id AND due IS NOT NULL);"
 
     "CREATE INDEX target_due ON target (earliest) "
-        "WHERE paused = 0 AND earliest IS NOT NULL;"
+        "WHERE paused = 0 AND earliest IS NOT NULL;",
+
+    ngx_trove_sqlite_tables_5
 };
 
 

@@ -33,9 +33,10 @@ static ngx_int_t ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_gauge_t *gauge,
     ngx_trove_sqlite_mark_t *mark, ngx_uint_t read, ngx_uint_t *rows);
 static ngx_int_t ngx_trove_sqlite_stat_min(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_mark_t *mark);
+    ngx_trove_spool_gauge_t *gauge, ngx_trove_sqlite_mark_t *mark);
 static ngx_int_t ngx_trove_sqlite_stat_next(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_mark_t *mark, ngx_uint_t *rows);
+    ngx_trove_spool_gauge_t *gauge, ngx_trove_sqlite_mark_t *mark,
+    ngx_uint_t *rows);
 static int64_t ngx_trove_sqlite_stat_received(ngx_trove_sqlite_db_t *db,
     int64_t number);
 static void ngx_trove_sqlite_stat_sizes(ngx_trove_sqlite_t *spool,
@@ -114,6 +115,17 @@ ngx_trove_sqlite_stat_targets(ngx_trove_sqlite_db_t *db,
 
     events = sqlite3_column_int64(stmt, 1);
     stat->events = events;
+
+    (void) sqlite3_reset(stmt);
+
+    stmt = ngx_trove_sqlite_sql(db,
+                                NGX_TROVE_SQLITE_SQL_SUBSCRIPTION_COUNT);
+    if (stmt == NULL || ngx_trove_sqlite_step(db, stmt) == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    stat->subscriptions = sqlite3_column_int64(stmt, 0);
+    stat->disabled = sqlite3_column_int64(stmt, 1);
 
     (void) sqlite3_reset(stmt);
 
@@ -320,11 +332,11 @@ ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
     }
 
     if (pending <= NGX_TROVE_SQLITE_STAT_FEW) {
-        return ngx_trove_sqlite_stat_min(db, mark);
+        return ngx_trove_sqlite_stat_min(db, gauge, mark);
     }
 
     if (mark->known) {
-        return ngx_trove_sqlite_stat_next(db, mark, rows);
+        return ngx_trove_sqlite_stat_next(db, gauge, mark, rows);
     }
 
     if (mark->id != 0 && !read) {
@@ -333,7 +345,7 @@ ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
 
     start = ngx_trove_sqlite_elapsed();
 
-    if (ngx_trove_sqlite_stat_min(db, mark) != NGX_OK) {
+    if (ngx_trove_sqlite_stat_min(db, gauge, mark) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -350,12 +362,14 @@ ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
 
 static ngx_int_t
 ngx_trove_sqlite_stat_min(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_mark_t *mark)
+    ngx_trove_spool_gauge_t *gauge, ngx_trove_sqlite_mark_t *mark)
 {
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST);
+    stmt = ngx_trove_sqlite_sql(db, gauge->target.name.len
+                                    ? NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST
+                                    : NGX_TROVE_SQLITE_SQL_SUBSCRIBED_OLDEST);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -381,12 +395,15 @@ ngx_trove_sqlite_stat_min(ngx_trove_sqlite_db_t *db,
 
 static ngx_int_t
 ngx_trove_sqlite_stat_next(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_mark_t *mark, ngx_uint_t *rows)
+    ngx_trove_spool_gauge_t *gauge, ngx_trove_sqlite_mark_t *mark,
+    ngx_uint_t *rows)
 {
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_FROM);
+    stmt = ngx_trove_sqlite_sql(db, gauge->target.name.len
+                                    ? NGX_TROVE_SQLITE_SQL_DELIVERY_FROM
+                                    : NGX_TROVE_SQLITE_SQL_SUBSCRIBED_FROM);
     if (stmt == NULL) {
         return NGX_ERROR;
     }

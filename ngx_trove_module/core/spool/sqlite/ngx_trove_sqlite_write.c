@@ -9,6 +9,7 @@
 
 #include "ngx_trove_sqlite_lease.h"
 #include "ngx_trove_sqlite_query.h"
+#include "ngx_trove_sqlite_subscription.h"
 
 
 /*
@@ -50,10 +51,13 @@ static ngx_int_t ngx_trove_sqlite_write_op(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_op_t *op, ngx_uint_t accept);
 static void ngx_trove_sqlite_write_undo(ngx_trove_spool_op_t *ops);
 static ngx_int_t ngx_trove_sqlite_write_capacity(ngx_trove_sqlite_t *spool);
-static ngx_int_t ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_op_t *op);
+static ngx_int_t ngx_trove_sqlite_accept_event(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_op_t *op, int64_t *subscriptions);
 static ngx_int_t ngx_trove_sqlite_accept_targets(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_accept_t *accept, int64_t now);
+static ngx_int_t ngx_trove_sqlite_accept_subscriptions(
+    ngx_trove_sqlite_t *spool, ngx_trove_spool_accept_t *accept, int64_t now,
+    int64_t *subscriptions);
 
 
 ngx_int_t
@@ -457,10 +461,10 @@ ngx_trove_sqlite_write_capacity(ngx_trove_sqlite_t *spool)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
 {
-    int64_t                    number;
+    int64_t                    number, *subscriptions;
     ngx_int_t                  rc;
     ngx_trove_sqlite_db_t     *db;
     ngx_trove_spool_accept_t  *accept;
@@ -492,6 +496,44 @@ ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
         }
     }
 
+    subscriptions = NULL;
+    accept->nsubscribed = 0;
+
+    if (accept->subscribed) {
+
+        if (ngx_trove_sqlite_pattern_match(db, &accept->event, &subscriptions,
+                                           &accept->nsubscribed)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (accept->ntargets + accept->nsubscribed > NGX_TROVE_SPOOL_TARGETS) {
+            free(subscriptions);
+            op->result = NGX_TROVE_SPOOL_TOO_LARGE;
+            return NGX_OK;
+        }
+    }
+
+    rc = ngx_trove_sqlite_accept_event(spool, op, subscriptions);
+
+    free(subscriptions);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_trove_sqlite_accept_event(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_op_t *op, int64_t *subscriptions)
+{
+    int64_t                    now;
+    ngx_trove_sqlite_db_t     *db;
+    ngx_trove_spool_accept_t  *accept;
+
+    db = &spool->writer;
+    accept = &op->u.accept;
+
     accept->event.number = db->state.last + 1;
 
     if (accept->event.received == 0) {
@@ -516,8 +558,14 @@ ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
 
     op->result = NGX_TROVE_SPOOL_DONE;
 
-    return ngx_trove_sqlite_accept_targets(spool, accept,
-                                           ngx_trove_sqlite_now(spool));
+    now = ngx_trove_sqlite_now(spool);
+
+    if (ngx_trove_sqlite_accept_targets(spool, accept, now) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_trove_sqlite_accept_subscriptions(spool, accept, now,
+                                                 subscriptions);
 }
 
 
@@ -574,7 +622,66 @@ ngx_trove_sqlite_accept_targets(ngx_trove_sqlite_t *spool,
         start->ref.id = row.id;
         start->ref.generation = db->generation;
         start->ref.opened = row.opened;
+        start->ref.version = 0;
         start->ref.file = spool->file;
+    }
+
+    return NGX_OK;
+}
+
+
+/* their deliveries wait, and are due at once */
+
+static ngx_int_t
+ngx_trove_sqlite_accept_subscriptions(ngx_trove_sqlite_t *spool,
+    ngx_trove_spool_accept_t *accept, int64_t now, int64_t *subscriptions)
+{
+    ngx_int_t                       rc;
+    ngx_uint_t                      i;
+    ngx_trove_sqlite_db_t          *db;
+    ngx_trove_sqlite_row_t          row;
+    ngx_trove_spool_target_t        target;
+    ngx_trove_sqlite_cached_t      *cached;
+    ngx_trove_sqlite_subscriber_t   sub;
+
+    db = &spool->writer;
+
+    ngx_memzero(&row, sizeof(ngx_trove_sqlite_row_t));
+
+    row.state = NGX_TROVE_SPOOL_NEW;
+    row.due = now;
+    row.opened = now;
+
+    target.route = accept->event.route;
+
+    for (i = 0; i < accept->nsubscribed; i++) {
+
+        rc = ngx_trove_sqlite_subscriber_get(db, subscriptions[i], 1, &sub);
+
+        if (rc == NGX_DECLINED) {
+            rc = ngx_trove_spool_fail(db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
+                                      "a pattern has no subscription");
+        }
+
+        if (rc == NGX_OK) {
+            target.name = sub.id;
+
+            rc = ngx_trove_sqlite_cache_subscription(db, &target, sub.number,
+                                                     !sub.enabled, &cached);
+        }
+
+        ngx_trove_sqlite_subscriber_done(&sub);
+
+        if (rc != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        row.id = accept->event.number * 65536 + accept->ntargets + i;
+        row.target = cached->id;
+
+        if (ngx_trove_sqlite_row_add(db, cached, &row) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;
