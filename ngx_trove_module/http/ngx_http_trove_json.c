@@ -169,6 +169,37 @@ ngx_http_trove_json_time(ngx_http_trove_json_t *json, int64_t msec)
 
 
 ngx_int_t
+ngx_http_trove_json_flatten(ngx_http_trove_json_t *json, ngx_str_t *text)
+{
+    u_char       *p;
+    ngx_chain_t  *cl;
+
+    if (json->failed) {
+        return NGX_ERROR;
+    }
+
+    text->len = 0;
+
+    for (cl = json->first; cl; cl = cl->next) {
+        text->len += ngx_buf_size(cl->buf);
+    }
+
+    p = ngx_pnalloc(json->pool, text->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->data = p;
+
+    for (cl = json->first; cl; cl = cl->next) {
+        p = ngx_cpymem(p, cl->buf->pos, ngx_buf_size(cl->buf));
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_trove_json_send(ngx_http_trove_json_t *json, ngx_http_request_t *r,
     ngx_uint_t status)
 {

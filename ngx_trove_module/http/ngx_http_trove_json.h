@@ -46,6 +46,15 @@ void ngx_http_trove_json_text(ngx_http_trove_json_t *json, ngx_str_t *value);
 void ngx_http_trove_json_time(ngx_http_trove_json_t *json, int64_t msec);
 
 /*
+ * Copies the text into one piece of memory from the pool.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory
+ */
+ngx_int_t ngx_http_trove_json_flatten(ngx_http_trove_json_t *json,
+    ngx_str_t *text);
+
+/*
  * Sends the text as the response to r, from a content handler or later.
  * Returns the code that the request is to be finalized with.
  */

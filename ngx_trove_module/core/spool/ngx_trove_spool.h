@@ -195,6 +195,12 @@ typedef struct {
 
 
 /*
+ * The name of a target that stands for all subscriptions with its route.  It
+ * has a blank, and so is not the name of any other target.
+ */
+#define NGX_TROVE_SPOOL_SUBSCRIBERS  "all subscriptions"
+
+/*
  * A target is identified by its name and its route.  The route is any string
  * by which the caller finds its configuration, such as the server and the
  * location.
@@ -235,6 +241,7 @@ typedef struct {
     ngx_str_t                        previous;   /* sealed; may be absent */
     int64_t                          until;      /* previous is used so long */
     uint64_t                         version;    /* of url and secrets; not 0 */
+    ngx_uint_t                       failures;   /* attempts, in a row */
 } ngx_trove_spool_subscriber_t;
 
 
@@ -378,8 +385,8 @@ typedef struct {
 
 
 /*
- * A target of the caller.  An empty name stands for all subscriptions with the
- * route: limit and retries are those of each of them.
+ * A target of the caller.  The name NGX_TROVE_SPOOL_SUBSCRIBERS stands for all
+ * subscriptions with the route: limit and retries are those of each of them.
  */
 typedef struct {
     ngx_trove_spool_target_t         target;
@@ -395,10 +402,14 @@ typedef struct {
 } ngx_trove_spool_want_t;
 
 
-/* a target for which the caller has less capacity than usually */
+/*
+ * A target for which the caller has less capacity than usually, or, with a
+ * name, one of the subscriptions that the target stands for.  Without a name,
+ * the limit of such a target is that of each subscription without a limit.
+ */
 typedef struct {
     ngx_uint_t                       want;       /* index of the target */
-    ngx_str_t                        name;       /* of a subscription */
+    ngx_str_t                        name;       /* or absent */
     ngx_uint_t                       limit;
     ngx_uint_t                       retries;
 } ngx_trove_spool_limit_t;

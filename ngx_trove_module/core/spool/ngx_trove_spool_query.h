@@ -40,7 +40,10 @@ typedef struct {
     uint64_t                         history;    /* of used, estimated */
     uint64_t                         size;       /* PATH and PATH-wal */
 
-    /* by route and name; an empty name: all subscriptions with the route */
+    /*
+     * By route and name.  The subscriptions with a route have one gauge, with
+     * the name NGX_TROVE_SPOOL_SUBSCRIBERS.
+     */
     ngx_trove_spool_gauge_t         *targets;
     ngx_uint_t                       ntargets;
 

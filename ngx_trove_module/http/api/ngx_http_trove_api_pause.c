@@ -57,7 +57,9 @@ ngx_http_trove_api_pause_targets(ngx_http_trove_api_t *api)
 
         for (k = 0; k < route[i]->targets->nelts; k++) {
 
-            if (ngx_http_trove_api_equal(&filter->target, &target[k]->name)) {
+            if (!target[k]->subscribers
+                && ngx_http_trove_api_equal(&filter->target, &target[k]->name))
+            {
                 api->targets[api->ntargets].route = route[i]->name;
                 api->targets[api->ntargets++].name = target[k]->name;
             }

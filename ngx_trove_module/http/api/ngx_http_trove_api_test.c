@@ -103,7 +103,8 @@ ngx_http_trove_api_test(ngx_http_trove_api_t *api)
 
         for (k = 0; k < route[i]->targets->nelts; k++) {
 
-            if ((api->filter.target.len
+            if (target[k]->subscribers
+                || (api->filter.target.len
                  && (api->filter.target.len != target[k]->name.len
                      || ngx_strncmp(api->filter.target.data,
                                     target[k]->name.data, target[k]->name.len)

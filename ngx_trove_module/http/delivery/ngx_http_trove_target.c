@@ -58,6 +58,32 @@ ngx_http_trove_target_create(ngx_http_trove_target_t *base, ngx_str_t *name,
 }
 
 
+ngx_http_trove_target_t *
+ngx_http_trove_target_alias(ngx_http_trove_target_t *base, ngx_str_t *name,
+    ngx_log_t *log)
+{
+    ngx_http_trove_target_t  *target;
+
+    target = ngx_alloc(sizeof(ngx_http_trove_target_t) + name->len, log);
+    if (target == NULL) {
+        return NULL;
+    }
+
+    *target = *base;
+
+    target->name.len = name->len;
+    target->name.data = (u_char *) (target + 1);
+    ngx_memcpy(target->name.data, name->data, name->len);
+
+    target->refs = 1;
+    target->alias = 1;
+
+    ngx_http_trove_limit_init(&target->limit, 0, 0, 0);
+
+    return target;
+}
+
+
 void
 ngx_http_trove_target_ref(ngx_http_trove_target_t *target)
 {
@@ -74,11 +100,11 @@ ngx_http_trove_target_unref(ngx_http_trove_target_t *target)
         return;
     }
 
-    if (target->health != &target->own) {
+    if (!target->alias && target->health != &target->own) {
         ngx_http_trove_health_release(target->health);
     }
 
-    if (target->metrics) {
+    if (!target->alias && target->metrics) {
         ngx_http_trove_metrics_target_destroy(target->metrics);
     }
 
@@ -122,9 +148,8 @@ ngx_http_trove_target_match(ngx_http_request_t *r,
 {
     ngx_str_t  value;
 
-    if (!ngx_http_trove_target_matches(target->events, &event->type)
-        || !ngx_http_trove_target_matches(target->namespaces,
-                                          &event->namespace))
+    if (!ngx_http_trove_target_receives(target, &event->type,
+                                        &event->namespace))
     {
         return NGX_DECLINED;
     }
@@ -141,6 +166,18 @@ ngx_http_trove_target_match(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_trove_target_receives(ngx_http_trove_target_t *target,
+    ngx_str_t *type, ngx_str_t *namespace)
+{
+    /* subscriptions are matched by the spool */
+
+    return !target->subscribers
+           && ngx_http_trove_target_matches(target->events, type)
+           && ngx_http_trove_target_matches(target->namespaces, namespace);
 }
 
 

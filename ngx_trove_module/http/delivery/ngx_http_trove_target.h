@@ -30,6 +30,7 @@ typedef struct {
  * A target: the location that events are sent to, and which events.
  *
  *   configured by "trove_fanout"       lives as long as the configuration
+ *   or "trove_subscriptions"
  *
  *   create --> 1 reference --ref, unref, ..--> 0 --> freed, with its limit;
  *                                                     its health and counters
@@ -54,8 +55,13 @@ typedef struct {
     void                     **loc_conf;       /* of the location, once found */
     unsigned                   optional:1;
 
+    /* of "trove_subscriptions": stands for all subscriptions of the location */
+    unsigned                   subscribers:1;
+    int64_t                    disable_after;  /* milliseconds; 0: never */
+
     /* private to this folder */
     ngx_uint_t                 refs;           /* 0: configured */
+    unsigned                   alias:1;
     ngx_http_trove_limit_t     limit;          /* of this worker */
     ngx_trove_health_t        *health;         /* in shared memory, or own */
     ngx_trove_health_t         own;            /* used if the zone is full */
@@ -74,6 +80,16 @@ typedef struct {
  * The caller holds a reference to the target.  Returns NULL if out of memory.
  */
 ngx_http_trove_target_t *ngx_http_trove_target_create(
+    ngx_http_trove_target_t *base, ngx_str_t *name, ngx_log_t *log);
+
+/*
+ * Creates a target at run time for a subscription.  It is like the configured
+ * target base, and shares its health and counters, but has its own name, and
+ * no limit.  base must live longer.  The name is copied.
+ *
+ * The caller holds a reference to the target.  Returns NULL if out of memory.
+ */
+ngx_http_trove_target_t *ngx_http_trove_target_alias(
     ngx_http_trove_target_t *base, ngx_str_t *name, ngx_log_t *log);
 
 /*
@@ -102,6 +118,15 @@ ngx_int_t ngx_http_trove_target_hold(ngx_http_trove_target_t *target,
  */
 ngx_int_t ngx_http_trove_target_match(ngx_http_request_t *r,
     ngx_http_trove_target_t *target, ngx_trove_event_t *event);
+
+/*
+ * Tests the patterns of a target for an event of the module, without its
+ * condition.
+ *
+ * Returns 1 if they match, 0 otherwise.
+ */
+ngx_uint_t ngx_http_trove_target_receives(ngx_http_trove_target_t *target,
+    ngx_str_t *type, ngx_str_t *namespace);
 
 /* Returns the number of deliveries at once; 0 means no limit. */
 ngx_uint_t ngx_http_trove_target_max_inflight(ngx_http_trove_target_t *target);

@@ -32,8 +32,6 @@ typedef struct {
 } ngx_http_trove_target_limit_t;
 
 
-static ngx_int_t ngx_http_trove_target_uri(ngx_conf_t *cf,
-    ngx_http_trove_target_t *target, ngx_str_t *value);
 static ngx_int_t ngx_http_trove_target_name(ngx_conf_t *cf,
     ngx_str_t *name);
 static ngx_int_t ngx_http_trove_target_param(ngx_conf_t *cf,
@@ -169,7 +167,7 @@ ngx_http_trove_target_metrics(ngx_conf_t *cf, ngx_array_t *targets)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_trove_target_uri(ngx_conf_t *cf, ngx_http_trove_target_t *target,
     ngx_str_t *value)
 {

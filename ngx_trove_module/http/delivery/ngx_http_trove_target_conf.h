@@ -24,6 +24,18 @@
  */
 char *ngx_http_trove_target_add(ngx_conf_t *cf, ngx_array_t *targets);
 
+/* The same for a directive "trove_subscriptions". */
+char *ngx_http_trove_target_subscribers(ngx_conf_t *cf, ngx_array_t *targets);
+
+/*
+ * Parses the URI of a target.
+ *
+ * NGX_OK
+ * NGX_ERROR  logged
+ */
+ngx_int_t ngx_http_trove_target_uri(ngx_conf_t *cf,
+    ngx_http_trove_target_t *target, ngx_str_t *value);
+
 /*
  * Allocates the counters of the targets of the location that is being merged.
  *

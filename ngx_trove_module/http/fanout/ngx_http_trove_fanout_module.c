@@ -27,6 +27,8 @@ static char *ngx_http_trove_fanout_alone(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, ngx_http_trove_place_t *place);
 static char *ngx_http_trove_fanout_mode(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_trove_fanout_wait(ngx_conf_t *cf,
+    ngx_http_trove_loc_conf_t *tlcf, ngx_array_t *targets);
 static ngx_int_t ngx_http_trove_fanout_names(ngx_conf_t *cf,
     ngx_http_trove_fanout_main_conf_t *fmcf, ngx_http_trove_loc_conf_t *tlcf);
 static void ngx_http_trove_fanout_check_modes(ngx_conf_t *cf,
@@ -51,6 +53,13 @@ static ngx_command_t  ngx_http_trove_fanout_commands[] = {
       ngx_http_trove_fanout,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("trove_subscriptions"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_trove_fanout,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      1,
       NULL },
 
     { ngx_string("trove_fanout_mode"),
@@ -218,7 +227,10 @@ ngx_http_trove_fanout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    return ngx_http_trove_target_add(cf, flcf->targets);
+    /* the offset tells "trove_subscriptions" */
+
+    return cmd->offset ? ngx_http_trove_target_subscribers(cf, flcf->targets)
+                       : ngx_http_trove_target_add(cf, flcf->targets);
 }
 
 
@@ -227,10 +239,11 @@ ngx_http_trove_fanout_alone(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
     ngx_http_trove_place_t *place)
 {
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "\"trove_fanout\" in location \"%V\" conflicts with another "
-                  "content handler, such as \"proxy_pass\"; move that to a "
-                  "separate \"internal\" location and make it a target in "
-                  "%s:%ui", &clcf->name, place->file, place->line);
+                  "\"trove_fanout\" or \"trove_subscriptions\" in location "
+                  "\"%V\" conflicts with another content handler, such as "
+                  "\"proxy_pass\"; move that to a separate \"internal\" "
+                  "location and make it a target in %s:%ui",
+                  &clcf->name, place->file, place->line);
 
     return NGX_CONF_ERROR;
 }
@@ -314,6 +327,13 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
         }
 
         if (conf->mode == NGX_HTTP_TROVE_FANOUT_WAIT) {
+
+            if (ngx_http_trove_fanout_wait(cf, loc[i], conf->targets)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
             continue;
         }
 
@@ -348,6 +368,35 @@ ngx_http_trove_fanout_init_conf(ngx_conf_t *cf)
     }
 
     return ngx_http_trove_fanout_metrics_init(cf);
+}
+
+
+/* subscriptions are in the spool, and so are their deliveries */
+
+static ngx_int_t
+ngx_http_trove_fanout_wait(ngx_conf_t *cf, ngx_http_trove_loc_conf_t *tlcf,
+    ngx_array_t *targets)
+{
+    ngx_uint_t                 i;
+    ngx_http_trove_target_t  **target;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = tlcf->loc_conf[ngx_http_core_module.ctx_index];
+    target = targets->elts;
+
+    for (i = 0; i < targets->nelts; i++) {
+
+        if (target[i]->subscribers) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"trove_subscriptions\" in location \"%V\" requires "
+                          "the spool, add \"trove_fanout_mode spool\" to the "
+                          "location in %s:%ui", &clcf->name,
+                          target[i]->place.file, target[i]->place.line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

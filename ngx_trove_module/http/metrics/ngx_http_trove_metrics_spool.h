@@ -26,6 +26,7 @@ typedef enum {
     NGX_HTTP_TROVE_SPOOL_DUPLICATE,
     NGX_HTTP_TROVE_SPOOL_REFUSED,              /* full or failed */
     NGX_HTTP_TROVE_SPOOL_ERRORS,               /* batches that failed */
+    NGX_HTTP_TROVE_SPOOL_DISABLED,             /* subscriptions */
     NGX_HTTP_TROVE_SPOOL_COUNTERS
 } ngx_http_trove_spool_metric_e;
 

@@ -63,9 +63,10 @@ ngx_int_t
 ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     ngx_http_trove_route_t *route)
 {
-    ngx_uint_t                 i;
-    ngx_http_trove_accept_t   *accept;
-    ngx_trove_spool_accept_t  *op;
+    ngx_uint_t                      i;
+    ngx_http_trove_accept_t        *accept;
+    ngx_trove_spool_accept_t       *op;
+    ngx_http_trove_queue_target_t  *t;
 
     accept = ngx_pcalloc(r->pool, sizeof(ngx_http_trove_accept_t));
     if (accept == NULL) {
@@ -103,9 +104,10 @@ ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     /* a body in a file would have to be read here: the dispatcher does that */
 
     for (i = 0; i < accept->n; i++) {
+        t = ngx_http_trove_queue_target(route, accept->indices[i]);
+
         accept->starts[i].lease = op->fd == NGX_INVALID_FILE
-                                  && ngx_http_trove_queue_reserve(route,
-                                                         accept->indices[i],
+                                  && ngx_http_trove_queue_reserve(t,
                                                          op->event.body.len);
     }
 
@@ -153,12 +155,6 @@ ngx_http_trove_spool_match(ngx_http_trove_accept_t *accept)
         }
     }
 
-    if (n == 0) {
-        ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNMATCHED, 1);
-
-        ngx_http_trove_health_unmatched(r, &accept->ctx->event.id);
-    }
-
     accept->n = n;
 
     return NGX_OK;
@@ -191,6 +187,7 @@ ngx_http_trove_spool_event(ngx_http_trove_accept_t *accept,
 
     op->targets = accept->starts;
     op->ntargets = accept->n;
+    op->subscribed = (accept->route->subscribers != NULL);
     op->lease = NGX_HTTP_TROVE_QUEUE_LEASE;
 
     rc = ngx_http_trove_dedup_digest(r, accept->ctx, accept->key);
@@ -274,13 +271,14 @@ ngx_http_trove_spool_written(ngx_http_trove_write_t *write)
 static void
 ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept)
 {
-    ngx_uint_t                 i, n, waiting;
-    ngx_trove_spool_accept_t  *op;
+    ngx_uint_t                      i, n, waiting;
+    ngx_trove_spool_accept_t       *op;
+    ngx_http_trove_queue_target_t  *t;
 
     op = &accept->write.op.u.accept;
 
     n = 0;
-    waiting = 0;
+    waiting = (op->nsubscribed != 0);
 
     for (i = 0; i < accept->n; i++) {
 
@@ -295,8 +293,9 @@ ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept)
         waiting |= !accept->starts[i].paused;
 
         if (accept->starts[i].lease) {
-            ngx_http_trove_queue_unreserve(accept->route, accept->indices[i],
-                                           0);
+            t = ngx_http_trove_queue_target(accept->route, accept->indices[i]);
+
+            ngx_http_trove_queue_unreserve(t, 0);
         }
     }
 
@@ -320,7 +319,7 @@ ngx_http_trove_spool_response(ngx_http_request_t *r, void *data)
 
     u_char                    after[sizeof(",\"deliveries\":") + NGX_INT_T_LEN];
     ngx_str_t                 json;
-    ngx_uint_t                status;
+    ngx_uint_t                n, status;
     const char               *before;
 
     static ngx_str_t  full = ngx_string("{\"error\":\"spool_full\"}");
@@ -334,8 +333,17 @@ ngx_http_trove_spool_response(ngx_http_request_t *r, void *data)
         ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_ACCEPTED, 1);
         status = NGX_HTTP_ACCEPTED;
         before = "\"status\":\"accepted\",\"id\":";
-        (void) ngx_sprintf(after, ",\"deliveries\":%ui%Z",
-                           accept->write.op.u.accept.ntargets);
+
+        n = accept->write.op.u.accept.ntargets
+            + accept->write.op.u.accept.nsubscribed;
+
+        (void) ngx_sprintf(after, ",\"deliveries\":%ui%Z", n);
+
+        if (n == 0) {
+            ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNMATCHED, 1);
+            ngx_http_trove_health_unmatched(r, &accept->ctx->event.id);
+        }
+
         break;
 
     case NGX_TROVE_SPOOL_DUPLICATE:

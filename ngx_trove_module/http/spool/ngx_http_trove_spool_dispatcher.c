@@ -45,7 +45,6 @@ typedef struct {
 
     /* the lease in progress; one at a time */
     ngx_http_trove_write_t             lease;
-    ngx_trove_spool_limit_t           *limits;
     ngx_trove_spool_leased_t           leased[NGX_HTTP_TROVE_DISPATCHER_MAX];
 } ngx_http_trove_dispatcher_t;
 
@@ -57,8 +56,11 @@ static ngx_uint_t ngx_http_trove_dispatcher_find(void *data,
     ngx_trove_spool_target_t *target);
 static void ngx_http_trove_dispatcher_poll(ngx_event_t *ev);
 static void ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write);
+static ngx_http_trove_queue_target_t *ngx_http_trove_dispatcher_target(
+    ngx_trove_spool_leased_t *leased);
 static void ngx_http_trove_dispatcher_send(ngx_http_trove_route_t *route,
-    ngx_trove_spool_leased_t *leased, ngx_uint_t n);
+    ngx_trove_spool_leased_t *leased, ngx_http_trove_queue_target_t **t,
+    ngx_uint_t n);
 
 
 /* of this process */
@@ -112,13 +114,10 @@ ngx_http_trove_dispatcher_targets(ngx_cycle_t *cycle)
     d->nbuckets = n;
     d->buckets = ngx_pcalloc(cycle->pool, n * sizeof(ngx_uint_t));
     d->wants = ngx_pcalloc(cycle->pool, n * sizeof(ngx_trove_spool_want_t));
-    d->limits = ngx_palloc(cycle->pool, n * sizeof(ngx_trove_spool_limit_t));
     d->wanted = ngx_palloc(cycle->pool,
                            n * sizeof(ngx_http_trove_dispatcher_want_t));
 
-    if (d->buckets == NULL || d->wants == NULL || d->limits == NULL
-        || d->wanted == NULL)
-    {
+    if (d->buckets == NULL || d->wants == NULL || d->wanted == NULL) {
         return NGX_ERROR;
     }
 
@@ -132,8 +131,9 @@ ngx_http_trove_dispatcher_targets(ngx_cycle_t *cycle)
 
             want->target.route = route[i]->name;
             want->target.name = target[k]->name;
-            want->limit = ngx_http_trove_queue_capacity(route[i], k,
-                                                        &want->retries);
+            want->limit = ngx_http_trove_queue_capacity(
+                                     ngx_http_trove_queue_target(route[i], k),
+                                     &want->retries);
             want->delay_max = route[i]->retries[k]->max;
 
             bucket = &d->buckets[ngx_http_trove_dispatcher_hash(&want->target)];
@@ -203,6 +203,7 @@ ngx_http_trove_dispatcher_poll(ngx_event_t *ev)
 {
     ngx_uint_t                    n;
     ngx_trove_spool_lease_t      *lease;
+    ngx_trove_spool_limit_t      *limits;
     ngx_http_trove_dispatcher_t  *d;
 
     d = &ngx_http_trove_dispatcher;
@@ -218,7 +219,9 @@ ngx_http_trove_dispatcher_poll(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_http_trove_queue_limits(d->limits, &n) != NGX_OK) {
+    limits = ngx_http_trove_queue_limits(&n);
+
+    if (limits == NULL) {
         (void) ngx_http_trove_queue_asked();
 
         ngx_http_trove_queue_poll(NGX_HTTP_TROVE_DISPATCHER_POLL);
@@ -235,7 +238,7 @@ ngx_http_trove_dispatcher_poll(ngx_event_t *ev)
     lease->nwants = d->nwants;
     lease->find = ngx_http_trove_dispatcher_find;
     lease->data = d;
-    lease->limits = d->limits;
+    lease->limits = limits;
     lease->nlimits = n;
     lease->max = NGX_HTTP_TROVE_DISPATCHER_MAX;
     lease->max_bytes = NGX_HTTP_TROVE_DISPATCHER_BYTES;
@@ -250,21 +253,42 @@ static void
 ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
 {
     ngx_msec_t                         next;
-    ngx_uint_t                         i, k, n, woken;
+    ngx_uint_t                         i, k, n, more, woken;
     ngx_http_trove_route_t            *route;
     ngx_trove_spool_lease_t           *lease;
     ngx_trove_spool_leased_t          *leased;
     ngx_trove_spool_leased_t           same[NGX_HTTP_TROVE_DISPATCHER_MAX];
-    ngx_http_trove_dispatcher_want_t  *want, *wanted;
+    ngx_http_trove_queue_target_t     *t[NGX_HTTP_TROVE_DISPATCHER_MAX];
+    ngx_http_trove_queue_target_t     *targets[NGX_HTTP_TROVE_DISPATCHER_MAX];
+    ngx_http_trove_dispatcher_want_t  *wanted;
 
     lease = &write->op.u.lease;
     leased = lease->leased;
     wanted = ngx_http_trove_dispatcher.wanted;
 
+    ngx_free(lease->limits);
+
     woken = ngx_http_trove_queue_asked();
     next = NGX_HTTP_TROVE_DISPATCHER_POLL;
 
     if (write->op.result == NGX_TROVE_SPOOL_DONE) {
+
+        /* a delivery may end at once, and its subscription leave the queue */
+
+        more = 0;
+
+        for (i = 0; i < lease->n; i++) {
+            targets[i] = ngx_http_trove_dispatcher_target(&leased[i]);
+        }
+
+        for (i = 0; i < lease->n; i++) {
+
+            /* the rest is requested now, or when there is capacity */
+
+            if (leased[i].more && targets[i]) {
+                more |= ngx_http_trove_queue_more(targets[i]);
+            }
+        }
 
         for (i = 0; i < lease->n; i++) {
 
@@ -276,6 +300,7 @@ ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
 
             route = wanted[leased[i].want].route;
             same[0] = leased[i];
+            t[0] = targets[i];
             n = 1;
 
             for (k = i + 1; k < lease->n && lease->nwants > 1; k++) {
@@ -283,34 +308,22 @@ ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
                 if (leased[k].event == leased[i].event
                     && wanted[leased[k].want].route == route)
                 {
-                    same[n++] = leased[k];
+                    same[n] = leased[k];
+                    t[n++] = targets[k];
                     leased[k].event = NULL;
                 }
             }
 
-            ngx_http_trove_dispatcher_send(route, same, n);
+            ngx_http_trove_dispatcher_send(route, same, t, n);
         }
 
-        if (lease->n == lease->max || woken) {
+        if (lease->n == lease->max || woken || more) {
             next = 0;
 
         } else if (lease->next >= 0
                    && lease->next < NGX_HTTP_TROVE_DISPATCHER_POLL)
         {
             next = lease->next + 1;
-        }
-
-        for (i = 0; i < lease->n; i++) {
-
-            /* the rest is requested now, or when there is capacity */
-
-            want = &wanted[leased[i].want];
-
-            if (leased[i].more
-                && ngx_http_trove_queue_more(want->route, want->index))
-            {
-                next = 0;
-            }
         }
     }
 
@@ -325,47 +338,89 @@ ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
 }
 
 
+/* reserves capacity for a leased delivery; NULL: out of memory */
+
+static ngx_http_trove_queue_target_t *
+ngx_http_trove_dispatcher_target(ngx_trove_spool_leased_t *leased)
+{
+    ngx_trove_spool_subscriber_t      *subscriber;
+    ngx_http_trove_queue_target_t     *t;
+    ngx_http_trove_dispatcher_want_t  *wanted;
+
+    wanted = &ngx_http_trove_dispatcher.wanted[leased->want];
+
+    t = ngx_http_trove_queue_target(wanted->route, wanted->index);
+
+    subscriber = leased->subscriber;
+
+    if (subscriber) {
+        t = ngx_http_trove_queue_subscription(t, &subscriber->id,
+                                              subscriber->failures != 0);
+        if (t == NULL) {
+            return NULL;
+        }
+    }
+
+    /* replays count as retries: many of them do not delay new events */
+
+    ngx_http_trove_queue_add(t, leased->attempt > 1);
+
+    return t;
+}
+
+
 /* n leased deliveries of one event to targets of a route */
 
 static void
 ngx_http_trove_dispatcher_send(ngx_http_trove_route_t *route,
-    ngx_trove_spool_leased_t *leased, ngx_uint_t n)
+    ngx_trove_spool_leased_t *leased, ngx_http_trove_queue_target_t **t,
+    ngx_uint_t n)
 {
-    ngx_uint_t                         i;
+    ngx_uint_t                         i, k;
     ngx_http_trove_job_t              *job;
+    ngx_trove_spool_event_t           *event;
     ngx_http_trove_dispatcher_want_t  *wanted;
 
     wanted = ngx_http_trove_dispatcher.wanted;
+    event = leased[0].event;
 
-    /* replays count as retries: many of them do not delay new events */
+    job = ngx_http_trove_job_create(route, event, n);
 
-    for (i = 0; i < n; i++) {
-        ngx_http_trove_queue_add(route, wanted[leased[i].want].index,
-                                 leased[i].attempt > 1);
+    for (i = 0, k = 0; i < n; i++) {
+
+        if (job && t[i]
+            && ngx_http_trove_job_add(job, wanted[leased[i].want].index, t[i],
+                                      leased[i].subscriber, &leased[i].ref,
+                                      leased[i].attempt, leased[i].nth,
+                                      leased[i].age)
+               == NGX_OK)
+        {
+            k++;
+            continue;
+        }
+
+        ngx_http_trove_job_release(t[i], &leased[i].ref,
+                                   leased[i].attempt > 1);
+        ngx_trove_spool_subscriber_free(leased[i].subscriber);
+
     }
-
-    job = ngx_http_trove_job_create(route, leased[0].event, n);
 
     if (job == NULL) {
 
         for (i = 0; i < n; i++) {
-            ngx_http_trove_job_release(route, &leased[i].ref,
-                                       wanted[leased[i].want].index,
-                                       leased[i].attempt > 1);
-            ngx_trove_spool_event_free(leased[i].event);
+            ngx_trove_spool_event_free(event);
         }
 
         return;
     }
 
-    ngx_http_trove_job_own(job, leased[0].event, NULL);
+    /* the job has the references to the event, one for each of its attempts */
 
-    for (i = 0; i < n; i++) {
-        ngx_http_trove_job_add(job, wanted[leased[i].want].index,
-                               &leased[i].ref, leased[i].attempt,
-                               leased[i].nth, leased[i].age);
+    for (i = k; i < n; i++) {
+        ngx_trove_spool_event_free(event);
     }
 
+    ngx_http_trove_job_own(job, event, NULL);
     ngx_http_trove_job_start(job);
 }
 
@@ -375,12 +430,13 @@ ngx_http_trove_dispatcher_take(ngx_http_trove_route_t *route,
     ngx_trove_spool_event_t *event, ngx_trove_spool_start_t *starts,
     ngx_uint_t *indices, ngx_uint_t n)
 {
-    u_char                   *p;
-    size_t                    size;
-    ngx_str_t                *s;
-    ngx_uint_t                i;
-    ngx_http_trove_job_t     *job;
-    ngx_trove_spool_event_t  *copy;
+    u_char                         *p;
+    size_t                          size;
+    ngx_str_t                      *s;
+    ngx_uint_t                      i;
+    ngx_http_trove_job_t           *job;
+    ngx_trove_spool_event_t        *copy;
+    ngx_http_trove_queue_target_t  *t;
 
     if (n == 0) {
         return;
@@ -417,7 +473,9 @@ ngx_http_trove_dispatcher_take(ngx_http_trove_route_t *route,
     if (job == NULL) {
 
         for (i = 0; i < n; i++) {
-            ngx_http_trove_job_release(route, &starts[i].ref, indices[i], 0);
+            t = ngx_http_trove_queue_target(route, indices[i]);
+
+            ngx_http_trove_job_release(t, &starts[i].ref, 0);
         }
 
         if (copy) {
@@ -430,7 +488,12 @@ ngx_http_trove_dispatcher_take(ngx_http_trove_route_t *route,
     ngx_http_trove_job_own(job, NULL, copy);
 
     for (i = 0; i < n; i++) {
-        ngx_http_trove_job_add(job, indices[i], &starts[i].ref, 1, 1, 0);
+        t = ngx_http_trove_queue_target(route, indices[i]);
+
+        /* this cannot fail for a configured target */
+
+        (void) ngx_http_trove_job_add(job, indices[i], t, NULL, &starts[i].ref,
+                                      1, 1, 0);
     }
 
     ngx_http_trove_job_start(job);

@@ -10,6 +10,7 @@
 
 #include "ngx_http_trove_delivery.h"
 #include "ngx_http_trove_health_log.h"
+#include "ngx_http_trove_spool_disabled.h"
 #include "ngx_http_trove_spool_job.h"
 #include "ngx_http_trove_spool_queue.h"
 #include "ngx_http_trove_spool_writer.h"
@@ -37,6 +38,7 @@ typedef struct {
     ngx_http_trove_delivery_t      delivery;
     ngx_http_trove_job_t          *job;
     ngx_uint_t                     index;      /* of the target */
+    ngx_http_trove_queue_target_t *target;     /* valid until unreserved */
     ngx_trove_spool_ref_t          ref;
     ngx_uint_t                     nth;        /* 1 .. in its window */
     int64_t                        age;        /* of the window at the lease */
@@ -183,6 +185,7 @@ ngx_http_trove_job_free(ngx_http_trove_job_t *job)
 
     for (i = 0; i < job->nattempts; i++) {
         ngx_http_trove_target_unref(job->attempts[i].delivery.target);
+        ngx_trove_spool_subscriber_free(job->attempts[i].delivery.subscriber);
     }
 
     if (job->event) {
@@ -199,20 +202,34 @@ ngx_http_trove_job_free(ngx_http_trove_job_t *job)
 }
 
 
-void
+ngx_int_t
 ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
+    ngx_http_trove_queue_target_t *t, ngx_trove_spool_subscriber_t *subscriber,
     ngx_trove_spool_ref_t *ref, ngx_uint_t number, ngx_uint_t nth,
     int64_t age)
 {
-    ngx_http_trove_target_t   **target;
-    ngx_http_trove_attempt_t   *attempt;
+    ngx_http_trove_target_t   *target, **targets;
+    ngx_http_trove_attempt_t  *attempt;
 
-    target = job->route->targets->elts;
+    targets = job->route->targets->elts;
+    target = targets[index];
+
+    if (subscriber) {
+        target = ngx_http_trove_target_alias(target, &subscriber->id,
+                                             ngx_cycle->log);
+        if (target == NULL) {
+            return NGX_ERROR;
+        }
+
+    } else {
+        ngx_http_trove_target_ref(target);
+    }
 
     attempt = &job->attempts[job->nattempts++];
 
     attempt->job = job;
     attempt->index = index;
+    attempt->target = t;
     attempt->ref = *ref;
     attempt->nth = nth;
     attempt->age = age;
@@ -223,14 +240,16 @@ ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
 
     attempt->delivery.origin = &job->origin;
     attempt->delivery.log = ngx_cycle->log;
-    attempt->delivery.target = target[index];
-    ngx_http_trove_target_ref(target[index]);
+    attempt->delivery.target = target;
+    attempt->delivery.subscriber = subscriber;
     attempt->delivery.attempt = number;
     attempt->delivery.handler = ngx_http_trove_job_done;
     attempt->delivery.data = attempt;
     attempt->delivery.keep = job->route->retries[index]->response;
 
     ngx_queue_insert_tail(&ngx_http_trove_jobs, &attempt->worker);
+
+    return NGX_OK;
 }
 
 
@@ -247,7 +266,7 @@ ngx_http_trove_job_start(ngx_http_trove_job_t *job)
     for (i = 0; i < job->nattempts; i++) {
         attempt = &job->attempts[i];
 
-        if (ngx_http_trove_queue_enter(job->route, attempt->index,
+        if (ngx_http_trove_queue_enter(attempt->target,
                                        attempt->delivery.attempt > 1,
                                        &attempt->ready))
         {
@@ -328,7 +347,7 @@ ngx_http_trove_job_done(ngx_http_trove_delivery_t *d)
     ngx_http_trove_job_verdict(attempt, outcome);
 
     if (attempt->begun) {
-        ngx_http_trove_queue_leave(attempt->job->route, attempt->index);
+        ngx_http_trove_queue_leave(attempt->target);
     }
 
     attempt->ended = 1;
@@ -337,8 +356,7 @@ ngx_http_trove_job_done(ngx_http_trove_delivery_t *d)
 
     if (ngx_http_trove_job_unwritten++ < NGX_HTTP_TROVE_JOB_UNWRITTEN) {
         attempt->unreserved = 1;
-        ngx_http_trove_queue_unreserve(attempt->job->route, attempt->index,
-                                       d->attempt > 1);
+        ngx_http_trove_queue_unreserve(attempt->target, d->attempt > 1);
     }
 
     ngx_http_trove_writer_post(&attempt->outcome);
@@ -352,13 +370,16 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     char                       *action;
     ngx_log_t                  *log;
     ngx_str_t                  *id;
+    ngx_uint_t                  gone, level;
     ngx_http_trove_retry_t     *retry;
     ngx_http_trove_delivery_t  *d;
 
     d = &attempt->delivery;
     id = &d->origin->event->id;
 
-    if (d->sent) {
+    /* a subscription has its health in the spool */
+
+    if (d->sent && d->subscriber == NULL) {
         ngx_http_trove_health_target(d, id);
     }
 
@@ -375,20 +396,31 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
 
     log = d->log;
     retry = attempt->job->route->retries[attempt->index];
+    gone = (d->status == NGX_HTTP_TROVE_JOB_GONE && d->error == NULL);
+
+    if (d->subscriber) {
+        outcome->gone = gone;
+        outcome->disable_after = d->target->disable_after;
+        outcome->notice = ngx_http_trove_spool_disabled(attempt->job->route,
+                                                        d->subscriber, gone,
+                                                        attempt->job->pool);
+    }
 
     /*
      * A delivery is not given up until it has been tried after the window, no
      * matter how long the target or this server has been down.
      */
 
-    if ((d->status == NGX_HTTP_TROVE_JOB_GONE && d->error == NULL)
-        || attempt->age > retry->window)
-    {
+    if (gone || attempt->age > retry->window) {
         outcome->verdict = NGX_TROVE_SPOOL_TO_FAILED;
 
         action = ngx_http_trove_health_action(log);
 
-        ngx_log_error(NGX_LOG_ERR, log, 0,
+        /* the operator cannot mend the URL of somebody else */
+
+        level = d->subscriber ? NGX_LOG_NOTICE : NGX_LOG_ERR;
+
+        ngx_log_error(level, log, 0,
                       "trove: delivery of event \"%V\" to target \"%V\" "
                       "failed: %ui%s%s, giving up after attempt %ui; it can be "
                       "replayed",
@@ -406,7 +438,9 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
 
     action = ngx_http_trove_health_action(log);
 
-    ngx_log_error(NGX_LOG_WARN, log, 0,
+    level = d->subscriber ? NGX_LOG_INFO : NGX_LOG_WARN;
+
+    ngx_log_error(level, log, 0,
                   "trove: delivery of event \"%V\" to target \"%V\" failed: "
                   "%ui%s%s, attempt %ui, next attempt in %L ms",
                   id, &d->target->name, d->status,
@@ -445,6 +479,19 @@ ngx_http_trove_job_written(ngx_http_trove_write_t *write)
         ngx_http_trove_queue_due(write->op.u.outcome.delay);
     }
 
+    if (write->op.u.outcome.disabled) {
+        ngx_http_trove_spool_disabled_log(attempt->delivery.subscriber,
+                                          write->op.u.outcome.gone);
+        ngx_http_trove_queue_wake();
+
+    } else if (attempt->delivery.subscriber
+               && attempt->delivery.subscriber->failures)
+    {
+        /* what has been held back may be due */
+
+        ngx_http_trove_queue_wake();
+    }
+
     if (write->op.u.outcome.verdict == NGX_TROVE_SPOOL_TO_FAILED
         && write->op.result == NGX_TROVE_SPOOL_DONE)
     {
@@ -455,7 +502,7 @@ ngx_http_trove_job_written(ngx_http_trove_write_t *write)
     ngx_http_trove_job_unwritten--;
 
     if (!attempt->unreserved) {
-        ngx_http_trove_queue_unreserve(job->route, attempt->index,
+        ngx_http_trove_queue_unreserve(attempt->target,
                                        attempt->delivery.attempt > 1);
     }
 
@@ -480,12 +527,14 @@ ngx_http_trove_job_again(ngx_event_t *ev)
 /* releases a delivery that could not be started because of lack of memory */
 
 void
-ngx_http_trove_job_release(ngx_http_trove_route_t *route,
-    ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry)
+ngx_http_trove_job_release(ngx_http_trove_queue_target_t *t,
+    ngx_trove_spool_ref_t *ref, ngx_uint_t retry)
 {
     ngx_http_trove_write_t  *write;
 
-    ngx_http_trove_queue_unreserve(route, index, retry);
+    if (t) {
+        ngx_http_trove_queue_unreserve(t, retry);
+    }
 
     write = ngx_calloc(sizeof(ngx_http_trove_write_t), ngx_cycle->log);
 

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_spool_queue.h"
 #include "ngx_http_trove_spool_route.h"
 #include "ngx_trove_spool.h"
 
@@ -58,9 +59,14 @@ void ngx_http_trove_job_own(ngx_http_trove_job_t *job,
  * Adds attempt "number" (from 1) of a delivery that is leased to this worker,
  * to the target with the given index.  It is the attempt number nth (from 1)
  * of the current window.  The window began age milliseconds before the lease.
- * Capacity must have been reserved; the job gives it back.
+ * Capacity of t must have been reserved; the job gives it back.  subscriber is
+ * NULL, or the subscription, whose reference is owned by the job.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory: not added; impossible without a subscriber
  */
-void ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
+ngx_int_t ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
+    ngx_http_trove_queue_target_t *t, ngx_trove_spool_subscriber_t *subscriber,
     ngx_trove_spool_ref_t *ref, ngx_uint_t number, ngx_uint_t nth,
     int64_t age);
 
@@ -68,11 +74,11 @@ void ngx_http_trove_job_add(ngx_http_trove_job_t *job, ngx_uint_t index,
 void ngx_http_trove_job_start(ngx_http_trove_job_t *job);
 
 /*
- * Releases a delivery whose job could not be created, and its capacity.  retry
- * is 1 if it is a retry, 0 otherwise.
+ * Releases a delivery that could not be added to a job, and the capacity of t,
+ * unless that is NULL.  retry is 1 if it is a retry, 0 otherwise.
  */
-void ngx_http_trove_job_release(ngx_http_trove_route_t *route,
-    ngx_trove_spool_ref_t *ref, ngx_uint_t index, ngx_uint_t retry);
+void ngx_http_trove_job_release(ngx_http_trove_queue_target_t *t,
+    ngx_trove_spool_ref_t *ref, ngx_uint_t retry);
 
 
 #endif /* _NGX_HTTP_TROVE_SPOOL_JOB_H_INCLUDED_ */

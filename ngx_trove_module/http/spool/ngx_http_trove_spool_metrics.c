@@ -18,7 +18,7 @@
 
 
 /* HELP, TYPE and one line without labels, for all families */
-#define NGX_HTTP_TROVE_SPOOL_HEADS  8192
+#define NGX_HTTP_TROVE_SPOOL_HEADS  9216
 
 /* lines of a target that is in the spool */
 #define NGX_HTTP_TROVE_SPOOL_LINES  8
@@ -303,6 +303,9 @@ ngx_http_trove_spool_metrics_render(ngx_http_trove_metrics_text_t *text,
           NGX_HTTP_TROVE_SPOOL_REFUSED },
         { "trove_spool_errors_total", "Transactions that failed.",
           NGX_HTTP_TROVE_SPOOL_ERRORS },
+        { "trove_subscriptions_disabled_total",
+          "Subscriptions disabled, because of 410 or failures.",
+          NGX_HTTP_TROVE_SPOOL_DISABLED },
         { NULL, NULL, 0 }
     };
 
@@ -339,6 +342,17 @@ ngx_http_trove_spool_metrics_render(ngx_http_trove_metrics_text_t *text,
     if (stat == NULL) {
         return;
     }
+
+    ngx_http_trove_metrics_head(text, "trove_subscriptions", "gauge",
+                                "Subscriptions in the spool.");
+    text->p = ngx_slprintf(text->p, text->last, "trove_subscriptions %uL\n",
+                           stat->subscriptions);
+
+    ngx_http_trove_metrics_head(text, "trove_subscriptions_disabled", "gauge",
+                                "Subscriptions that are disabled.");
+    text->p = ngx_slprintf(text->p, text->last,
+                           "trove_subscriptions_disabled %uL\n",
+                           stat->disabled);
 
     ngx_http_trove_metrics_head(text, "trove_spool_events", "gauge",
                                 "Events in the spool.");

@@ -353,6 +353,7 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
     route->loc_conf = loc_conf;
     route->targets = targets;
     route->first = 0;
+    route->subscribers = NULL;
 
     if (ngx_http_trove_spool_name(cf, route) != NGX_OK) {
         return NULL;
@@ -395,6 +396,11 @@ ngx_http_trove_spool_route(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
 
         slcf = target[i]->loc_conf[ngx_http_trove_spool_module.ctx_index];
         route->retries[i] = &slcf->retry;
+
+        if (target[i]->subscribers) {
+            route->subscribers = target[i];
+            continue;
+        }
 
         if (!ngx_http_trove_sign_enabled(target[i]->loc_conf)) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,

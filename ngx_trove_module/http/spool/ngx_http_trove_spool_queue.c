@@ -12,9 +12,6 @@
 #include "ngx_http_trove_timer.h"
 
 
-/* the minimum interval between requests for due deliveries, milliseconds */
-#define NGX_HTTP_TROVE_QUEUE_POLL_MIN      5
-
 /* the largest event that is started from memory, and the total of events */
 #define NGX_HTTP_TROVE_QUEUE_BODY          65536
 #define NGX_HTTP_TROVE_QUEUE_MEMORY        (64 * 1024 * 1024)
@@ -27,9 +24,29 @@
 #define NGX_HTTP_TROVE_QUEUE_READY         1024
 #define NGX_HTTP_TROVE_QUEUE_READY_ALL     8192
 
+/* deliveries in memory, of all subscriptions */
+#define NGX_HTTP_TROVE_QUEUE_SUBSCRIBED    4096
 
-/* a target in this worker */
+
+/*
+ * What the subscriptions share: a number of running deliveries.  Those that
+ * have capacity of their own meanwhile wait in turn.
+ */
 typedef struct {
+    ngx_uint_t                     capacity;
+    ngx_uint_t                     running;
+    ngx_queue_t                    waiting;    /* subscriptions */
+} ngx_http_trove_queue_share_t;
+
+
+/*
+ * A target in this worker.
+ *
+ * A subscription:  none --subscription--> created --add--> held
+ *                   ^                                       |
+ *                   +------- held == 0, not in run() -------+
+ */
+struct ngx_http_trove_queue_target_s {
     ngx_uint_t                     capacity;
     ngx_uint_t                     running;
 
@@ -44,22 +61,33 @@ typedef struct {
     ngx_uint_t                     retries;    /* of those held */
     ngx_queue_t                    busy;       /* if held != 0 */
     unsigned                       more:1;     /* waiting in the file */
-} ngx_http_trove_queue_target_t;
+
+    /* of a subscription */
+    ngx_http_trove_queue_target_t  *all;       /* its target; NULL: is one */
+    ngx_http_trove_queue_share_t  *share;
+    ngx_queue_t                    waiting;    /* if waits */
+    ngx_str_node_t                 node;       /* by its id */
+    unsigned                       subscribers:1;  /* stands for them */
+    unsigned                       waits:1;
+    unsigned                       runs:1;     /* in ..._queue_run() */
+};
 
 
 typedef struct {
     ngx_http_trove_queue_target_t *targets;
     ngx_uint_t                     ntargets;
+
+    ngx_rbtree_t                   subscriptions;
+    ngx_rbtree_node_t              sentinel;
+    ngx_uint_t                     subscribed; /* held by all of them */
+    ngx_http_trove_queue_share_t   shares[2];  /* failing: [1] */
+    size_t                         names;      /* bytes of their ids */
+    ngx_uint_t                     nbusy;
+
     size_t                         memory;     /* bytes of events */
     ngx_queue_t                    busy;       /* targets, held != 0 */
 
-    /*
-     * Timer set --poll--> asking --asked--> timer set, earlier if woken.  An
-     * exiting worker does not set it.
-     */
-    ngx_event_t                    poll;
-    unsigned                       asking:1;
-    unsigned                       woken:1;    /* during asking */
+    unsigned                       full:1;     /* too many subscribed */
 } ngx_http_trove_queue_t;
 
 
@@ -68,8 +96,11 @@ static void ngx_http_trove_queue_start(ngx_event_t *ev);
 static void ngx_http_trove_queue_run(ngx_http_trove_queue_target_t *t);
 static void ngx_http_trove_queue_confirmed(ngx_http_trove_confirm_t *confirm,
     ngx_uint_t wanted);
-static ngx_http_trove_queue_target_t *ngx_http_trove_queue_target(
-    ngx_http_trove_route_t *route, ngx_uint_t index);
+static ngx_uint_t ngx_http_trove_queue_may(ngx_http_trove_queue_target_t *t);
+static void ngx_http_trove_queue_begin(ngx_http_trove_queue_target_t *t);
+static void ngx_http_trove_queue_post(ngx_http_trove_queue_target_t *t);
+static void ngx_http_trove_queue_share(ngx_http_trove_queue_share_t *share);
+static void ngx_http_trove_queue_free(ngx_http_trove_queue_target_t *t);
 
 
 /* of this process */
@@ -90,6 +121,11 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
 
     ngx_memzero(queue, sizeof(ngx_http_trove_queue_t));
     ngx_queue_init(&queue->busy);
+    ngx_queue_init(&queue->shares[0].waiting);
+    ngx_queue_init(&queue->shares[1].waiting);
+
+    ngx_rbtree_init(&queue->subscriptions, &queue->sentinel,
+                    ngx_str_rbtree_insert_value);
 
     route = routes->elts;
 
@@ -114,6 +150,10 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
     ready = NGX_HTTP_TROVE_QUEUE_READY_ALL / n;
     ready = ngx_min(ready, NGX_HTTP_TROVE_QUEUE_READY);
 
+    queue->shares[0].capacity = ngx_max(cycle->connection_n / 4,
+                                        NGX_HTTP_TROVE_QUEUE_CAPACITY_MIN);
+    queue->shares[1].capacity = queue->shares[0].capacity / 2;
+
     t = queue->targets;
 
     for (i = 0; i < routes->nelts; i++) {
@@ -123,7 +163,9 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
         for (n = 0; n < route[i]->targets->nelts; n++, t++) {
             t->capacity = ngx_http_trove_target_max_inflight(target[n]);
             t->capacity = t->capacity ? t->capacity : capacity;
-            t->limit = t->capacity + ready;
+            t->subscribers = target[n]->subscribers;
+            t->limit = t->subscribers ? 2 * t->capacity
+                                      : t->capacity + ready;
 
             /* first attempts must find capacity despite many retries */
 
@@ -137,7 +179,7 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
         }
     }
 
-    ngx_http_trove_timer_init(&queue->poll, poll, cycle->log, 1);
+    ngx_http_trove_queue_poll_init(cycle, poll);
 
     ngx_http_trove_confirm_init(cycle, ngx_http_trove_queue_confirmed);
 
@@ -145,19 +187,100 @@ ngx_http_trove_queue_init(ngx_cycle_t *cycle, ngx_array_t *routes,
 }
 
 
-static ngx_http_trove_queue_target_t *
+ngx_http_trove_queue_target_t *
 ngx_http_trove_queue_target(ngx_http_trove_route_t *route, ngx_uint_t index)
 {
     return &ngx_http_trove_queue.targets[route->first + index];
 }
 
 
-ngx_uint_t
-ngx_http_trove_queue_reserve(ngx_http_trove_route_t *route, ngx_uint_t index,
-    size_t bytes)
+ngx_http_trove_queue_target_t *
+ngx_http_trove_queue_subscription(ngx_http_trove_queue_target_t *all,
+    ngx_str_t *id, ngx_uint_t failing)
 {
+    uint32_t                        hash;
+    ngx_str_node_t                 *node;
+    ngx_http_trove_queue_t         *queue;
+    ngx_http_trove_queue_share_t   *share;
     ngx_http_trove_queue_target_t  *t;
 
+    queue = &ngx_http_trove_queue;
+    share = &queue->shares[failing ? 1 : 0];
+
+    /* events of several locations may be for the same subscription */
+
+    hash = ngx_crc32_long(id->data, id->len) + (all - queue->targets);
+
+    node = ngx_str_rbtree_lookup(&queue->subscriptions, id, hash);
+
+    if (node) {
+        t = (ngx_http_trove_queue_target_t *)
+             ((u_char *) node - offsetof(ngx_http_trove_queue_target_t, node));
+
+        if (t->running == 0 && !t->waits) {
+            t->share = share;
+        }
+
+        return t;
+    }
+
+    t = ngx_calloc(sizeof(ngx_http_trove_queue_target_t) + id->len,
+                   ngx_cycle->log);
+    if (t == NULL) {
+        return NULL;
+    }
+
+    t->all = all;
+    t->share = share;
+    t->capacity = all->capacity;
+    t->limit = all->limit;
+    t->limit_retries = all->limit_retries;
+
+    ngx_queue_init(&t->ready[0]);
+    ngx_queue_init(&t->ready[1]);
+
+    ngx_http_trove_timer_init(&t->start, ngx_http_trove_queue_start,
+                              ngx_cycle->log, 0);
+
+    t->node.node.key = hash;
+    t->node.str.len = id->len;
+    t->node.str.data = (u_char *) (t + 1);
+    ngx_memcpy(t->node.str.data, id->data, id->len);
+
+    ngx_rbtree_insert(&queue->subscriptions, &t->node.node);
+
+    queue->names += id->len;
+
+    return t;
+}
+
+
+static void
+ngx_http_trove_queue_free(ngx_http_trove_queue_target_t *t)
+{
+    ngx_http_trove_queue_t  *queue;
+
+    queue = &ngx_http_trove_queue;
+
+    ngx_rbtree_delete(&queue->subscriptions, &t->node.node);
+
+    queue->names -= t->node.str.len;
+
+    if (t->waits) {
+        ngx_queue_remove(&t->waiting);
+    }
+
+    if (t->start.posted) {
+        ngx_delete_posted_event(&t->start);
+    }
+
+    ngx_free(t);
+}
+
+
+ngx_uint_t
+ngx_http_trove_queue_reserve(ngx_http_trove_queue_target_t *t, size_t bytes)
+{
     /* an exiting worker accepts no new deliveries */
 
     if (ngx_exiting || bytes > NGX_HTTP_TROVE_QUEUE_BODY
@@ -165,8 +288,6 @@ ngx_http_trove_queue_reserve(ngx_http_trove_route_t *route, ngx_uint_t index,
     {
         return 0;
     }
-
-    t = ngx_http_trove_queue_target(route, index);
 
     /* retries do not reduce the capacity for first attempts */
 
@@ -186,36 +307,46 @@ ngx_http_trove_queue_hold(ngx_http_trove_queue_target_t *t)
 {
     if (t->held++ == 0) {
         ngx_queue_insert_tail(&ngx_http_trove_queue.busy, &t->busy);
+        ngx_http_trove_queue.nbusy++;
     }
+
+    ngx_http_trove_queue.subscribed += (t->all != NULL);
 }
 
 
 void
-ngx_http_trove_queue_add(ngx_http_trove_route_t *route, ngx_uint_t index,
-    ngx_uint_t retry)
+ngx_http_trove_queue_add(ngx_http_trove_queue_target_t *t, ngx_uint_t retry)
 {
-    ngx_http_trove_queue_target_t  *t;
-
-    t = ngx_http_trove_queue_target(route, index);
-
     ngx_http_trove_queue_hold(t);
     t->retries += retry;
 }
 
 
 void
-ngx_http_trove_queue_unreserve(ngx_http_trove_route_t *route,
-    ngx_uint_t index, ngx_uint_t retry)
+ngx_http_trove_queue_unreserve(ngx_http_trove_queue_target_t *t,
+    ngx_uint_t retry)
 {
-    ngx_http_trove_queue_target_t  *t;
+    ngx_http_trove_queue_t  *queue;
 
-    t = ngx_http_trove_queue_target(route, index);
+    queue = &ngx_http_trove_queue;
 
     if (--t->held == 0) {
         ngx_queue_remove(&t->busy);
+        queue->nbusy--;
     }
 
     t->retries -= retry;
+
+    if (t->all) {
+        queue->subscribed--;
+
+        if (queue->full && queue->subscribed
+                           <= NGX_HTTP_TROVE_QUEUE_SUBSCRIBED / 2)
+        {
+            queue->full = 0;
+            ngx_http_trove_queue_wake();
+        }
+    }
 
     /* deliveries in the file are requested in batches */
 
@@ -225,21 +356,65 @@ ngx_http_trove_queue_unreserve(ngx_http_trove_route_t *route,
         t->more = 0;
         ngx_http_trove_queue_wake();
     }
+
+    if (t->all && t->held == 0 && !t->runs) {
+        ngx_http_trove_queue_free(t);
+    }
+}
+
+
+/* there is capacity; otherwise the target is started when there is */
+
+static ngx_uint_t
+ngx_http_trove_queue_may(ngx_http_trove_queue_target_t *t)
+{
+    if (t->running >= t->capacity) {
+        return 0;
+    }
+
+    if (t->all == NULL || t->share->running < t->share->capacity) {
+        return 1;
+    }
+
+    if (!t->waits) {
+        t->waits = 1;
+        ngx_queue_insert_tail(&t->share->waiting, &t->waiting);
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_trove_queue_begin(ngx_http_trove_queue_target_t *t)
+{
+    t->running++;
+
+    if (t->all) {
+        t->share->running++;
+    }
+}
+
+
+static void
+ngx_http_trove_queue_post(ngx_http_trove_queue_target_t *t)
+{
+    if (!t->start.posted) {
+        ngx_post_event(&t->start, &ngx_posted_events);
+    }
 }
 
 
 ngx_uint_t
-ngx_http_trove_queue_enter(ngx_http_trove_route_t *route, ngx_uint_t index,
-    ngx_uint_t retry, ngx_http_trove_ready_t *ready)
+ngx_http_trove_queue_enter(ngx_http_trove_queue_target_t *t, ngx_uint_t retry,
+    ngx_http_trove_ready_t *ready)
 {
-    ngx_uint_t                      stale;
-    ngx_http_trove_queue_target_t  *t;
+    ngx_uint_t  stale;
 
-    t = ngx_http_trove_queue_target(route, index);
     stale = ngx_http_trove_confirm_stale(&ready->confirm);
 
-    if (t->running < t->capacity && !ngx_exiting && !stale) {
-        t->running++;
+    if (!ngx_exiting && !stale && ngx_http_trove_queue_may(t)) {
+        ngx_http_trove_queue_begin(t);
         return 1;
     }
 
@@ -252,8 +427,8 @@ ngx_http_trove_queue_enter(ngx_http_trove_route_t *route, ngx_uint_t index,
         ngx_http_trove_confirm_ask();
     }
 
-    if (ngx_exiting && !t->start.posted) {
-        ngx_post_event(&t->start, &ngx_posted_events);
+    if (ngx_exiting) {
+        ngx_http_trove_queue_post(t);
     }
 
     return 0;
@@ -261,21 +436,47 @@ ngx_http_trove_queue_enter(ngx_http_trove_route_t *route, ngx_uint_t index,
 
 
 void
-ngx_http_trove_queue_leave(ngx_http_trove_route_t *route, ngx_uint_t index)
+ngx_http_trove_queue_leave(ngx_http_trove_queue_target_t *t)
 {
-    ngx_http_trove_queue_target_t  *t;
-
-    t = ngx_http_trove_queue_target(route, index);
-
     t->running--;
 
     /* not called directly: the caller is still processing another event */
 
-    if (!t->start.posted
-        && (!ngx_queue_empty(&t->ready[0]) || !ngx_queue_empty(&t->ready[1])))
-    {
-        ngx_post_event(&t->start, &ngx_posted_events);
+    if (!ngx_queue_empty(&t->ready[0]) || !ngx_queue_empty(&t->ready[1])) {
+        ngx_http_trove_queue_post(t);
     }
+
+    if (t->all == NULL) {
+        return;
+    }
+
+    t->share->running--;
+
+    ngx_http_trove_queue_share(t->share);
+}
+
+
+/* the next one does the same when it has started what it can */
+
+static void
+ngx_http_trove_queue_share(ngx_http_trove_queue_share_t *share)
+{
+    ngx_queue_t                    *q;
+    ngx_http_trove_queue_target_t  *t;
+
+    if (ngx_queue_empty(&share->waiting)
+        || share->running >= share->capacity)
+    {
+        return;
+    }
+
+    q = ngx_queue_head(&share->waiting);
+    t = ngx_queue_data(q, ngx_http_trove_queue_target_t, waiting);
+
+    ngx_queue_remove(q);
+    t->waits = 0;
+
+    ngx_http_trove_queue_post(t);
 }
 
 
@@ -307,9 +508,7 @@ ngx_http_trove_queue_confirmed(ngx_http_trove_confirm_t *confirm,
 
     t = ready->target;
 
-    if (!t->start.posted) {
-        ngx_post_event(&t->start, &ngx_posted_events);
-    }
+    ngx_http_trove_queue_post(t);
 }
 
 
@@ -329,13 +528,19 @@ ngx_http_trove_queue_run(ngx_http_trove_queue_target_t *t)
     ngx_queue_t             *q;
     ngx_http_trove_ready_t  *ready;
 
-    while (ngx_exiting || t->running < t->capacity) {
+    /* a delivery may end at once, but the target is used below */
+
+    t->runs = 1;
+
+    for ( ;; ) {
 
         if (ngx_queue_empty(&t->ready[t->turn])) {
             t->turn = !t->turn;
         }
 
-        if (ngx_queue_empty(&t->ready[t->turn])) {
+        if (ngx_queue_empty(&t->ready[t->turn])
+            || (!ngx_exiting && !ngx_http_trove_queue_may(t)))
+        {
             break;
         }
 
@@ -351,10 +556,22 @@ ngx_http_trove_queue_run(ngx_http_trove_queue_target_t *t)
         t->turn = !t->turn;
 
         if (!ngx_exiting) {
-            t->running++;
+            ngx_http_trove_queue_begin(t);
         }
 
         ready->handler(ready, ngx_exiting);
+    }
+
+    t->runs = 0;
+
+    if (t->all == NULL) {
+        return;
+    }
+
+    ngx_http_trove_queue_share(t->share);
+
+    if (t->held == 0) {
+        ngx_http_trove_queue_free(t);
     }
 }
 
@@ -362,13 +579,21 @@ ngx_http_trove_queue_run(ngx_http_trove_queue_target_t *t)
 void
 ngx_http_trove_queue_release(void)
 {
-    ngx_uint_t               i;
-    ngx_http_trove_queue_t  *queue;
+    ngx_queue_t                    *q;
+    ngx_http_trove_queue_t         *queue;
+    ngx_http_trove_queue_target_t  *t;
 
     queue = &ngx_http_trove_queue;
 
-    for (i = 0; i < queue->ntargets; i++) {
-        ngx_http_trove_queue_run(&queue->targets[i]);
+    /* started by events of their own: they change the list of busy ones */
+
+    for (q = ngx_queue_head(&queue->busy);
+         q != ngx_queue_sentinel(&queue->busy);
+         q = ngx_queue_next(q))
+    {
+        t = ngx_queue_data(q, ngx_http_trove_queue_target_t, busy);
+
+        ngx_http_trove_queue_post(t);
     }
 }
 
@@ -381,33 +606,47 @@ ngx_http_trove_queue_memory(ssize_t bytes)
 
 
 ngx_uint_t
-ngx_http_trove_queue_capacity(ngx_http_trove_route_t *route, ngx_uint_t index,
+ngx_http_trove_queue_capacity(ngx_http_trove_queue_target_t *t,
     ngx_uint_t *retries)
 {
-    ngx_http_trove_queue_target_t  *t;
-
-    t = ngx_http_trove_queue_target(route, index);
-
     *retries = t->limit_retries;
 
     return t->limit;
 }
 
 
-ngx_int_t
-ngx_http_trove_queue_limits(ngx_trove_spool_limit_t *limits, ngx_uint_t *n)
+ngx_trove_spool_limit_t *
+ngx_http_trove_queue_limits(ngx_uint_t *n)
 {
+    u_char                         *p;
+    ngx_uint_t                      i, full;
     ngx_queue_t                    *q;
     ngx_http_trove_queue_t         *queue;
+    ngx_trove_spool_limit_t        *limits, *limit;
     ngx_http_trove_queue_target_t  *t;
 
     queue = &ngx_http_trove_queue;
 
-    *n = 0;
-
     if (queue->ntargets == 0 || queue->memory > NGX_HTTP_TROVE_QUEUE_MEMORY) {
-        return NGX_DECLINED;
+        return NULL;
     }
+
+    /*
+     * The names are copied, because a thread reads them.  If there are too many
+     * deliveries to subscriptions, no more are requested for any of them.
+     */
+
+    full = queue->subscribed >= NGX_HTTP_TROVE_QUEUE_SUBSCRIBED;
+
+    limits = ngx_alloc((queue->nbusy + (full ? queue->ntargets : 0) + 1)
+                       * sizeof(ngx_trove_spool_limit_t) + queue->names,
+                       ngx_cycle->log);
+    if (limits == NULL) {
+        return NULL;
+    }
+
+    limit = limits;
+    p = (u_char *) (limits + queue->nbusy + (full ? queue->ntargets : 0) + 1);
 
     for (q = ngx_queue_head(&queue->busy);
          q != ngx_queue_sentinel(&queue->busy);
@@ -417,103 +656,57 @@ ngx_http_trove_queue_limits(ngx_trove_spool_limit_t *limits, ngx_uint_t *n)
 
         /* first attempts may exceed the limit: see reserve() */
 
-        limits->want = t - queue->targets;
-        limits->limit = (t->held < t->limit) ? t->limit - t->held : 0;
-        limits->retries = (t->retries < t->limit_retries)
-                          ? t->limit_retries - t->retries : 0;
+        limit->limit = (t->held < t->limit && !(t->all && full))
+                       ? t->limit - t->held : 0;
+        limit->retries = (t->retries < t->limit_retries)
+                         ? t->limit_retries - t->retries : 0;
 
-        t->more = (limits->limit == 0 || limits->retries == 0);
+        t->more = (limit->limit == 0 || limit->retries == 0);
 
-        limits++;
-        (*n)++;
+        if (t->all) {
+            limit->want = t->all - queue->targets;
+            limit->name.len = t->node.str.len;
+            limit->name.data = p;
+            p = ngx_cpymem(p, t->node.str.data, t->node.str.len);
+
+        } else {
+            limit->want = t - queue->targets;
+            ngx_str_null(&limit->name);
+        }
+
+        limit++;
     }
 
-    return NGX_OK;
+    if (full) {
+        queue->full = 1;
+
+        for (i = 0; i < queue->ntargets; i++) {
+
+            if (!queue->targets[i].subscribers) {
+                continue;
+            }
+
+            limit->want = i;
+            limit->limit = 0;
+            limit->retries = 0;
+            ngx_str_null(&limit->name);
+            limit++;
+        }
+    }
+
+    *n = limit - limits;
+
+    return limits;
 }
 
 
 ngx_uint_t
-ngx_http_trove_queue_more(ngx_http_trove_route_t *route, ngx_uint_t index)
+ngx_http_trove_queue_more(ngx_http_trove_queue_target_t *t)
 {
-    ngx_http_trove_queue_target_t  *t;
-
-    t = ngx_http_trove_queue_target(route, index);
-
     if (t->held > t->limit / 2 || t->retries > t->limit_retries / 2) {
         t->more = 1;
         return 0;
     }
 
     return 1;
-}
-
-
-ngx_int_t
-ngx_http_trove_queue_ask(void)
-{
-    ngx_http_trove_queue_t  *queue;
-
-    queue = &ngx_http_trove_queue;
-
-    if (queue->asking) {
-        return NGX_BUSY;
-    }
-
-    queue->asking = 1;
-    queue->woken = 0;
-
-    return NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_http_trove_queue_asked(void)
-{
-    ngx_http_trove_queue.asking = 0;
-
-    return ngx_http_trove_queue.woken;
-}
-
-
-void
-ngx_http_trove_queue_poll(ngx_msec_t delay)
-{
-    ngx_add_timer(&ngx_http_trove_queue.poll,
-                  ngx_max(delay, NGX_HTTP_TROVE_QUEUE_POLL_MIN));
-}
-
-
-void
-ngx_http_trove_queue_wake(void)
-{
-    ngx_http_trove_queue_t  *queue;
-
-    queue = &ngx_http_trove_queue;
-
-    if (ngx_exiting) {
-        return;
-    }
-
-    if (queue->asking) {
-        queue->woken = 1;
-        return;
-    }
-
-    ngx_http_trove_queue_poll(0);
-}
-
-
-void
-ngx_http_trove_queue_due(ngx_msec_t delay)
-{
-    ngx_http_trove_queue_t  *queue;
-
-    queue = &ngx_http_trove_queue;
-
-    if (!queue->asking && queue->poll.timer_set
-        && (ngx_msec_int_t) (queue->poll.timer.key - ngx_current_msec)
-           > (ngx_msec_int_t) delay)
-    {
-        ngx_add_timer(&queue->poll, delay + 1);
-    }
 }

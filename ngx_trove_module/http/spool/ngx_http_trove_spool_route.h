@@ -27,12 +27,10 @@ typedef struct {
     ngx_http_trove_retry_t   **retries;        /* of each target */
 
     /*
-     * The target whose location delivers to subscriptions; its name is empty.
-     * NULL: events are not matched against subscriptions.
+     * The one of the targets that stands for subscriptions.  NULL: events are
+     * not matched against subscriptions.
      */
     ngx_http_trove_target_t   *subscribers;
-    ngx_http_trove_retry_t    *subscribers_retry;
-    int64_t                    disable_after;  /* milliseconds; 0: never */
 
     /* in this worker: the index of its first target in the queue */
     ngx_uint_t                 first;

@@ -374,8 +374,8 @@ ngx_trove_sqlite_cache_flush(ngx_trove_sqlite_db_t *db)
 
 
 /*
- * The subscriptions with a route have a row for all of them, whose name is
- * empty: otherwise all of their rows would be read for the metrics.
+ * The subscriptions with a route have a row for all of them: otherwise all of
+ * their rows would be read for the metrics.
  */
 
 static ngx_int_t
@@ -392,7 +392,7 @@ ngx_trove_sqlite_cache_total(ngx_trove_sqlite_db_t *db)
         }
 
         target.route = c->target.route;
-        ngx_str_set(&target.name, "");
+        ngx_str_set(&target.name, NGX_TROVE_SPOOL_SUBSCRIBERS);
 
         if (ngx_trove_sqlite_cache_get(db, &target, 1, &total) != NGX_OK) {
             return NGX_ERROR;

@@ -175,6 +175,14 @@ ngx_trove_sqlite_lease_add(ngx_trove_sqlite_taking_t *taking, int64_t target)
         limit = bsearch(&key, lease->limits, lease->nlimits,
                         sizeof(ngx_trove_spool_limit_t),
                         ngx_trove_sqlite_lease_cmp_limits);
+
+        if (limit == NULL && key.name.len) {
+            ngx_str_null(&key.name);
+
+            limit = bsearch(&key, lease->limits, lease->nlimits,
+                            sizeof(ngx_trove_spool_limit_t),
+                            ngx_trove_sqlite_lease_cmp_limits);
+        }
     }
 
     if ((limit ? limit->limit : lease->wants[want].limit) == 0) {
@@ -264,12 +272,12 @@ ngx_trove_sqlite_lease_want(ngx_trove_sqlite_taking_t *taking, int64_t target,
         return NGX_ERROR;
     }
 
-    /* the subscriptions with a route are those of a target without a name */
+    /* the subscriptions with a route are those of one target */
 
     key = cached->target;
 
     if (cached->subscription) {
-        ngx_str_set(&key.name, "");
+        ngx_str_set(&key.name, NGX_TROVE_SPOOL_SUBSCRIBERS);
     }
 
     if (lease->find) {

@@ -84,7 +84,8 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_TARGET_PAUSE] =
         "UPDATE target SET paused = ?1 "
         "WHERE name = ?2 AND (?3 IS NULL OR route = ?3) "
-            "AND subscription IS NULL",
+            "AND subscription IS NULL "
+            "AND name <> '" NGX_TROVE_SPOOL_SUBSCRIBERS "'",
 
     /* paused targets, and those without a due time, are not in the index */
 

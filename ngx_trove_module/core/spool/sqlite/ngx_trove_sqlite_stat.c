@@ -32,6 +32,7 @@ static int ngx_libc_cdecl ngx_trove_sqlite_stat_compare(const void *one,
 static ngx_int_t ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_gauge_t *gauge,
     ngx_trove_sqlite_mark_t *mark, ngx_uint_t read, ngx_uint_t *rows);
+static ngx_uint_t ngx_trove_sqlite_stat_all(ngx_trove_spool_gauge_t *gauge);
 static ngx_int_t ngx_trove_sqlite_stat_min(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_gauge_t *gauge, ngx_trove_sqlite_mark_t *mark);
 static ngx_int_t ngx_trove_sqlite_stat_next(ngx_trove_sqlite_db_t *db,
@@ -358,6 +359,19 @@ ngx_trove_sqlite_stat_target(ngx_trove_sqlite_t *spool,
 }
 
 
+static ngx_uint_t
+ngx_trove_sqlite_stat_all(ngx_trove_spool_gauge_t *gauge)
+{
+    ngx_str_t  *name;
+
+    name = &gauge->target.name;
+
+    return name->len == sizeof(NGX_TROVE_SPOOL_SUBSCRIBERS) - 1
+           && ngx_memcmp(name->data, NGX_TROVE_SPOOL_SUBSCRIBERS, name->len)
+              == 0;
+}
+
+
 /* reads all that are pending for the target */
 
 static ngx_int_t
@@ -367,9 +381,9 @@ ngx_trove_sqlite_stat_min(ngx_trove_sqlite_db_t *db,
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_sqlite_sql(db, gauge->target.name.len
-                                    ? NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST
-                                    : NGX_TROVE_SQLITE_SQL_SUBSCRIBED_OLDEST);
+    stmt = ngx_trove_sqlite_sql(db, ngx_trove_sqlite_stat_all(gauge)
+                                    ? NGX_TROVE_SQLITE_SQL_SUBSCRIBED_OLDEST
+                                    : NGX_TROVE_SQLITE_SQL_DELIVERY_OLDEST);
     if (stmt == NULL) {
         return NGX_ERROR;
     }
@@ -401,9 +415,9 @@ ngx_trove_sqlite_stat_next(ngx_trove_sqlite_db_t *db,
     ngx_int_t      rc;
     sqlite3_stmt  *stmt;
 
-    stmt = ngx_trove_sqlite_sql(db, gauge->target.name.len
-                                    ? NGX_TROVE_SQLITE_SQL_DELIVERY_FROM
-                                    : NGX_TROVE_SQLITE_SQL_SUBSCRIBED_FROM);
+    stmt = ngx_trove_sqlite_sql(db, ngx_trove_sqlite_stat_all(gauge)
+                                    ? NGX_TROVE_SQLITE_SQL_SUBSCRIBED_FROM
+                                    : NGX_TROVE_SQLITE_SQL_DELIVERY_FROM);
     if (stmt == NULL) {
         return NGX_ERROR;
     }

@@ -183,6 +183,7 @@ ngx_trove_sqlite_subscriber_load(ngx_trove_sqlite_t *spool,
     }
 
     s->version = sub.version;
+    s->failures = sub.failures;
 
     *subscriber = s;
 

@@ -1,0 +1,113 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_spool_queue.h"
+#include "ngx_http_trove_timer.h"
+
+
+/* When due deliveries are requested from the spool. */
+
+/* the minimum interval between requests, milliseconds */
+#define NGX_HTTP_TROVE_QUEUE_POLL_MIN  5
+
+
+/*
+ * Timer set --poll--> asking --asked--> timer set, earlier if woken.  An
+ * exiting worker does not set it.
+ */
+typedef struct {
+    ngx_event_t                timer;
+    unsigned                   asking:1;
+    unsigned                   woken:1;        /* during asking */
+} ngx_http_trove_poll_t;
+
+
+/* of this process */
+static ngx_http_trove_poll_t  ngx_http_trove_poll;
+
+
+void
+ngx_http_trove_queue_poll_init(ngx_cycle_t *cycle, ngx_event_handler_pt poll)
+{
+    ngx_memzero(&ngx_http_trove_poll, sizeof(ngx_http_trove_poll_t));
+
+    ngx_http_trove_timer_init(&ngx_http_trove_poll.timer, poll, cycle->log, 1);
+}
+
+
+ngx_int_t
+ngx_http_trove_queue_ask(void)
+{
+    ngx_http_trove_poll_t  *poll;
+
+    poll = &ngx_http_trove_poll;
+
+    if (poll->asking) {
+        return NGX_BUSY;
+    }
+
+    poll->asking = 1;
+    poll->woken = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_trove_queue_asked(void)
+{
+    ngx_http_trove_poll.asking = 0;
+
+    return ngx_http_trove_poll.woken;
+}
+
+
+void
+ngx_http_trove_queue_poll(ngx_msec_t delay)
+{
+    ngx_add_timer(&ngx_http_trove_poll.timer,
+                  ngx_max(delay, NGX_HTTP_TROVE_QUEUE_POLL_MIN));
+}
+
+
+void
+ngx_http_trove_queue_wake(void)
+{
+    ngx_http_trove_poll_t  *poll;
+
+    poll = &ngx_http_trove_poll;
+
+    if (ngx_exiting) {
+        return;
+    }
+
+    if (poll->asking) {
+        poll->woken = 1;
+        return;
+    }
+
+    ngx_http_trove_queue_poll(0);
+}
+
+
+void
+ngx_http_trove_queue_due(ngx_msec_t delay)
+{
+    ngx_http_trove_poll_t  *poll;
+
+    poll = &ngx_http_trove_poll;
+
+    if (!poll->asking && poll->timer.timer_set
+        && (ngx_msec_int_t) (poll->timer.timer.key - ngx_current_msec)
+           > (ngx_msec_int_t) delay)
+    {
+        ngx_add_timer(&poll->timer, delay + 1);
+    }
+}
