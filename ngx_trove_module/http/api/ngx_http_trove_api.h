@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 #include <ngx_thread_pool.h>
 
+#include "ngx_http_trove_api_token.h"
 #include "ngx_http_trove_json.h"
 #include "ngx_http_trove_spool_writer.h"
 #include "ngx_http_trove_suspend.h"
@@ -50,6 +51,7 @@ struct ngx_http_trove_api_s {
     ngx_http_request_t           *request;
     ngx_http_trove_suspend_t     *suspend;
     ngx_trove_spool_t            *spool;
+    ngx_http_trove_api_token_t   *token;       /* of the client */
 
     /* the arguments */
     ngx_trove_spool_filter_t      filter;
@@ -160,39 +162,73 @@ const char *ngx_http_trove_api_args(ngx_http_trove_api_t *api);
  */
 const char *ngx_http_trove_api_path(ngx_http_request_t *r, ngx_str_t *path);
 
+/* Returns 1 if the path is one of a login, which a gateway does not have. */
+ngx_uint_t ngx_http_trove_api_no_login(ngx_str_t *path);
+
 /*
  * Finds the call by the method and the path, and sets work, render and the
  * arguments in the path.  The path of the call begins with the first "/v1/"
  * that is followed by a name of the API or by nothing.  The path is modified.
  *
  * NGX_OK
- * NGX_DECLINED  there is no such path
- * NGX_HTTP_...  405 with the methods in api->allow, 500, or 400 with the reason
- *               in api->reject
+ * NGX_HTTP_...  404, also if it is out of the scope of the token, 405 with the
+ *               methods in api->allow, 500, or 4xx with the reason in
+ *               api->reject
  */
 ngx_int_t ngx_http_trove_api_route(ngx_http_trove_api_t *api,
     ngx_str_t *path);
 
 /*
- * The feed of a workspace, whose name is the segment of the path.  prepare
- * returns NGX_OK or NGX_HTTP_..., with the reason in api->reject; work is
- * called in a thread; render returns the code to finalize the request with.
+ * The scope of the token of a call.  scoped returns 1 if it is restricted to a
+ * workspace or namespace; has, if a workspace may belong to it; event, if an
+ * event does.  filter restricts the filter of the call to it.
  */
+ngx_uint_t ngx_http_trove_api_scoped(ngx_http_trove_api_t *api);
+ngx_uint_t ngx_http_trove_api_scope_has(ngx_http_trove_api_t *api,
+    ngx_str_t *workspace);
+ngx_uint_t ngx_http_trove_api_scope_event(ngx_http_trove_api_t *api,
+    ngx_trove_spool_event_t *event);
+void ngx_http_trove_api_scope_filter(ngx_http_trove_api_t *api);
+
+/*
+ * The calls.  prepare gets the segments of the path that are not fixed, and
+ * returns NGX_OK or NGX_HTTP_..., with the reason in api->reject or NULL; work
+ * is called in a thread, and uses the call and the spool only; render sends the
+ * result, and returns the code to finalize the request with.
+ */
+
 ngx_int_t ngx_http_trove_api_feed_prepare(ngx_http_trove_api_t *api,
-    ngx_str_t *segment);
+    ngx_str_t *segments);
 void ngx_http_trove_api_feed_work(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_feed_render(ngx_http_trove_api_t *api);
 
-/*
- * Parses the cursor of a feed.
- *
- * NGX_OK
- * NGX_ERROR  it is not one
- */
-ngx_int_t ngx_http_trove_api_feed_cursor(ngx_str_t *value,
-    ngx_trove_spool_place_t *place);
+ngx_int_t ngx_http_trove_api_prepare_event(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_prepare_forget(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_prepare_purge(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_prepare_delivery(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_prepare_replay(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_prepare_cancel(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
 
-/* Send the results.  Return the code to finalize the request with. */
+void ngx_http_trove_api_work_event(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_work_forget(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_work_deliveries(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_work_delivery(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_work_action(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_work_targets(ngx_http_trove_api_t *api);
+
+/* Pauses or resumes the targets that prepare has found. */
+void ngx_http_trove_api_pause(ngx_http_trove_api_t *api);
+
 ngx_int_t ngx_http_trove_api_render_event(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_deliveries(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_delivery(ngx_http_trove_api_t *api);
@@ -202,17 +238,20 @@ ngx_int_t ngx_http_trove_api_render_count(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_pause(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_render_forget(ngx_http_trove_api_t *api);
 
+/* Who the client is.  Without work if no event has to be looked up. */
+ngx_int_t ngx_http_trove_api_me_prepare(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+void ngx_http_trove_api_me_work(ngx_http_trove_api_t *api);
+ngx_int_t ngx_http_trove_api_me_render(ngx_http_trove_api_t *api);
+
 /*
- * Finds the configured targets that a pause or resume applies to, in the event
- * loop.
+ * Parses the cursor of a feed.
  *
  * NGX_OK
- * NGX_HTTP_...  500, or 400 with the reason in api->reject
+ * NGX_ERROR  it is not one
  */
-ngx_int_t ngx_http_trove_api_pause_targets(ngx_http_trove_api_t *api);
-
-/* Pauses or resumes the targets, in a thread. */
-void ngx_http_trove_api_pause(ngx_http_trove_api_t *api);
+ngx_int_t ngx_http_trove_api_feed_cursor(ngx_str_t *value,
+    ngx_trove_spool_place_t *place);
 
 /* Sends the list of calls.  Returns the code to finalize the request with. */
 ngx_int_t ngx_http_trove_api_index(ngx_http_trove_api_t *api);

@@ -27,7 +27,7 @@ static u_char *ngx_http_trove_api_feed_string(u_char *p, u_char *last);
 
 
 ngx_int_t
-ngx_http_trove_api_feed_prepare(ngx_http_trove_api_t *api, ngx_str_t *segment)
+ngx_http_trove_api_feed_prepare(ngx_http_trove_api_t *api, ngx_str_t *segments)
 {
     ngx_trove_spool_feed_t  *feed;
 
@@ -54,7 +54,7 @@ ngx_http_trove_api_feed_prepare(ngx_http_trove_api_t *api, ngx_str_t *segment)
     api->filter.since = 0;
     api->filter.until = 0;
 
-    api->filter.workspace = *segment;
+    api->filter.workspace = segments[0];
     api->feed = feed;
 
     return NGX_OK;

@@ -12,7 +12,6 @@
 #include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_headers.h"
 #include "ngx_http_trove_module.h"
-#include "ngx_http_trove_secret.h"
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_spool_writer.h"
 
@@ -20,18 +19,17 @@
 /* value of Retry-After when too many calls are waiting, in seconds */
 #define NGX_HTTP_TROVE_API_RETRY  "1"
 
-/* of the header field; a token may be as long as a line of a file */
-#define NGX_HTTP_TROVE_API_TOKEN_MAX  (sizeof("Bearer ") - 1 + 1024)
-
-
 typedef struct {
-    ngx_http_trove_secrets_t  *tokens;         /* NULL: it is not the API */
+    ngx_array_t                 *tokens;       /* ngx_http_trove_api_token_t */
+    ngx_http_trove_api_token_t  *token;        /* NULL: it is not the API */
 } ngx_http_trove_api_loc_conf_t;
 
 
 static ngx_int_t ngx_http_trove_api_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_trove_api_authorize(ngx_http_request_t *r,
-    ngx_http_trove_secrets_t *tokens);
+static ngx_http_trove_api_t *ngx_http_trove_api_create(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_api_find(ngx_http_trove_api_t *api);
+static ngx_int_t ngx_http_trove_api_refuse(ngx_http_trove_api_t *api,
+    ngx_int_t rc);
 static ngx_int_t ngx_http_trove_api_unauthorized(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_api_start(ngx_http_trove_api_t *api);
 static void ngx_http_trove_api_watch(ngx_http_request_t *r);
@@ -57,7 +55,14 @@ static ngx_command_t  ngx_http_trove_api_commands[] = {
       0,
       NULL },
 
-      ngx_null_command
+      { ngx_string("trove_api_token"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_trove_api_token,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_trove_api_loc_conf_t, tokens),
+      NULL },
+
+    ngx_null_command
 };
 
 
@@ -95,32 +100,42 @@ ngx_module_t  ngx_http_trove_api_module = {
 static ngx_int_t
 ngx_http_trove_api_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                       rc;
-    ngx_str_t                       path;
-    ngx_pool_cleanup_t             *cln;
-    ngx_http_trove_api_t           *api;
-    ngx_http_trove_api_loc_conf_t  *alcf;
+    ngx_int_t              rc, found;
+    ngx_http_trove_api_t  *api;
 
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_api_module);
+    if (r != r->main) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    api = ngx_http_trove_api_create(r);
+    if (api == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    found = ngx_http_trove_api_find(api);
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_trove_api_authorize(r, alcf->tokens);
-
-    if (rc == NGX_DECLINED) {
-        return ngx_http_trove_api_unauthorized(r);
+    if (found != NGX_OK) {
+        return ngx_http_trove_api_refuse(api, found);
     }
 
-    if (rc != NGX_OK || r != r->main) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    return api->work ? ngx_http_trove_api_start(api) : api->render(api);
+}
+
+
+static ngx_http_trove_api_t *
+ngx_http_trove_api_create(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t    *cln;
+    ngx_http_trove_api_t  *api;
 
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_trove_api_t));
     if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
     }
 
     api = cln->data;
@@ -131,30 +146,82 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
     api->request = r;
     api->spool = ngx_http_trove_writer_spool();
 
-    api->reject = ngx_http_trove_api_path(r, &path);
+    return api;
+}
 
-    if (api->reject == NULL) {
-        api->reject = ngx_http_trove_api_args(api);
+
+/* NGX_OK, or NGX_HTTP_..., with the reason in api->reject, or NULL */
+
+static ngx_int_t
+ngx_http_trove_api_find(ngx_http_trove_api_t *api)
+{
+    ngx_int_t                       rc;
+    ngx_str_t                       path;
+    const char                     *reject;
+    ngx_http_request_t             *r;
+    ngx_http_trove_api_loc_conf_t  *alcf;
+
+    r = api->request;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_api_module);
+
+    reject = ngx_http_trove_api_path(r, &path);
+
+    if (reject == NULL && ngx_http_trove_api_no_login(&path)) {
+        api->reject = "use a token: there is no login";
+        return NGX_HTTP_NOT_FOUND;
     }
+
+    rc = ngx_http_trove_api_token_find(r, alcf->token, alcf->tokens,
+                                       &api->token);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_HTTP_UNAUTHORIZED;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (reject == NULL) {
+        reject = ngx_http_trove_api_args(api);
+    }
+
+    if (reject) {
+        api->reject = reject;
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    ngx_http_trove_api_scope_filter(api);
+
+    return ngx_http_trove_api_route(api, &path);
+}
+
+
+static ngx_int_t
+ngx_http_trove_api_refuse(ngx_http_trove_api_t *api, ngx_int_t rc)
+{
+    ngx_http_request_t  *r;
+
+    r = api->request;
 
     if (api->reject) {
-        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->reject);
+        return ngx_http_trove_api_error(r, rc, api->reject);
     }
-
-    rc = ngx_http_trove_api_route(api, &path);
 
     switch (rc) {
 
-    case NGX_OK:
-        break;
+    case NGX_HTTP_UNAUTHORIZED:
+        return ngx_http_trove_api_unauthorized(r);
 
-    case NGX_DECLINED:
+    case NGX_HTTP_NOT_FOUND:
         return ngx_http_trove_api_error(r, NGX_HTTP_NOT_FOUND, "no such path");
 
     case NGX_HTTP_NOT_ALLOWED:
-        if (ngx_http_trove_headers_add(&r->headers_out.headers, "Allow",
-                                       "allow", &api->allow)
-            == NULL)
+        if (api->allow.len == 0
+            || ngx_http_trove_headers_add(&r->headers_out.headers, "Allow",
+                                          "allow", &api->allow)
+               == NULL)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -162,60 +229,9 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
         return ngx_http_trove_api_error(r, NGX_HTTP_NOT_ALLOWED,
                                         "method not allowed");
 
-    case NGX_HTTP_BAD_REQUEST:
-        return ngx_http_trove_api_error(r, NGX_HTTP_BAD_REQUEST, api->reject);
-
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    return api->work ? ngx_http_trove_api_start(api) : api->render(api);
-}
-
-
-/* "Authorization: Bearer TOKEN" (RFC 6750) */
-
-static ngx_int_t
-ngx_http_trove_api_authorize(ngx_http_request_t *r,
-    ngx_http_trove_secrets_t *tokens)
-{
-    ngx_int_t               rc;
-    ngx_str_t              *value;
-    ngx_http_trove_keys_t   keys;
-
-    if (r->headers_in.authorization == NULL) {
-        return NGX_DECLINED;
-    }
-
-    value = &r->headers_in.authorization->value;
-
-    if (value->len <= sizeof("Bearer ") - 1
-        || value->len > NGX_HTTP_TROVE_API_TOKEN_MAX
-        || ngx_strncasecmp(value->data, (u_char *) "Bearer ",
-                           sizeof("Bearer ") - 1)
-           != 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_http_trove_secret_keys(r, tokens, &keys);
-
-    if (rc == NGX_OK && keys.nkeys == 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "trove: API request refused: \"trove_api\" is empty or "
-                      "shorter than %d bytes for this request",
-                      NGX_HTTP_TROVE_SECRET_TOKEN_MIN);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_trove_secret_match(&keys,
-                                     value->data + sizeof("Bearer ") - 1,
-                                     value->len - (sizeof("Bearer ") - 1));
-    }
-
-    ngx_http_trove_secret_free(&keys);
-
-    return rc;
 }
 
 
@@ -364,13 +380,22 @@ ngx_http_trove_api_init_process(ngx_cycle_t *cycle)
 static void *
 ngx_http_trove_api_create_loc_conf(ngx_conf_t *cf)
 {
+    ngx_http_trove_api_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_api_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
     /*
      * set by ngx_pcalloc():
      *
-     *     conf->tokens = NULL;
+     *     conf->token = NULL;
      */
 
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_api_loc_conf_t));
+    conf->tokens = NGX_CONF_UNSET_PTR;
+
+    return conf;
 }
 
 
@@ -385,11 +410,13 @@ ngx_http_trove_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
+
     if (clcf->noname) {
-        conf->tokens = prev->tokens;
+        conf->token = prev->token;
     }
 
-    if (conf->tokens == NULL) {
+    if (conf->token == NULL) {
         return NGX_CONF_OK;
     }
 
@@ -403,6 +430,13 @@ ngx_http_trove_api_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    if (!clcf->noname
+        && ngx_http_trove_api_token_check(cf, conf->token, conf->tokens)
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
 }
 
@@ -412,10 +446,11 @@ ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_trove_api_loc_conf_t *alcf = conf;
 
-    char       *rv;
-    ngx_str_t  *value;
+    char                        *rv;
+    ngx_str_t                   *value;
+    ngx_http_trove_api_token_t  *token;
 
-    if (alcf->tokens) {
+    if (alcf->token) {
         return "is duplicate";
     }
 
@@ -429,8 +464,17 @@ ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
+    token = ngx_pcalloc(cf->pool, sizeof(ngx_http_trove_api_token_t));
+    if (token == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_str_set(&token->name, NGX_HTTP_TROVE_API_TOKEN_DEFAULT);
+
+    alcf->token = token;
+
     value = cf->args->elts;
 
-    return ngx_http_trove_secret_add(cf, &alcf->tokens, &value[1],
+    return ngx_http_trove_secret_add(cf, &token->secrets, &value[1],
                                      NGX_HTTP_TROVE_SECRET_TOKEN);
 }

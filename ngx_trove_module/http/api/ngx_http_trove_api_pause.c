@@ -12,11 +12,42 @@
 #include "ngx_http_trove_spool.h"
 
 
+static ngx_int_t ngx_http_trove_api_pause_targets(ngx_http_trove_api_t *api);
 static ngx_uint_t ngx_http_trove_api_equal(ngx_str_t *a, ngx_str_t *b);
 static ngx_int_t ngx_http_trove_api_stored(ngx_http_trove_api_t *api);
 
 
 ngx_int_t
+ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api, ngx_str_t *segments)
+{
+    api->paused = 1;
+
+    return ngx_http_trove_api_pause_targets(api);
+}
+
+
+ngx_int_t
+ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
+    ngx_str_t *segments)
+{
+    api->wake = 1;
+
+    return ngx_http_trove_api_pause_targets(api);
+}
+
+
+void
+ngx_http_trove_api_work_targets(ngx_http_trove_api_t *api)
+{
+    api->result = ngx_trove_spool_stat(api->spool, &api->error);
+
+    api->rc = api->result ? NGX_OK : NGX_ERROR;
+}
+
+
+/* finds the configured targets that the call applies to */
+
+static ngx_int_t
 ngx_http_trove_api_pause_targets(ngx_http_trove_api_t *api)
 {
     ngx_uint_t                 i, k, n;

@@ -9,130 +9,165 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_api.h"
-#include "ngx_http_trove_dedup.h"
 #include "ngx_http_trove_json.h"
+
+
+/* the segments of a path that a pattern may have */
+#define NGX_HTTP_TROVE_API_SEGMENTS   2
+
+/* not for tokens that are restricted to a workspace or namespace */
+#define NGX_HTTP_TROVE_API_OPERATOR   0x0001
+
+/* the first segment is a workspace */
+#define NGX_HTTP_TROVE_API_WORKSPACE  0x0002
+
+/* no such call, for any method, and without a token */
+#define NGX_HTTP_TROVE_API_NO_LOGIN   0x0004
 
 
 typedef struct {
     ngx_uint_t    method;
+    ngx_uint_t    flags;
 
-    /* "*" matches one segment, "#" one of digits; prepare() gets it */
+    /* "*" matches one segment, "#" one of digits; prepare() gets them */
     ngx_str_t     path;
 
     void        (*work)(ngx_http_trove_api_t *api);
     ngx_int_t   (*render)(ngx_http_trove_api_t *api);
-    ngx_int_t   (*prepare)(ngx_http_trove_api_t *api, ngx_str_t *segment);
+    ngx_int_t   (*prepare)(ngx_http_trove_api_t *api, ngx_str_t *segments);
 } ngx_http_trove_api_route_t;
 
 
 static ngx_int_t ngx_http_trove_api_root(ngx_str_t *path);
 static ngx_uint_t ngx_http_trove_api_match(ngx_str_t *pattern,
-    ngx_str_t *path, ngx_str_t *segment);
+    ngx_str_t *path, ngx_str_t *segments);
 static void ngx_http_trove_api_segment(ngx_str_t *segment);
-static void ngx_http_trove_api_allow(ngx_str_t *allow, ngx_uint_t methods);
+static void ngx_http_trove_api_allow(ngx_http_trove_api_t *api,
+    ngx_uint_t methods);
+static ngx_int_t ngx_http_trove_api_may(ngx_http_trove_api_t *api,
+    ngx_http_trove_api_route_t *route, ngx_str_t *segments);
 static const char *ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
     ngx_http_trove_api_route_t *route);
 static ngx_uint_t ngx_http_trove_api_filtered(ngx_trove_spool_filter_t *filter);
 
-static ngx_int_t ngx_http_trove_api_prepare_event(ngx_http_trove_api_t *api,
-    ngx_str_t *segment);
-static ngx_int_t ngx_http_trove_api_prepare_forget(ngx_http_trove_api_t *api,
-    ngx_str_t *segment);
-static ngx_int_t ngx_http_trove_api_prepare_purge(ngx_http_trove_api_t *api,
-    ngx_str_t *segment);
-static ngx_int_t ngx_http_trove_api_prepare_delivery(
-    ngx_http_trove_api_t *api, ngx_str_t *segment);
-static ngx_int_t ngx_http_trove_api_prepare_replay(ngx_http_trove_api_t *api,
-    ngx_str_t *segment);
-static ngx_int_t ngx_http_trove_api_prepare_cancel(ngx_http_trove_api_t *api,
-    ngx_str_t *segment);
-static ngx_int_t ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api,
-    ngx_str_t *segment);
-static ngx_int_t ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
-    ngx_str_t *segment);
-
-static void ngx_http_trove_api_work_event(ngx_http_trove_api_t *api);
-static void ngx_http_trove_api_work_forget(ngx_http_trove_api_t *api);
-static void ngx_http_trove_api_work_deliveries(ngx_http_trove_api_t *api);
-static void ngx_http_trove_api_work_delivery(ngx_http_trove_api_t *api);
-static void ngx_http_trove_api_work_action(ngx_http_trove_api_t *api);
-static void ngx_http_trove_api_work_targets(ngx_http_trove_api_t *api);
-
 
 static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
 
-    { NGX_HTTP_GET, ngx_string("/v1/workspaces/*/events"),
+    { NGX_HTTP_GET, NGX_HTTP_TROVE_API_WORKSPACE,
+      ngx_string("/v1/workspaces/*/events"),
       ngx_http_trove_api_feed_work, ngx_http_trove_api_feed_render,
       ngx_http_trove_api_feed_prepare },
 
-    { NGX_HTTP_POST, ngx_string("/v1/events/purge"),
+    { NGX_HTTP_POST, NGX_HTTP_TROVE_API_OPERATOR,
+      ngx_string("/v1/events/purge"),
       ngx_http_trove_api_bulk_work, ngx_http_trove_api_render_count,
       ngx_http_trove_api_prepare_purge },
 
-    { NGX_HTTP_GET, ngx_string("/v1/events/*"),
+    { NGX_HTTP_GET, 0, ngx_string("/v1/events/*"),
       ngx_http_trove_api_work_event, ngx_http_trove_api_render_event,
       ngx_http_trove_api_prepare_event },
 
-    { NGX_HTTP_POST, ngx_string("/v1/events/*/forget"),
+    { NGX_HTTP_POST, NGX_HTTP_TROVE_API_OPERATOR,
+      ngx_string("/v1/events/*/forget"),
       ngx_http_trove_api_work_forget, ngx_http_trove_api_render_forget,
       ngx_http_trove_api_prepare_forget },
 
-    { NGX_HTTP_GET, ngx_string("/v1/deliveries"),
+    { NGX_HTTP_GET, 0, ngx_string("/v1/deliveries"),
       ngx_http_trove_api_work_deliveries,
       ngx_http_trove_api_render_deliveries, NULL },
 
-    { NGX_HTTP_POST, ngx_string("/v1/deliveries/replay"),
+    { NGX_HTTP_POST, 0, ngx_string("/v1/deliveries/replay"),
       ngx_http_trove_api_bulk_work, ngx_http_trove_api_render_count,
       ngx_http_trove_api_prepare_replay },
 
-    { NGX_HTTP_POST, ngx_string("/v1/deliveries/cancel"),
+    { NGX_HTTP_POST, 0, ngx_string("/v1/deliveries/cancel"),
       ngx_http_trove_api_bulk_work, ngx_http_trove_api_render_count,
       ngx_http_trove_api_prepare_cancel },
 
-    { NGX_HTTP_GET, ngx_string("/v1/deliveries/#"),
+    { NGX_HTTP_GET, 0, ngx_string("/v1/deliveries/#"),
       ngx_http_trove_api_work_delivery, ngx_http_trove_api_render_delivery,
       ngx_http_trove_api_prepare_delivery },
 
-    { NGX_HTTP_POST, ngx_string("/v1/deliveries/#/replay"),
+    { NGX_HTTP_POST, 0, ngx_string("/v1/deliveries/#/replay"),
       ngx_http_trove_api_work_action, ngx_http_trove_api_render_action,
       ngx_http_trove_api_prepare_replay },
 
-    { NGX_HTTP_POST, ngx_string("/v1/deliveries/#/cancel"),
+    { NGX_HTTP_POST, 0, ngx_string("/v1/deliveries/#/cancel"),
       ngx_http_trove_api_work_action, ngx_http_trove_api_render_action,
       ngx_http_trove_api_prepare_cancel },
 
-    { NGX_HTTP_GET, ngx_string("/v1/targets"),
+    { NGX_HTTP_GET, NGX_HTTP_TROVE_API_OPERATOR, ngx_string("/v1/targets"),
       ngx_http_trove_api_work_targets, ngx_http_trove_api_render_targets,
       NULL },
 
-    { NGX_HTTP_POST, ngx_string("/v1/targets/pause"),
+    { NGX_HTTP_POST, NGX_HTTP_TROVE_API_OPERATOR,
+      ngx_string("/v1/targets/pause"),
       ngx_http_trove_api_pause, ngx_http_trove_api_render_pause,
       ngx_http_trove_api_prepare_pause },
 
-    { NGX_HTTP_POST, ngx_string("/v1/targets/resume"),
+    { NGX_HTTP_POST, NGX_HTTP_TROVE_API_OPERATOR,
+      ngx_string("/v1/targets/resume"),
       ngx_http_trove_api_pause, ngx_http_trove_api_render_pause,
       ngx_http_trove_api_prepare_resume },
 
+    { NGX_HTTP_GET, 0, ngx_string("/v1/me"),
+      ngx_http_trove_api_me_work, ngx_http_trove_api_me_render,
+      ngx_http_trove_api_me_prepare },
+
+    { NGX_HTTP_POST, NGX_HTTP_TROVE_API_NO_LOGIN,
+      ngx_string("/v1/auth/device/start"), NULL, NULL, NULL },
+
+    { NGX_HTTP_POST, NGX_HTTP_TROVE_API_NO_LOGIN,
+      ngx_string("/v1/auth/device/poll"), NULL, NULL, NULL },
+
     /* in the event loop */
 
-    { NGX_HTTP_POST, ngx_string("/v1/test"), NULL, ngx_http_trove_api_test,
+    { NGX_HTTP_POST, NGX_HTTP_TROVE_API_OPERATOR, ngx_string("/v1/test"),
+      NULL, ngx_http_trove_api_test, NULL },
+
+    { NGX_HTTP_GET, 0, ngx_string("/v1/"), NULL, ngx_http_trove_api_index,
       NULL },
 
-    { NGX_HTTP_GET, ngx_string("/v1/"), NULL, ngx_http_trove_api_index, NULL },
-
-    { 0, ngx_null_string, NULL, NULL, NULL }
+    { 0, 0, ngx_null_string, NULL, NULL, NULL }
 };
+
+
+ngx_uint_t
+ngx_http_trove_api_no_login(ngx_str_t *path)
+{
+    ngx_str_t                    copy;
+    ngx_str_t                    segments[NGX_HTTP_TROVE_API_SEGMENTS];
+    ngx_http_trove_api_route_t  *route;
+
+    copy = *path;
+
+    if (ngx_http_trove_api_root(&copy) != NGX_OK) {
+        return 0;
+    }
+
+    for (route = ngx_http_trove_api_routes; route->path.len; route++) {
+
+        if ((route->flags & NGX_HTTP_TROVE_API_NO_LOGIN)
+            && ngx_http_trove_api_match(&route->path, &copy, segments))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
 
 
 ngx_int_t
 ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
 {
-    ngx_str_t                    segment;
-    ngx_uint_t                   method, allow;
+    ngx_int_t                    rc;
+    ngx_str_t                    segments[NGX_HTTP_TROVE_API_SEGMENTS];
+    ngx_uint_t                   i, method, allow, hidden;
     ngx_http_trove_api_route_t  *route;
 
     if (ngx_http_trove_api_root(path) != NGX_OK) {
-        return NGX_DECLINED;
+        return NGX_HTTP_NOT_FOUND;
     }
 
     method = api->request->method;
@@ -145,15 +180,32 @@ ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
 
     for (route = ngx_http_trove_api_routes; route->path.len; route++) {
 
-        if (!ngx_http_trove_api_match(&route->path, path, &segment)) {
+        if (!ngx_http_trove_api_match(&route->path, path, segments)) {
             continue;
         }
+
+        hidden = (route->flags & NGX_HTTP_TROVE_API_OPERATOR)
+                 && ngx_http_trove_api_scoped(api);
 
         /* "purge" may be the id of an event as well */
 
         if (route->method != method) {
-            allow |= route->method;
+            allow |= hidden ? 0 : route->method;
             continue;
+        }
+
+        if (hidden) {
+            return NGX_HTTP_NOT_FOUND;
+        }
+
+        for (i = 0; i < NGX_HTTP_TROVE_API_SEGMENTS; i++) {
+            ngx_http_trove_api_segment(&segments[i]);
+        }
+
+        rc = ngx_http_trove_api_may(api, route, segments);
+
+        if (rc != NGX_OK) {
+            return rc;
         }
 
         api->reject = ngx_http_trove_api_reject(api, route);
@@ -165,36 +217,69 @@ ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
         api->work = route->work;
         api->render = route->render;
 
-        ngx_http_trove_api_segment(&segment);
-
-        return route->prepare ? route->prepare(api, &segment) : NGX_OK;
+        return route->prepare ? route->prepare(api, segments) : NGX_OK;
     }
 
     if (allow) {
-        ngx_http_trove_api_allow(&api->allow, allow);
+        ngx_http_trove_api_allow(api, allow);
         return NGX_HTTP_NOT_ALLOWED;
     }
 
-    return NGX_DECLINED;
+    return NGX_HTTP_NOT_FOUND;
+}
+
+
+/* what lies outside of the scope of a token does not exist for it */
+
+static ngx_int_t
+ngx_http_trove_api_may(ngx_http_trove_api_t *api,
+    ngx_http_trove_api_route_t *route, ngx_str_t *segments)
+{
+    if ((route->flags & NGX_HTTP_TROVE_API_WORKSPACE)
+        && !ngx_http_trove_api_scope_has(api, &segments[0]))
+    {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    if (api->token->read && route->method != NGX_HTTP_GET && !api->dry_run) {
+        api->reject = "the token is for reading only";
+        return NGX_HTTP_FORBIDDEN;
+    }
+
+    return NGX_OK;
 }
 
 
 static void
-ngx_http_trove_api_allow(ngx_str_t *allow, ngx_uint_t methods)
+ngx_http_trove_api_allow(ngx_http_trove_api_t *api, ngx_uint_t methods)
 {
-    switch (methods) {
+    u_char  *p;
 
-    case NGX_HTTP_GET:
-        ngx_str_set(allow, "GET, HEAD");
-        break;
-
-    case NGX_HTTP_POST:
-        ngx_str_set(allow, "POST");
-        break;
-
-    default:
-        ngx_str_set(allow, "GET, HEAD, POST");
+    p = ngx_pnalloc(api->request->pool,
+                    sizeof("GET, HEAD, POST, PATCH, DELETE"));
+    if (p == NULL) {
+        return;
     }
+
+    api->allow.data = p;
+
+    if (methods & NGX_HTTP_GET) {
+        p = ngx_cpymem(p, "GET, HEAD, ", sizeof("GET, HEAD, ") - 1);
+    }
+
+    if (methods & NGX_HTTP_POST) {
+        p = ngx_cpymem(p, "POST, ", sizeof("POST, ") - 1);
+    }
+
+    if (methods & NGX_HTTP_PATCH) {
+        p = ngx_cpymem(p, "PATCH, ", sizeof("PATCH, ") - 1);
+    }
+
+    if (methods & NGX_HTTP_DELETE) {
+        p = ngx_cpymem(p, "DELETE, ", sizeof("DELETE, ") - 1);
+    }
+
+    api->allow.len = p - api->allow.data - (sizeof(", ") - 1);
 }
 
 
@@ -238,36 +323,50 @@ ngx_http_trove_api_root(ngx_str_t *path)
 }
 
 
+/* those that the token may make */
+
 ngx_int_t
 ngx_http_trove_api_index(ngx_http_trove_api_t *api)
 {
     u_char                      *p, *last;
+    ngx_uint_t                   n;
+    const char                  *method;
     ngx_http_trove_json_t        json;
     ngx_http_trove_api_route_t  *route;
 
     ngx_http_trove_json_init(&json, api->request->pool);
     ngx_http_trove_json_printf(&json, "{\"calls\":[");
 
+    n = 0;
+
     for (route = ngx_http_trove_api_routes; route->path.len; route++) {
 
-        last = route->path.data + route->path.len;
-
-        p = route->path.data;
-
-        while (p < last && *p != '*' && *p != '#') {
-            p++;
+        if ((route->flags & NGX_HTTP_TROVE_API_NO_LOGIN)
+            || ((route->flags & NGX_HTTP_TROVE_API_OPERATOR)
+                && ngx_http_trove_api_scoped(api))
+            || (api->token->read && route->method != NGX_HTTP_GET))
+        {
+            continue;
         }
 
-        ngx_http_trove_json_printf(&json, "%s{\"method\":\"%s\",\"path\":\"",
-                                   route == ngx_http_trove_api_routes ? ""
-                                                                      : ",",
-                                   route->method == NGX_HTTP_GET ? "GET"
-                                                                 : "POST");
-        ngx_http_trove_json_raw(&json, route->path.data, p - route->path.data);
+        method = (route->method == NGX_HTTP_GET) ? "GET"
+                 : (route->method == NGX_HTTP_POST) ? "POST"
+                 : (route->method == NGX_HTTP_PATCH) ? "PATCH" : "DELETE";
 
-        if (p < last) {
-            ngx_http_trove_json_printf(&json, "{id}");
-            ngx_http_trove_json_raw(&json, p + 1, last - p - 1);
+        ngx_http_trove_json_printf(&json, "%s{\"method\":\"%s\",\"path\":\"",
+                                   n++ ? "," : "", method);
+
+        p = route->path.data;
+        last = p + route->path.len;
+
+        for ( /* void */ ; p < last; p++) {
+
+            if (*p == '*' || *p == '#') {
+                ngx_http_trove_json_raw(&json, (u_char *) "{id}", 4);
+
+            } else {
+                ngx_http_trove_json_raw(&json, p, 1);
+            }
         }
 
         ngx_http_trove_json_printf(&json, "\"}");
@@ -281,11 +380,17 @@ ngx_http_trove_api_index(ngx_http_trove_api_t *api)
 
 static ngx_uint_t
 ngx_http_trove_api_match(ngx_str_t *pattern, ngx_str_t *path,
-    ngx_str_t *segment)
+    ngx_str_t *segments)
 {
-    u_char  *p, *s, *plast, *slast;
+    u_char      *p, *s, *plast, *slast;
+    ngx_str_t   *segment;
+    ngx_uint_t   i;
 
-    ngx_str_null(segment);
+    for (i = 0; i < NGX_HTTP_TROVE_API_SEGMENTS; i++) {
+        ngx_str_null(&segments[i]);
+    }
+
+    segment = segments;
 
     p = pattern->data;
     plast = p + pattern->len;
@@ -311,6 +416,7 @@ ngx_http_trove_api_match(ngx_str_t *pattern, ngx_str_t *path,
                 return 0;
             }
 
+            segment++;
             continue;
         }
 
@@ -373,203 +479,4 @@ ngx_http_trove_api_filtered(ngx_trove_spool_filter_t *filter)
     return filter->states || filter->target.data || filter->route.data
            || filter->id.data || filter->ntypes || filter->nnamespaces
            || filter->since || filter->until;
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_prepare_event(ngx_http_trove_api_t *api, ngx_str_t *segment)
-{
-    api->name = *segment;
-    api->filter.id = *segment;
-    api->cursor = 0;
-
-    return NGX_OK;
-}
-
-
-/* in the zones at once; in the spool later, by the keys that it may have */
-
-static ngx_int_t
-ngx_http_trove_api_prepare_forget(ngx_http_trove_api_t *api,
-    ngx_str_t *segment)
-{
-    api->name = *segment;
-
-    return ngx_http_trove_dedup_forget(api->request, segment, &api->keys,
-                                       &api->nkeys, &api->count);
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_prepare_purge(ngx_http_trove_api_t *api, ngx_str_t *segment)
-{
-    api->action = api->dry_run ? NGX_TROVE_SPOOL_PURGE_COUNT
-                               : NGX_TROVE_SPOOL_PURGE;
-
-    return ngx_http_trove_api_bulk_prepare(api);
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_prepare_delivery(ngx_http_trove_api_t *api,
-    ngx_str_t *segment)
-{
-    ngx_int_t  id;
-
-    id = ngx_atoi(segment->data, segment->len);
-
-    if (id < 1) {
-        return NGX_DECLINED;
-    }
-
-    api->id = id;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_prepare_replay(ngx_http_trove_api_t *api,
-    ngx_str_t *segment)
-{
-    api->wake = 1;
-    api->action = api->dry_run ? NGX_TROVE_SPOOL_REPLAY_COUNT
-                               : NGX_TROVE_SPOOL_REPLAY;
-
-    return segment->len ? ngx_http_trove_api_prepare_delivery(api, segment)
-                        : ngx_http_trove_api_bulk_prepare(api);
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_prepare_cancel(ngx_http_trove_api_t *api,
-    ngx_str_t *segment)
-{
-    api->action = api->dry_run ? NGX_TROVE_SPOOL_CANCEL_COUNT
-                               : NGX_TROVE_SPOOL_CANCEL;
-
-    return segment->len ? ngx_http_trove_api_prepare_delivery(api, segment)
-                        : ngx_http_trove_api_bulk_prepare(api);
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_prepare_pause(ngx_http_trove_api_t *api, ngx_str_t *segment)
-{
-    api->paused = 1;
-
-    return ngx_http_trove_api_pause_targets(api);
-}
-
-
-static ngx_int_t
-ngx_http_trove_api_prepare_resume(ngx_http_trove_api_t *api,
-    ngx_str_t *segment)
-{
-    api->wake = 1;
-
-    return ngx_http_trove_api_pause_targets(api);
-}
-
-
-/* the functions below run in a thread: they use the call and the spool only */
-
-static void
-ngx_http_trove_api_work_event(ngx_http_trove_api_t *api)
-{
-    ngx_trove_spool_events_t  *events;
-
-    /* the newest event with the id; a page may be empty before the last */
-
-    ngx_trove_spool_free(api->result);
-
-    events = ngx_trove_spool_events(api->spool, &api->filter, api->cursor, 1,
-                                    0, &api->error);
-    api->result = events;
-
-    if (events == NULL) {
-        api->rc = NGX_ERROR;
-        return;
-    }
-
-    if (events->n == 0 && events->next) {
-        api->cursor = events->next;
-        api->again = 1;
-        return;
-    }
-
-    if (events->n) {
-        api->more = ngx_trove_spool_event_deliveries(api->spool,
-                                                     events->events[0].number,
-                                                     &api->error);
-        if (api->more == NULL) {
-            api->rc = NGX_ERROR;
-        }
-    }
-}
-
-
-static void
-ngx_http_trove_api_work_forget(ngx_http_trove_api_t *api)
-{
-    ngx_int_t   rc;
-    ngx_uint_t  i;
-
-    for (i = 0; i < api->nkeys; i++) {
-        rc = ngx_trove_spool_forget(api->spool,
-                                    api->keys + i * NGX_TROVE_SPOOL_KEY_LEN,
-                                    &api->error);
-
-        if (rc == NGX_ERROR) {
-            api->rc = NGX_ERROR;
-            return;
-        }
-
-        api->count += (rc == NGX_OK);
-    }
-}
-
-
-static void
-ngx_http_trove_api_work_deliveries(ngx_http_trove_api_t *api)
-{
-    api->result = ngx_trove_spool_deliveries(api->spool, &api->filter,
-                                             api->cursor, api->limit,
-                                             &api->error);
-
-    api->rc = api->result ? NGX_OK : NGX_ERROR;
-}
-
-
-static void
-ngx_http_trove_api_work_delivery(ngx_http_trove_api_t *api)
-{
-    api->result = ngx_trove_spool_delivery(api->spool, api->id, &api->error);
-
-    api->rc = api->result ? NGX_OK : NGX_ERROR;
-}
-
-
-static void
-ngx_http_trove_api_work_action(ngx_http_trove_api_t *api)
-{
-    api->rc = ngx_trove_spool_control(api->spool, api->action, api->id,
-                                      &api->error);
-
-    if (api->rc != NGX_ERROR) {
-        api->result = ngx_trove_spool_delivery(api->spool, api->id,
-                                               &api->error);
-        if (api->result == NULL) {
-            api->rc = NGX_ERROR;
-        }
-    }
-}
-
-
-static void
-ngx_http_trove_api_work_targets(ngx_http_trove_api_t *api)
-{
-    api->result = ngx_trove_spool_stat(api->spool, &api->error);
-
-    api->rc = api->result ? NGX_OK : NGX_ERROR;
 }
