@@ -73,6 +73,25 @@ char *ngx_http_trove_secret_add(ngx_conf_t *cf,
     ngx_http_trove_secret_kind_e kind);
 
 /*
+ * Called with the contents of a file, which are wiped afterwards.
+ *
+ * NGX_CONF_OK
+ * NGX_CONF_ERROR  logged
+ */
+typedef char *(*ngx_http_trove_secret_text_pt)(ngx_conf_t *cf, ngx_str_t *path,
+    u_char *p, size_t len, void *data);
+
+/*
+ * Reads the file of "file:PATH" as the files with secrets, with the same checks
+ * and messages.  data is passed to the function.
+ *
+ * NGX_CONF_OK
+ * NGX_CONF_ERROR  logged, with the directive and the remedy
+ */
+char *ngx_http_trove_secret_read_text(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_trove_secret_text_pt text, void *data);
+
+/*
  * Collects the keys for a request.  Values of variables are used literally.  A
  * value is ignored if it is empty, if one of its variables is empty or blank,
  * if it is only the prefix, or if it is too short for its kind.  The caller

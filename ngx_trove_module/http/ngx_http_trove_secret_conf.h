@@ -38,6 +38,10 @@ typedef struct {
     ngx_str_t                      name;       /* of the file or variable */
     ngx_uint_t                     line;       /* in it, from 1 */
     ngx_uint_t                     first;      /* key of this directive */
+    /* gets the contents of the file; NULL: there is a secret in each line */
+    ngx_http_trove_secret_text_pt  text;
+    void                          *data;
+
     unsigned                       warned:1;   /* by another directive */
     unsigned                       script:1;   /* a value with variables */
 } ngx_http_trove_secret_source_t;

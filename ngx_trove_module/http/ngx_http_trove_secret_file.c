@@ -100,7 +100,8 @@ ngx_http_trove_secret_file(ngx_http_trove_secret_source_t *source)
         goto done;
     }
 
-    rv = ngx_http_trove_secret_text(source, buf, buf + n);
+    rv = source->text ? source->text(cf, path, buf, n, source->data)
+                      : ngx_http_trove_secret_text(source, buf, buf + n);
 
 done:
 
@@ -115,6 +116,35 @@ done:
     }
 
     return rv;
+}
+
+
+char *
+ngx_http_trove_secret_read_text(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_trove_secret_text_pt text, void *data)
+{
+    ngx_str_t                       *cmd;
+    ngx_http_trove_secret_source_t   source;
+
+    if (value->len <= 5 || ngx_strncmp(value->data, "file:", 5) != 0) {
+        cmd = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" requires a file, specify \"file:PATH\"",
+                           &cmd[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&source, sizeof(ngx_http_trove_secret_source_t));
+
+    source.cf = cf;
+    source.from = NGX_HTTP_TROVE_SECRET_FROM_FILE;
+    source.name.data = value->data + 5;
+    source.name.len = value->len - 5;
+    source.text = text;
+    source.data = data;
+
+    return ngx_http_trove_secret_file(&source);
 }
 
 

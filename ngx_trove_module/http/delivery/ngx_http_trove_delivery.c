@@ -196,7 +196,11 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         error = "truncated";
     }
 
-    if (ngx_http_trove_delivery_unsent(sr, &d->target->name)) {
+    if (d->refused) {
+        error = d->refused;
+        d->sent = !d->held;
+
+    } else if (ngx_http_trove_delivery_unsent(sr, &d->target->name)) {
         error = "no_connection";
         d->sent = 0;
     }

@@ -62,6 +62,13 @@ struct ngx_http_trove_delivery_s {
     /* NULL: the target is no subscription; must live as long as the origin */
     ngx_trove_spool_subscriber_t  *subscriber;
 
+    /*
+     * Set in a phase of the subrequest, if it must not be sent: the failure.
+     * With held, it does not count as an attempt.
+     */
+    const char                 *refused;
+    unsigned                    held:1;
+
     /* valid in the state DONE */
     ngx_uint_t                  status;        /* of the response, or NGINX's */
     const char                 *error;         /* NULL, or the failure */

@@ -101,6 +101,7 @@ ngx_http_trove_sign_handler(ngx_http_request_t *r)
 {
     ngx_str_t                        signature;
     ngx_http_trove_ctx_t            *ctx;
+    ngx_http_trove_delivery_t       *d;
     ngx_http_trove_sign_loc_conf_t  *slcf;
 
     static ngx_http_trove_header_t  name = {
@@ -113,7 +114,15 @@ ngx_http_trove_sign_handler(ngx_http_request_t *r)
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_trove_sign_module);
 
-    if (slcf->secrets == NULL || ngx_http_trove_delivery_find(r) == NULL) {
+    if (slcf->secrets == NULL) {
+        return NGX_DECLINED;
+    }
+
+    d = ngx_http_trove_delivery_find(r);
+
+    /* a subscription has its own secret */
+
+    if (d == NULL || d->subscriber) {
         return NGX_DECLINED;
     }
 

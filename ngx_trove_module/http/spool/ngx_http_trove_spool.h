@@ -53,6 +53,9 @@ ngx_int_t ngx_http_trove_spool_threads(ngx_conf_t *cf, ngx_str_t *directive);
  */
 ngx_array_t *ngx_http_trove_spool_routes(ngx_http_request_t *r);
 
+/* The same while the configuration is being read. */
+ngx_array_t *ngx_http_trove_spool_conf_routes(ngx_conf_t *cf);
+
 /*
  * Returns 1 if the configuration has the given target of the spool, 0
  * otherwise.

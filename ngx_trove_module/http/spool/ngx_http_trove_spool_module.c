@@ -446,6 +446,17 @@ ngx_http_trove_spool_configured(ngx_conf_t *cf)
 
 
 ngx_array_t *
+ngx_http_trove_spool_conf_routes(ngx_conf_t *cf)
+{
+    ngx_http_trove_spool_main_conf_t  *smcf;
+
+    smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_trove_spool_module);
+
+    return &smcf->routes;
+}
+
+
+ngx_array_t *
 ngx_http_trove_spool_routes(ngx_http_request_t *r)
 {
     ngx_http_trove_spool_main_conf_t  *smcf;

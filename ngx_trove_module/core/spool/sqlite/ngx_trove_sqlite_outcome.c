@@ -94,7 +94,6 @@ ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
     ngx_trove_sqlite_row_t *row, int64_t now, ngx_uint_t removed)
 {
-    int64_t                     started;
     ngx_uint_t                  delivered;
     ngx_trove_sqlite_cached_t  *cached;
     ngx_trove_spool_state_e     from;
@@ -137,9 +136,7 @@ ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
         }
 
     } else {
-        started = outcome->started - ngx_trove_sqlite_wall(spool) + now;
-
-        if (started < row->opened) {
+        if (outcome->ref.opened != row->opened) {
 
             /* an attempt from before a replay does not count for the replay */
 
