@@ -189,8 +189,9 @@ ngx_int_t ngx_trove_spool_unsubscribe(ngx_trove_spool_t *spool,
 
 /*
  * Returns a page of the subscriptions in the scope, oldest first, at most limit
- * of them, or, if id is not NULL, the one with this id.  The cursor is 0 for
- * the first page, and next of the previous page for the others.
+ * of them, or, if id is not NULL, the one with this id.  Only the latter has
+ * its sealed secrets.  The cursor is 0 for the first page, and next of the
+ * previous page for the others.
  *
  * Uses the reading connection.  The result is freed by ngx_trove_spool_free().
  *

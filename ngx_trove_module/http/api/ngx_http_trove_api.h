@@ -26,7 +26,14 @@
 #define NGX_HTTP_TROVE_API_SLASH  '\0'
 
 
+/* a member of a body has a value that it may not have */
+#define NGX_HTTP_TROVE_API_INVALID  422
+
+#define NGX_HTTP_TROVE_API_BODY_TOO_LARGE  "the body is larger than 64 KB"
+
+
 typedef struct ngx_http_trove_api_s  ngx_http_trove_api_t;
+typedef struct ngx_http_trove_api_webhook_s  ngx_http_trove_api_webhook_t;
 
 
 /*
@@ -74,6 +81,13 @@ struct ngx_http_trove_api_s {
     ngx_trove_spool_target_t     *targets;     /* configured, that match */
     ngx_uint_t                    ntargets;
 
+    ngx_http_trove_api_webhook_t *webhook;
+
+    /* the body, if parse() is set, which checks it before work() */
+    ngx_str_t                     body;
+    size_t                        body_size;
+    ngx_int_t                   (*parse)(ngx_http_trove_api_t *api);
+
     /* why the call is rejected; or NULL */
     const char                   *reject;
 
@@ -117,6 +131,21 @@ struct ngx_http_trove_api_s {
     unsigned                      wake:1;      /* the dispatcher, afterwards */
 };
 
+
+extern ngx_module_t  ngx_http_trove_api_module;
+
+
+/*
+ * Reads the body of the request, and calls ngx_http_trove_api_ready().  Returns
+ * the code that the content handler must return.
+ */
+ngx_int_t ngx_http_trove_api_body(ngx_http_trove_api_t *api);
+
+/*
+ * Continues a call whose body has been read.  Returns the code to finalize the
+ * request with.
+ */
+ngx_int_t ngx_http_trove_api_ready(ngx_http_trove_api_t *api);
 
 /* Initializes the queue of calls of a worker. */
 void ngx_http_trove_api_queue_init(ngx_cycle_t *cycle);
@@ -252,6 +281,33 @@ ngx_int_t ngx_http_trove_api_me_render(ngx_http_trove_api_t *api);
  */
 ngx_int_t ngx_http_trove_api_feed_cursor(ngx_str_t *value,
     ngx_trove_spool_place_t *place);
+
+/*
+ * Subscriptions; see ngx_http_trove_api_webhook.h.  The segments are the
+ * workspace and the id.  render sends the one that is changed or found.
+ */
+ngx_int_t ngx_http_trove_api_webhook_prepare(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_webhook_prepare_create(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_webhook_prepare_change(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_webhook_prepare_rotate(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+
+void ngx_http_trove_api_webhook_work(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_webhook_work_create(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_webhook_work_change(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_webhook_work_delete(ngx_http_trove_api_t *api);
+void ngx_http_trove_api_webhook_work_audit(ngx_http_trove_api_t *api);
+
+ngx_int_t ngx_http_trove_api_webhook_render(ngx_http_trove_api_t *api);
+ngx_int_t ngx_http_trove_api_webhook_render_list(ngx_http_trove_api_t *api);
+ngx_int_t ngx_http_trove_api_webhook_render_create(ngx_http_trove_api_t *api);
+ngx_int_t ngx_http_trove_api_webhook_render_rotate(ngx_http_trove_api_t *api);
+ngx_int_t ngx_http_trove_api_webhook_render_delete(ngx_http_trove_api_t *api);
+ngx_int_t ngx_http_trove_api_webhook_render_test(ngx_http_trove_api_t *api);
+ngx_int_t ngx_http_trove_api_webhook_render_audit(ngx_http_trove_api_t *api);
 
 /* Sends the list of calls.  Returns the code to finalize the request with. */
 ngx_int_t ngx_http_trove_api_index(ngx_http_trove_api_t *api);

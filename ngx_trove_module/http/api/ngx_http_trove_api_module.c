@@ -103,6 +103,8 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
     ngx_int_t              rc, found;
     ngx_http_trove_api_t  *api;
 
+    static ngx_str_t  no_store = ngx_string("no-store");
+
     if (r != r->main) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -114,6 +116,19 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
 
     found = ngx_http_trove_api_find(api);
 
+    /* responses have events, or secrets */
+
+    if (ngx_http_trove_headers_add(&r->headers_out.headers, "Cache-Control",
+                                   "cache-control", &no_store)
+        == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (found == NGX_OK && api->parse) {
+        return ngx_http_trove_api_body(api);
+    }
+
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
@@ -121,6 +136,21 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
 
     if (found != NGX_OK) {
         return ngx_http_trove_api_refuse(api, found);
+    }
+
+    return api->work ? ngx_http_trove_api_start(api) : api->render(api);
+}
+
+
+ngx_int_t
+ngx_http_trove_api_ready(ngx_http_trove_api_t *api)
+{
+    ngx_int_t  rc;
+
+    rc = api->parse(api);
+
+    if (rc != NGX_OK) {
+        return ngx_http_trove_api_refuse(api, rc);
     }
 
     return api->work ? ngx_http_trove_api_start(api) : api->render(api);
@@ -191,8 +221,6 @@ ngx_http_trove_api_find(ngx_http_trove_api_t *api)
         api->reject = reject;
         return NGX_HTTP_BAD_REQUEST;
     }
-
-    ngx_http_trove_api_scope_filter(api);
 
     return ngx_http_trove_api_route(api, &path);
 }
@@ -352,6 +380,16 @@ ngx_http_trove_api_complete(ngx_http_request_t *r, void *data)
 
         return ngx_http_trove_api_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                         (const char *) api->error.text);
+    }
+
+    /* a change of a subscription is logged with its id */
+
+    if (r->method == NGX_HTTP_POST && api->webhook == NULL && !api->dry_run
+        && api->rc == NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                      "trove: an API request by token \"%V\" has made changes",
+                      &api->token->name);
     }
 
     return api->render(api);

@@ -21,6 +21,12 @@
 /* the first segment is a workspace */
 #define NGX_HTTP_TROVE_API_WORKSPACE  0x0002
 
+/* about subscriptions: it has no arguments but those of a list */
+#define NGX_HTTP_TROVE_API_WEBHOOK    0x0008
+
+#define NGX_HTTP_TROVE_API_HOOK                                               \
+    (NGX_HTTP_TROVE_API_WORKSPACE|NGX_HTTP_TROVE_API_WEBHOOK)
+
 /* no such call, for any method, and without a token */
 #define NGX_HTTP_TROVE_API_NO_LOGIN   0x0004
 
@@ -109,6 +115,51 @@ static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
       ngx_string("/v1/targets/resume"),
       ngx_http_trove_api_pause, ngx_http_trove_api_render_pause,
       ngx_http_trove_api_prepare_resume },
+
+    { NGX_HTTP_GET, NGX_HTTP_TROVE_API_HOOK,
+      ngx_string("/v1/workspaces/*/webhooks"),
+      ngx_http_trove_api_webhook_work, ngx_http_trove_api_webhook_render_list,
+      ngx_http_trove_api_webhook_prepare },
+
+    { NGX_HTTP_POST, NGX_HTTP_TROVE_API_HOOK,
+      ngx_string("/v1/workspaces/*/webhooks"),
+      ngx_http_trove_api_webhook_work_create,
+      ngx_http_trove_api_webhook_render_create,
+      ngx_http_trove_api_webhook_prepare_create },
+
+    { NGX_HTTP_GET, NGX_HTTP_TROVE_API_HOOK,
+      ngx_string("/v1/workspaces/*/webhooks/*"),
+      ngx_http_trove_api_webhook_work, ngx_http_trove_api_webhook_render,
+      ngx_http_trove_api_webhook_prepare },
+
+    { NGX_HTTP_PATCH, NGX_HTTP_TROVE_API_HOOK,
+      ngx_string("/v1/workspaces/*/webhooks/*"),
+      ngx_http_trove_api_webhook_work_change,
+      ngx_http_trove_api_webhook_render,
+      ngx_http_trove_api_webhook_prepare_change },
+
+    { NGX_HTTP_DELETE, NGX_HTTP_TROVE_API_HOOK,
+      ngx_string("/v1/workspaces/*/webhooks/*"),
+      ngx_http_trove_api_webhook_work_delete,
+      ngx_http_trove_api_webhook_render_delete,
+      ngx_http_trove_api_webhook_prepare },
+
+    { NGX_HTTP_POST, NGX_HTTP_TROVE_API_HOOK,
+      ngx_string("/v1/workspaces/*/webhooks/*/rotate"),
+      ngx_http_trove_api_webhook_work_change,
+      ngx_http_trove_api_webhook_render_rotate,
+      ngx_http_trove_api_webhook_prepare_rotate },
+
+    { NGX_HTTP_POST, NGX_HTTP_TROVE_API_HOOK,
+      ngx_string("/v1/workspaces/*/webhooks/*/test"),
+      ngx_http_trove_api_webhook_work, ngx_http_trove_api_webhook_render_test,
+      ngx_http_trove_api_webhook_prepare },
+
+    { NGX_HTTP_GET, NGX_HTTP_TROVE_API_HOOK,
+      ngx_string("/v1/workspaces/*/audit"),
+      ngx_http_trove_api_webhook_work_audit,
+      ngx_http_trove_api_webhook_render_audit,
+      ngx_http_trove_api_webhook_prepare },
 
     { NGX_HTTP_GET, 0, ngx_string("/v1/me"),
       ngx_http_trove_api_me_work, ngx_http_trove_api_me_render,
@@ -213,6 +264,8 @@ ngx_http_trove_api_route(ngx_http_trove_api_t *api, ngx_str_t *path)
         if (api->reject) {
             return NGX_HTTP_BAD_REQUEST;
         }
+
+        ngx_http_trove_api_scope_filter(api);
 
         api->work = route->work;
         api->render = route->render;
@@ -450,6 +503,12 @@ ngx_http_trove_api_reject(ngx_http_trove_api_t *api,
 {
     if (api->place.number && route->work != ngx_http_trove_api_feed_work) {
         return "\"cursor\" must be a value of \"next_cursor\"";
+    }
+
+    if ((route->flags & NGX_HTTP_TROVE_API_WEBHOOK)
+        && (api->dry_run || ngx_http_trove_api_filtered(&api->filter)))
+    {
+        return "the call has no arguments but \"limit\" and \"cursor\"";
     }
 
     if (route->prepare == ngx_http_trove_api_prepare_purge

@@ -21,7 +21,7 @@
 #define NGX_TROVE_SQLITE_SUBSCRIPTION                                         \
     " number, id, workspace, namespace, events, url, description, until, "    \
     "enabled, reason, created, changed, disabled, version, failures, "        \
-    "failing, last, last_status, last_ok "
+    "failing, last, last_status, last_ok, secret, previous "
 
 /*
  * Final deliveries have no due time, and are not in this index.  INDEXED BY

@@ -99,7 +99,14 @@ ngx_trove_sqlite_subscriptions(ngx_trove_spool_t *base,
 
         if (ngx_trove_sqlite_subscriptions_row(db, list, stmt, sub) != NGX_OK
             || ngx_trove_sqlite_subscriptions_states(db, cursor, sub)
-               != NGX_OK)
+               != NGX_OK
+            || (id
+                && (ngx_trove_sqlite_subscriptions_string(db, list, stmt, 19,
+                                                          &sub->secret)
+                    != NGX_OK
+                    || ngx_trove_sqlite_subscriptions_string(db, list, stmt, 20,
+                                                             &sub->previous)
+                       != NGX_OK)))
         {
             (void) sqlite3_reset(stmt);
             rc = NGX_ERROR;

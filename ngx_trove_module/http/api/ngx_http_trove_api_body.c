@@ -1,0 +1,148 @@
+
+/*
+ * Copyright (C) the ngx_trove_module authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_trove_api.h"
+
+
+/*
+ * The body of a call, which is read into memory.  It is read without buffering
+ * by NGINX, so that a longer one is neither kept nor written to a file.
+ */
+
+#define NGX_HTTP_TROVE_API_BODY_MAX  65536
+
+
+static void ngx_http_trove_api_body_start(ngx_http_request_t *r);
+static void ngx_http_trove_api_body_read(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_api_body_take(ngx_http_trove_api_t *api);
+
+
+ngx_int_t
+ngx_http_trove_api_body(ngx_http_trove_api_t *api)
+{
+    off_t                len;
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = api->request;
+    len = r->headers_in.content_length_n;
+
+    if (len > NGX_HTTP_TROVE_API_BODY_MAX) {
+        rc = ngx_http_discard_request_body(r);
+
+        return (rc == NGX_OK)
+               ? ngx_http_trove_api_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                          NGX_HTTP_TROVE_API_BODY_TOO_LARGE)
+               : rc;
+    }
+
+    api->body_size = (len >= 0) ? (size_t) len : NGX_HTTP_TROVE_API_BODY_MAX;
+
+    api->body.data = ngx_pnalloc(r->pool, api->body_size + 1);
+    if (api->body.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_set_ctx(r, api, ngx_http_trove_api_module);
+
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_trove_api_body_start);
+
+    return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
+}
+
+
+static void
+ngx_http_trove_api_body_start(ngx_http_request_t *r)
+{
+    r->read_event_handler = ngx_http_trove_api_body_read;
+
+    ngx_http_trove_api_body_read(r);
+}
+
+
+static void
+ngx_http_trove_api_body_read(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_http_trove_api_t  *api;
+
+    api = ngx_http_get_module_ctx(r, ngx_http_trove_api_module);
+
+    for ( ;; ) {
+
+        if (ngx_http_trove_api_body_take(api) != NGX_OK) {
+
+            /* NGINX discards the rest, and closes the connection */
+
+            r->read_event_handler = ngx_http_block_reading;
+
+            rc = ngx_http_trove_api_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                          NGX_HTTP_TROVE_API_BODY_TOO_LARGE);
+            break;
+        }
+
+        if (!r->reading_body) {
+            r->read_event_handler = ngx_http_block_reading;
+
+            rc = ngx_http_trove_api_ready(api);
+            break;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            break;
+        }
+
+        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+            return;
+        }
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+/* NGX_DECLINED: it is too large */
+
+static ngx_int_t
+ngx_http_trove_api_body_take(ngx_http_trove_api_t *api)
+{
+    size_t                    len;
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_request_body_t  *rb;
+
+    rb = api->request->request_body;
+
+    if (rb == NULL) {
+        return NGX_OK;
+    }
+
+    for (cl = rb->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+        len = b->last - b->pos;
+
+        if (b->in_file || len > api->body_size - api->body.len) {
+            return NGX_DECLINED;
+        }
+
+        ngx_memcpy(api->body.data + api->body.len, b->pos, len);
+        api->body.len += len;
+
+        b->pos = b->last;
+    }
+
+    rb->bufs = NULL;
+
+    return NGX_OK;
+}
