@@ -297,6 +297,10 @@ removed(void)
     ngx_uint_t                     i;
     ngx_trove_spool_maintained_t   maintained;
 
+    name = str("wh-1");
+    tap_is(ngx_trove_spool_unsubscribe(spool, &scope, &name, &actor, &error),
+           NGX_OK, "the first one is removed");
+
     tap_is(subscribe("wh-2"), NGX_OK, "another one");
     (void) accept_events(1000, 7000);
 
