@@ -282,8 +282,8 @@ accepted('trove_fanout /a;', "$target location /other { trove_fanout /a; }");
 
 # what stands beside it
 
-my $alone = '"trove_fanout" in location "/hook" conflicts with another content'
-    . ' handler, such as "proxy_pass"; move that to a separate'
+my $alone = '"trove_fanout" or "trove_subscriptions" in location "/hook"'
+    . ' conflicts with another content handler, such as "proxy_pass"; move that to a separate'
     . ' "internal" location and make it a target';
 
 for my $other ('proxy_pass http://127.0.0.1:1', 'fastcgi_pass 127.0.0.1:1',

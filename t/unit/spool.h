@@ -415,6 +415,7 @@ spool_sound(void)
     static const char  *checks[] = {
 
         "SELECT count(*) FROM target WHERE "
+            "name <> '" NGX_TROVE_SPOOL_SUBSCRIBERS "' AND ("
         "new != (SELECT count(*) FROM delivery "
             "WHERE target = target.id AND state = 0) "
         "OR retry != (SELECT count(*) FROM delivery "
@@ -426,7 +427,38 @@ spool_sound(void)
         "OR failed != (SELECT count(*) FROM delivery "
             "WHERE target = target.id AND state = 4) "
         "OR cancelled != (SELECT count(*) FROM delivery "
-            "WHERE target = target.id AND state = 5)",
+            "WHERE target = target.id AND state = 5))",
+
+        /* the row of all subscriptions has the sums of their rows */
+
+        "SELECT count(*) FROM target AS t "
+        "WHERE name = '" NGX_TROVE_SPOOL_SUBSCRIBERS "' AND "
+            "(new, retry, leased, delivered, failed, cancelled) IS NOT "
+            "(SELECT coalesce(sum(new), 0), coalesce(sum(retry), 0), "
+                "coalesce(sum(leased), 0), coalesce(sum(delivered), 0), "
+                "coalesce(sum(failed), 0), coalesce(sum(cancelled), 0) "
+            "FROM target "
+            "WHERE route = t.route AND subscription IS NOT NULL)",
+
+        /* the patterns are those of subscriptions that are not disabled */
+
+        "SELECT count(*) FROM pattern WHERE NOT EXISTS "
+            "(SELECT 1 FROM subscription WHERE number = subscription "
+                "AND removed IS NULL AND reason IS NULL)",
+
+        "SELECT count(*) FROM matching WHERE length > -2 AND n IS NOT "
+            "(SELECT count(*) FROM pattern "
+            "WHERE pattern.workspace = matching.workspace "
+                "AND pattern.own = matching.own "
+                "AND pattern.namespace = matching.namespace "
+                "AND CASE WHEN prefix THEN length(CAST(pattern AS BLOB)) "
+                    "ELSE -1 END = matching.length)",
+
+        "SELECT (SELECT count(*) FROM subscription WHERE removed IS NULL) "
+            "!= (SELECT coalesce(sum(n), 0) FROM matching WHERE own = 2)",
+
+        "SELECT count(*) FROM target WHERE subscription IS NOT NULL "
+            "AND subscription NOT IN (SELECT number FROM subscription)",
 
         "SELECT events != (SELECT count(*) FROM event) FROM spool",
 
@@ -434,7 +466,8 @@ spool_sound(void)
 
         "SELECT count(*) FROM delivery JOIN target ON target.id = target "
             "WHERE due IS NOT NULL "
-            "AND (earliest IS NULL OR earliest > due)",
+            "AND (earliest IS NULL "
+                "OR (earliest > due AND subscription IS NULL))",
 
         "SELECT count(*) FROM delivery WHERE NOT EXISTS "
             "(SELECT 1 FROM event WHERE number = delivery.id >> 16)",

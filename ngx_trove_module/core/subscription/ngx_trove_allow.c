@@ -37,7 +37,7 @@ ngx_trove_allow_parse(ngx_str_t *text, ngx_trove_allow_t *allow)
     ngx_memzero(allow, sizeof(ngx_trove_allow_t));
 
     if (text->len == 0) {
-        return "is empty";
+        return "must not be empty";
     }
 
     for (i = 0; i < text->len; i++) {
@@ -151,18 +151,18 @@ ngx_trove_allow_name(ngx_str_t *text, ngx_trove_allow_t *allow)
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'
               || c == '_' || c == '.'))
         {
-            return "is not a host name";
+            return "must be a host name";
         }
 
         if (c == '.' && i && allow->name.data[i - 1] == '.') {
-            return "is not a host name";
+            return "must be a host name";
         }
     }
 
     if ((allow->name.data[0] == '.' && text->data[0] != '*')
         || allow->name.data[allow->name.len - 1] == '.')
     {
-        return "is not a host name: it begins or ends with a dot";
+        return "must not begin or end with a dot";
     }
 
     return NULL;

@@ -39,7 +39,7 @@ ngx_trove_url_parse(ngx_str_t *text, ngx_trove_url_t *url)
     ngx_memzero(url, sizeof(ngx_trove_url_t));
 
     if (text->len > NGX_TROVE_URL_LEN) {
-        return "is longer than 2048 bytes";
+        return "must not be longer than 2048 bytes";
     }
 
     p = text->data;

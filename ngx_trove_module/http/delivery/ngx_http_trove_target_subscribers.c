@@ -84,7 +84,8 @@ ngx_http_trove_target_subscribers(ngx_conf_t *cf, ngx_array_t *targets)
             if (n < 1 || n > NGX_HTTP_TROVE_SUBSCRIBERS_INFLIGHT_MAX) {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                    "invalid number \"%V\" in \"%V\", it must "
-                                   "be from 1 to %d", &value[i], &value[0],
+                                   "be from %ui to %ui", &value[i], &value[0],
+                                   (ngx_uint_t) 1, (ngx_uint_t)
                                    NGX_HTTP_TROVE_SUBSCRIBERS_INFLIGHT_MAX);
                 return NGX_CONF_ERROR;
             }

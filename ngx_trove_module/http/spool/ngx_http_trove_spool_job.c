@@ -370,7 +370,7 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
     char                       *action;
     ngx_log_t                  *log;
     ngx_str_t                  *id;
-    ngx_uint_t                  gone, level;
+    ngx_uint_t                  gone, level, failed;
     ngx_http_trove_retry_t     *retry;
     ngx_http_trove_delivery_t  *d;
 
@@ -418,9 +418,9 @@ ngx_http_trove_job_verdict(ngx_http_trove_attempt_t *attempt,
 
         /* the operator cannot mend the URL of somebody else */
 
-        level = d->subscriber ? NGX_LOG_NOTICE : NGX_LOG_ERR;
+        failed = d->subscriber ? NGX_LOG_NOTICE : NGX_LOG_ERR;
 
-        ngx_log_error(level, log, 0,
+        ngx_log_error(failed, log, 0,
                       "trove: delivery of event \"%V\" to target \"%V\" "
                       "failed: %ui%s%s, giving up after attempt %ui; it can be "
                       "replayed",

@@ -293,8 +293,8 @@ ngx_http_trove_subscription_allow(ngx_conf_t *cf, ngx_command_t *cmd,
 
         if (error) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" in \"%V\" %s", &value[i], &value[0],
-                               error);
+                               "invalid value \"%V\" in \"%V\", it %s",
+                               &value[i], &value[0], error);
             return NGX_CONF_ERROR;
         }
     }

@@ -96,11 +96,12 @@ sub doc_conf {
     $conf =~ s/^(\s*)listen\s+(?:127\.0\.0\.1:)?\d+;
               /"${1}listen 127.0.0.1:%%PORT_" . $port++ . '%%;'/xmge;
 
-    $conf =~ s{(?<=[\s:])/(?:etc|var)/([\w./-]+)}{
+    $conf =~ s{(?<=[\s:])/(?:etc(?!/ssl)|var)/([\w./-]+)}{
         my $path = $1;
         my $file = $path =~ tr{/}{-}r;
         $files{$file} = "# a comment\n" . doc_secret($1) . "\n"
             if $path =~ m{([^/]+)\.secret$};
+        $files{$file} = '0123456789abcdef' x 4 . "\n" if $path =~ /\.key$/;
         "%%TESTDIR%%/$file";
     }ge;
 

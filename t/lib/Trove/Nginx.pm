@@ -222,7 +222,7 @@ sub write {
     my $path = "$self->{dir}/$name";
 
     spew($path, $content);
-    chmod $mode // ($name =~ /secret/ ? 0600 : 0644), $path;
+    chmod $mode // ($name =~ /secret|\.key$/ ? 0600 : 0644), $path;
 
     return $path;
 }
