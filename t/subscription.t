@@ -43,7 +43,7 @@ sub got_is {
 
     my @paths = split ' ', $paths;
 
-    wait_until { (() = split ' ', got($id)) >= @paths };
+    wait_until { my @got = split ' ', got($id); @got >= @paths };
     is(got($id), join(' ', sort @paths), $name);
 }
 
