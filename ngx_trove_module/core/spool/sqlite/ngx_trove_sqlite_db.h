@@ -542,7 +542,7 @@ void ngx_trove_sqlite_cache_clear(ngx_trove_sqlite_db_t *db);
 
 /* ngx_trove_sqlite_row.c */
 
-/* reads a delivery; NGX_DECLINED: there is none */
+/* reads a delivery; NGX_DECLINED: there is none, or its event is removed */
 ngx_int_t ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_row_t *row);
 
@@ -584,6 +584,12 @@ ngx_int_t ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool,
 ngx_int_t ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error);
 ngx_int_t ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool, ngx_int_t rc);
+
+
+/* ngx_trove_sqlite_remove.c */
+
+/* NGX_OK: the deliveries of an event are being removed; NGX_DECLINED: not */
+ngx_int_t ngx_trove_sqlite_remove_is(ngx_trove_sqlite_db_t *db, int64_t event);
 
 
 /* ngx_trove_sqlite_outcome.c, ngx_trove_sqlite_lease.c: set op->result */
