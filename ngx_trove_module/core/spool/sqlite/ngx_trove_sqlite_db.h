@@ -96,7 +96,7 @@
  */
 
 #define NGX_TROVE_SQLITE_SHARED_MAGIC   0x6c6f6f7065766f72ULL  /* "rovepool" */
-#define NGX_TROVE_SQLITE_SHARED_VERSION  3
+#define NGX_TROVE_SQLITE_SHARED_VERSION  4
 
 /* recent keys in a half, and slots for them: a power of 2 */
 #define NGX_TROVE_SQLITE_KEYS           131072
@@ -121,9 +121,13 @@ typedef struct {
     /* offset of the spool's clock from the monotonic clock, milliseconds */
     int64_t                      clock;
 
-    /* protected by maintain: time of the next pruning, and its retention */
+    /*
+     * protected by maintain: time of the next pruning, and its retention; time
+     * of the next one without a retention
+     */
     int64_t                      prune;
     int64_t                      prune_retention;
+    int64_t                      prune_early;
     uint64_t                     generation;     /* atomic; never 0 */
 
     /* the rest is protected by write: see ngx_trove_sqlite_key.c */
@@ -253,7 +257,6 @@ typedef struct {
     /* the round does not observe the retention: see ..._prune_early() */
     ngx_uint_t                   early;
     int64_t                      early_start;
-    int64_t                      early_rest;     /* until then; monotonic */
     int64_t                      prune;          /* until the next one */
 
     /* see ngx_trove_sqlite_ident.c */

@@ -28,7 +28,7 @@
 /*
  * Percent of max_size above which events that have ended are removed before
  * the end of the retention, and below which no more are.  If all events wait,
- * reading them again takes at most a tenth of the time.
+ * reading them again takes at most a tenth of the time of all processes.
  */
 #define NGX_TROVE_SQLITE_EARLY        90
 #define NGX_TROVE_SQLITE_EARLY_END    80
@@ -353,7 +353,7 @@ ngx_trove_sqlite_prune_rest(ngx_trove_sqlite_t *spool)
 
     if (spool->work.early) {
         spool->work.early = 0;
-        spool->work.early_rest = ngx_trove_sqlite_mono(spool)
+        shared->prune_early = ngx_trove_sqlite_mono(spool)
                 + ngx_max(NGX_TROVE_SQLITE_EARLY_REST,
                           NGX_TROVE_SQLITE_EARLY_PART
                           * (ngx_trove_sqlite_mono(spool)
@@ -377,6 +377,7 @@ ngx_trove_sqlite_prune_early(ngx_trove_sqlite_t *spool,
 {
     int64_t                   pages, free_pages;
     uint64_t                  used;
+    ngx_uint_t                rests;
     ngx_trove_sqlite_work_t  *work;
 
     if (spool->max_size == 0) {
@@ -393,9 +394,15 @@ ngx_trove_sqlite_prune_early(ngx_trove_sqlite_t *spool,
     work = &spool->work;
     used = (uint64_t) (pages - free_pages) * NGX_TROVE_SQLITE_PAGE_SIZE;
 
+    rests = (ngx_trove_sqlite_mono(spool) < spool->shared->prune_early);
+
     if (work->early) {
 
-        if (used < spool->max_size / 100 * NGX_TROVE_SQLITE_EARLY_END) {
+        /* another process may have examined all events in the meantime */
+
+        if (used < spool->max_size / 100 * NGX_TROVE_SQLITE_EARLY_END
+            || rests)
+        {
             work->early = 0;
             work->pruned = 0;
         }
@@ -403,9 +410,7 @@ ngx_trove_sqlite_prune_early(ngx_trove_sqlite_t *spool,
         return NGX_OK;
     }
 
-    if (used > spool->max_size / 100 * NGX_TROVE_SQLITE_EARLY
-        && ngx_trove_sqlite_mono(spool) >= work->early_rest)
-    {
+    if (used > spool->max_size / 100 * NGX_TROVE_SQLITE_EARLY && !rests) {
         work->early = 1;
         work->early_start = ngx_trove_sqlite_mono(spool);
         work->pruned = 0;
