@@ -250,8 +250,6 @@ ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
     ngx_trove_sqlite_rows_t     rows;
     ngx_trove_spool_control_t  *control;
 
-    ngx_memzero(&rows, sizeof(ngx_trove_sqlite_rows_t));
-
     control = &op->u.control;
 
     control->done = 0;
@@ -265,7 +263,6 @@ ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
                                           control->ids[control->done++], &rows);
 
         if (rc == NGX_ERROR) {
-            free(rows.rows);
             return NGX_ERROR;
         }
 
@@ -275,8 +272,6 @@ ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
             break;
         }
     }
-
-    free(rows.rows);
 
     op->result = NGX_TROVE_SPOOL_DONE;
 

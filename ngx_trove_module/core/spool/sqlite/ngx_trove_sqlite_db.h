@@ -96,7 +96,7 @@
  */
 
 #define NGX_TROVE_SQLITE_SHARED_MAGIC   0x6c6f6f7065766f72ULL  /* "rovepool" */
-#define NGX_TROVE_SQLITE_SHARED_VERSION  3
+#define NGX_TROVE_SQLITE_SHARED_VERSION  4
 
 /* recent keys in a half, and slots for them: a power of 2 */
 #define NGX_TROVE_SQLITE_KEYS           131072
@@ -121,9 +121,13 @@ typedef struct {
     /* offset of the spool's clock from the monotonic clock, milliseconds */
     int64_t                      clock;
 
-    /* protected by maintain: time of the next pruning, and its retention */
+    /*
+     * protected by maintain: time of the next pruning, and its retention; time
+     * of the next one without a retention
+     */
     int64_t                      prune;
     int64_t                      prune_retention;
+    int64_t                      prune_early;
     uint64_t                     generation;     /* atomic; never 0 */
 
     /* the rest is protected by write: see ngx_trove_sqlite_key.c */
@@ -253,7 +257,6 @@ typedef struct {
     /* the round does not observe the retention: see ..._prune_early() */
     ngx_uint_t                   early;
     int64_t                      early_start;
-    int64_t                      early_rest;     /* until then; monotonic */
     int64_t                      prune;          /* until the next one */
 
     /* see ngx_trove_sqlite_ident.c */
@@ -542,7 +545,7 @@ void ngx_trove_sqlite_cache_clear(ngx_trove_sqlite_db_t *db);
 
 /* ngx_trove_sqlite_row.c */
 
-/* reads a delivery; NGX_DECLINED: there is none */
+/* reads a delivery; NGX_DECLINED: there is none, or its event is removed */
 ngx_int_t ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_row_t *row);
 
@@ -584,6 +587,12 @@ ngx_int_t ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool,
 ngx_int_t ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error);
 ngx_int_t ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool, ngx_int_t rc);
+
+
+/* ngx_trove_sqlite_remove.c */
+
+/* NGX_OK: the deliveries of an event are being removed; NGX_DECLINED: not */
+ngx_int_t ngx_trove_sqlite_remove_is(ngx_trove_sqlite_db_t *db, int64_t event);
 
 
 /* ngx_trove_sqlite_outcome.c, ngx_trove_sqlite_lease.c: set op->result */
