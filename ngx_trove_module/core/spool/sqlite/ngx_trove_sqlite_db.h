@@ -39,7 +39,9 @@
  *   ngx_trove_sqlite_ident.c        index of the ids of events
  *   ngx_trove_sqlite_cache.c        targets, and their counters
  *   ngx_trove_sqlite_row.c          deliveries
- *   ngx_trove_sqlite_write.c        batches, and accept
+ *   ngx_trove_sqlite_write.c        batches
+ *   ngx_trove_sqlite_accept.c       events and their deliveries
+ *   ngx_trove_sqlite_call.c         calls that are a transaction
  *   ngx_trove_sqlite_outcome.c      outcomes
  *   ngx_trove_sqlite_confirm.c      the generation, and confirmations by it
  *   ngx_trove_sqlite_due.c          due deliveries
@@ -57,9 +59,11 @@
  *   ngx_trove_sqlite_list.c         lists of deliveries
  *   ngx_trove_sqlite_control.c      replay, cancel, pause, forget
  *   ngx_trove_sqlite_subscription.c   changes of subscriptions
- *   ngx_trove_sqlite_subscriptions.c  lists of subscriptions, the audit log
+ *   ngx_trove_sqlite_subscriptions.c  lists of subscriptions
+ *   ngx_trove_sqlite_audit.c        the audit log
  *   ngx_trove_sqlite_pattern.c      subscriptions that match an event
- *   ngx_trove_sqlite_subscriber.c   subscriptions of leases, their health
+ *   ngx_trove_sqlite_subscriber.c   subscriptions of leases
+ *   ngx_trove_sqlite_health.c       health of subscriptions
  *   ngx_trove_sqlite_removed.c      deliveries of removed subscriptions
  */
 
@@ -82,6 +86,9 @@
 
 /* pages in PATH-wal that trigger a checkpoint */
 #define NGX_TROVE_SQLITE_WAL_PAGES      4000
+
+/* the hash of rows in "ident" that are events being removed */
+#define NGX_TROVE_SQLITE_IDENT_REMOVED  (-2)
 
 #define ngx_trove_sqlite_pending(state)                                       \
     ((state) < NGX_TROVE_SPOOL_DELIVERED)
@@ -572,13 +579,13 @@ ngx_uint_t ngx_trove_sqlite_row_ours(ngx_trove_sqlite_t *spool,
 void ngx_trove_sqlite_row_wait(ngx_trove_sqlite_row_t *row, int64_t now);
 
 
-/* ngx_trove_sqlite_write.c: sets op->result */
+/* ngx_trove_sqlite_accept.c: sets op->result */
 
 ngx_int_t ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_op_t *op);
 
 
-/* ngx_trove_sqlite_control.c */
+/* ngx_trove_sqlite_call.c */
 
 /*
  * Begin and end a transaction of the writing connection for a call; it is
@@ -587,12 +594,6 @@ ngx_int_t ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool,
 ngx_int_t ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_error_t *error);
 ngx_int_t ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool, ngx_int_t rc);
-
-
-/* ngx_trove_sqlite_remove.c */
-
-/* NGX_OK: the deliveries of an event are being removed; NGX_DECLINED: not */
-ngx_int_t ngx_trove_sqlite_remove_is(ngx_trove_sqlite_db_t *db, int64_t event);
 
 
 /* ngx_trove_sqlite_outcome.c, ngx_trove_sqlite_lease.c: set op->result */
@@ -635,6 +636,10 @@ ngx_int_t ngx_trove_sqlite_lease_void(ngx_trove_sqlite_t *spool,
  */
 void ngx_trove_sqlite_event_row(sqlite3_stmt *stmt, ngx_uint_t body,
     ngx_trove_spool_event_t *event);
+
+/* NGX_OK: the deliveries of an event are being removed; NGX_DECLINED: not */
+ngx_int_t ngx_trove_sqlite_event_removed(ngx_trove_sqlite_db_t *db,
+    int64_t event);
 
 /* inserts an event with a key, or NULL */
 ngx_int_t ngx_trove_sqlite_event_add(ngx_trove_sqlite_db_t *db,

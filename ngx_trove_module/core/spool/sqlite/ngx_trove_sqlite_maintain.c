@@ -147,17 +147,13 @@ ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 {
     ngx_int_t  rc, more;
 
-    more = NGX_OK;
-
     rc = ngx_trove_sqlite_key_maintain(spool, db);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    if (rc == NGX_AGAIN) {
-        more = NGX_AGAIN;
-    }
+    more = rc;
 
     rc = ngx_trove_sqlite_ident_maintain(spool, db);
 

@@ -91,6 +91,10 @@ void *ngx_trove_sqlite_read_alloc(ngx_trove_sqlite_db_t *db, void *result,
     size_t size);
 ngx_int_t ngx_trove_sqlite_read_string(ngx_trove_sqlite_db_t *db, void *result,
     ngx_str_t *to, ngx_str_t *from);
+
+/* the same for a column of a statement */
+ngx_int_t ngx_trove_sqlite_read_column(ngx_trove_sqlite_db_t *db, void *result,
+    sqlite3_stmt *stmt, int column, ngx_str_t *to);
 ngx_int_t ngx_trove_sqlite_read_event(ngx_trove_sqlite_db_t *db, void *result,
     ngx_trove_spool_event_t *to, ngx_trove_spool_event_t *from);
 

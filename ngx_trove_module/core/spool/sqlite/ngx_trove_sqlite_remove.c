@@ -24,7 +24,6 @@
  * steps, the row in "ident" makes another one continue.
  */
 
-#define NGX_TROVE_SQLITE_IDENT_REMOVED  (-2)
 
 /* attempts of deliveries that are removed at once, approximately */
 #define NGX_TROVE_SQLITE_REMOVE_ATTEMPTS  200
@@ -179,30 +178,6 @@ ngx_trove_sqlite_remove_mark(ngx_trove_sqlite_db_t *db,
     (void) sqlite3_bind_int64(stmt, 2, event);
 
     return ngx_trove_sqlite_run(db, stmt);
-}
-
-
-ngx_int_t
-ngx_trove_sqlite_remove_is(ngx_trove_sqlite_db_t *db, int64_t event)
-{
-    ngx_int_t      rc;
-    sqlite3_stmt  *stmt;
-
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_IDENT_IS);
-    if (stmt == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) sqlite3_bind_int64(stmt, 1, NGX_TROVE_SQLITE_IDENT_REMOVED);
-    (void) sqlite3_bind_int64(stmt, 2, event);
-
-    rc = ngx_trove_sqlite_step(db, stmt);
-
-    if (rc == NGX_OK) {
-        (void) sqlite3_reset(stmt);
-    }
-
-    return (rc == NGX_DONE) ? NGX_DECLINED : rc;
 }
 
 

@@ -110,7 +110,7 @@ ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
         return NGX_OK;
     }
 
-    rc = ngx_trove_sqlite_remove_is(db, ngx_trove_spool_event_of(id));
+    rc = ngx_trove_sqlite_event_removed(db, ngx_trove_spool_event_of(id));
 
     return (rc == NGX_ERROR) ? NGX_ERROR
                              : (rc == NGX_OK) ? NGX_DECLINED : NGX_OK;

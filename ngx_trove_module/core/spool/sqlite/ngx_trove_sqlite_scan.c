@@ -389,7 +389,7 @@ ngx_trove_sqlite_scan_head(ngx_trove_sqlite_scan_t *scan)
 
     if (rc == NGX_DONE) {
 
-        rc = ngx_trove_sqlite_remove_is(scan->db, number);
+        rc = ngx_trove_sqlite_event_removed(scan->db, number);
 
         if (rc == NGX_OK) {
             scan->removed = number;
