@@ -285,7 +285,7 @@ for (
     [ with(url => 'https://169.254.169.254/'), 422, '"url" has an address' ],
     [ with(url => 'https://a:b@a.example/'), 422, '"url" must not contain a' ],
     [ with(url => "https://a.example/\0"), 422, '"url" contains' ],
-    [ with(url => 'https://a.example/' . 'x' x 2048), 422, '"url" must not be' ],
+    [ with(url => 'https://a.example/' . 'x' x 2048), 422, '"url" must not b' ],
     [ '{"url":"https://a.example","url":"https://a.example"}', 422,
         '"url" is there twice' ],
     [ '{"url":"https://a.example","\u0075rl":"https://a.example"}', 422,
