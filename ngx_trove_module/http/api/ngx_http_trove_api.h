@@ -87,6 +87,7 @@ struct ngx_http_trove_api_s {
     ngx_str_t                     body;
     size_t                        body_size;
     ngx_int_t                   (*parse)(ngx_http_trove_api_t *api);
+    ngx_int_t                   (*ready)(ngx_http_trove_api_t *api);
 
     /* why the call is rejected; or NULL */
     const char                   *reject;
@@ -136,16 +137,12 @@ extern ngx_module_t  ngx_http_trove_api_module;
 
 
 /*
- * Reads the body of the request, and calls ngx_http_trove_api_ready().  Returns
- * the code that the content handler must return.
+ * Reads the body of the request, and calls ready(), which returns the code to
+ * finalize the request with.  Returns the code that the content handler must
+ * return.
  */
-ngx_int_t ngx_http_trove_api_body(ngx_http_trove_api_t *api);
-
-/*
- * Continues a call whose body has been read.  Returns the code to finalize the
- * request with.
- */
-ngx_int_t ngx_http_trove_api_ready(ngx_http_trove_api_t *api);
+ngx_int_t ngx_http_trove_api_body(ngx_http_trove_api_t *api,
+    ngx_int_t (*ready)(ngx_http_trove_api_t *api));
 
 /* Initializes the queue of calls of a worker. */
 void ngx_http_trove_api_queue_init(ngx_cycle_t *cycle);

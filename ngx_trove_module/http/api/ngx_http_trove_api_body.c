@@ -25,13 +25,16 @@ static ngx_int_t ngx_http_trove_api_body_take(ngx_http_trove_api_t *api);
 
 
 ngx_int_t
-ngx_http_trove_api_body(ngx_http_trove_api_t *api)
+ngx_http_trove_api_body(ngx_http_trove_api_t *api,
+    ngx_int_t (*ready)(ngx_http_trove_api_t *api))
 {
     off_t                len;
     ngx_int_t            rc;
     ngx_http_request_t  *r;
 
     r = api->request;
+    api->ready = ready;
+
     len = r->headers_in.content_length_n;
 
     if (len > NGX_HTTP_TROVE_API_BODY_MAX) {
@@ -93,7 +96,7 @@ ngx_http_trove_api_body_read(ngx_http_request_t *r)
         if (!r->reading_body) {
             r->read_event_handler = ngx_http_block_reading;
 
-            rc = ngx_http_trove_api_ready(api);
+            rc = api->ready(api);
             break;
         }
 

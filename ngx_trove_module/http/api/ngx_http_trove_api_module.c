@@ -26,6 +26,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_trove_api_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_trove_api_ready(ngx_http_trove_api_t *api);
 static ngx_http_trove_api_t *ngx_http_trove_api_create(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_api_find(ngx_http_trove_api_t *api);
 static ngx_int_t ngx_http_trove_api_refuse(ngx_http_trove_api_t *api,
@@ -126,7 +127,7 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
     }
 
     if (found == NGX_OK && api->parse) {
-        return ngx_http_trove_api_body(api);
+        return ngx_http_trove_api_body(api, ngx_http_trove_api_ready);
     }
 
     rc = ngx_http_discard_request_body(r);
@@ -142,7 +143,7 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_trove_api_ready(ngx_http_trove_api_t *api)
 {
     ngx_int_t  rc;
