@@ -52,7 +52,6 @@ static void ngx_trove_sqlite_write_undo(ngx_trove_spool_op_t *ops);
 static ngx_int_t ngx_trove_sqlite_write_capacity(ngx_trove_sqlite_t *spool);
 
 
-
 ngx_int_t
 ngx_trove_sqlite_write(ngx_trove_spool_t *base, ngx_trove_spool_op_t *ops,
     ngx_trove_spool_cost_t *cost, ngx_trove_spool_error_t *error)
