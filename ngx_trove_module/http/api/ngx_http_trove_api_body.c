@@ -25,7 +25,8 @@ static ngx_int_t ngx_http_trove_api_body_take(ngx_http_trove_api_t *api);
 
 
 ngx_int_t
-ngx_http_trove_api_body(ngx_http_trove_api_t *api)
+ngx_http_trove_api_body(ngx_http_trove_api_t *api,
+    ngx_int_t (*ready)(ngx_http_trove_api_t *api))
 {
     off_t                len;
     ngx_int_t            rc;
@@ -35,6 +36,12 @@ ngx_http_trove_api_body(ngx_http_trove_api_t *api)
     len = r->headers_in.content_length_n;
 
     if (len > NGX_HTTP_TROVE_API_BODY_MAX) {
+
+        /* no "100 Continue": the client need not send it */
+
+        r->expect_tested = 1;
+        r->keepalive = 0;
+
         rc = ngx_http_discard_request_body(r);
 
         return (rc == NGX_OK)
@@ -49,6 +56,8 @@ ngx_http_trove_api_body(ngx_http_trove_api_t *api)
     if (api->body.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    api->ready = ready;
 
     ngx_http_set_ctx(r, api, ngx_http_trove_api_module);
 
@@ -93,7 +102,7 @@ ngx_http_trove_api_body_read(ngx_http_request_t *r)
         if (!r->reading_body) {
             r->read_event_handler = ngx_http_block_reading;
 
-            rc = ngx_http_trove_api_ready(api);
+            rc = api->ready(api);
             break;
         }
 

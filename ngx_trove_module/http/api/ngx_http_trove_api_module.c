@@ -28,6 +28,7 @@ typedef struct {
 static ngx_int_t ngx_http_trove_api_handler(ngx_http_request_t *r);
 static ngx_http_trove_api_t *ngx_http_trove_api_create(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_api_find(ngx_http_trove_api_t *api);
+static ngx_int_t ngx_http_trove_api_ready(ngx_http_trove_api_t *api);
 static ngx_int_t ngx_http_trove_api_refuse(ngx_http_trove_api_t *api,
     ngx_int_t rc);
 static ngx_int_t ngx_http_trove_api_unauthorized(ngx_http_request_t *r);
@@ -126,7 +127,7 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
     }
 
     if (found == NGX_OK && api->parse) {
-        return ngx_http_trove_api_body(api);
+        return ngx_http_trove_api_body(api, ngx_http_trove_api_ready);
     }
 
     rc = ngx_http_discard_request_body(r);
@@ -136,21 +137,6 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
 
     if (found != NGX_OK) {
         return ngx_http_trove_api_refuse(api, found);
-    }
-
-    return api->work ? ngx_http_trove_api_start(api) : api->render(api);
-}
-
-
-ngx_int_t
-ngx_http_trove_api_ready(ngx_http_trove_api_t *api)
-{
-    ngx_int_t  rc;
-
-    rc = api->parse(api);
-
-    if (rc != NGX_OK) {
-        return ngx_http_trove_api_refuse(api, rc);
     }
 
     return api->work ? ngx_http_trove_api_start(api) : api->render(api);
@@ -223,6 +209,23 @@ ngx_http_trove_api_find(ngx_http_trove_api_t *api)
     }
 
     return ngx_http_trove_api_route(api, &path);
+}
+
+
+/* the body has been read */
+
+static ngx_int_t
+ngx_http_trove_api_ready(ngx_http_trove_api_t *api)
+{
+    ngx_int_t  rc;
+
+    rc = api->parse(api);
+
+    if (rc != NGX_OK) {
+        return ngx_http_trove_api_refuse(api, rc);
+    }
+
+    return api->work ? ngx_http_trove_api_start(api) : api->render(api);
 }
 
 
