@@ -209,7 +209,8 @@ ok((wait_until {
     )[0]{enabled};
 }), 'the subscription is disabled');
 
-ok($nginx->wait_log(qr/$made{all}{webhook_id}.*disabled/), 'the log says so');
+ok($nginx->wait_log(qr/subscription "$made{all}{webhook_id}" .* was disabled/),
+    'the log says so');
 
 ok((wait_until {
     grep { ($target->header($_, 'X-Trove-Event') // '') eq 'webhook.disabled' }

@@ -40,7 +40,9 @@
  * A disk writes sectors of 512 or of 4096 bytes, and in any order.  So each
  * sector has one of the contents that it had since the last sync, or bytes
  * that were about to be written are garbage.  (Bytes of the same sector that
- * were not written do not change: SQLite relies on this by default.)  The size
+ * were not written do not change: SQLite relies on this by default.)  A
+ * truncation discards all sectors or none: file systems have a journal for it,
+ * and SQLite relies on this when it truncates the -wal file.  The size
  * of a file is one of those that it had, independently of its content, and
  * each name denotes one of the files that it denoted, or none.
  *
@@ -903,7 +905,7 @@ powercut_sectors(powercut_inode_t *inode, unsigned char **data, size_t *size)
     memcpy(all, inode->disk ? inode->disk : all, inode->size);
 
     for (w = inode->writes; w; w = w->next) {
-        end = w->data ? w->offset + w->len : extent;
+        end = w->data ? w->offset + w->len : 0;
 
         for (s = w->offset / sector; s * sector < end; s++) {
             seen[s]++;
@@ -916,7 +918,17 @@ powercut_sectors(powercut_inode_t *inode, unsigned char **data, size_t *size)
     }
 
     for (w = inode->writes; w; w = w->next) {
-        end = w->data ? w->offset + w->len : extent;
+
+        if (w->data == NULL) {
+
+            if (w->offset < extent && powercut_random(2)) {
+                memset(all + w->offset, 0, extent - w->offset);
+            }
+
+            continue;
+        }
+
+        end = w->offset + w->len;
 
         for (s = w->offset / sector; s * sector < end; s++) {
             from = s * sector > w->offset ? s * sector : w->offset;
@@ -925,14 +937,9 @@ powercut_sectors(powercut_inode_t *inode, unsigned char **data, size_t *size)
             if ((seen[s] & 0x7fffffff) > 0) {
                 seen[s]--;
 
-                if (w->data) {
-                    memcpy(all + from, w->data + (from - w->offset), to - from);
+                memcpy(all + from, w->data + (from - w->offset), to - from);
 
-                } else {
-                    memset(all + from, 0, to - from);
-                }
-
-            } else if ((seen[s] & 0x80000000) && w->data) {
+            } else if (seen[s] & 0x80000000) {
 
                 for (i = from; i < to; i++) {
                     all[i] = (unsigned char) powercut_random(256);

@@ -414,20 +414,15 @@ spool_sound(void)
 
     static const char  *checks[] = {
 
-        "SELECT count(*) FROM target WHERE "
-            "name <> '" NGX_TROVE_SPOOL_SUBSCRIBERS "' AND ("
-        "new != (SELECT count(*) FROM delivery "
-            "WHERE target = target.id AND state = 0) "
-        "OR retry != (SELECT count(*) FROM delivery "
-            "WHERE target = target.id AND state = 1) "
-        "OR leased != (SELECT count(*) FROM delivery "
-            "WHERE target = target.id AND state = 2) "
-        "OR delivered != (SELECT count(*) FROM delivery "
-            "WHERE target = target.id AND state = 3) "
-        "OR failed != (SELECT count(*) FROM delivery "
-            "WHERE target = target.id AND state = 4) "
-        "OR cancelled != (SELECT count(*) FROM delivery "
-            "WHERE target = target.id AND state = 5))",
+        "SELECT count(*) FROM target LEFT JOIN "
+            "(SELECT target, sum(state = 0) AS a, sum(state = 1) AS b, "
+                "sum(state = 2) AS c, sum(state = 3) AS d, "
+                "sum(state = 4) AS e, sum(state = 5) AS f "
+            "FROM delivery GROUP BY target) ON target = id "
+            "WHERE name <> '" NGX_TROVE_SPOOL_SUBSCRIBERS "' AND ("
+            "new != ifnull(a, 0) OR retry != ifnull(b, 0) "
+            "OR leased != ifnull(c, 0) OR delivered != ifnull(d, 0) "
+            "OR failed != ifnull(e, 0) OR cancelled != ifnull(f, 0))",
 
         /* the row of all subscriptions has the sums of their rows */
 
@@ -469,8 +464,15 @@ spool_sound(void)
             "AND (earliest IS NULL "
                 "OR (earliest > due AND subscription IS NULL))",
 
+        /* those of an event that is being removed are left for a while */
+
         "SELECT count(*) FROM delivery WHERE NOT EXISTS "
-            "(SELECT 1 FROM event WHERE number = delivery.id >> 16)",
+            "(SELECT 1 FROM event WHERE number = delivery.id >> 16) "
+            "AND (state < 3 OR NOT EXISTS (SELECT 1 FROM ident "
+                "WHERE hash = -2 AND event = delivery.id >> 16))",
+
+        "SELECT count(*) FROM ident JOIN event ON number = ident.event "
+            "WHERE hash = -2",
 
         "SELECT count(*) FROM delivery WHERE NOT EXISTS "
             "(SELECT 1 FROM target WHERE target.id = delivery.target)",

@@ -6,10 +6,10 @@
 
 /*
  * Subscriptions that are created, changed and removed in random order, events
- * beside them, and deliveries by two workers, against a model: each subscription
- * gets each event of its own, and none of another one; no attempt begins with a
- * URL that has been replaced, or to a subscription that is paused or removed.
- * In between, the workers are killed.
+ * beside them, and deliveries by two workers, against a model: each
+ * subscription gets each event of its own, and none of another one; no attempt
+ * begins with a URL that has been replaced, or to a subscription that is paused
+ * or removed.  In between, the workers are killed.
  */
 
 

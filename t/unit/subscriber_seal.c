@@ -15,8 +15,10 @@
 /* Sealed secrets, the file of their keys, and the names in a subscription. */
 
 
-#define KEY_A  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define KEY_B  "FEDCBA9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+#define KEY_A  "0123456789abcdef0123456789abcdef"                             \
+               "0123456789abcdef0123456789abcdef"
+#define KEY_B  "FEDCBA9876543210fedcba9876543210"                             \
+               "fedcba9876543210fedcba9876543210"
 
 
 typedef struct {

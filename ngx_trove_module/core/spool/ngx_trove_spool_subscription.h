@@ -63,6 +63,22 @@
 #define NGX_TROVE_SPOOL_DETAIL_LEN        500
 
 
+/*
+ * The subscription of a delivery, as it was when the delivery was leased.
+ */
+struct ngx_trove_spool_subscriber_s {
+    ngx_str_t                        id;         /* the name of the target */
+    ngx_str_t                        workspace;
+    ngx_str_t                        namespace;  /* absent: all */
+    ngx_str_t                        url;
+    ngx_str_t                        secret;     /* sealed */
+    ngx_str_t                        previous;   /* sealed; may be absent */
+    int64_t                          until;      /* previous is used so long */
+    uint64_t                         version;    /* of url and secrets; not 0 */
+    ngx_uint_t                       failures;   /* attempts, in a row */
+};
+
+
 /* who may see a subscription; an absent namespace does not restrict */
 typedef struct {
     ngx_str_t                        workspace;

@@ -15,6 +15,7 @@
 #include "ngx_http_trove_limit.h"
 #include "ngx_http_trove_origin.h"
 #include "ngx_http_trove_target.h"
+#include "ngx_trove_spool_subscription.h"
 
 
 /*

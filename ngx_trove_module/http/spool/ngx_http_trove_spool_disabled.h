@@ -13,7 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_spool_route.h"
-#include "ngx_trove_spool.h"
+#include "ngx_trove_spool_subscription.h"
 
 
 /*

@@ -12,6 +12,7 @@
 #include "ngx_http_trove_spool_job.h"
 #include "ngx_http_trove_spool_queue.h"
 #include "ngx_http_trove_spool_writer.h"
+#include "ngx_trove_spool_subscription.h"
 
 
 /* the maximum interval between requests for due deliveries, milliseconds */

@@ -14,7 +14,7 @@
 
 #include "ngx_http_trove_spool_queue.h"
 #include "ngx_http_trove_spool_route.h"
-#include "ngx_trove_spool.h"
+#include "ngx_trove_spool_subscription.h"
 
 
 /*

@@ -31,49 +31,6 @@ static ngx_int_t ngx_trove_sqlite_control_one(ngx_trove_sqlite_t *spool,
 
 
 ngx_int_t
-ngx_trove_sqlite_enter_txn(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_error_t *error)
-{
-    ngx_trove_sqlite_db_t  *db;
-
-    ngx_memzero(error, sizeof(ngx_trove_spool_error_t));
-
-    db = &spool->writer;
-
-    if (ngx_trove_sqlite_enter(spool, db, error) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_trove_sqlite_begin(spool, db, 1, NULL) != NGX_OK) {
-        ngx_trove_sqlite_leave(spool, db, NGX_ERROR);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool, ngx_int_t rc)
-{
-    ngx_trove_sqlite_db_t  *db;
-
-    db = &spool->writer;
-
-    if (rc != NGX_OK) {
-        ngx_trove_sqlite_rollback(spool, db);
-
-    } else if (ngx_trove_sqlite_commit(spool, db) != NGX_OK) {
-        rc = NGX_ERROR;
-    }
-
-    ngx_trove_sqlite_leave(spool, db, rc);
-
-    return rc;
-}
-
-
-ngx_int_t
 ngx_trove_sqlite_control(ngx_trove_spool_t *base,
     ngx_trove_spool_action_e action, int64_t id, ngx_trove_spool_error_t *error)
 {
@@ -250,8 +207,6 @@ ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
     ngx_trove_sqlite_rows_t     rows;
     ngx_trove_spool_control_t  *control;
 
-    ngx_memzero(&rows, sizeof(ngx_trove_sqlite_rows_t));
-
     control = &op->u.control;
 
     control->done = 0;
@@ -265,7 +220,6 @@ ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
                                           control->ids[control->done++], &rows);
 
         if (rc == NGX_ERROR) {
-            free(rows.rows);
             return NGX_ERROR;
         }
 
@@ -275,8 +229,6 @@ ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op)
             break;
         }
     }
-
-    free(rows.rows);
 
     op->result = NGX_TROVE_SPOOL_DONE;
 

@@ -39,7 +39,9 @@
  *   ngx_trove_sqlite_ident.c        index of the ids of events
  *   ngx_trove_sqlite_cache.c        targets, and their counters
  *   ngx_trove_sqlite_row.c          deliveries
- *   ngx_trove_sqlite_write.c        batches, and accept
+ *   ngx_trove_sqlite_write.c        batches
+ *   ngx_trove_sqlite_accept.c       events and their deliveries
+ *   ngx_trove_sqlite_call.c         calls that are a transaction
  *   ngx_trove_sqlite_outcome.c      outcomes
  *   ngx_trove_sqlite_confirm.c      the generation, and confirmations by it
  *   ngx_trove_sqlite_due.c          due deliveries
@@ -57,9 +59,11 @@
  *   ngx_trove_sqlite_list.c         lists of deliveries
  *   ngx_trove_sqlite_control.c      replay, cancel, pause, forget
  *   ngx_trove_sqlite_subscription.c   changes of subscriptions
- *   ngx_trove_sqlite_subscriptions.c  lists of subscriptions, the audit log
+ *   ngx_trove_sqlite_subscriptions.c  lists of subscriptions
+ *   ngx_trove_sqlite_audit.c        the audit log
  *   ngx_trove_sqlite_pattern.c      subscriptions that match an event
- *   ngx_trove_sqlite_subscriber.c   subscriptions of leases, their health
+ *   ngx_trove_sqlite_subscriber.c   subscriptions of leases
+ *   ngx_trove_sqlite_health.c       health of subscriptions
  *   ngx_trove_sqlite_removed.c      deliveries of removed subscriptions
  */
 
@@ -83,6 +87,9 @@
 /* pages in PATH-wal that trigger a checkpoint */
 #define NGX_TROVE_SQLITE_WAL_PAGES      4000
 
+/* the hash of rows in "ident" that are events being removed */
+#define NGX_TROVE_SQLITE_IDENT_REMOVED  (-2)
+
 #define ngx_trove_sqlite_pending(state)                                       \
     ((state) < NGX_TROVE_SPOOL_DELIVERED)
 
@@ -96,7 +103,7 @@
  */
 
 #define NGX_TROVE_SQLITE_SHARED_MAGIC   0x6c6f6f7065766f72ULL  /* "rovepool" */
-#define NGX_TROVE_SQLITE_SHARED_VERSION  3
+#define NGX_TROVE_SQLITE_SHARED_VERSION  4
 
 /* recent keys in a half, and slots for them: a power of 2 */
 #define NGX_TROVE_SQLITE_KEYS           131072
@@ -121,9 +128,13 @@ typedef struct {
     /* offset of the spool's clock from the monotonic clock, milliseconds */
     int64_t                      clock;
 
-    /* protected by maintain: time of the next pruning, and its retention */
+    /*
+     * protected by maintain: time of the next pruning, and its retention; time
+     * of the next one without a retention
+     */
     int64_t                      prune;
     int64_t                      prune_retention;
+    int64_t                      prune_early;
     uint64_t                     generation;     /* atomic; never 0 */
 
     /* the rest is protected by write: see ngx_trove_sqlite_key.c */
@@ -253,7 +264,6 @@ typedef struct {
     /* the round does not observe the retention: see ..._prune_early() */
     ngx_uint_t                   early;
     int64_t                      early_start;
-    int64_t                      early_rest;     /* until then; monotonic */
     int64_t                      prune;          /* until the next one */
 
     /* see ngx_trove_sqlite_ident.c */
@@ -542,7 +552,7 @@ void ngx_trove_sqlite_cache_clear(ngx_trove_sqlite_db_t *db);
 
 /* ngx_trove_sqlite_row.c */
 
-/* reads a delivery; NGX_DECLINED: there is none */
+/* reads a delivery; NGX_DECLINED: there is none, or its event is removed */
 ngx_int_t ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
     ngx_trove_sqlite_row_t *row);
 
@@ -569,13 +579,13 @@ ngx_uint_t ngx_trove_sqlite_row_ours(ngx_trove_sqlite_t *spool,
 void ngx_trove_sqlite_row_wait(ngx_trove_sqlite_row_t *row, int64_t now);
 
 
-/* ngx_trove_sqlite_write.c: sets op->result */
+/* ngx_trove_sqlite_accept.c: sets op->result */
 
 ngx_int_t ngx_trove_sqlite_accept(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_op_t *op);
 
 
-/* ngx_trove_sqlite_control.c */
+/* ngx_trove_sqlite_call.c */
 
 /*
  * Begin and end a transaction of the writing connection for a call; it is
@@ -626,6 +636,10 @@ ngx_int_t ngx_trove_sqlite_lease_void(ngx_trove_sqlite_t *spool,
  */
 void ngx_trove_sqlite_event_row(sqlite3_stmt *stmt, ngx_uint_t body,
     ngx_trove_spool_event_t *event);
+
+/* NGX_OK: the deliveries of an event are being removed; NGX_DECLINED: not */
+ngx_int_t ngx_trove_sqlite_event_removed(ngx_trove_sqlite_db_t *db,
+    int64_t event);
 
 /* inserts an event with a key, or NULL */
 ngx_int_t ngx_trove_sqlite_event_add(ngx_trove_sqlite_db_t *db,

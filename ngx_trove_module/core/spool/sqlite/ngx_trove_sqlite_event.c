@@ -206,3 +206,27 @@ ngx_trove_sqlite_event_load(ngx_trove_sqlite_db_t *db, int64_t number,
 
     return NGX_OK;
 }
+
+
+ngx_int_t
+ngx_trove_sqlite_event_removed(ngx_trove_sqlite_db_t *db, int64_t event)
+{
+    ngx_int_t      rc;
+    sqlite3_stmt  *stmt;
+
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_IDENT_IS);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, NGX_TROVE_SQLITE_IDENT_REMOVED);
+    (void) sqlite3_bind_int64(stmt, 2, event);
+
+    rc = ngx_trove_sqlite_step(db, stmt);
+
+    if (rc == NGX_OK) {
+        (void) sqlite3_reset(stmt);
+    }
+
+    return (rc == NGX_DONE) ? NGX_DECLINED : rc;
+}

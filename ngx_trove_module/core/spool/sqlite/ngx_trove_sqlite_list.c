@@ -170,10 +170,16 @@ ngx_trove_sqlite_list_rows(ngx_trove_sqlite_list_t *list, sqlite3_stmt *stmt)
 
         ngx_trove_sqlite_row_read(stmt, &scan.row);
 
-        if (ngx_trove_sqlite_cache_get_id(scan.db, scan.row.target,
-                                          &scan.cached)
-            != NGX_OK
-            || ngx_trove_sqlite_scan_head(&scan) != NGX_OK
+        rc = ngx_trove_sqlite_scan_head(&scan);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        if (rc == NGX_ERROR
+            || ngx_trove_sqlite_cache_get_id(scan.db, scan.row.target,
+                                             &scan.cached)
+               != NGX_OK
             || ngx_trove_sqlite_list_add(list, &scan) != NGX_OK)
         {
             (void) sqlite3_reset(stmt);

@@ -18,8 +18,9 @@
 /* time limit of a transaction, which blocks other writers, microseconds */
 #define NGX_TROVE_SQLITE_PIECE        10000
 
-/* events per pruning transaction, at most */
+/* events per pruning transaction, at most; deliveries with an end set back */
 #define NGX_TROVE_SQLITE_PRUNE        200
+#define NGX_TROVE_SQLITE_PRUNE_END    1000
 
 /* the longest pause between two rounds of pruning, milliseconds */
 #define NGX_TROVE_SQLITE_PRUNE_REST   600000
@@ -27,7 +28,7 @@
 /*
  * Percent of max_size above which events that have ended are removed before
  * the end of the retention, and below which no more are.  If all events wait,
- * reading them again takes at most a tenth of the time.
+ * reading them again takes at most a tenth of the time of all processes.
  */
 #define NGX_TROVE_SQLITE_EARLY        90
 #define NGX_TROVE_SQLITE_EARLY_END    80
@@ -66,9 +67,13 @@ static ngx_int_t ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool,
     ngx_uint_t max);
 static void ngx_trove_sqlite_prune_next(ngx_trove_sqlite_t *spool, int64_t ms);
 static void ngx_trove_sqlite_prune_rest(ngx_trove_sqlite_t *spool);
+static ngx_int_t ngx_trove_sqlite_prune_look(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old);
 static ngx_int_t ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old, ngx_uint_t many,
     ngx_trove_sqlite_rows_t *rows);
+static ngx_int_t ngx_trove_sqlite_prune_many(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old, ngx_uint_t write);
 static ngx_int_t ngx_trove_sqlite_vacuum(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_maintained_t *maintained);
 
@@ -142,17 +147,13 @@ ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 {
     ngx_int_t  rc, more;
 
-    more = NGX_OK;
-
     rc = ngx_trove_sqlite_key_maintain(spool, db);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    if (rc == NGX_AGAIN) {
-        more = NGX_AGAIN;
-    }
+    more = rc;
 
     rc = ngx_trove_sqlite_ident_maintain(spool, db);
 
@@ -164,7 +165,13 @@ ngx_trove_sqlite_piece(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         more = NGX_AGAIN;
     }
 
-    rc = ngx_trove_sqlite_prune(spool, db, maintained);
+    /* first what has been removed, so that it is known how much is in use */
+
+    rc = ngx_trove_sqlite_remove_rest(spool, db, &maintained->deliveries);
+
+    if (rc == NGX_OK) {
+        rc = ngx_trove_sqlite_prune(spool, db, maintained);
+    }
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -203,7 +210,7 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 {
     int64_t                     start;
     ngx_int_t                   rc;
-    ngx_uint_t                  i, n, deliveries, events;
+    ngx_uint_t                  i, n, deliveries, events, left;
     ngx_trove_sqlite_old_t      old[NGX_TROVE_SQLITE_PRUNE];
     ngx_trove_sqlite_rows_t     rows;
     ngx_trove_sqlite_shared_t  *shared;
@@ -236,15 +243,26 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         return NGX_OK;
     }
 
+    rc = ngx_trove_sqlite_prune_look(spool, db, &old[0]);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        spool->work.pruned = old[0].number;
+        return NGX_AGAIN;
+    }
+
     if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
 
     start = ngx_trove_sqlite_elapsed();
 
-    ngx_memzero(&rows, sizeof(ngx_trove_sqlite_rows_t));
     deliveries = 0;
     events = 0;
+    left = 0;
 
     rc = ngx_trove_sqlite_prune_old(spool, db, old, &n, NGX_TROVE_SQLITE_PRUNE);
 
@@ -254,10 +272,17 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
             break;
         }
 
-        rc = ngx_trove_sqlite_prune_event(spool, db, &old[i], &rows);
+        rc = ngx_trove_sqlite_prune_event(spool, db, &old[i], i == 0, &rows);
 
         if (rc == NGX_OK) {
             events++;
+
+            if (rows.more) {
+                left = 1;
+                i++;
+                break;
+            }
+
             deliveries += rows.n;
 
         } else if (rc == NGX_DECLINED) {
@@ -265,7 +290,13 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
         }
     }
 
-    free(rows.rows);
+    if (rc == NGX_AGAIN) {
+
+        /* the last one, which has many deliveries, is examined again */
+
+        i--;
+        rc = NGX_OK;
+    }
 
     if (rc != NGX_OK) {
         ngx_trove_sqlite_rollback(spool, db);
@@ -285,10 +316,12 @@ ngx_trove_sqlite_prune(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     if (i == n && n < NGX_TROVE_SQLITE_PRUNE) {
         ngx_trove_sqlite_prune_rest(spool);
-        return NGX_OK;
+        return left ? NGX_AGAIN : NGX_OK;
     }
 
-    spool->work.pruned = old[i - 1].number;
+    if (i) {
+        spool->work.pruned = old[i - 1].number;
+    }
 
     return NGX_AGAIN;
 }
@@ -316,7 +349,7 @@ ngx_trove_sqlite_prune_rest(ngx_trove_sqlite_t *spool)
 
     if (spool->work.early) {
         spool->work.early = 0;
-        spool->work.early_rest = ngx_trove_sqlite_mono(spool)
+        shared->prune_early = ngx_trove_sqlite_mono(spool)
                 + ngx_max(NGX_TROVE_SQLITE_EARLY_REST,
                           NGX_TROVE_SQLITE_EARLY_PART
                           * (ngx_trove_sqlite_mono(spool)
@@ -340,6 +373,7 @@ ngx_trove_sqlite_prune_early(ngx_trove_sqlite_t *spool,
 {
     int64_t                   pages, free_pages;
     uint64_t                  used;
+    ngx_uint_t                rests;
     ngx_trove_sqlite_work_t  *work;
 
     if (spool->max_size == 0) {
@@ -356,9 +390,15 @@ ngx_trove_sqlite_prune_early(ngx_trove_sqlite_t *spool,
     work = &spool->work;
     used = (uint64_t) (pages - free_pages) * NGX_TROVE_SQLITE_PAGE_SIZE;
 
+    rests = (ngx_trove_sqlite_mono(spool) < spool->shared->prune_early);
+
     if (work->early) {
 
-        if (used < spool->max_size / 100 * NGX_TROVE_SQLITE_EARLY_END) {
+        /* another process may have examined all events in the meantime */
+
+        if (used < spool->max_size / 100 * NGX_TROVE_SQLITE_EARLY_END
+            || rests)
+        {
             work->early = 0;
             work->pruned = 0;
         }
@@ -366,9 +406,7 @@ ngx_trove_sqlite_prune_early(ngx_trove_sqlite_t *spool,
         return NGX_OK;
     }
 
-    if (used > spool->max_size / 100 * NGX_TROVE_SQLITE_EARLY
-        && ngx_trove_sqlite_mono(spool) >= work->early_rest)
-    {
+    if (used > spool->max_size / 100 * NGX_TROVE_SQLITE_EARLY && !rests) {
         work->early = 1;
         work->early_start = ngx_trove_sqlite_mono(spool);
         work->pruned = 0;
@@ -444,19 +482,61 @@ ngx_trove_sqlite_prune_old(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 }
 
 
-/* NGX_OK: pruned, with its rows; NGX_DECLINED: not due yet */
+/*
+ * Examines an event without the lock if it has many deliveries.
+ *
+ * NGX_OK: few, or it may be pruned; NGX_DECLINED: not due yet
+ */
+
+static ngx_int_t
+ngx_trove_sqlite_prune_look(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old)
+{
+    ngx_int_t                rc;
+    ngx_trove_sqlite_rows_t  rows;
+
+    if (ngx_trove_sqlite_remove_rows(db, old->number, &rows) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!rows.more) {
+        return NGX_OK;
+    }
+
+    rc = ngx_trove_sqlite_prune_many(spool, db, old, 0);
+
+    return (rc == NGX_AGAIN) ? NGX_OK : rc;
+}
+
+
+/*
+ * NGX_OK: pruned, with its rows; NGX_DECLINED: not due yet; NGX_AGAIN: it has
+ * many deliveries, and must be examined again
+ */
 
 static ngx_int_t
 ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old, ngx_uint_t many,
     ngx_trove_sqlite_rows_t *rows)
 {
+    ngx_int_t                rc;
     int64_t                  now, wait, retention;
     ngx_uint_t               i;
     ngx_trove_sqlite_row_t  *row;
 
     if (ngx_trove_sqlite_remove_rows(db, old->number, rows) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    if (rows->more) {
+
+        rc = many ? ngx_trove_sqlite_prune_many(spool, db, old, 1) : NGX_AGAIN;
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        return ngx_trove_sqlite_remove(db, old->number, old->key, rows);
     }
 
     now = ngx_trove_sqlite_now(spool);
@@ -500,6 +580,61 @@ ngx_trove_sqlite_prune_event(ngx_trove_sqlite_t *spool,
     }
 
     return ngx_trove_sqlite_remove(db, old->number, old->key, rows);
+}
+
+
+/* NGX_OK: may be pruned; NGX_DECLINED: not due yet; NGX_AGAIN: not yet known */
+
+static ngx_int_t
+ngx_trove_sqlite_prune_many(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_old_t *old, ngx_uint_t write)
+{
+    int64_t        now, ended, wait;
+    ngx_int_t      rc;
+    sqlite3_stmt  *stmt;
+
+    rc = ngx_trove_sqlite_remove_ended(db, old->number, &ended);
+
+    if (rc == NGX_DECLINED) {
+        ngx_trove_sqlite_prune_next(spool, spool->retention);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    now = ngx_trove_sqlite_now(spool);
+
+    if (ended > now) {
+
+        if (!write) {
+            return NGX_AGAIN;
+        }
+
+        /* as above, for some of them */
+
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_END);
+        if (stmt == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) sqlite3_bind_int64(stmt, 1, old->number);
+        (void) sqlite3_bind_int64(stmt, 2, now);
+        (void) sqlite3_bind_int(stmt, 3, NGX_TROVE_SQLITE_PRUNE_END);
+
+        rc = ngx_trove_sqlite_run(db, stmt);
+
+        return (rc == NGX_OK) ? NGX_AGAIN : NGX_ERROR;
+    }
+
+    wait = ended + ngx_trove_sqlite_prune_retention(spool) - now;
+
+    if (wait > 0) {
+        ngx_trove_sqlite_prune_next(spool, wait);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -174,8 +174,8 @@ ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
         return NGX_OK;
     }
 
-    return ngx_trove_sqlite_subscriber_health(spool, db, op, row->target,
-                                              cached->subscription);
+    return ngx_trove_sqlite_health(spool, db, op, row->target,
+                                   cached->subscription);
 }
 
 

@@ -235,6 +235,34 @@ ngx_trove_sqlite_pattern_member(ngx_trove_sqlite_db_t *db,
 
 
 ngx_int_t
+ngx_trove_sqlite_pattern_disable(ngx_trove_sqlite_db_t *db,
+    ngx_trove_sqlite_subscriber_t *sub)
+{
+    sqlite3_stmt  *stmt;
+
+    if (ngx_trove_sqlite_pattern_set(db, sub, -1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_SUBSCRIPTION_PAUSE);
+    if (stmt == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sqlite3_bind_int64(stmt, 1, sub->number);
+    (void) sqlite3_bind_int(stmt, 2, 1);
+
+    if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    db->raise = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_trove_sqlite_pattern_match(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_event_t *event, int64_t **numbers, ngx_uint_t *n)
 {

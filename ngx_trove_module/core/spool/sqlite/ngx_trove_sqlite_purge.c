@@ -144,7 +144,7 @@ ngx_trove_sqlite_purge(ngx_trove_sqlite_db_t *db, int64_t id, ngx_uint_t states,
     int64_t                  event;
     ngx_int_t                rc;
     ngx_uint_t               i, key, matches;
-    ngx_trove_sqlite_row_t  *row;
+    ngx_trove_sqlite_row_t  *row, one;
 
     event = ngx_trove_spool_event_of(id);
 
@@ -159,6 +159,25 @@ ngx_trove_sqlite_purge(ngx_trove_sqlite_db_t *db, int64_t id, ngx_uint_t states,
     }
 
     matches = (states == 0);
+
+    if (rows->more) {
+
+        rc = ngx_trove_sqlite_purge_ended(db, event);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        rc = ngx_trove_sqlite_row_get(db, id, &one);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK && (ngx_trove_spool_mask(one.state & 0x1f) & states)) {
+            matches = 1;
+        }
+    }
 
     for (i = 0; i < rows->n; i++) {
 

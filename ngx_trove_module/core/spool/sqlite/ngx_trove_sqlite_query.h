@@ -38,6 +38,7 @@ typedef struct {
     ngx_trove_sqlite_row_t       row;
     ngx_trove_sqlite_cached_t   *cached;
     ngx_trove_spool_event_t      event;          /* no body for a delivery */
+    int64_t                      removed;        /* event */
 } ngx_trove_sqlite_scan_t;
 
 
@@ -64,7 +65,10 @@ ngx_uint_t ngx_trove_sqlite_match(ngx_trove_spool_filter_t *filter,
 int64_t ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db,
     int64_t received);
 
-/* loads the event of a row, without the body, to scan->event */
+/*
+ * loads the event of a row, without the body, to scan->event; NGX_DECLINED: it
+ * has been removed, see ngx_trove_sqlite_remove.c
+ */
 ngx_int_t ngx_trove_sqlite_scan_head(ngx_trove_sqlite_scan_t *scan);
 
 
@@ -87,6 +91,10 @@ void *ngx_trove_sqlite_read_alloc(ngx_trove_sqlite_db_t *db, void *result,
     size_t size);
 ngx_int_t ngx_trove_sqlite_read_string(ngx_trove_sqlite_db_t *db, void *result,
     ngx_str_t *to, ngx_str_t *from);
+
+/* the same for a column of a statement */
+ngx_int_t ngx_trove_sqlite_read_column(ngx_trove_sqlite_db_t *db, void *result,
+    sqlite3_stmt *stmt, int column, ngx_str_t *to);
 ngx_int_t ngx_trove_sqlite_read_event(ngx_trove_sqlite_db_t *db, void *result,
     ngx_trove_spool_event_t *to, ngx_trove_spool_event_t *from);
 
@@ -100,24 +108,50 @@ ngx_int_t ngx_trove_sqlite_control_op(ngx_trove_sqlite_t *spool,
 
 /* ngx_trove_sqlite_remove.c */
 
-/* the deliveries of an event; the caller frees the array with free() */
+/* deliveries that are removed at once */
+#define NGX_TROVE_SQLITE_REMOVE  100
+
+/* the first deliveries of an event */
 typedef struct {
-    ngx_trove_sqlite_row_t      *rows;
+    ngx_trove_sqlite_row_t       rows[NGX_TROVE_SQLITE_REMOVE];
     ngx_uint_t                   n;
-    ngx_uint_t                   alloc;
+    ngx_uint_t                   more;           /* these are not all */
 } ngx_trove_sqlite_rows_t;
 
 
-/* reads the deliveries of an event into *rows, whose memory is reused */
+/* reads the deliveries of an event, up to a number that is removed at once */
 ngx_int_t ngx_trove_sqlite_remove_rows(ngx_trove_sqlite_db_t *db, int64_t event,
     ngx_trove_sqlite_rows_t *rows);
 
 /*
- * Removes an event and its deliveries, which have been read into *rows in the
- * same transaction.  key is 1 if the event has a key.
+ * Examines all deliveries of an event.  *ended is when the last one ended.
+ *
+ * NGX_OK
+ * NGX_DECLINED  one is pending
+ * NGX_ERROR
+ */
+ngx_int_t ngx_trove_sqlite_remove_ended(ngx_trove_sqlite_db_t *db,
+    int64_t event, int64_t *ended);
+
+/*
+ * Removes an event and its deliveries, all of which are final, and which have
+ * been read into *rows in the same transaction.  key is 1 if the event has a
+ * key.  If there are more deliveries, none is found any more, and maintenance
+ * removes them.
  */
 ngx_int_t ngx_trove_sqlite_remove(ngx_trove_sqlite_db_t *db, int64_t event,
     ngx_uint_t key, ngx_trove_sqlite_rows_t *rows);
+
+/*
+ * Removes some of the deliveries that are left, in a transaction of its own.
+ * Adds their number to *deliveries.
+ *
+ * NGX_OK     none are left
+ * NGX_AGAIN  there may be more
+ * NGX_ERROR
+ */
+ngx_int_t ngx_trove_sqlite_remove_rest(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_uint_t *deliveries);
 
 
 /* ngx_trove_sqlite_purge.c */

@@ -103,6 +103,18 @@ ngx_trove_sqlite_read_string(ngx_trove_sqlite_db_t *db, void *result,
 
 
 ngx_int_t
+ngx_trove_sqlite_read_column(ngx_trove_sqlite_db_t *db, void *result,
+    sqlite3_stmt *stmt, int column, ngx_str_t *to)
+{
+    ngx_str_t  from;
+
+    ngx_trove_sqlite_column(stmt, column, &from);
+
+    return ngx_trove_sqlite_read_string(db, result, to, &from);
+}
+
+
+ngx_int_t
 ngx_trove_sqlite_read_event(ngx_trove_sqlite_db_t *db, void *result,
     ngx_trove_spool_event_t *to, ngx_trove_spool_event_t *from)
 {

@@ -99,12 +99,21 @@ ngx_trove_sqlite_row_get(ngx_trove_sqlite_db_t *db, int64_t id,
         return NGX_DECLINED;
     }
 
-    if (rc == NGX_OK) {
-        ngx_trove_sqlite_row_read(stmt, row);
-        (void) sqlite3_reset(stmt);
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    return rc;
+    ngx_trove_sqlite_row_read(stmt, row);
+    (void) sqlite3_reset(stmt);
+
+    if (ngx_trove_sqlite_pending(row->state)) {
+        return NGX_OK;
+    }
+
+    rc = ngx_trove_sqlite_event_removed(db, ngx_trove_spool_event_of(id));
+
+    return (rc == NGX_ERROR) ? NGX_ERROR
+                             : (rc == NGX_OK) ? NGX_DECLINED : NGX_OK;
 }
 
 

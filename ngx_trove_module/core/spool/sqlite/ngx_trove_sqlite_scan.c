@@ -343,11 +343,13 @@ ngx_trove_sqlite_scan_next(ngx_trove_sqlite_scan_t *scan)
             continue;
         }
 
-        if (ngx_trove_sqlite_scan_head(scan) != NGX_OK) {
+        rc = ngx_trove_sqlite_scan_head(scan);
+
+        if (rc == NGX_ERROR) {
             return NGX_ERROR;
         }
 
-        if (ngx_trove_sqlite_match(filter, &scan->event)) {
+        if (rc == NGX_OK && ngx_trove_sqlite_match(filter, &scan->event)) {
             return NGX_OK;
         }
     }
@@ -367,6 +369,10 @@ ngx_trove_sqlite_scan_head(ngx_trove_sqlite_scan_t *scan)
         return NGX_OK;
     }
 
+    if (scan->removed == number) {
+        return NGX_DECLINED;
+    }
+
     stmt = ngx_trove_sqlite_sql(scan->db, NGX_TROVE_SQLITE_SQL_EVENT_HEAD);
     if (stmt == NULL) {
         return NGX_ERROR;
@@ -374,14 +380,29 @@ ngx_trove_sqlite_scan_head(ngx_trove_sqlite_scan_t *scan)
 
     /* its strings are valid until it is reset */
 
+    scan->event.number = 0;
+
     (void) sqlite3_reset(stmt);
     (void) sqlite3_bind_int64(stmt, 1, number);
 
     rc = ngx_trove_sqlite_step(scan->db, stmt);
 
     if (rc == NGX_DONE) {
-        return ngx_trove_spool_fail(scan->db->error, NGX_TROVE_SPOOL_CORRUPT, 0,
-                                    "a delivery has no row in \"event\"");
+
+        rc = ngx_trove_sqlite_event_removed(scan->db, number);
+
+        if (rc == NGX_OK) {
+            scan->removed = number;
+            return NGX_DECLINED;
+        }
+
+        if (rc == NGX_DECLINED) {
+            (void) ngx_trove_spool_fail(scan->db->error,
+                                        NGX_TROVE_SPOOL_CORRUPT, 0,
+                                        "a delivery has no row in \"event\"");
+        }
+
+        return NGX_ERROR;
     }
 
     if (rc != NGX_OK) {

@@ -229,6 +229,15 @@ const char  *ngx_trove_sqlite_sqls[] = {
         "WHERE id BETWEEN ?1 << 16 AND (?1 << 16) + 65535 AND state < 3 "
         "LIMIT 1",
 
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_ENDED] =
+        "SELECT max(state < 3), max(ended) FROM delivery "
+        "WHERE id BETWEEN ?1 << 16 AND (?1 << 16) + 65535",
+
+    [NGX_TROVE_SQLITE_SQL_DELIVERY_END] =
+        "UPDATE delivery SET ended = ?2 WHERE id IN (SELECT id FROM delivery "
+            "WHERE id BETWEEN ?1 << 16 AND (?1 << 16) + 65535 AND ended > ?2 "
+            "LIMIT ?3)",
+
     [NGX_TROVE_SQLITE_SQL_DELIVERY_DELETE] =
         "DELETE FROM delivery WHERE id = ?",
 
@@ -262,6 +271,12 @@ const char  *ngx_trove_sqlite_sqls[] = {
             "WHERE event.number = ident.event) "
         "FROM ident WHERE (hash, event) > (?, ?) "
         "ORDER BY hash, event LIMIT ?",
+
+    [NGX_TROVE_SQLITE_SQL_IDENT_REST] =
+        "SELECT event FROM ident WHERE hash = -2 ORDER BY event LIMIT 1",
+
+    [NGX_TROVE_SQLITE_SQL_IDENT_IS] =
+        "SELECT 1 FROM ident WHERE hash = ? AND event = ?",
 
     [NGX_TROVE_SQLITE_SQL_ATTEMPT] =
         "SELECT n, started, took, status, reason, answer FROM attempt "

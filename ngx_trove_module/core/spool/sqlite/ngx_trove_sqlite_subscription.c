@@ -211,47 +211,7 @@ ngx_trove_sqlite_subscription_add(ngx_trove_sqlite_t *spool,
         return NGX_ERROR;
     }
 
-    return ngx_trove_sqlite_subscription_audit(spool, db, sub, "create", actor);
-}
-
-
-ngx_int_t
-ngx_trove_sqlite_subscription_audit(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_subscriber_t *sub,
-    const char *action, ngx_trove_spool_actor_t *actor)
-{
-    int64_t        number;
-    ngx_str_t      detail, name;
-    sqlite3_stmt  *stmt;
-
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_AUDIT_ADD);
-    if (stmt == NULL) {
-        return NGX_ERROR;
-    }
-
-    name.data = (u_char *) action;
-    name.len = ngx_strlen(action);
-
-    detail = actor->detail;
-    detail.len = ngx_min(detail.len, NGX_TROVE_SPOOL_DETAIL_LEN);
-
-    (void) sqlite3_bind_int64(stmt, 1, ngx_trove_sqlite_wall(spool));
-    ngx_trove_sqlite_bind(stmt, 2, &sub->workspace);
-    ngx_trove_sqlite_bind(stmt, 3, &sub->namespace);
-    ngx_trove_sqlite_bind(stmt, 4, &sub->id);
-    ngx_trove_sqlite_bind(stmt, 5, &actor->actor);
-    ngx_trove_sqlite_bind(stmt, 6, &name);
-    ngx_trove_sqlite_bind(stmt, 7, &detail);
-
-    if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    number = sqlite3_last_insert_rowid(db->db);
-
-    return ngx_trove_sqlite_subscription_run(db,
-                                           NGX_TROVE_SQLITE_SQL_AUDIT_TRIM,
-                                           number - NGX_TROVE_SPOOL_AUDIT);
+    return ngx_trove_sqlite_audit_add(spool, db, sub, "create", actor);
 }
 
 
@@ -455,7 +415,7 @@ ngx_trove_sqlite_subscription_change(ngx_trove_sqlite_t *spool,
 
     db->raise = 1;
 
-    return ngx_trove_sqlite_subscription_audit(spool, db, sub,
+    return ngx_trove_sqlite_audit_add(spool, db, sub,
                                                change->set_secret ? "rotate"
                                                                   : "change",
                                                actor);
@@ -507,34 +467,6 @@ ngx_trove_sqlite_subscription_set(ngx_trove_sqlite_t *spool,
     (void) sqlite3_bind_int(stmt, 2, !sub->enabled);
 
     return ngx_trove_sqlite_run(db, stmt);
-}
-
-
-ngx_int_t
-ngx_trove_sqlite_subscription_disable(ngx_trove_sqlite_db_t *db,
-    ngx_trove_sqlite_subscriber_t *sub)
-{
-    sqlite3_stmt  *stmt;
-
-    if (ngx_trove_sqlite_pattern_set(db, sub, -1) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_SUBSCRIPTION_PAUSE);
-    if (stmt == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) sqlite3_bind_int64(stmt, 1, sub->number);
-    (void) sqlite3_bind_int(stmt, 2, 1);
-
-    if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    db->raise = 1;
-
-    return NGX_OK;
 }
 
 
@@ -622,5 +554,5 @@ ngx_trove_sqlite_subscription_remove(ngx_trove_sqlite_t *spool,
         return NGX_ERROR;
     }
 
-    return ngx_trove_sqlite_subscription_audit(spool, db, sub, "delete", actor);
+    return ngx_trove_sqlite_audit_add(spool, db, sub, "delete", actor);
 }

@@ -71,11 +71,14 @@ ngx_int_t ngx_trove_sqlite_subscriber_load(ngx_trove_sqlite_t *spool,
 ngx_int_t ngx_trove_sqlite_subscriber_busy(ngx_trove_sqlite_db_t *db,
     int64_t number, ngx_uint_t *busy);
 
+
+/* ngx_trove_sqlite_health.c */
+
 /*
  * Records the outcome of an attempt in the row of the subscription, which is
  * disabled if necessary.
  */
-ngx_int_t ngx_trove_sqlite_subscriber_health(ngx_trove_sqlite_t *spool,
+ngx_int_t ngx_trove_sqlite_health(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op, int64_t target,
     int64_t number);
 
@@ -98,14 +101,17 @@ ngx_int_t ngx_trove_sqlite_pattern_match(ngx_trove_sqlite_db_t *db,
     ngx_trove_spool_event_t *event, int64_t **numbers, ngx_uint_t *n);
 
 
-/* ngx_trove_sqlite_subscription.c */
-
-/* disables a subscription in its patterns and targets, not in its row */
-ngx_int_t ngx_trove_sqlite_subscription_disable(ngx_trove_sqlite_db_t *db,
+/*
+ * Disables a subscription: removes its patterns, and pauses its targets.  Its
+ * row is not changed.
+ */
+ngx_int_t ngx_trove_sqlite_pattern_disable(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_subscriber_t *sub);
 
-/* adds a line of the audit log */
-ngx_int_t ngx_trove_sqlite_subscription_audit(ngx_trove_sqlite_t *spool,
+
+/* ngx_trove_sqlite_audit.c: adds a line of the audit log */
+
+ngx_int_t ngx_trove_sqlite_audit_add(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_subscriber_t *sub,
     const char *action, ngx_trove_spool_actor_t *actor);
 

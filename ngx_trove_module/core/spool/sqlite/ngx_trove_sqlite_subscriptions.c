@@ -11,7 +11,7 @@
 #include "ngx_trove_sqlite_subscription.h"
 
 
-/* Lists of subscriptions, and of the audit log. */
+/* Lists of subscriptions. */
 
 
 static ngx_int_t ngx_trove_sqlite_subscriptions_row(ngx_trove_sqlite_db_t *db,
@@ -19,14 +19,9 @@ static ngx_int_t ngx_trove_sqlite_subscriptions_row(ngx_trove_sqlite_db_t *db,
 static ngx_int_t ngx_trove_sqlite_subscriptions_events(
     ngx_trove_sqlite_db_t *db, void *result, sqlite3_stmt *stmt,
     ngx_trove_spool_subscription_t *sub);
-static ngx_int_t ngx_trove_sqlite_subscriptions_string(
-    ngx_trove_sqlite_db_t *db, void *result, sqlite3_stmt *stmt, int column,
-    ngx_str_t *to);
 static ngx_int_t ngx_trove_sqlite_subscriptions_states(
     ngx_trove_sqlite_db_t *db, int64_t number,
     ngx_trove_spool_subscription_t *sub);
-static ngx_int_t ngx_trove_sqlite_audit_row(ngx_trove_sqlite_db_t *db,
-    void *result, sqlite3_stmt *stmt, ngx_trove_spool_audit_t *line);
 
 
 ngx_trove_spool_subscriptions_t *
@@ -101,10 +96,10 @@ ngx_trove_sqlite_subscriptions(ngx_trove_spool_t *base,
             || ngx_trove_sqlite_subscriptions_states(db, cursor, sub)
                != NGX_OK
             || (id
-                && (ngx_trove_sqlite_subscriptions_string(db, list, stmt, 19,
+                && (ngx_trove_sqlite_read_column(db, list, stmt, 19,
                                                           &sub->secret)
                     != NGX_OK
-                    || ngx_trove_sqlite_subscriptions_string(db, list, stmt, 20,
+                    || ngx_trove_sqlite_read_column(db, list, stmt, 20,
                                                              &sub->previous)
                        != NGX_OK)))
         {
@@ -135,23 +130,23 @@ static ngx_int_t
 ngx_trove_sqlite_subscriptions_row(ngx_trove_sqlite_db_t *db, void *result,
     sqlite3_stmt *stmt, ngx_trove_spool_subscription_t *sub)
 {
-    if (ngx_trove_sqlite_subscriptions_string(db, result, stmt, 1, &sub->id)
+    if (ngx_trove_sqlite_read_column(db, result, stmt, 1, &sub->id)
         != NGX_OK
-        || ngx_trove_sqlite_subscriptions_string(db, result, stmt, 2,
+        || ngx_trove_sqlite_read_column(db, result, stmt, 2,
                                                  &sub->workspace)
            != NGX_OK
-        || ngx_trove_sqlite_subscriptions_string(db, result, stmt, 3,
+        || ngx_trove_sqlite_read_column(db, result, stmt, 3,
                                                  &sub->namespace)
            != NGX_OK
         || ngx_trove_sqlite_subscriptions_events(db, result, stmt, sub)
            != NGX_OK
-        || ngx_trove_sqlite_subscriptions_string(db, result, stmt, 5,
+        || ngx_trove_sqlite_read_column(db, result, stmt, 5,
                                                  &sub->url)
            != NGX_OK
-        || ngx_trove_sqlite_subscriptions_string(db, result, stmt, 6,
+        || ngx_trove_sqlite_read_column(db, result, stmt, 6,
                                                  &sub->description)
            != NGX_OK
-        || ngx_trove_sqlite_subscriptions_string(db, result, stmt, 9,
+        || ngx_trove_sqlite_read_column(db, result, stmt, 9,
                                                  &sub->reason)
            != NGX_OK)
     {
@@ -175,18 +170,6 @@ ngx_trove_sqlite_subscriptions_row(ngx_trove_sqlite_db_t *db, void *result,
 
 
 static ngx_int_t
-ngx_trove_sqlite_subscriptions_string(ngx_trove_sqlite_db_t *db, void *result,
-    sqlite3_stmt *stmt, int column, ngx_str_t *to)
-{
-    ngx_str_t  from;
-
-    ngx_trove_sqlite_column(stmt, column, &from);
-
-    return ngx_trove_sqlite_read_string(db, result, to, &from);
-}
-
-
-static ngx_int_t
 ngx_trove_sqlite_subscriptions_events(ngx_trove_sqlite_db_t *db, void *result,
     sqlite3_stmt *stmt, ngx_trove_spool_subscription_t *sub)
 {
@@ -194,7 +177,7 @@ ngx_trove_sqlite_subscriptions_events(ngx_trove_sqlite_db_t *db, void *result,
     ngx_str_t    lines;
     ngx_uint_t   n;
 
-    if (ngx_trove_sqlite_subscriptions_string(db, result, stmt, 4, &lines)
+    if (ngx_trove_sqlite_read_column(db, result, stmt, 4, &lines)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -250,119 +233,6 @@ ngx_trove_sqlite_subscriptions_states(ngx_trove_sqlite_db_t *db,
     }
 
     (void) sqlite3_reset(stmt);
-
-    return NGX_OK;
-}
-
-
-ngx_trove_spool_audits_t *
-ngx_trove_sqlite_audit(ngx_trove_spool_t *base, ngx_trove_spool_scope_t *scope,
-    int64_t cursor, ngx_uint_t limit, ngx_trove_spool_error_t *error)
-{
-    ngx_trove_sqlite_t *spool = (ngx_trove_sqlite_t *) base;
-
-    ngx_int_t                  rc;
-    sqlite3_stmt              *stmt;
-    ngx_trove_sqlite_db_t     *db;
-    ngx_trove_spool_audits_t  *list;
-
-    db = ngx_trove_sqlite_read(spool, error);
-    if (db == NULL) {
-        return NULL;
-    }
-
-    rc = NGX_ERROR;
-
-    list = ngx_trove_sqlite_read_alloc(db, NULL,
-                                       sizeof(ngx_trove_spool_audits_t));
-    if (list == NULL) {
-        goto done;
-    }
-
-    list->lines = ngx_trove_sqlite_read_alloc(db, list,
-                               (limit + 1) * sizeof(ngx_trove_spool_audit_t));
-    if (list->lines == NULL) {
-        goto done;
-    }
-
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_AUDIT_LIST);
-    if (stmt == NULL) {
-        goto done;
-    }
-
-    cursor = cursor ? cursor : INT64_MAX;
-
-    ngx_trove_sqlite_bind(stmt, 1, &scope->workspace);
-    ngx_trove_sqlite_bind(stmt, 2, &scope->namespace);
-    (void) sqlite3_bind_int64(stmt, 3, cursor);
-    (void) sqlite3_bind_int64(stmt, 4, (int64_t) limit + 1);
-
-    for ( ;; ) {
-        rc = ngx_trove_sqlite_step(db, stmt);
-
-        if (rc != NGX_OK) {
-            break;
-        }
-
-        if (list->n == limit) {
-            (void) sqlite3_reset(stmt);
-            list->next = cursor;
-            rc = NGX_DONE;
-            break;
-        }
-
-        cursor = sqlite3_column_int64(stmt, 0);
-
-        if (ngx_trove_sqlite_audit_row(db, list, stmt, &list->lines[list->n])
-            != NGX_OK)
-        {
-            (void) sqlite3_reset(stmt);
-            rc = NGX_ERROR;
-            break;
-        }
-
-        list->n++;
-    }
-
-    rc = (rc == NGX_DONE) ? NGX_OK : NGX_ERROR;
-
-done:
-
-    ngx_trove_sqlite_read_end(spool, db, rc);
-
-    if (rc != NGX_OK) {
-        ngx_trove_spool_free(list);
-        return NULL;
-    }
-
-    return list;
-}
-
-
-static ngx_int_t
-ngx_trove_sqlite_audit_row(ngx_trove_sqlite_db_t *db, void *result,
-    sqlite3_stmt *stmt, ngx_trove_spool_audit_t *line)
-{
-    line->at = sqlite3_column_int64(stmt, 1);
-
-    if (ngx_trove_sqlite_subscriptions_string(db, result, stmt, 2,
-                                              &line->namespace)
-        != NGX_OK
-        || ngx_trove_sqlite_subscriptions_string(db, result, stmt, 3,
-                                                 &line->id)
-           != NGX_OK
-        || ngx_trove_sqlite_subscriptions_string(db, result, stmt, 4,
-                                                 &line->actor)
-           != NGX_OK
-        || ngx_trove_sqlite_subscriptions_string(db, result, stmt, 5,
-                                                 &line->action)
-           != NGX_OK
-        || ngx_trove_sqlite_subscriptions_string(db, result, stmt, 6,
-                                                 &line->detail)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     return NGX_OK;
 }
