@@ -141,6 +141,10 @@ ngx_http_trove_api_body_take(ngx_http_trove_api_t *api)
         b = cl->buf;
         len = b->last - b->pos;
 
+        if (len == 0) {
+            continue;
+        }
+
         if (b->in_file || len > api->body_size - api->body.len) {
             return NGX_DECLINED;
         }
