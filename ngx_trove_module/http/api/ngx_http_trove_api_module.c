@@ -516,6 +516,5 @@ ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    return ngx_http_trove_secret_add(cf, &token->secrets, &value[1],
-                                     NGX_HTTP_TROVE_SECRET_TOKEN);
+    return ngx_http_trove_api_token_add(cf, token, &value[1]);
 }
