@@ -33,6 +33,8 @@ ngx_http_trove_api_body(ngx_http_trove_api_t *api,
     ngx_http_request_t  *r;
 
     r = api->request;
+    api->ready = ready;
+
     len = r->headers_in.content_length_n;
 
     if (len > NGX_HTTP_TROVE_API_BODY_MAX) {
@@ -56,8 +58,6 @@ ngx_http_trove_api_body(ngx_http_trove_api_t *api,
     if (api->body.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    api->ready = ready;
 
     ngx_http_set_ctx(r, api, ngx_http_trove_api_module);
 

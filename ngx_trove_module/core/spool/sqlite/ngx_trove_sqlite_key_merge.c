@@ -15,9 +15,9 @@
  * at a time.  If that process is killed, the next one starts again.
  */
 
-/* keys written, or rows examined, per transaction */
-#define NGX_TROVE_SQLITE_KEY_PIECE  500
-#define NGX_TROVE_SQLITE_KEY_SWEEP  2000
+/* the time of a transaction, microseconds; rows examined at a time */
+#define NGX_TROVE_SQLITE_KEY_TIME  3000
+#define NGX_TROVE_SQLITE_KEY_SWEEP  1000
 
 /*
  * Keys that are written when no event has been accepted for some time: they
@@ -40,6 +40,11 @@ static ngx_uint_t ngx_trove_sqlite_key_same(ngx_trove_sqlite_t *spool);
 static ngx_int_t ngx_trove_sqlite_key_merged(ngx_trove_sqlite_t *spool);
 static ngx_int_t ngx_trove_sqlite_key_sweep(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db);
+static ngx_int_t ngx_trove_sqlite_key_stale(ngx_trove_sqlite_work_t *work,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_slot_t *stale, ngx_uint_t *n);
+static ngx_int_t ngx_trove_sqlite_key_remove(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_slot_t *stale, ngx_uint_t n,
+    ngx_uint_t last);
 
 
 ngx_int_t
@@ -167,7 +172,8 @@ ngx_trove_sqlite_slot_compare(const void *one, const void *two)
 static ngx_int_t
 ngx_trove_sqlite_key_merge(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
-    ngx_uint_t                n, last;
+    int64_t                   start;
+    ngx_uint_t                n;
     ngx_trove_sqlite_work_t  *work;
 
     work = &spool->work;
@@ -186,9 +192,13 @@ ngx_trove_sqlite_key_merge(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
         return NGX_OK;
     }
 
-    last = ngx_min(work->done + NGX_TROVE_SQLITE_KEY_PIECE, work->nkeys);
+    start = ngx_trove_sqlite_elapsed();
 
-    for (n = work->done; n < last; n++) {
+    for (n = work->done; n < work->nkeys; n++) {
+
+        if (ngx_trove_sqlite_elapsed() - start > NGX_TROVE_SQLITE_KEY_TIME) {
+            break;
+        }
 
         if (ngx_trove_sqlite_key_write(db, work->keys[n].hash,
                                        work->keys[n].event)
@@ -199,7 +209,7 @@ ngx_trove_sqlite_key_merge(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
         }
     }
 
-    if (last == work->nkeys) {
+    if (n == work->nkeys) {
         db->state.indexed = work->sealed;
         db->state.dirty = 1;
     }
@@ -208,9 +218,9 @@ ngx_trove_sqlite_key_merge(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
         return NGX_ERROR;
     }
 
-    work->done = last;
+    work->done = n;
 
-    if (last < work->nkeys) {
+    if (n < work->nkeys) {
         return NGX_AGAIN;
     }
 
@@ -273,10 +283,9 @@ ngx_trove_sqlite_key_drop(ngx_trove_sqlite_work_t *work)
 static ngx_int_t
 ngx_trove_sqlite_key_sweep(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
 {
-    int64_t                   stale[NGX_TROVE_SQLITE_KEY_SWEEP];
     ngx_int_t                 rc;
-    ngx_uint_t                n, i, rows;
-    sqlite3_stmt             *stmt;
+    ngx_uint_t                n;
+    ngx_trove_sqlite_slot_t   stale[NGX_TROVE_SQLITE_KEY_SWEEP];
     ngx_trove_sqlite_work_t  *work;
 
     work = &spool->work;
@@ -294,70 +303,133 @@ ngx_trove_sqlite_key_sweep(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db)
         work->swept = 0;
     }
 
-    if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
+    /* without the lock: a row of "event" is read for each of them */
+
+    rc = ngx_trove_sqlite_key_stale(work, db, stale, &n);
+
+    if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
 
+    if (n == 0 && rc == NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    return ngx_trove_sqlite_key_remove(spool, db, stale, n, rc == NGX_DONE);
+}
+
+
+/* NGX_OK; NGX_DONE: these are the last ones; NGX_ERROR */
+
+static ngx_int_t
+ngx_trove_sqlite_key_stale(ngx_trove_sqlite_work_t *work,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_slot_t *stale, ngx_uint_t *n)
+{
+    ngx_int_t      rc;
+    ngx_uint_t     rows;
+    sqlite3_stmt  *stmt;
+
+    *n = 0;
+
     stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_KEY_SCAN);
     if (stmt == NULL) {
-        goto failed;
+        return NGX_ERROR;
     }
 
     (void) sqlite3_bind_int64(stmt, 1, (int64_t) work->swept);
     (void) sqlite3_bind_int(stmt, 2, NGX_TROVE_SQLITE_KEY_SWEEP);
 
-    n = 0;
-    rows = 0;
-
-    for ( ;; ) {
+    for (rows = 0; /* void */ ; rows++) {
         rc = ngx_trove_sqlite_step(db, stmt);
 
         if (rc == NGX_ERROR) {
-            goto failed;
+            return NGX_ERROR;
         }
 
         if (rc == NGX_DONE) {
             break;
         }
 
-        rows++;
         work->swept = (uint64_t) sqlite3_column_int64(stmt, 0) + 1;
 
         if (!sqlite3_column_int(stmt, 2)) {
-            stale[n++] = sqlite3_column_int64(stmt, 0);
+            stale[*n].hash = work->swept - 1;
+            stale[*n].event = sqlite3_column_int64(stmt, 1);
+            (*n)++;
         }
     }
 
+    return (rows < NGX_TROVE_SQLITE_KEY_SWEEP) ? NGX_DONE : NGX_OK;
+}
+
+
+/*
+ * An entry is removed only if it is the same as before, and still stale: its
+ * key may have been accepted again in the meantime.
+ */
+
+static ngx_int_t
+ngx_trove_sqlite_key_remove(ngx_trove_sqlite_t *spool,
+    ngx_trove_sqlite_db_t *db, ngx_trove_sqlite_slot_t *stale, ngx_uint_t n,
+    ngx_uint_t last)
+{
+    int64_t                   start;
+    ngx_uint_t                i;
+    sqlite3_stmt             *stmt;
+    ngx_trove_sqlite_work_t  *work;
+
+    work = &spool->work;
+
+    if (ngx_trove_sqlite_begin(spool, db, 0, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    start = ngx_trove_sqlite_elapsed();
+
     for (i = 0; i < n; i++) {
+
+        if (ngx_trove_sqlite_elapsed() - start > NGX_TROVE_SQLITE_KEY_TIME) {
+
+            /* the others are examined again */
+
+            work->swept = stale[i].hash;
+            last = 0;
+            break;
+        }
 
         stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_KEY_DELETE);
         if (stmt == NULL) {
             goto failed;
         }
 
-        (void) sqlite3_bind_int64(stmt, 1, stale[i]);
+        (void) sqlite3_bind_int64(stmt, 1, (int64_t) stale[i].hash);
+        (void) sqlite3_bind_int64(stmt, 2, stale[i].event);
 
         if (ngx_trove_sqlite_run(db, stmt) != NGX_OK) {
             goto failed;
         }
     }
 
-    if (rows < NGX_TROVE_SQLITE_KEY_SWEEP) {
-        work->sweeping = 0;
-
+    if (last) {
         db->state.stale = 0;
         db->state.dirty = 1;
     }
 
     if (ngx_trove_sqlite_commit(spool, db) != NGX_OK) {
-        return NGX_ERROR;
+        goto again;
     }
 
-    return work->sweeping ? NGX_AGAIN : NGX_OK;
+    work->sweeping = !last;
+
+    return last ? NGX_OK : NGX_AGAIN;
 
 failed:
 
     ngx_trove_sqlite_rollback(spool, db);
+
+again:
+
+    work->swept = n ? stale[0].hash : work->swept;
 
     return NGX_ERROR;
 }

@@ -61,7 +61,10 @@ const char  *ngx_trove_sqlite_sqls[] = {
             "WHERE event.number = key.event AND event.key IS NOT NULL) "
         "FROM key WHERE hash >= ? ORDER BY hash LIMIT ?",
 
-    [NGX_TROVE_SQLITE_SQL_KEY_DELETE] = "DELETE FROM key WHERE hash = ?",
+    [NGX_TROVE_SQLITE_SQL_KEY_DELETE] =
+        "DELETE FROM key WHERE hash = ? AND event = ? "
+            "AND NOT EXISTS (SELECT 1 FROM event "
+                "WHERE event.number = key.event AND event.key IS NOT NULL)",
 
     [NGX_TROVE_SQLITE_SQL_TARGET] =
         "SELECT route, name, paused, new + retry + leased, earliest, "
