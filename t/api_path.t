@@ -213,8 +213,8 @@ is(scalar(grep { $_ eq 'POST /v1/events/{id}/forget' } @calls), 1,
     'a call of it');
 
 my ($text) = do { local (@ARGV, $/) = 'docs/api.md'; <> };
-my %documented = map { s/(?:ID|NUMBER)/{id}/r => 1 }
-    $text =~ m{^### ((?:GET|POST) /v1/.*)}mg;
+my %documented = map { s/\b(?:ID|NUMBER)\b/{id}/gr => 1 }
+    $text =~ m{^### ((?:GET|POST|PATCH|DELETE) /v1/.*)}mg;
 
 is_deeply([ sort @calls ], [ sort keys %documented ], 'all are documented');
 

@@ -5,13 +5,15 @@
 
 use lib 't/lib';
 use Trove;
+use Trove::Subscription;
 
 my %token = map { $_ => "a-token-of-the-$_-of-the-test" }
     qw/ acme other tenant anywhere viewer guest server /;
 
 my $target = backend();
+my $hook = backend();
 
-my $nginx = nginx(spool_conf(
+my $nginx = nginx(subscription_conf(
     retry => 'base=20ms factor=1 max=20ms',
     targets => [ audit => { to => $target } ],
     http => <<"EOC",
@@ -71,6 +73,13 @@ my @events = (
     [ 'evt-5', 'ws-acme', 'one-more' ],
 );
 
+# a subscription of a tenant, and one that others have
+
+my ($own, $all) = map {
+    hooks_create($nginx, 'http://127.0.0.1:' . $hook->port . '/'
+        . ($_ // 'all'), workspace => 'ws-acme', namespace => $_)->{webhook_id}
+} 'one', undef;
+
 $target->on('/audit', status => 410);
 
 for (@events) {
@@ -80,9 +89,14 @@ for (@events) {
         namespace => $namespace)->status, 202, "$id is accepted");
 }
 
-ok((wait_until {
-    5 == spool_deliveries($nginx, 'state=failed')
-}), 'all have failed');
+sub settled {
+    return wait_until {
+        5 == spool_deliveries($nginx, 'state=failed')
+            && 5 == spool_deliveries($nginx, 'state=delivered')
+    };
+}
+
+ok(settled(), 'all have failed, or were delivered');
 
 is_deeply(call(default => GET => 'me')->json, {
     workspace_id => 'ws-acme', key_id => 'key-default', key_name => 'default',
@@ -129,13 +143,18 @@ for my $method (qw/ GET POST DELETE /) {
 # lists
 
 is(ids(@$_[0, 1]), $_->[2], "$_->[0]: $_->[1]") for (
-    [ default => 'deliveries', 'evt-1 evt-2 evt-3 evt-4 evt-5' ],
-    [ viewer => 'deliveries', 'evt-1 evt-2 evt-3 evt-4 evt-5' ],
-    [ acme => 'deliveries', 'evt-1 evt-2 evt-3 evt-5' ],
+    [ default => 'deliveries?target=audit', 'evt-1 evt-2 evt-3 evt-4 evt-5' ],
+    [ viewer => 'deliveries?target=audit', 'evt-1 evt-2 evt-3 evt-4 evt-5' ],
+    [ acme => 'deliveries?target=audit', 'evt-1 evt-2 evt-3 evt-5' ],
+    [ acme => "deliveries?target=$all", 'evt-1 evt-2 evt-3 evt-5' ],
+    [ acme => "deliveries?target=$own", 'evt-1' ],
     [ other => 'deliveries', 'evt-4' ],
     [ tenant => 'deliveries', 'evt-1' ],
-    [ anywhere => 'deliveries', 'evt-1 evt-4' ],
-    [ guest => 'deliveries', 'evt-2' ],
+    [ tenant => "deliveries?target=$own", 'evt-1' ],
+    [ tenant => "deliveries?target=$all", '' ],
+    [ tenant => 'deliveries?target=audit', '' ],
+    [ anywhere => 'deliveries', 'evt-1' ],
+    [ guest => 'deliveries', '' ],
     [ tenant => 'deliveries?namespace=one', 'evt-1' ],
     [ tenant => 'deliveries?namespace=two,on*', 'evt-1' ],
     [ tenant => 'deliveries?namespace=*', 'evt-1' ],
@@ -143,7 +162,7 @@ is(ids(@$_[0, 1]), $_->[2], "$_->[0]: $_->[1]") for (
     [ tenant => 'deliveries?namespace=one-*', '' ],
     [ tenant => 'deliveries?namespace=o', '' ],
     [ tenant => 'deliveries?event=evt-2', '' ],
-    [ acme => 'deliveries?namespace=two', 'evt-2' ],
+    [ acme => 'deliveries?namespace=two&target=audit', 'evt-2' ],
     [ acme => 'workspaces/ws-acme/events', 'evt-1 evt-2 evt-3 evt-5' ],
     [ acme => 'workspaces/ws-other/events', 404 ],
     [ acme => 'workspaces/ws-acme2/events', 404 ],
@@ -158,12 +177,20 @@ is(ids(@$_[0, 1]), $_->[2], "$_->[0]: $_->[1]") for (
 
 # one event, one delivery
 
-my %delivery = map { $_->{event_id} => $_->{id} }
-    @{ call(default => GET => 'deliveries')->json->{deliveries} };
+sub numbers {
+    my ($target) = @_;
 
-is(status($_->[0] => GET => "events/$_->[1]"), $_->[2], "$_->[0]: $_->[1]"),
-is(status($_->[0] => GET => "deliveries/$delivery{$_->[1]}"), $_->[2],
-    "$_->[0]: the delivery of $_->[1]") for (
+    return map { $_->{event_id} => $_->{id} }
+        @{ call(default => GET => "deliveries?target=$target")
+            ->json->{deliveries} };
+}
+
+my %delivery = numbers('audit');
+my %mine = numbers($own);
+my %others = numbers($all);
+
+is(status($_->[0] => GET => "events/$_->[1]"), $_->[2], "$_->[0]: $_->[1]")
+    for (
     [ acme => 'evt-1', 200 ],
     [ acme => 'evt-4', 404 ],
     [ tenant => 'evt-1', 200 ],
@@ -172,6 +199,28 @@ is(status($_->[0] => GET => "deliveries/$delivery{$_->[1]}"), $_->[2],
     [ anywhere => 'evt-4', 200 ],
     [ viewer => 'evt-4', 200 ],
 );
+
+is(status($_->[0] => GET => "deliveries/$_->[1]"), $_->[2],
+    "$_->[0]: the delivery $_->[1]") for (
+    [ acme => $delivery{'evt-1'}, 200 ],
+    [ acme => $delivery{'evt-4'}, 404 ],
+    [ acme => $others{'evt-1'}, 200 ],
+    [ tenant => $mine{'evt-1'}, 200 ],
+    [ tenant => $delivery{'evt-1'}, 404 ],
+    [ tenant => $others{'evt-1'}, 404 ],
+    [ tenant => $others{'evt-2'}, 404 ],
+    [ anywhere => $mine{'evt-1'}, 200 ],
+    [ anywhere => $delivery{'evt-4'}, 404 ],
+    [ viewer => $delivery{'evt-4'}, 200 ],
+);
+
+sub of_event {
+    return join ' ', sort map { $_->{target} }
+        @{ call($_[0], GET => 'events/evt-1')->json->{deliveries} };
+}
+
+is(of_event('acme'), join(' ', sort 'audit', $own, $all), 'those of an event');
+is(of_event('tenant'), $own, 'those of an event and a tenant');
 
 
 # changes
@@ -200,30 +249,44 @@ for my $path ('targets/pause?target=audit', 'targets/resume?target=audit',
 is(status(viewer => GET => 'targets'), 200, 'one that reads: targets');
 is(status(guest => POST => "deliveries/$delivery{'evt-2'}/replay"), 403,
     'one that reads a namespace');
-is(call(viewer => POST => 'deliveries/replay?dry_run=1')->json->{count}, 5,
+is(call(viewer => POST => 'deliveries/replay?dry_run=1')->json->{count}, 10,
     'it may count');
-is(call(guest => POST => 'deliveries/replay?dry_run=1')->json->{count}, 1,
-    'what is its own');
+is(call(guest => POST => 'deliveries/replay?dry_run=1')->json->{count}, 0,
+    'but nothing that is not its own');
 
-is(status(tenant => POST => "deliveries/$delivery{$_}/replay"), 404,
-    "another's delivery is not replayed: $_"),
-is(status(tenant => POST => "deliveries/$delivery{$_}/cancel"), 404,
-    "nor cancelled: $_") for 'evt-2', 'evt-3', 'evt-4', 'evt-5';
+for my $action (qw/ replay cancel /) {
+    is(status(tenant => POST => "deliveries/$_/$action"), 404,
+        "another's delivery: $action $_")
+        for $delivery{'evt-1'}, $delivery{'evt-2'}, $delivery{'evt-4'},
+            $others{'evt-1'}, $others{'evt-2'};
+}
 
 is($target->count, 5, 'there was no attempt');
+is($hook->count, 5, 'nor one for subscriptions');
 
+is(call(tenant => POST => 'deliveries/replay?dry_run=1')->json->{count}, 1,
+    'counted: all of a tenant');
 is(call(tenant => POST => 'deliveries/replay')->json->{count}, 1,
-    'all of a namespace');
-ok($target->wait_count(6), 'one attempt');
+    'replayed: all of a tenant');
+ok($hook->wait_count(6), 'one attempt');
+is(call(tenant => POST => 'deliveries/replay?target=audit')->json->{count}, 0,
+    'nothing of the operator');
+is(call(tenant => POST => "deliveries/replay?target=$all")->json->{count}, 0,
+    'nor of others');
+ok(settled(), 'all have ended again');
+is(call(tenant => POST => "deliveries/$mine{'evt-1'}/replay")->status, 200,
+    'one of its own');
+ok($hook->wait_count(7), 'one attempt more');
+is($hook->count('/one'), 3, 'all for its own subscription');
+
 is(call(other => POST => 'deliveries/replay?namespace=one')->json->{count}, 1,
     'all of a workspace');
-ok($target->wait_count(7), 'one more');
-ok((wait_until { 5 == spool_deliveries($nginx, 'state=failed') }),
-    'all have failed again');
+ok($target->wait_count(6), 'one attempt');
+ok(settled(), 'all have ended again');
 is(call(acme => POST => "deliveries/$delivery{'evt-3'}/replay")->status, 200,
-    'one of its own');
-ok($target->wait_count(8), 'one attempt more');
-is_deeply([ map { scalar $target->by_id("evt-$_") } 1 .. 5 ], [ 2, 1, 2, 2, 1 ],
+    'one of the workspace');
+ok($target->wait_count(7), 'one attempt more');
+is_deeply([ map { scalar $target->by_id("evt-$_") } 1 .. 5 ], [ 1, 1, 2, 2, 1 ],
     'of these events');
 
 

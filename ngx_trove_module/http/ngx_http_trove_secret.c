@@ -19,7 +19,6 @@ static ngx_uint_t ngx_http_trove_secret_is_public(ngx_http_request_t *r,
     ngx_str_t *value);
 static void ngx_http_trove_secret_digest(ngx_http_trove_keys_t *keys,
     ngx_str_t *value);
-static ngx_int_t ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *buf);
 
 
 ngx_int_t
@@ -264,9 +263,9 @@ ngx_http_trove_secret_same(ngx_trove_key_t *key, ngx_trove_key_t *other)
 }
 
 
-/* a MAC that differs for different keys; buf is padded with zeroes */
+/* it is padded with zeroes */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *buf)
 {
     u_char           *p;

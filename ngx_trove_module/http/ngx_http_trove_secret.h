@@ -133,6 +133,18 @@ void ngx_http_trove_secret_free(ngx_http_trove_keys_t *keys);
 ngx_int_t ngx_http_trove_secret_match(ngx_http_trove_keys_t *keys,
     u_char *secret, size_t len);
 
+/* bytes of a MAC */
+#define NGX_HTTP_TROVE_SECRET_MAC  NGX_TROVE_SIGNATURE_TEXT_MAX
+
+/*
+ * Writes a MAC by a key, which differs for different secrets: secrets can be
+ * compared by their MACs, in constant time.  The caller has to wipe it.
+ *
+ * NGX_OK
+ * NGX_ERROR  out of memory, or OpenSSL failed
+ */
+ngx_int_t ngx_http_trove_secret_mac(ngx_trove_key_t *key, u_char *mac);
+
 /* The same for two keys: NGX_OK if they are of the same secret. */
 ngx_int_t ngx_http_trove_secret_same(ngx_trove_key_t *key,
     ngx_trove_key_t *other);

@@ -137,9 +137,9 @@ extern ngx_module_t  ngx_http_trove_api_module;
 
 
 /*
- * Reads the body of the request, and calls ready(), which returns the code to
- * finalize the request with.  Returns the code that the content handler must
- * return.
+ * Reads the body of the request into api->body, and calls ready(), which
+ * returns the code to finalize the request with.  Returns the code that the
+ * content handler must return.
  */
 ngx_int_t ngx_http_trove_api_body(ngx_http_trove_api_t *api,
     ngx_int_t (*ready)(ngx_http_trove_api_t *api));
@@ -206,15 +206,25 @@ ngx_int_t ngx_http_trove_api_route(ngx_http_trove_api_t *api,
 
 /*
  * The scope of the token of a call.  scoped returns 1 if it is restricted to a
- * workspace or namespace; has, if a workspace may belong to it; event, if an
- * event does.  filter restricts the filter of the call to it.
+ * workspace or namespace; has, if a workspace may belong to it.  filter
+ * restricts the filter of the call to it.
  */
 ngx_uint_t ngx_http_trove_api_scoped(ngx_http_trove_api_t *api);
 ngx_uint_t ngx_http_trove_api_scope_has(ngx_http_trove_api_t *api,
     ngx_str_t *workspace);
-ngx_uint_t ngx_http_trove_api_scope_event(ngx_http_trove_api_t *api,
-    ngx_trove_spool_event_t *event);
 void ngx_http_trove_api_scope_filter(ngx_http_trove_api_t *api);
+
+/*
+ * Remove the deliveries that do not belong to the scope from a list, or from
+ * *n ids of deliveries.  They are called in a thread.
+ *
+ * NGX_OK
+ * NGX_ERROR  api->error is filled in
+ */
+ngx_int_t ngx_http_trove_api_scope_deliveries(ngx_http_trove_api_t *api,
+    ngx_trove_spool_deliveries_t *list);
+ngx_int_t ngx_http_trove_api_scope_ids(ngx_http_trove_api_t *api, int64_t *ids,
+    ngx_uint_t *n);
 
 /*
  * The calls.  prepare gets the segments of the path that are not fixed, and

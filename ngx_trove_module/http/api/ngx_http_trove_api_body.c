@@ -38,6 +38,12 @@ ngx_http_trove_api_body(ngx_http_trove_api_t *api,
     len = r->headers_in.content_length_n;
 
     if (len > NGX_HTTP_TROVE_API_BODY_MAX) {
+
+        /* no "100 Continue": the client need not send it */
+
+        r->expect_tested = 1;
+        r->keepalive = 0;
+
         rc = ngx_http_discard_request_body(r);
 
         return (rc == NGX_OK)
@@ -134,6 +140,10 @@ ngx_http_trove_api_body_take(ngx_http_trove_api_t *api)
     for (cl = rb->bufs; cl; cl = cl->next) {
         b = cl->buf;
         len = b->last - b->pos;
+
+        if (len == 0) {
+            continue;
+        }
 
         if (b->in_file || len > api->body_size - api->body.len) {
             return NGX_DECLINED;

@@ -46,9 +46,13 @@ ngx_http_trove_api_bulk_prepare(ngx_http_trove_api_t *api)
 void
 ngx_http_trove_api_bulk_work(ngx_http_trove_api_t *api)
 {
-    ngx_uint_t  n;
+    ngx_uint_t  n, all;
 
     n = NGX_HTTP_TROVE_API_BULK;
+
+    /* without the ids, it only counts: then all of them belong to the scope */
+
+    all = api->dry_run && api->token->namespace.data == NULL;
 
     if (api->most) {
         n = ngx_min(n, api->most - api->count);
@@ -56,8 +60,11 @@ ngx_http_trove_api_bulk_work(ngx_http_trove_api_t *api)
 
     api->rc = ngx_trove_spool_select(api->spool, api->action, &api->filter,
                                      &api->cursor,
-                                     api->dry_run ? NULL : api->ids, &n,
-                                     &api->error);
+                                     all ? NULL : api->ids, &n, &api->error);
+
+    if (api->rc == NGX_OK && !all) {
+        api->rc = ngx_http_trove_api_scope_ids(api, api->ids, &n);
+    }
 
     if (api->rc != NGX_OK) {
         return;

@@ -64,26 +64,20 @@ ngx_http_trove_api_work_deliveries(ngx_http_trove_api_t *api)
                                              api->cursor, api->limit,
                                              &api->error);
 
-    api->rc = api->result ? NGX_OK : NGX_ERROR;
+    api->rc = api->result ? ngx_http_trove_api_scope_deliveries(api,
+                                                                api->result)
+                          : NGX_ERROR;
 }
 
 
 void
 ngx_http_trove_api_work_delivery(ngx_http_trove_api_t *api)
 {
-    ngx_trove_spool_deliveries_t  *deliveries;
+    api->result = ngx_trove_spool_delivery(api->spool, api->id, &api->error);
 
-    deliveries = ngx_trove_spool_delivery(api->spool, api->id, &api->error);
-
-    if (deliveries && deliveries->n
-        && !ngx_http_trove_api_scope_event(api,
-                                           deliveries->deliveries[0].event))
-    {
-        deliveries->n = 0;
-    }
-
-    api->result = deliveries;
-    api->rc = deliveries ? NGX_OK : NGX_ERROR;
+    api->rc = api->result ? ngx_http_trove_api_scope_deliveries(api,
+                                                                api->result)
+                          : NGX_ERROR;
 }
 
 
@@ -98,7 +92,7 @@ ngx_http_trove_api_work_action(ngx_http_trove_api_t *api)
 
         deliveries = api->result;
 
-        if (deliveries == NULL || deliveries->n == 0) {
+        if (api->rc != NGX_OK || deliveries->n == 0) {
             return;
         }
 

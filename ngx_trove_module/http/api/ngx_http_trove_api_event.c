@@ -77,7 +77,9 @@ ngx_http_trove_api_work_event(ngx_http_trove_api_t *api)
         api->more = ngx_trove_spool_event_deliveries(api->spool,
                                                      events->events[0].number,
                                                      &api->error);
-        if (api->more == NULL) {
+        if (api->more == NULL
+            || ngx_http_trove_api_scope_deliveries(api, api->more) != NGX_OK)
+        {
             api->rc = NGX_ERROR;
         }
     }

@@ -26,9 +26,9 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_trove_api_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_trove_api_ready(ngx_http_trove_api_t *api);
 static ngx_http_trove_api_t *ngx_http_trove_api_create(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_api_find(ngx_http_trove_api_t *api);
+static ngx_int_t ngx_http_trove_api_ready(ngx_http_trove_api_t *api);
 static ngx_int_t ngx_http_trove_api_refuse(ngx_http_trove_api_t *api,
     ngx_int_t rc);
 static ngx_int_t ngx_http_trove_api_unauthorized(ngx_http_request_t *r);
@@ -143,21 +143,6 @@ ngx_http_trove_api_handler(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
-ngx_http_trove_api_ready(ngx_http_trove_api_t *api)
-{
-    ngx_int_t  rc;
-
-    rc = api->parse(api);
-
-    if (rc != NGX_OK) {
-        return ngx_http_trove_api_refuse(api, rc);
-    }
-
-    return api->work ? ngx_http_trove_api_start(api) : api->render(api);
-}
-
-
 static ngx_http_trove_api_t *
 ngx_http_trove_api_create(ngx_http_request_t *r)
 {
@@ -224,6 +209,23 @@ ngx_http_trove_api_find(ngx_http_trove_api_t *api)
     }
 
     return ngx_http_trove_api_route(api, &path);
+}
+
+
+/* the body has been read */
+
+static ngx_int_t
+ngx_http_trove_api_ready(ngx_http_trove_api_t *api)
+{
+    ngx_int_t  rc;
+
+    rc = api->parse(api);
+
+    if (rc != NGX_OK) {
+        return ngx_http_trove_api_refuse(api, rc);
+    }
+
+    return api->work ? ngx_http_trove_api_start(api) : api->render(api);
 }
 
 
@@ -514,6 +516,5 @@ ngx_http_trove_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    return ngx_http_trove_secret_add(cf, &token->secrets, &value[1],
-                                     NGX_HTTP_TROVE_SECRET_TOKEN);
+    return ngx_http_trove_api_token_add(cf, token, &value[1]);
 }

@@ -8,6 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <openssl/crypto.h>
+
 #include "ngx_http_trove_api_token.h"
 
 
@@ -24,9 +26,12 @@ static char *ngx_http_trove_api_token_parameter(ngx_conf_t *cf,
     ngx_http_trove_api_token_t *token, ngx_str_t *value);
 static char *ngx_http_trove_api_token_name(ngx_conf_t *cf,
     ngx_array_t *tokens, ngx_str_t *name);
-static ngx_int_t ngx_http_trove_api_token_same(
+static void ngx_http_trove_api_token_cleanup(void *data);
+static ngx_uint_t ngx_http_trove_api_token_same(
     ngx_http_trove_api_token_t *one, ngx_http_trove_api_token_t *two);
-static ngx_int_t ngx_http_trove_api_token_match(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_trove_api_token_match(
+    ngx_http_trove_api_token_t *token, u_char *mac);
+static ngx_int_t ngx_http_trove_api_token_variables(ngx_http_request_t *r,
     ngx_http_trove_api_token_t *token, ngx_str_t *value);
 
 
@@ -84,8 +89,60 @@ ngx_http_trove_api_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_trove_secret_add(cf, &token->secrets, &value[2],
-                                     NGX_HTTP_TROVE_SECRET_TOKEN);
+    return ngx_http_trove_api_token_add(cf, token, &value[2]);
+}
+
+
+/* a request costs one MAC, and not one for each token */
+
+char *
+ngx_http_trove_api_token_add(ngx_conf_t *cf, ngx_http_trove_api_token_t *token,
+    ngx_str_t *value)
+{
+    char                *rv;
+    ngx_uint_t           i;
+    ngx_trove_key_t    **key;
+    ngx_pool_cleanup_t  *cln;
+
+    rv = ngx_http_trove_secret_add(cf, &token->secrets, value,
+                                   NGX_HTTP_TROVE_SECRET_TOKEN);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    token->macs = ngx_pcalloc(cf->pool, NGX_HTTP_TROVE_SECRETS_MAX
+                                        * NGX_HTTP_TROVE_SECRET_MAC);
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (token->macs == NULL || cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_trove_api_token_cleanup;
+    cln->data = token->macs;
+
+    key = token->secrets->keys.elts;
+
+    for (i = 0; i < token->secrets->keys.nelts; i++) {
+
+        if (ngx_http_trove_secret_mac(key[i], token->macs
+                                              + i * NGX_HTTP_TROVE_SECRET_MAC)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_trove_api_token_cleanup(void *data)
+{
+    ngx_explicit_memzero(data, NGX_HTTP_TROVE_SECRETS_MAX
+                               * NGX_HTTP_TROVE_SECRET_MAC);
 }
 
 
@@ -222,7 +279,6 @@ ngx_int_t
 ngx_http_trove_api_token_check(ngx_conf_t *cf,
     ngx_http_trove_api_token_t *token, ngx_array_t *tokens)
 {
-    ngx_int_t                    rc;
     ngx_uint_t                   i, k;
     ngx_http_trove_api_token_t  *one, *two;
 
@@ -237,19 +293,15 @@ ngx_http_trove_api_token_check(ngx_conf_t *cf,
         for (k = 0; k <= i; k++) {
             one = k ? &two[k - 1] : token;
 
-            rc = ngx_http_trove_api_token_same(one, &two[i]);
-
-            if (rc == NGX_DECLINED) {
+            if (!ngx_http_trove_api_token_same(one, &two[i])) {
                 continue;
             }
 
-            if (rc == NGX_OK) {
-                ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                              "the tokens \"%V\" and \"%V\" of \"trove_api\" "
-                              "and \"trove_api_token\" are the same, generate "
-                              "another one with \"openssl rand -hex 32\"",
-                              &one->name, &two[i].name);
-            }
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "the tokens \"%V\" and \"%V\" of \"trove_api\" and "
+                          "\"trove_api_token\" are the same, generate another "
+                          "one with \"openssl rand -hex 32\"",
+                          &one->name, &two[i].name);
 
             return NGX_ERROR;
         }
@@ -259,29 +311,22 @@ ngx_http_trove_api_token_check(ngx_conf_t *cf,
 }
 
 
-static ngx_int_t
+static ngx_uint_t
 ngx_http_trove_api_token_same(ngx_http_trove_api_token_t *one,
     ngx_http_trove_api_token_t *two)
 {
-    ngx_int_t          rc;
-    ngx_uint_t         i, k;
-    ngx_trove_key_t  **a, **b;
+    ngx_uint_t  i;
 
-    a = one->secrets->keys.elts;
-    b = two->secrets->keys.elts;
+    for (i = 0; i < two->secrets->keys.nelts; i++) {
 
-    for (i = 0; i < one->secrets->keys.nelts; i++) {
-
-        for (k = 0; k < two->secrets->keys.nelts; k++) {
-            rc = ngx_http_trove_secret_same(a[i], b[k]);
-
-            if (rc != NGX_DECLINED) {
-                return rc;
-            }
+        if (ngx_http_trove_api_token_match(one, two->macs
+                                              + i * NGX_HTTP_TROVE_SECRET_MAC))
+        {
+            return 1;
         }
     }
 
-    return NGX_DECLINED;
+    return 0;
 }
 
 
@@ -290,9 +335,11 @@ ngx_http_trove_api_token_find(ngx_http_request_t *r,
     ngx_http_trove_api_token_t *token, ngx_array_t *tokens,
     ngx_http_trove_api_token_t **found)
 {
+    u_char                       mac[NGX_HTTP_TROVE_SECRET_MAC];
     ngx_int_t                    rc;
     ngx_str_t                    value;
     ngx_uint_t                   i, n;
+    ngx_trove_key_t             *key;
     ngx_http_trove_api_token_t  *one;
 
     if (r->headers_in.authorization == NULL) {
@@ -315,30 +362,65 @@ ngx_http_trove_api_token_find(ngx_http_request_t *r,
 
     *found = NULL;
 
+    key = ngx_trove_key_create(value.data, value.len);
+    if (key == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_trove_secret_mac(key, mac);
+
+    ngx_trove_key_destroy(key);
+
     n = tokens ? tokens->nelts : 0;
 
-    for (i = 0; i <= n; i++) {
+    for (i = 0; rc == NGX_OK && i <= n; i++) {
         one = i ? (ngx_http_trove_api_token_t *) tokens->elts + i - 1 : token;
 
-        rc = ngx_http_trove_api_token_match(r, one, &value);
-
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        /* the value of a variable in "trove_api" may be that of another one */
-
-        if (rc == NGX_OK) {
+        if (ngx_http_trove_api_token_match(one, mac)) {
             *found = one;
         }
+    }
+
+    ngx_explicit_memzero(mac, sizeof(mac));
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (token->secrets->values.nelts && *found == NULL) {
+        rc = ngx_http_trove_api_token_variables(r, token, &value);
+
+        if (rc == NGX_OK) {
+            *found = token;
+        }
+
+        return rc;
     }
 
     return *found ? NGX_OK : NGX_DECLINED;
 }
 
 
+static ngx_uint_t
+ngx_http_trove_api_token_match(ngx_http_trove_api_token_t *token, u_char *mac)
+{
+    ngx_uint_t  i, match;
+
+    match = 0;
+
+    for (i = 0; i < token->secrets->keys.nelts; i++) {
+        match |= (CRYPTO_memcmp(mac,
+                                token->macs + i * NGX_HTTP_TROVE_SECRET_MAC,
+                                NGX_HTTP_TROVE_SECRET_MAC)
+                  == 0);
+    }
+
+    return match;
+}
+
+
 static ngx_int_t
-ngx_http_trove_api_token_match(ngx_http_request_t *r,
+ngx_http_trove_api_token_variables(ngx_http_request_t *r,
     ngx_http_trove_api_token_t *token, ngx_str_t *value)
 {
     ngx_int_t              rc;

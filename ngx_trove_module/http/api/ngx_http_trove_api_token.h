@@ -28,6 +28,10 @@ typedef struct {
     ngx_str_t                  workspace;      /* absent: all */
     ngx_str_t                  namespace;      /* absent: all */
     ngx_http_trove_secrets_t  *secrets;
+
+    /* NGX_HTTP_TROVE_SECRET_MAC bytes for each secret without variables */
+    u_char                    *macs;
+
     unsigned                   read:1;         /* nothing else */
 } ngx_http_trove_api_token_t;
 
@@ -37,6 +41,15 @@ typedef struct {
  * is an ngx_array_t * of ngx_http_trove_api_token_t.
  */
 char *ngx_http_trove_api_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/*
+ * Adds the secrets of a value to a token, as ngx_http_trove_secret_add() does.
+ *
+ * NGX_CONF_OK
+ * NGX_CONF_ERROR  logged
+ */
+char *ngx_http_trove_api_token_add(ngx_conf_t *cf,
+    ngx_http_trove_api_token_t *token, ngx_str_t *value);
 
 /*
  * Checks the tokens of a location: token is that of "trove_api", and tokens are
