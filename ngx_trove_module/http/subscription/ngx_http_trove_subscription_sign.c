@@ -197,7 +197,7 @@ ngx_http_trove_subscription_closed(ngx_http_trove_delivery_t *d, ngx_int_t rc)
                   "trove: the secret of subscription \"%V\" cannot be opened: "
                   "%s; its events wait, restore the file of "
                   "\"trove_subscription_key\" and reload nginx, or rotate the "
-                  "secret",
+                  "secret with \"keep_seconds\" 0",
                   &d->subscriber->id,
                   rc == NGX_DECLINED ? "its key is missing"
                                      : "it is damaged");
