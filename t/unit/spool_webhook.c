@@ -11,6 +11,7 @@
 
 
 #define ROUTE  "example.com/events"
+#define OTHER  "example.com/other"
 
 
 static ngx_trove_spool_t       *spool;
@@ -58,7 +59,7 @@ accept_events(uint64_t from, uint64_t to)
 
 
 static ngx_uint_t
-lease(void)
+lease_of(const char *route)
 {
     ngx_trove_spool_op_t    op;
     ngx_trove_spool_want_t  want;
@@ -66,7 +67,7 @@ lease(void)
     memset(&op, 0, sizeof(op));
     memset(&want, 0, sizeof(want));
 
-    want.target.route = str(ROUTE);
+    want.target.route = str(route);
     want.target.name = str(NGX_TROVE_SPOOL_SUBSCRIBERS);
     want.limit = 4;
     want.retries = 4;
@@ -85,6 +86,13 @@ lease(void)
     lease_next = op.u.lease.next;
 
     return op.u.lease.n;
+}
+
+
+static ngx_uint_t
+lease(void)
+{
+    return lease_of(ROUTE);
 }
 
 
@@ -349,6 +357,46 @@ removed(void)
 }
 
 
+/* a worker is killed, and nobody delivers the events of its location again */
+
+static void
+left(void)
+{
+    accept_t    a;
+    ngx_str_t   name;
+    ngx_uint_t  i, n;
+
+    name = str("wh-3");
+    tap_is(ngx_trove_spool_unsubscribe(spool, &scope, &name, &actor, &error),
+           NGX_OK, "another one is removed");
+
+    tap_is(subscribe("wh-4"), NGX_OK, "one with two locations");
+    tap_is(accept_events(8000, 8010), 10, "ten events");
+
+    (void) accept_op(&a, 8010, "", 0);
+    a.op.u.accept.event.route = str(OTHER);
+    a.op.u.accept.subscribed = 1;
+    spool_write(spool, &a.op);
+
+    tap_is(lease_of(OTHER), 1, "one of the other location, which is lost");
+    done(0);
+
+    for (i = 0; i < 2; i++) {
+        n = lease();
+        tap_is(n, 4, "four");
+        end_all(n, NGX_TROVE_SPOOL_TO_RETRY, 10000);
+    }
+
+    later(10001);
+    tap_is(lease(), 0, "none while the lost one may be under way");
+
+    later(60001);
+    n = lease();
+    tap_is(n, 1, "one when its lease has expired");
+    end_all(n, NGX_TROVE_SPOOL_TO_DELIVERED, 0);
+}
+
+
 int
 main(void)
 {
@@ -364,6 +412,7 @@ main(void)
     disabled();
     rotated();
     removed();
+    left();
 
     tap_ok(spool_sound(), "all is sound");
 

@@ -111,7 +111,7 @@ ngx_trove_sqlite_lease_some(ngx_trove_sqlite_taking_t *taking)
 
                     if (ngx_trove_sqlite_subscriber_busy(taking->db,
                                                          due->subscription,
-                                                         &busy)
+                                                         taking->now, &busy)
                         != NGX_OK)
                     {
                         return NGX_ERROR;
@@ -230,7 +230,8 @@ ngx_trove_sqlite_lease_held(ngx_trove_sqlite_taking_t *taking,
         return NGX_OK;
     }
 
-    if (ngx_trove_sqlite_subscriber_busy(db, due->subscription, &busy)
+    if (ngx_trove_sqlite_subscriber_busy(db, due->subscription, taking->now,
+                                         &busy)
         != NGX_OK)
     {
         return NGX_ERROR;

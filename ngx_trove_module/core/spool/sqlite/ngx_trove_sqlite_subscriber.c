@@ -194,7 +194,7 @@ done:
 
 ngx_int_t
 ngx_trove_sqlite_subscriber_busy(ngx_trove_sqlite_db_t *db, int64_t number,
-    ngx_uint_t *busy)
+    int64_t now, ngx_uint_t *busy)
 {
     int64_t        target;
     ngx_int_t      rc;
@@ -225,13 +225,20 @@ ngx_trove_sqlite_subscriber_busy(ngx_trove_sqlite_db_t *db, int64_t number,
         target = sqlite3_column_int64(stmt, 0);
         (void) sqlite3_reset(stmt);
 
-        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_NEXT);
+        /*
+         * An expired lease does not count: if the route is no longer
+         * configured, nothing repairs it.
+         */
+
+        stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_DELIVERY_LATE);
         if (stmt == NULL) {
             return NGX_ERROR;
         }
 
         (void) sqlite3_bind_int64(stmt, 1, target);
         (void) sqlite3_bind_int(stmt, 2, NGX_TROVE_SPOOL_LEASED);
+        (void) sqlite3_bind_int64(stmt, 3, now);
+        (void) sqlite3_bind_int(stmt, 4, 1);
 
         rc = ngx_trove_sqlite_step(db, stmt);
 

@@ -67,9 +67,9 @@ ngx_int_t ngx_trove_sqlite_subscriber_load(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, int64_t number,
     ngx_trove_spool_subscriber_t **subscriber);
 
-/* sets *busy to 1 if a delivery of the subscription is leased */
+/* sets *busy to 1 if a delivery has a lease that expires after now */
 ngx_int_t ngx_trove_sqlite_subscriber_busy(ngx_trove_sqlite_db_t *db,
-    int64_t number, ngx_uint_t *busy);
+    int64_t number, int64_t now, ngx_uint_t *busy);
 
 
 /* ngx_trove_sqlite_health.c */
