@@ -59,6 +59,26 @@ for my $case (
         qr/must be verified, add "proxy_ssl_server_name on;"/ ],
     [ 'no location', without('trove_subscriptions',
         'trove_subscriptions /nowhere;'), qr/"\/nowhere"/ ],
+    [ 'the sender waits', without('trove_fanout_mode', 'trove_fanout_mode wait;'),
+        qr/"trove_subscriptions" in location "[^"]+" requires /,
+        qr/trove_subscriptions / ],
+    [ 'by default, too', without('trove_fanout_mode'),
+        qr/"trove_subscriptions" in location "[^"]+" requires / ],
+    [ 'twice', conf(events => 'trove_subscriptions /deliver;'),
+        qr/"trove_subscriptions" directive is duplicate/ ],
+    [ 'a location that is open', without('internal'), qr/"\/deliver".*internal/ ],
+    map({ [ $_->[0], conf(parameters => $_->[0]), $_->[1],
+        qr/trove_subscriptions / ] }
+        map({ [ "max_inflight=$_",
+            qr/invalid number "max_inflight=$_" .* must be from 1 to 1000/ ] }
+            '', 0, -1, 1001, '1k', '99999999999999999999'),
+        map({ [ "disable_after=$_",
+            qr/invalid time "disable_after=$_" .* from 1s to 365d, or "off"/ ] }
+            '', 0, '999ms', '366d', '-1s', 'on', '9999999999999999999d'),
+        map({ [ $_, qr/unknown or duplicate parameter "[^"]+" .* expected "URI / ]
+            } 'max_inflight=1 max_inflight=2', 'optional', 'events=file.written',
+            'disable_after=1d disable_after=2d', 'disable_after=off disable_after=1d')
+        ),
     [ 'nothing is allowed', conf(allow => '""'),
         qr/invalid value "" in "trove_subscription_allow", it must not be empty/ ],
     map({ [ "allow $_->[0]", conf(allow => $_->[0]),
@@ -117,6 +137,15 @@ $inherits =~ s/^\s*$_ [^;]*;\n//m or die "no $_"
 
 ($code, $text) = nginx_t($inherits);
 is($code, 0, 'directives of http are inherited') or diag $text;
+
+
+for my $parameters ('max_inflight=1', 'max_inflight=1000', 'disable_after=off',
+    'disable_after=1s', 'disable_after=365d max_inflight=2')
+{
+    ($code, $text) = nginx_t(conf(parameters => $parameters));
+
+    is($code, 0, $parameters) or diag $text;
+}
 
 
 # what is worth a warning
