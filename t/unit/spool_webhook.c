@@ -9,6 +9,10 @@
 
 #include "spool.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 
 #define ROUTE  "example.com/events"
 #define OTHER  "example.com/other"
@@ -397,6 +401,86 @@ left(void)
 }
 
 
+static off_t
+size_of(const char *suffix)
+{
+    char         path[1024];
+    struct stat  st;
+
+    snprintf(path, sizeof(path), "%s%s", spool_path, suffix);
+
+    return (stat(path, &st) == -1) ? 0 : st.st_size;
+}
+
+
+/* without space for the event that tells it, nothing is disabled */
+
+static void
+full(void)
+{
+    off_t                 size;
+    int64_t               mono, wall;
+    accept_t              notice;
+    struct rlimit         rl;
+    ngx_trove_spool_op_t  op;
+
+    static u_char  body[16 * 1024 * 1024];
+
+    /* the log is short again */
+
+    mono = sqlite(spool)->skew_mono;
+    wall = sqlite(spool)->skew_wall;
+
+    ngx_trove_spool_destroy(spool);
+    spool = spool_open();
+
+    sqlite(spool)->skew_mono = mono;
+    sqlite(spool)->skew_wall = wall;
+
+    tap_is(accept_events(9000, 9001), 1, "an event more");
+
+    later(10001);
+    tap_is(lease() > 0, 1, "an attempt");
+
+    (void) accept_op(&notice, 9100, "operator", 0);
+    notice.op.u.accept.event.body.data = body;
+    notice.op.u.accept.event.body.len = sizeof(body);
+
+    (void) outcome_op(&op, leased[0].ref, NGX_TROVE_SPOOL_TO_FAILED, 410, 0);
+    op.u.outcome.gone = 1;
+    op.u.outcome.notice = &notice.op.u.accept;
+
+    size = ngx_max(size_of(""), size_of("-wal")) + 1024 * 1024;
+
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &rl);
+    rl.rlim_cur = size;
+    setrlimit(RLIMIT_FSIZE, &rl);
+
+    tap_is(ngx_trove_spool_write(spool, &op, NULL, &error), NGX_OK,
+           "no space for the notice: %s", error.text);
+    tap_is(op.result, NGX_TROVE_SPOOL_DONE, "the outcome is recorded");
+    tap_is(op.u.outcome.disabled, 0, "nothing is disabled");
+    tap_is(sql_int("SELECT enabled FROM subscription WHERE id = 'wh-4'"), 1,
+           "it is enabled");
+    tap_is(sql_int("SELECT count(*) FROM event WHERE id = 'evt-9100'"), 0,
+           "there is no notice");
+
+    rl.rlim_cur = RLIM_INFINITY;
+    setrlimit(RLIMIT_FSIZE, &rl);
+
+    (void) outcome_op(&op, leased[1].ref, NGX_TROVE_SPOOL_TO_FAILED, 410, 0);
+    op.u.outcome.gone = 1;
+    op.u.outcome.notice = &notice.op.u.accept;
+
+    spool_write(spool, &op);
+
+    tap_is(op.u.outcome.disabled, 1, "the next failure disables it");
+    tap_is(sql_int("SELECT count(*) FROM event WHERE id = 'evt-9100'"), 1,
+           "and tells it");
+}
+
+
 int
 main(void)
 {
@@ -413,6 +497,7 @@ main(void)
     rotated();
     removed();
     left();
+    full();
 
     tap_ok(spool_sound(), "all is sound");
 

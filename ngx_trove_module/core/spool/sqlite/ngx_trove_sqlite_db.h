@@ -598,8 +598,9 @@ ngx_int_t ngx_trove_sqlite_leave_txn(ngx_trove_sqlite_t *spool, ngx_int_t rc);
 
 /* ngx_trove_sqlite_outcome.c, ngx_trove_sqlite_lease.c: set op->result */
 
+/* if notice is 0, the event of notice is not accepted */
 ngx_int_t ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool,
-    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op);
+    ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op, ngx_uint_t notice);
 
 /* records the last attempt of a row before it is overwritten */
 ngx_int_t ngx_trove_sqlite_attempt_keep(ngx_trove_sqlite_db_t *db,

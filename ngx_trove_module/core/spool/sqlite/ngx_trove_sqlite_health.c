@@ -23,7 +23,7 @@ static ngx_int_t ngx_trove_sqlite_health_disable(ngx_trove_sqlite_t *spool,
 ngx_int_t
 ngx_trove_sqlite_health(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op, int64_t target,
-    int64_t number)
+    int64_t number, ngx_uint_t notice)
 {
     int64_t                         now;
     ngx_int_t                       rc;
@@ -61,7 +61,9 @@ ngx_trove_sqlite_health(ngx_trove_sqlite_t *spool,
                                ? outcome->delay : NGX_TROVE_SQLITE_PROBE);
         }
 
-        if (sub.enabled) {
+        /* without space for the notice, a later failure disables it */
+
+        if (sub.enabled && (notice || outcome->notice == NULL)) {
             rc = ngx_trove_sqlite_health_disable(spool, db, outcome, &sub);
 
             if (rc != NGX_OK) {

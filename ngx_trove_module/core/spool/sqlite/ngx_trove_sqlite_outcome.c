@@ -12,14 +12,15 @@
 
 static ngx_int_t ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
-    ngx_trove_sqlite_row_t *row, int64_t now, ngx_uint_t removed);
+    ngx_trove_sqlite_row_t *row, int64_t now, ngx_uint_t removed,
+    ngx_uint_t notice);
 static ngx_int_t ngx_trove_sqlite_attempt_add(ngx_trove_sqlite_db_t *db,
     ngx_trove_sqlite_row_t *row, ngx_str_t *reason, ngx_str_t *response);
 
 
 ngx_int_t
 ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
-    ngx_trove_spool_op_t *op)
+    ngx_trove_spool_op_t *op, ngx_uint_t notice)
 {
     int64_t                     now;
     ngx_int_t                   rc;
@@ -63,7 +64,7 @@ ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 
     if (outcome->verdict != NGX_TROVE_SPOOL_RELEASED) {
         return ngx_trove_sqlite_outcome_attempt(spool, db, op, &row, now,
-                                                removed);
+                                                removed, notice);
     }
 
     if (op->result == NGX_TROVE_SPOOL_LOST) {
@@ -92,7 +93,8 @@ ngx_trove_sqlite_outcome(ngx_trove_sqlite_t *spool, ngx_trove_sqlite_db_t *db,
 static ngx_int_t
 ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op,
-    ngx_trove_sqlite_row_t *row, int64_t now, ngx_uint_t removed)
+    ngx_trove_sqlite_row_t *row, int64_t now, ngx_uint_t removed,
+    ngx_uint_t notice)
 {
     ngx_uint_t                  delivered;
     ngx_trove_sqlite_cached_t  *cached;
@@ -175,7 +177,7 @@ ngx_trove_sqlite_outcome_attempt(ngx_trove_sqlite_t *spool,
     }
 
     return ngx_trove_sqlite_health(spool, db, op, row->target,
-                                   cached->subscription);
+                                   cached->subscription, notice);
 }
 
 

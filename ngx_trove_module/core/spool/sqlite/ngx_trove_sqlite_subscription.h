@@ -76,11 +76,11 @@ ngx_int_t ngx_trove_sqlite_subscriber_busy(ngx_trove_sqlite_db_t *db,
 
 /*
  * Records the outcome of an attempt in the row of the subscription, which is
- * disabled if necessary.
+ * disabled if necessary.  If notice is 0, there is no space for its event.
  */
 ngx_int_t ngx_trove_sqlite_health(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_db_t *db, ngx_trove_spool_op_t *op, int64_t target,
-    int64_t number);
+    int64_t number, ngx_uint_t notice);
 
 
 /* ngx_trove_sqlite_pattern.c */

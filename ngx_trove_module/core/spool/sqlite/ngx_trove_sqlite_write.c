@@ -21,6 +21,7 @@
 typedef struct {
     ngx_uint_t                   n;
     ngx_uint_t                   accepts;
+    ngx_uint_t                   notices;        /* outcomes that have one */
     unsigned                     durable:1;
     unsigned                     confirms:1;
     unsigned                     leases:1;       /* and no other writes */
@@ -47,7 +48,7 @@ static ngx_int_t ngx_trove_sqlite_write_all(ngx_trove_sqlite_t *spool,
     ngx_trove_spool_op_t *ops, ngx_trove_sqlite_batch_t *batch,
     ngx_uint_t accept, ngx_trove_spool_cost_t *cost);
 static ngx_int_t ngx_trove_sqlite_write_op(ngx_trove_sqlite_t *spool,
-    ngx_trove_spool_op_t *op, ngx_uint_t accept);
+    ngx_trove_spool_op_t *op, ngx_uint_t accept, ngx_uint_t notice);
 static void ngx_trove_sqlite_write_undo(ngx_trove_spool_op_t *ops);
 static ngx_int_t ngx_trove_sqlite_write_capacity(ngx_trove_sqlite_t *spool);
 
@@ -98,8 +99,8 @@ ngx_trove_sqlite_write(ngx_trove_spool_t *base, ngx_trove_spool_op_t *ops,
 
         if (rc == NGX_ERROR
             && error->kind == NGX_TROVE_SPOOL_FULL
-            && batch.accepts != 0
-            && batch.accepts < batch.n)
+            && (batch.notices != 0
+                || (batch.accepts != 0 && batch.accepts < batch.n)))
         {
             /* outcomes need less space: they may still succeed */
 
@@ -155,6 +156,10 @@ ngx_trove_sqlite_write_look(ngx_trove_spool_op_t *ops,
             break;
 
         case NGX_TROVE_SPOOL_OP_OUTCOME:
+            batch->notices += (op->u.outcome.notice != NULL);
+
+            /* fall through */
+
         case NGX_TROVE_SPOOL_OP_CONTROL:
             batch->durable = 1;
             batch->leases = 0;
@@ -295,10 +300,15 @@ ngx_trove_sqlite_write_all(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *ops,
 {
     int64_t                 start, end;
     ngx_int_t               rc;
+    ngx_uint_t              notice;
     ngx_trove_spool_op_t   *op;
     ngx_trove_sqlite_db_t  *db;
 
     db = &spool->writer;
+
+    /* a notice is small, and there is one for each subscription: no max_size */
+
+    notice = accept;
 
     if (ngx_trove_sqlite_begin(spool, db, batch->durable, &cost->wait)
         != NGX_OK)
@@ -321,7 +331,7 @@ ngx_trove_sqlite_write_all(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *ops,
 
     for (op = ops; op; op = op->next) {
 
-        if (ngx_trove_sqlite_write_op(spool, op, accept) != NGX_OK) {
+        if (ngx_trove_sqlite_write_op(spool, op, accept, notice) != NGX_OK) {
             goto failed;
         }
     }
@@ -355,7 +365,7 @@ undo:
 
 static ngx_int_t
 ngx_trove_sqlite_write_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op,
-    ngx_uint_t accept)
+    ngx_uint_t accept, ngx_uint_t notice)
 {
     ngx_trove_sqlite_db_t  *db;
 
@@ -377,7 +387,7 @@ ngx_trove_sqlite_write_op(ngx_trove_sqlite_t *spool, ngx_trove_spool_op_t *op,
         return ngx_trove_sqlite_accept(spool, op);
 
     case NGX_TROVE_SPOOL_OP_OUTCOME:
-        return ngx_trove_sqlite_outcome(spool, db, op);
+        return ngx_trove_sqlite_outcome(spool, db, op, notice);
 
     case NGX_TROVE_SPOOL_OP_LEASE:
         return ngx_trove_sqlite_lease(spool, db, op);
