@@ -262,6 +262,7 @@ static void
 rotated(void)
 {
     ngx_str_t                      id;
+    ngx_uint_t                     n;
     ngx_trove_spool_change_t       change;
     ngx_trove_spool_maintained_t   maintained;
 
@@ -276,20 +277,22 @@ rotated(void)
            NGX_OK, "another secret");
 
     (void) accept_events(200, 201);
-    tap_ok(lease() > 0, "an event");
+    n = lease();
+    tap_ok(n > 0, "an event");
     tap_ok(leased[0].subscriber
            && leased[0].subscriber->secret.len == sizeof("sealed again") - 1
            && leased[0].subscriber->previous.len == sizeof("sealed") - 1,
            "with both secrets");
-    end_all(1, NGX_TROVE_SPOOL_TO_DELIVERED, 0);
+    end_all(n, NGX_TROVE_SPOOL_TO_DELIVERED, 0);
 
     sqlite(spool)->skew_wall += 3600 * 1000;
 
     (void) accept_events(201, 202);
-    tap_ok(lease() > 0, "one an hour later");
+    n = lease();
+    tap_ok(n > 0, "one an hour later");
     tap_ok(leased[0].subscriber && leased[0].subscriber->previous.data == NULL,
            "with one");
-    end_all(1, NGX_TROVE_SPOOL_TO_DELIVERED, 0);
+    end_all(n, NGX_TROVE_SPOOL_TO_DELIVERED, 0);
 
     (void) ngx_trove_spool_maintain(spool, &maintained, &error);
 
@@ -420,6 +423,7 @@ full(void)
 {
     off_t                 size;
     int64_t               mono, wall;
+    ngx_uint_t            i, n;
     accept_t              notice;
     struct rlimit         rl;
     ngx_trove_spool_op_t  op;
@@ -440,7 +444,8 @@ full(void)
     tap_is(accept_events(9000, 9001), 1, "an event more");
 
     later(10001);
-    tap_is(lease() > 0, 1, "an attempt");
+    n = lease();
+    tap_ok(n > 1, "two attempts");
 
     (void) accept_op(&notice, 9100, "operator", 0);
     notice.op.u.accept.event.body.data = body;
@@ -478,6 +483,10 @@ full(void)
     tap_is(op.u.outcome.disabled, 1, "the next failure disables it");
     tap_is(sql_int("SELECT count(*) FROM event WHERE id = 'evt-9100'"), 1,
            "and tells it");
+
+    for (i = 0; i < n; i++) {
+        done(i);
+    }
 }
 
 

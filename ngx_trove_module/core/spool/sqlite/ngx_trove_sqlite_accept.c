@@ -211,6 +211,7 @@ ngx_trove_sqlite_accept_subscriptions(ngx_trove_sqlite_t *spool,
     row.opened = now;
 
     target.route = accept->event.route;
+    cached = NULL;
 
     for (i = 0; i < accept->nsubscribed; i++) {
 
