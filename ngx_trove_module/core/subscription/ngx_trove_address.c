@@ -26,14 +26,12 @@ static ngx_uint_t ngx_trove_address_in(const ngx_trove_block_t *block,
 
 /*
  * "IANA IPv4 Special-Purpose Address Registry" (RFC 6890), and the metadata
- * services of clouds, which precede the blocks that contain them
+ * services of clouds, which precede the blocks that contain them.  Many of them
+ * are link-local, and there is no list of all, so that the whole block is one.
  */
 
 static const ngx_trove_block_t  ngx_trove_blocks_ipv4[] = {
-    { { 169, 254, 169, 254 }, 32, NGX_TROVE_ADDRESS_METADATA },
-    { { 169, 254, 169, 123 }, 32, NGX_TROVE_ADDRESS_METADATA },
-    { { 169, 254, 170, 2 }, 32, NGX_TROVE_ADDRESS_METADATA },
-    { { 169, 254, 170, 23 }, 32, NGX_TROVE_ADDRESS_METADATA },
+    { { 169, 254, 0, 0 }, 16, NGX_TROVE_ADDRESS_METADATA },
     { { 100, 100, 100, 200 }, 32, NGX_TROVE_ADDRESS_METADATA },
     { { 168, 63, 129, 16 }, 32, NGX_TROVE_ADDRESS_METADATA },
     { { 192, 0, 0, 192 }, 32, NGX_TROVE_ADDRESS_METADATA },
@@ -41,7 +39,6 @@ static const ngx_trove_block_t  ngx_trove_blocks_ipv4[] = {
     { { 10, 0, 0, 0 }, 8, NGX_TROVE_ADDRESS_PRIVATE },
     { { 100, 64, 0, 0 }, 10, NGX_TROVE_ADDRESS_PRIVATE },
     { { 127, 0, 0, 0 }, 8, NGX_TROVE_ADDRESS_PRIVATE },
-    { { 169, 254, 0, 0 }, 16, NGX_TROVE_ADDRESS_PRIVATE },
     { { 172, 16, 0, 0 }, 12, NGX_TROVE_ADDRESS_PRIVATE },
     { { 192, 0, 0, 0 }, 24, NGX_TROVE_ADDRESS_PRIVATE },
     { { 192, 0, 2, 0 }, 24, NGX_TROVE_ADDRESS_PRIVATE },
@@ -64,17 +61,32 @@ static const ngx_trove_block_t  ngx_trove_blocks_ipv4[] = {
  */
 
 static const ngx_trove_block_t  ngx_trove_blocks_ipv6[] = {
-    { { 0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54 },
-      128, NGX_TROVE_ADDRESS_METADATA },
-    { { 0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x23 },
-      128, NGX_TROVE_ADDRESS_METADATA },
+    { { 0xfe, 0x80 }, 10, NGX_TROVE_ADDRESS_METADATA },
+    { { 0xfd, 0x00, 0x0e, 0xc2 }, 32, NGX_TROVE_ADDRESS_METADATA },
     { { 0xfd, 0x20, 0x00, 0xce, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54 },
       128, NGX_TROVE_ADDRESS_METADATA },
-    { { 0 }, 128, NGX_TROVE_ADDRESS_INVALID },
+    { { 0xfd, 0x00, 0x00, 0xc1, 0, 0, 0, 0, 0, 0, 0, 0, 169, 254, 169, 254 },
+      128, NGX_TROVE_ADDRESS_METADATA },
+    { { 0xfd, 0x00, 0x00, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x42 },
+      128, NGX_TROVE_ADDRESS_METADATA },
+    { { 0xfd, 0x00, 169, 254, 169, 254 }, 64, NGX_TROVE_ADDRESS_METADATA },
+    { { 0xfd, 0x00, 0x01, 0x00, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0, 0x02, 0 },
+      128, NGX_TROVE_ADDRESS_METADATA },
+
+    /* NAT64 of a network; what is behind it depends on its translator */
+    { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48, NGX_TROVE_ADDRESS_METADATA },
+
+    /* IPv4 inside, compatible, translated, Teredo, 6to4; and site-local */
+    { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, 128,
+      NGX_TROVE_ADDRESS_PRIVATE },
+    { { 0 }, 8, NGX_TROVE_ADDRESS_INVALID },
+    { { 0x20, 0x01, 0x00, 0x00 }, 32, NGX_TROVE_ADDRESS_INVALID },
+    { { 0x20, 0x02 }, 16, NGX_TROVE_ADDRESS_INVALID },
+    { { 0xfe, 0xc0 }, 10, NGX_TROVE_ADDRESS_INVALID },
+
     { { 0xff }, 8, NGX_TROVE_ADDRESS_INVALID },
     { { 0x20, 0x01, 0x00, 0x00 }, 23, NGX_TROVE_ADDRESS_PRIVATE },
     { { 0x20, 0x01, 0x0d, 0xb8 }, 32, NGX_TROVE_ADDRESS_PRIVATE },
-    { { 0x20, 0x02 }, 16, NGX_TROVE_ADDRESS_PRIVATE },
     { { 0x26, 0x20, 0x00, 0x4f, 0x80, 0x00 }, 48, NGX_TROVE_ADDRESS_PRIVATE },
     { { 0x3f, 0xff, 0x00 }, 20, NGX_TROVE_ADDRESS_PRIVATE },
     { { 0x3f, 0xfe }, 16, NGX_TROVE_ADDRESS_PRIVATE },

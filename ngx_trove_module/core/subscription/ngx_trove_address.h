@@ -16,16 +16,16 @@
 typedef enum {
     NGX_TROVE_ADDRESS_PUBLIC = 0,
     NGX_TROVE_ADDRESS_PRIVATE,       /* not in the public Internet */
-    NGX_TROVE_ADDRESS_METADATA,      /* of a service of a cloud */
-    NGX_TROVE_ADDRESS_INVALID        /* no unicast address, or no IP address */
+    NGX_TROVE_ADDRESS_METADATA,      /* link-local, or a service of a cloud */
+    NGX_TROVE_ADDRESS_INVALID        /* nothing that events may be sent to */
 } ngx_trove_address_e;
 
 
 /*
  * Classifies an address of a family, in network byte order.  An IPv4 address
  * that is mapped to IPv6, or translated by NAT64, is what the IPv4 address is.
- * Addresses of 6to4, Teredo and the like, which contain addresses as well, are
- * private.
+ * Addresses of 6to4, Teredo and the like, which contain addresses as well, and
+ * those that are not unicast, are invalid.
  */
 ngx_trove_address_e ngx_trove_address_kind(int family, u_char *address);
 

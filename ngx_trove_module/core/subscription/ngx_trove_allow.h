@@ -18,8 +18,8 @@
  * Where subscribers may be: "https" at the ports 443 and 8443 of public
  * addresses, and what is allowed beyond that by names and addresses.  For an
  * allowed name or address, "http", other ports, and addresses that are not
- * public are allowed, too.  A metadata service of a cloud is allowed only by
- * its address.
+ * public are allowed, too.  A link-local address, or a metadata service of a
+ * cloud, is allowed only by its address; an invalid address never.
  */
 
 typedef struct {
