@@ -32,7 +32,8 @@ static ngx_uint_t ngx_trove_allow_check(ngx_trove_allow_t *allow, ngx_uint_t n,
 const char *
 ngx_trove_allow_parse(ngx_str_t *text, ngx_trove_allow_t *allow)
 {
-    size_t  i;
+    size_t   i;
+    u_char  *end, *label;
 
     ngx_memzero(allow, sizeof(ngx_trove_allow_t));
 
@@ -44,10 +45,17 @@ ngx_trove_allow_parse(ngx_str_t *text, ngx_trove_allow_t *allow)
         text->data[i] = ngx_tolower(text->data[i]);
     }
 
-    if (ngx_strlchr(text->data, text->data + text->len, '/')
-        || ngx_strlchr(text->data, text->data + text->len, ':')
-        || (text->data[text->len - 1] >= '0'
-            && text->data[text->len - 1] <= '9'))
+    /* a name may end with a digit, as "app1", but not with a number */
+
+    end = text->data + text->len;
+
+    for (label = end; label > text->data && label[-1] != '.'; label--) {
+        /* void */
+    }
+
+    if (ngx_strlchr(text->data, end, '/')
+        || ngx_strlchr(text->data, end, ':')
+        || (label < end && ngx_trove_url_numeric(label, end)))
     {
         return ngx_trove_allow_block(text, allow);
     }

@@ -23,7 +23,6 @@ static const char *ngx_trove_url_host(ngx_trove_url_t *url, u_char *p,
     u_char *end);
 static const char *ngx_trove_url_name(ngx_trove_url_t *url, u_char *p,
     u_char *end);
-static ngx_uint_t ngx_trove_url_numeric(u_char *p, u_char *end);
 static const char *ngx_trove_url_port(ngx_trove_url_t *url, u_char *p,
     u_char *end);
 static const char *ngx_trove_url_path(ngx_str_t *path);
@@ -274,9 +273,7 @@ ngx_trove_url_name(ngx_trove_url_t *url, u_char *p, u_char *end)
 }
 
 
-/* the last label is a number, which that of a name never is (RFC 3696) */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_trove_url_numeric(u_char *p, u_char *end)
 {
     u_char      *q;

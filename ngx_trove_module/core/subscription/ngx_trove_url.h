@@ -58,5 +58,12 @@ const char *ngx_trove_url_parse(ngx_str_t *text, ngx_trove_url_t *url);
  */
 u_char *ngx_trove_url_print(ngx_trove_url_t *url, u_char *p);
 
+/*
+ * Returns 1 if the last label of a host, in lower case and not empty, is a
+ * decimal or hexadecimal number, which that of a name never is (RFC 3696).
+ * Returns 0 otherwise.
+ */
+ngx_uint_t ngx_trove_url_numeric(u_char *p, u_char *end);
+
 
 #endif /* _NGX_TROVE_URL_H_INCLUDED_ */
