@@ -29,6 +29,13 @@ ngx_trove_seal(ngx_trove_seal_keys_t *keys, ngx_str_t *owner,
     ngx_int_t        rc;
     EVP_CIPHER_CTX  *ctx;
 
+    if (keys->n == 0) {
+
+        /* they have been wiped: the key would be zero */
+
+        return NGX_ERROR;
+    }
+
     sealed[0] = NGX_TROVE_SEAL_VERSION;
     ngx_memcpy(sealed + 1, keys->keys[0].id, NGX_TROVE_SEAL_ID);
 
@@ -74,6 +81,8 @@ ngx_trove_unseal(ngx_trove_seal_keys_t *keys, ngx_str_t *owner,
     ngx_uint_t             i;
     EVP_CIPHER_CTX        *ctx;
     ngx_trove_seal_key_t  *key;
+
+    secret->len = 0;
 
     if (sealed->len < NGX_TROVE_SEAL_OVERHEAD
         || sealed->data[0] != NGX_TROVE_SEAL_VERSION)
@@ -122,11 +131,11 @@ ngx_trove_unseal(ngx_trove_seal_keys_t *keys, ngx_str_t *owner,
 
     EVP_CIPHER_CTX_free(ctx);
 
-    secret->len = n;
+    if (rc == NGX_OK) {
+        secret->len = n;
 
-    if (rc != NGX_OK) {
+    } else {
         OPENSSL_cleanse(secret->data, n);
-        secret->len = 0;
     }
 
     return rc;

@@ -62,18 +62,18 @@ void ngx_trove_seal_wipe(ngx_trove_seal_keys_t *keys);
  * and NGX_TROVE_SEAL_OVERHEAD bytes.
  *
  * NGX_OK
- * NGX_ERROR  OpenSSL failed
+ * NGX_ERROR  there is no key, or OpenSSL failed
  */
 ngx_int_t ngx_trove_seal(ngx_trove_seal_keys_t *keys, ngx_str_t *owner,
     ngx_str_t *secret, u_char *sealed);
 
 /*
  * Opens a sealed secret of an owner.  secret->data has space for its length;
- * secret->len is set.  The caller has to wipe it.
+ * secret->len is set, to 0 on errors.  The caller has to wipe it.
  *
  * NGX_OK
  * NGX_DECLINED  there is no such key
- * NGX_ABORT     it is damaged, or of another owner; secret is wiped
+ * NGX_ABORT     it is damaged, or of another owner; secret->data is wiped
  * NGX_ERROR     OpenSSL failed
  */
 ngx_int_t ngx_trove_unseal(ngx_trove_seal_keys_t *keys, ngx_str_t *owner,

@@ -29,7 +29,7 @@ ngx_trove_seal_keys(ngx_trove_seal_keys_t *keys, u_char *p, size_t len,
 
     end = p + len;
 
-    for (*line = 1; p < end; p = next + 1, (*line)++) {
+    for (*line = 1; p < end; (*line)++) {
 
         next = ngx_strlchr(p, end, LF);
         next = next ? next : end;
@@ -45,16 +45,17 @@ ngx_trove_seal_keys(ngx_trove_seal_keys_t *keys, u_char *p, size_t len,
             p++;
         }
 
-        if (p == last || *p == '#') {
-            continue;
+        if (p < last && *p != '#') {
+
+            error = ngx_trove_seal_add(keys, p, last - p);
+
+            if (error) {
+                ngx_trove_seal_wipe(keys);
+                return error;
+            }
         }
 
-        error = ngx_trove_seal_add(keys, p, last - p);
-
-        if (error) {
-            ngx_trove_seal_wipe(keys);
-            return error;
-        }
+        p = (next < end) ? next + 1 : end;
     }
 
     *line = 0;
@@ -95,6 +96,8 @@ ngx_trove_seal_add(ngx_trove_seal_keys_t *keys, u_char *p, size_t len)
     (void) SHA256(key->key, NGX_TROVE_SEAL_KEY_LEN, digest);
 
     ngx_memcpy(key->id, digest, sizeof(key->id));
+
+    OPENSSL_cleanse(digest, sizeof(digest));
 
     /* keys are found by their ids */
 
