@@ -19,12 +19,14 @@
  *
  * A URL that is valid has the same meaning after it has been printed.  Its host
  * is an address if inet_aton() takes it for one.  Without a list, no address
- * but a public one is allowed.
+ * but a public one is allowed.  A name allows no metadata service.
  */
 
 
 static u_char *copy(const u_char *p, size_t len);
 static void check_url(ngx_str_t *text, ngx_trove_allow_t *allow, ngx_uint_t n);
+static void check_never(ngx_trove_url_t *url, ngx_trove_allow_t *allow,
+    ngx_uint_t n);
 static void check_host(ngx_trove_url_t *url);
 
 
@@ -120,7 +122,13 @@ check_url(ngx_str_t *text, ngx_trove_allow_t *allow, ngx_uint_t n)
 
     free(p);
 
-    if (ngx_trove_allow_url(allow, n, &url) != NULL || n) {
+    if (ngx_trove_allow_url(allow, n, &url) != NULL) {
+        return;
+    }
+
+    check_never(&url, allow, n);
+
+    if (n) {
         return;
     }
 
@@ -143,6 +151,53 @@ check_url(ngx_str_t *text, ngx_trove_allow_t *allow, ngx_uint_t n)
                && !ngx_trove_allow_address(NULL, 0, &url,
                                            (struct sockaddr *) &in6),
                "loopback is allowed");
+}
+
+
+/* what no name allows, and what nothing allows */
+
+static void
+check_never(ngx_trove_url_t *url, ngx_trove_allow_t *allow, ngx_uint_t n)
+{
+    ngx_uint_t           i;
+    ngx_sockaddr_t       sa;
+    ngx_trove_address_e  kind;
+
+    static const char  *addresses[] = {
+        "169.254.169.254", "169.254.42.42", "100.100.100.200", "0.0.0.0",
+        "224.0.0.1", "255.255.255.255", "::", "::169.254.169.254",
+        "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe",
+        "2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1", "fd00:ec2::254",
+        "fe80::a9fe:a9fe", "fec0::1", "ff02::1"
+    };
+
+    for (i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+        memset(&sa, 0, sizeof(sa));
+
+        if (inet_pton(AF_INET, addresses[i], &sa.sockaddr_in.sin_addr) == 1) {
+            sa.sockaddr.sa_family = AF_INET;
+            kind = ngx_trove_address_kind(AF_INET,
+                                     (u_char *) &sa.sockaddr_in.sin_addr);
+
+        } else {
+            (void) inet_pton(AF_INET6, addresses[i],
+                             &sa.sockaddr_in6.sin6_addr);
+            sa.sockaddr.sa_family = AF_INET6;
+            kind = ngx_trove_address_kind(AF_INET6,
+                                     (u_char *) &sa.sockaddr_in6.sin6_addr);
+        }
+
+        fuzz_check(kind == NGX_TROVE_ADDRESS_METADATA
+                   || kind == NGX_TROVE_ADDRESS_INVALID,
+                   "%s is not refused", addresses[i]);
+
+        if (kind == NGX_TROVE_ADDRESS_INVALID || n == 0
+            || allow->family != sa.sockaddr.sa_family)
+        {
+            fuzz_check(!ngx_trove_allow_address(allow, n, url, &sa.sockaddr),
+                       "%s is allowed", addresses[i]);
+        }
+    }
 }
 
 

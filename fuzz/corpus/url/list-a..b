@@ -1,0 +1,2 @@
+a..b
+http://hooks.internal:99/
