@@ -26,7 +26,7 @@ typedef struct {
 static ngx_int_t ngx_http_trove_sign_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_trove_sign_make(ngx_http_request_t *r,
     ngx_http_trove_secrets_t *secrets, ngx_str_t *signature);
-static ngx_int_t ngx_http_trove_sign_body(ngx_http_request_t *r,
+static ngx_int_t ngx_http_trove_sign_now(ngx_http_request_t *r,
     ngx_http_trove_keys_t *keys, ngx_str_t *signature);
 static ngx_int_t ngx_http_trove_sign_feed(void *data, u_char *p, size_t len);
 static ngx_int_t ngx_http_trove_sign_variable(ngx_http_request_t *r,
@@ -214,7 +214,7 @@ ngx_http_trove_sign_make(ngx_http_request_t *r,
     rc = ngx_http_trove_secret_keys(r, secrets, &keys);
 
     if (rc == NGX_OK) {
-        rc = keys.nkeys ? ngx_http_trove_sign_body(r, &keys, signature)
+        rc = keys.nkeys ? ngx_http_trove_sign_now(r, &keys, signature)
                         : NGX_DECLINED;
     }
 
@@ -239,18 +239,28 @@ ngx_http_trove_sign_make(ngx_http_request_t *r,
 /* signature->data has space for any */
 
 static ngx_int_t
-ngx_http_trove_sign_body(ngx_http_request_t *r, ngx_http_trove_keys_t *keys,
+ngx_http_trove_sign_now(ngx_http_request_t *r, ngx_http_trove_keys_t *keys,
     ngx_str_t *signature)
 {
-    u_char           *p, text[NGX_TIME_T_LEN];
-    size_t            len;
-    ngx_trove_mac_t  *mac;
+    u_char  text[NGX_TIME_T_LEN];
+    size_t  len;
 
     len = ngx_sprintf(text, "%T", ngx_time()) - text;
 
     /* only the first secret is used: a file may already hold the next one */
 
-    mac = ngx_trove_mac_create(keys->keys, 1, text, len);
+    return ngx_http_trove_sign_body(r, keys->keys, text, len, signature);
+}
+
+
+ngx_int_t
+ngx_http_trove_sign_body(ngx_http_request_t *r, ngx_trove_key_t **key,
+    u_char *text, size_t len, ngx_str_t *signature)
+{
+    u_char           *p;
+    ngx_trove_mac_t  *mac;
+
+    mac = ngx_trove_mac_create(key, 1, text, len);
     if (mac == NULL) {
         return NGX_ERROR;
     }

@@ -8,8 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "ngx_http_trove_body.h"
 #include "ngx_http_trove_headers.h"
+#include "ngx_http_trove_sign.h"
 #include "ngx_http_trove_subscription_conf.h"
 #include "ngx_trove_signature.h"
 #include "ngx_trove_spool_subscription.h"
@@ -22,8 +22,6 @@
 static ngx_int_t ngx_http_trove_subscription_mac(ngx_http_request_t *r,
     ngx_http_trove_delivery_t *d, ngx_trove_seal_keys_t *keys,
     ngx_str_t *sealed, u_char *text, size_t len, ngx_str_t *signature);
-static ngx_int_t ngx_http_trove_subscription_feed(void *data, u_char *p,
-    size_t len);
 static void ngx_http_trove_subscription_closed(ngx_http_trove_delivery_t *d,
     ngx_int_t rc);
 
@@ -111,11 +109,10 @@ ngx_http_trove_subscription_mac(ngx_http_request_t *r,
     ngx_http_trove_delivery_t *d, ngx_trove_seal_keys_t *keys,
     ngx_str_t *sealed, u_char *text, size_t len, ngx_str_t *signature)
 {
-    u_char            *p, buf[NGX_TROVE_SPOOL_SEALED_LEN];
-    ngx_int_t          rc;
-    ngx_str_t          secret;
-    ngx_trove_key_t   *key;
-    ngx_trove_mac_t   *mac;
+    u_char            buf[NGX_TROVE_SPOOL_SEALED_LEN];
+    ngx_int_t         rc;
+    ngx_str_t         secret;
+    ngx_trove_key_t  *key;
 
     if (keys == NULL || sealed->len > sizeof(buf)) {
         ngx_http_trove_subscription_closed(d, NGX_DECLINED);
@@ -144,41 +141,11 @@ ngx_http_trove_subscription_mac(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    mac = ngx_trove_mac_create(&key, 1, text, len);
+    rc = ngx_http_trove_sign_body(r, &key, text, len, signature);
 
     ngx_trove_key_destroy(key);
 
-    if (mac == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = NULL;
-
-    if (ngx_http_trove_body_walk(r, ngx_http_trove_subscription_feed, mac)
-        == NGX_OK)
-    {
-        p = ngx_trove_mac_sign(mac, text, len, signature->data);
-    }
-
-    ngx_trove_mac_destroy(mac);
-
-    if (p == NULL) {
-        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "trove: the event cannot be signed, HMAC-SHA256 of its "
-                      "body failed");
-        return NGX_ERROR;
-    }
-
-    signature->len = p - signature->data;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_trove_subscription_feed(void *data, u_char *p, size_t len)
-{
-    return ngx_trove_mac_update(data, p, len);
+    return rc;
 }
 
 
