@@ -140,8 +140,11 @@ sub data {
         my $rest = length($bytes) - $at;
 
         if ($rest) {
+            # An early response ends the stream, and RST_STREAM follows: until
+            # then, a window without space means to wait, not to send nothing.
+
             $self->run(sub {
-                $stream->{done}
+                defined $stream->{rst}
                 || $self->{window} > 0 && $stream->{window} > 0
             }) or return 0;
 
