@@ -225,6 +225,31 @@ ngx_trove_spool_feed(ngx_trove_spool_t *spool, ngx_trove_spool_feed_t *feed,
 }
 
 
+ngx_trove_spool_follow_t *
+ngx_trove_spool_follow(ngx_trove_spool_t *spool,
+    ngx_trove_spool_filter_t *filter, int64_t after, ngx_uint_t limit,
+    size_t max_bytes, ngx_trove_spool_error_t *error)
+{
+    return spool->engine->follow(spool, filter, after, limit, max_bytes,
+                                 error);
+}
+
+
+int64_t
+ngx_trove_spool_last(ngx_trove_spool_t *spool, ngx_trove_spool_error_t *error)
+{
+    return spool->engine->last(spool, error);
+}
+
+
+int64_t
+ngx_trove_spool_seek(ngx_trove_spool_t *spool, int64_t received,
+    ngx_trove_spool_error_t *error)
+{
+    return spool->engine->seek(spool, received, error);
+}
+
+
 ngx_trove_spool_events_t *
 ngx_trove_spool_event(ngx_trove_spool_t *spool, int64_t number, u_char *key,
     ngx_trove_spool_error_t *error)

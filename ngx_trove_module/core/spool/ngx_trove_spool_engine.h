@@ -62,6 +62,16 @@ typedef struct {
     ngx_int_t                     (*feed)(ngx_trove_spool_t *spool,
                                       ngx_trove_spool_feed_t *feed,
                                       ngx_trove_spool_error_t *error);
+    ngx_trove_spool_follow_t     *(*follow)(ngx_trove_spool_t *spool,
+                                      ngx_trove_spool_filter_t *filter,
+                                      int64_t after, ngx_uint_t limit,
+                                      size_t max_bytes,
+                                      ngx_trove_spool_error_t *error);
+    int64_t                       (*last)(ngx_trove_spool_t *spool,
+                                      ngx_trove_spool_error_t *error);
+    int64_t                       (*seek)(ngx_trove_spool_t *spool,
+                                      int64_t received,
+                                      ngx_trove_spool_error_t *error);
     ngx_trove_spool_events_t     *(*event)(ngx_trove_spool_t *spool,
                                       int64_t number, u_char *key,
                                       ngx_trove_spool_error_t *error);

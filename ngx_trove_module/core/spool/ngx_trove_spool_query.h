@@ -84,6 +84,16 @@ typedef struct {
     int64_t                          until;      /* received before */
 } ngx_trove_spool_filter_t;
 
+/*
+ * Returns 1 if an event, whose body is not needed, matches the filter, apart
+ * from states and target; 0 otherwise.
+ */
+ngx_uint_t ngx_trove_spool_match(ngx_trove_spool_filter_t *filter,
+    ngx_trove_spool_event_t *event);
+
+/* Returns 1 if wanted is absent or equal to s, 0 otherwise. */
+ngx_uint_t ngx_trove_spool_match_one(ngx_str_t *wanted, ngx_str_t *s);
+
 
 typedef struct {
     ngx_uint_t                       n;          /* the attempt: 1, .. */
@@ -244,6 +254,54 @@ typedef struct {
  */
 ngx_int_t ngx_trove_spool_feed(ngx_trove_spool_t *spool,
     ngx_trove_spool_feed_t *feed, ngx_trove_spool_error_t *error);
+
+
+/* events that follow a number, the first one first */
+typedef struct {
+    ngx_trove_spool_event_t         *events;
+    ngx_uint_t                       n;
+
+    /* all events up to this one have been examined: where to continue */
+    int64_t                          next;
+
+    /* the newest event ever accepted; next is the same at the end */
+    int64_t                          last;
+} ngx_trove_spool_follow_t;
+
+/*
+ * Returns the events with numbers above after that match the filter, with their
+ * bodies: at most limit events and max_bytes bytes of bodies, but at least one
+ * event, if there is one.  A call examines at most NGX_TROVE_SPOOL_SCAN events.
+ * The members id, since and until of the filter are tested, but no index is
+ * used.
+ *
+ * The numbers are in the order of acceptance, by any process: an event that is
+ * accepted after the call has a number above last.  Events may have been
+ * removed, so that there are gaps between the numbers.  If after is above last,
+ * the file has been replaced, and next is last.
+ *
+ * Uses the reading connection.  The result is freed by ngx_trove_spool_free().
+ *
+ * NULL  *error is filled in
+ */
+ngx_trove_spool_follow_t *ngx_trove_spool_follow(ngx_trove_spool_t *spool,
+    ngx_trove_spool_filter_t *filter, int64_t after, ngx_uint_t limit,
+    size_t max_bytes, ngx_trove_spool_error_t *error);
+
+/*
+ * Return the number of the newest event ever accepted, and a number such that
+ * the events received at that time or later have numbers above it; 0 if there
+ * is no event.
+ *
+ * Use the reading connection.
+ *
+ * -1  *error is filled in
+ */
+int64_t ngx_trove_spool_last(ngx_trove_spool_t *spool,
+    ngx_trove_spool_error_t *error);
+int64_t ngx_trove_spool_seek(ngx_trove_spool_t *spool, int64_t received,
+    ngx_trove_spool_error_t *error);
+
 
 /*
  * Returns a page of at most limit deliveries.

@@ -56,6 +56,7 @@
  *   ngx_trove_sqlite_stat.c         counters
  *   ngx_trove_sqlite_read.c         lists of events
  *   ngx_trove_sqlite_feed.c         lists of events by the time of creation
+ *   ngx_trove_sqlite_follow.c       events that follow a number
  *   ngx_trove_sqlite_list.c         lists of deliveries
  *   ngx_trove_sqlite_control.c      replay, cancel, pause, forget
  *   ngx_trove_sqlite_subscription.c   changes of subscriptions
@@ -80,9 +81,9 @@
 
 /*
  * Connections for reading, one for each thread that reads at the same time:
- * those of the API, and maintenance.
+ * those of the API, that of the streams, and maintenance.
  */
-#define NGX_TROVE_SQLITE_READERS        3
+#define NGX_TROVE_SQLITE_READERS        4
 
 /* pages in PATH-wal that trigger a checkpoint */
 #define NGX_TROVE_SQLITE_WAL_PAGES      4000
@@ -395,6 +396,13 @@ ngx_trove_spool_events_t *ngx_trove_sqlite_events(ngx_trove_spool_t *base,
     size_t max_bytes, ngx_trove_spool_error_t *error);
 ngx_int_t ngx_trove_sqlite_feed(ngx_trove_spool_t *base,
     ngx_trove_spool_feed_t *feed, ngx_trove_spool_error_t *error);
+ngx_trove_spool_follow_t *ngx_trove_sqlite_follow(ngx_trove_spool_t *base,
+    ngx_trove_spool_filter_t *filter, int64_t after, ngx_uint_t limit,
+    size_t max_bytes, ngx_trove_spool_error_t *error);
+int64_t ngx_trove_sqlite_last(ngx_trove_spool_t *base,
+    ngx_trove_spool_error_t *error);
+int64_t ngx_trove_sqlite_seek(ngx_trove_spool_t *base, int64_t received,
+    ngx_trove_spool_error_t *error);
 ngx_trove_spool_events_t *ngx_trove_sqlite_event(ngx_trove_spool_t *base,
     int64_t number, u_char *key, ngx_trove_spool_error_t *error);
 ngx_trove_spool_deliveries_t *ngx_trove_sqlite_deliveries(

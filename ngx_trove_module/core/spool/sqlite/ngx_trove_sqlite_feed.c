@@ -225,7 +225,7 @@ ngx_trove_sqlite_feed_match(ngx_trove_spool_feed_t *feed,
         }
     }
 
-    return ngx_trove_sqlite_match(feed->filter, event);
+    return ngx_trove_spool_match(feed->filter, event);
 }
 
 

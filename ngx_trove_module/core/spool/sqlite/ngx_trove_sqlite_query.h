@@ -57,10 +57,6 @@ ngx_int_t ngx_trove_sqlite_scan_next_event(ngx_trove_sqlite_scan_t *scan);
 /* ends a scan, whatever its state */
 void ngx_trove_sqlite_scan_end(ngx_trove_sqlite_scan_t *scan);
 
-/* checks an event, whose body is not needed, against a filter: 1 or 0 */
-ngx_uint_t ngx_trove_sqlite_match(ngx_trove_spool_filter_t *filter,
-    ngx_trove_spool_event_t *event);
-
 /* returns the first event received at that time or later; -1 on error */
 int64_t ngx_trove_sqlite_scan_seek(ngx_trove_sqlite_db_t *db,
     int64_t received);

@@ -25,9 +25,6 @@ static ngx_int_t ngx_trove_sqlite_scan_ident(ngx_trove_sqlite_scan_t *scan,
 static ngx_int_t ngx_trove_sqlite_scan_start(ngx_trove_sqlite_scan_t *scan,
     ngx_trove_sqlite_sql_e sql, int64_t low, int64_t high);
 static ngx_int_t ngx_trove_sqlite_scan_step(ngx_trove_sqlite_scan_t *scan);
-static ngx_uint_t ngx_trove_sqlite_match_one(ngx_str_t *wanted, ngx_str_t *s);
-static ngx_uint_t ngx_trove_sqlite_match_list(ngx_str_t *wanted, ngx_uint_t n,
-    ngx_str_t *s);
 
 
 ngx_int_t
@@ -337,8 +334,8 @@ ngx_trove_sqlite_scan_next(ngx_trove_sqlite_scan_t *scan)
             return NGX_ERROR;
         }
 
-        if (!ngx_trove_sqlite_match_one(&filter->target,
-                                        &scan->cached->target.name))
+        if (!ngx_trove_spool_match_one(&filter->target,
+                                       &scan->cached->target.name))
         {
             continue;
         }
@@ -349,7 +346,7 @@ ngx_trove_sqlite_scan_next(ngx_trove_sqlite_scan_t *scan)
             return NGX_ERROR;
         }
 
-        if (rc == NGX_OK && ngx_trove_sqlite_match(filter, &scan->event)) {
+        if (rc == NGX_OK && ngx_trove_spool_match(filter, &scan->event)) {
             return NGX_OK;
         }
     }
@@ -431,7 +428,7 @@ ngx_trove_sqlite_scan_next_event(ngx_trove_sqlite_scan_t *scan)
 
         ngx_trove_sqlite_event_row(scan->stmt, 0, &scan->event);
 
-        if (ngx_trove_sqlite_match(scan->filter, &scan->event)) {
+        if (ngx_trove_spool_match(scan->filter, &scan->event)) {
 
             if (!scan->heads) {
                 ngx_trove_sqlite_event_row(scan->stmt, 1, &scan->event);
@@ -457,70 +454,4 @@ ngx_trove_sqlite_scan_end(ngx_trove_sqlite_scan_t *scan)
     if (stmt != NULL) {
         (void) sqlite3_reset(stmt);
     }
-}
-
-
-ngx_uint_t
-ngx_trove_sqlite_match(ngx_trove_spool_filter_t *filter,
-    ngx_trove_spool_event_t *event)
-{
-    if (filter->since != 0 && event->received < filter->since) {
-        return 0;
-    }
-
-    if (filter->until != 0 && event->received >= filter->until) {
-        return 0;
-    }
-
-    return ngx_trove_sqlite_match_one(&filter->route, &event->route)
-           && ngx_trove_sqlite_match_one(&filter->workspace, &event->workspace)
-           && ngx_trove_sqlite_match_one(&filter->id, &event->id)
-           && ngx_trove_sqlite_match_list(filter->types, filter->ntypes,
-                                          &event->type)
-           && ngx_trove_sqlite_match_list(filter->namespaces,
-                                          filter->nnamespaces,
-                                          &event->namespace);
-}
-
-
-static ngx_uint_t
-ngx_trove_sqlite_match_one(ngx_str_t *wanted, ngx_str_t *s)
-{
-    if (wanted->data == NULL) {
-        return 1;
-    }
-
-    return s->data != NULL
-           && wanted->len == s->len
-           && ngx_memcmp(wanted->data, s->data, s->len) == 0;
-}
-
-
-static ngx_uint_t
-ngx_trove_sqlite_match_list(ngx_str_t *wanted, ngx_uint_t n, ngx_str_t *s)
-{
-    size_t      len;
-    ngx_uint_t  i;
-
-    for (i = 0; i < n; i++) {
-
-        len = wanted[i].len;
-
-        if (len && wanted[i].data[len - 1] == '*') {
-
-            len--;
-
-            if (len == 0
-                || (s->len >= len
-                    && ngx_memcmp(wanted[i].data, s->data, len) == 0))
-            {
-                return 1;
-            }
-
-        } else if (ngx_trove_sqlite_match_one(&wanted[i], s)) {
-            return 1;
-        }
-    }
-
-    return n == 0;
 }

@@ -147,6 +147,10 @@ const char  *ngx_trove_sqlite_sqls[] = {
         "SELECT" NGX_TROVE_SQLITE_HEAD "FROM event "
         "WHERE number > ? AND number <= ? ORDER BY number LIMIT ?",
 
+    [NGX_TROVE_SQLITE_SQL_EVENT_FOLLOW] =
+        "SELECT" NGX_TROVE_SQLITE_HEAD ", body FROM event "
+        "WHERE number > ? ORDER BY number LIMIT ?",
+
     [NGX_TROVE_SQLITE_SQL_EVENT_FROM] =
         "SELECT number, received, key IS NOT NULL FROM event "
         "WHERE number >= ? ORDER BY number LIMIT ?",
