@@ -184,7 +184,7 @@ $nginx->stop;
 
 # the names are taken
 
-for my $pool (qw/ trove_writer trove_maintenance trove_api /) {
+for my $pool (qw/ trove_writer trove_maintenance trove_api trove_stream /) {
     my ($code, $text) = nginx_t('trove_spool %%TESTDIR%%/conf.spool;',
         main => "thread_pool $pool threads=2;");
 

@@ -316,6 +316,14 @@ ngx_int_t ngx_http_trove_api_webhook_render_delete(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_webhook_render_test(ngx_http_trove_api_t *api);
 ngx_int_t ngx_http_trove_api_webhook_render_audit(ngx_http_trove_api_t *api);
 
+/*
+ * The stream.  It returns the code that the content handler must return.  Its
+ * segment is the workspace.
+ */
+ngx_int_t ngx_http_trove_api_stream_prepare(ngx_http_trove_api_t *api,
+    ngx_str_t *segments);
+ngx_int_t ngx_http_trove_api_stream(ngx_http_trove_api_t *api);
+
 /* Sends the list of calls.  Returns the code to finalize the request with. */
 ngx_int_t ngx_http_trove_api_index(ngx_http_trove_api_t *api);
 

@@ -127,6 +127,12 @@ static ngx_http_trove_api_route_t  ngx_http_trove_api_routes[] = {
       ngx_http_trove_api_webhook_render_create,
       ngx_http_trove_api_webhook_prepare_create },
 
+    /* before that of a subscription; in the event loop */
+
+    { NGX_HTTP_GET, NGX_HTTP_TROVE_API_WORKSPACE,
+      ngx_string("/v1/workspaces/*/webhooks/stream"),
+      NULL, ngx_http_trove_api_stream, ngx_http_trove_api_stream_prepare },
+
     { NGX_HTTP_GET, NGX_HTTP_TROVE_API_HOOK,
       ngx_string("/v1/workspaces/*/webhooks/*"),
       ngx_http_trove_api_webhook_work, ngx_http_trove_api_webhook_render,

@@ -31,11 +31,15 @@ typedef struct {
     ngx_uint_t                n;
     ngx_array_t              *locs;      /* ngx_http_trove_metrics_loc_t */
     ngx_trove_metrics_set_t  *spool;     /* NULL: no space */
+
+    /* with gauges only, or without, if there is no space */
+    ngx_http_trove_metrics_target_t  readers;
 } ngx_http_trove_metrics_shm_t;
 
 
 static size_t ngx_http_trove_metrics_shm_size(ngx_uint_t n);
 static size_t ngx_http_trove_metrics_shm_table(ngx_uint_t n);
+static ngx_http_trove_metrics_shm_t *ngx_http_trove_metrics_shm_zone(void);
 static ngx_int_t ngx_http_trove_metrics_shm_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_trove_metrics_shm_sets(ngx_shm_zone_t *shm_zone);
@@ -232,6 +236,12 @@ ngx_http_trove_metrics_shm_sets(ngx_shm_zone_t *shm_zone)
 
     zone->spool = ngx_trove_metrics_set(zone->table, &name);
 
+    if (zone->spool) {
+        zone->readers.gauges = zone->gauges;
+        zone->readers.gauge = ngx_trove_metrics_index(zone->table, zone->spool)
+                              * NGX_HTTP_TROVE_TARGET_GAUGES;
+    }
+
     return NGX_OK;
 }
 
@@ -281,19 +291,36 @@ ngx_http_trove_metrics_shm_repeated(ngx_array_t *locs,
 ngx_trove_metrics_set_t *
 ngx_http_trove_metrics_shm_spool(void)
 {
-    ngx_http_trove_metrics_shm_t        *zone;
+    ngx_http_trove_metrics_shm_t  *zone;
+
+    zone = ngx_http_trove_metrics_shm_zone();
+
+    return zone ? zone->spool : NULL;
+}
+
+
+ngx_http_trove_metrics_target_t *
+ngx_http_trove_metrics_shm_gauges(void)
+{
+    ngx_http_trove_metrics_shm_t  *zone;
+
+    zone = ngx_http_trove_metrics_shm_zone();
+
+    return zone ? &zone->readers : NULL;
+}
+
+
+/* of the running configuration */
+
+static ngx_http_trove_metrics_shm_t *
+ngx_http_trove_metrics_shm_zone(void)
+{
     ngx_http_trove_metrics_main_conf_t  *mmcf;
 
     mmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                                ngx_http_trove_metrics_module);
 
-    if (mmcf == NULL || mmcf->shm_zone == NULL) {
-        return NULL;
-    }
-
-    zone = mmcf->shm_zone->data;
-
-    return zone->spool;
+    return (mmcf && mmcf->shm_zone) ? mmcf->shm_zone->data : NULL;
 }
 
 

@@ -41,6 +41,14 @@ ngx_shm_zone_t *ngx_http_trove_metrics_shm_add(ngx_conf_t *cf,
  */
 ngx_trove_metrics_set_t *ngx_http_trove_metrics_shm_spool(void);
 
+/*
+ * Returns the gauges of the spool, as those of a target, likewise.  They belong
+ * to the configuration.
+ *
+ * NULL  there is no zone
+ */
+ngx_http_trove_metrics_target_t *ngx_http_trove_metrics_shm_gauges(void);
+
 /* Releases the gauges and the sets that this process holds. */
 void ngx_http_trove_metrics_shm_release(ngx_shm_zone_t *shm_zone);
 

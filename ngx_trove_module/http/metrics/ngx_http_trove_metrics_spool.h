@@ -27,6 +27,8 @@ typedef enum {
     NGX_HTTP_TROVE_SPOOL_REFUSED,              /* full or failed */
     NGX_HTTP_TROVE_SPOOL_ERRORS,               /* batches that failed */
     NGX_HTTP_TROVE_SPOOL_DISABLED,             /* subscriptions */
+    NGX_HTTP_TROVE_SPOOL_STREAMED,             /* events, to all readers */
+    NGX_HTTP_TROVE_SPOOL_STREAM_READS,         /* of the spool */
     NGX_HTTP_TROVE_SPOOL_COUNTERS
 } ngx_http_trove_spool_metric_e;
 
@@ -39,6 +41,13 @@ void ngx_http_trove_metrics_spool_add(ngx_uint_t counter, uint64_t n);
 
 /* Returns the sum of a counter over all workers. */
 uint64_t ngx_http_trove_metrics_spool_sum(ngx_uint_t counter);
+
+/*
+ * Counts the readers of streams of this worker: one more if up is 1, one less
+ * if it is 0.  Returns their number in all workers.
+ */
+void ngx_http_trove_metrics_spool_reader(ngx_uint_t up);
+uint64_t ngx_http_trove_metrics_spool_readers(void);
 
 
 #endif /* _NGX_HTTP_TROVE_METRICS_SPOOL_H_INCLUDED_ */

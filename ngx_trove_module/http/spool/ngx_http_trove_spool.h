@@ -77,5 +77,12 @@ size_t ngx_http_trove_spool_keep(ngx_http_trove_target_t *target);
 ngx_int_t ngx_http_trove_spool_accept(ngx_http_request_t *r,
     ngx_http_trove_ctx_t *ctx, ngx_http_trove_route_t *route);
 
+/*
+ * Sets a function that is called in the event loop, before the response, when
+ * an event of a request to this worker has been committed.  It must be set once
+ * in each worker; the last one is called.
+ */
+void ngx_http_trove_spool_on_accepted(void (*handler)(void));
+
 
 #endif /* _NGX_HTTP_TROVE_SPOOL_H_INCLUDED_ */

@@ -59,6 +59,10 @@ static ngx_int_t ngx_http_trove_spool_response(ngx_http_request_t *r,
 static ngx_int_t ngx_http_trove_spool_refuse(ngx_http_request_t *r);
 
 
+/* of this process, or NULL */
+static void  (*ngx_http_trove_spool_accepted)(void);
+
+
 ngx_int_t
 ngx_http_trove_spool_accept(ngx_http_request_t *r, ngx_http_trove_ctx_t *ctx,
     ngx_http_trove_route_t *route)
@@ -309,6 +313,17 @@ ngx_http_trove_spool_start(ngx_http_trove_accept_t *accept)
     if (waiting) {
         ngx_http_trove_queue_wake();
     }
+
+    if (ngx_http_trove_spool_accepted) {
+        ngx_http_trove_spool_accepted();
+    }
+}
+
+
+void
+ngx_http_trove_spool_on_accepted(void (*handler)(void))
+{
+    ngx_http_trove_spool_accepted = handler;
 }
 
 

@@ -25,6 +25,7 @@ static ngx_http_trove_pool_t  ngx_http_trove_pools[] = {
     { ngx_string("trove_writer"), 1 },
     { ngx_string("trove_maintenance"), 1 },
     { ngx_string("trove_api"), NGX_HTTP_TROVE_POOL_API_THREADS },
+    { ngx_string("trove_stream"), 1 },
     { ngx_null_string, 0 }
 };
 

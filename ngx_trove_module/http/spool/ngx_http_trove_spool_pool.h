@@ -22,13 +22,14 @@
 typedef enum {
     NGX_HTTP_TROVE_POOL_WRITER = 0,
     NGX_HTTP_TROVE_POOL_MAINTENANCE,
-    NGX_HTTP_TROVE_POOL_API
+    NGX_HTTP_TROVE_POOL_API,
+    NGX_HTTP_TROVE_POOL_STREAM
 } ngx_http_trove_pool_e;
 
 
 /*
- * The number of threads for the API.  Each of them, and that of maintenance,
- * has a connection for reading of its own.
+ * The number of threads for the API.  Each of them, that of the streams, and
+ * that of maintenance have a connection for reading of their own.
  */
 #define NGX_HTTP_TROVE_POOL_API_THREADS  2
 
