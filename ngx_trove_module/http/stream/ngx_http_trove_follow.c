@@ -11,6 +11,7 @@
 #include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_follow.h"
 #include "ngx_http_trove_follow_job.h"
+#include "ngx_http_trove_follow_next.h"
 #include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_spool_pool.h"
 #include "ngx_http_trove_spool_writer.h"
@@ -57,12 +58,6 @@ typedef struct {
 } ngx_http_trove_follower_t;
 
 
-static ngx_uint_t ngx_http_trove_follow_ring(ngx_http_trove_follow_t *follow,
-    ngx_http_trove_stream_event_t **events);
-static ngx_uint_t ngx_http_trove_follow_page(ngx_http_trove_follow_t *follow,
-    ngx_http_trove_stream_event_t **events);
-static ngx_uint_t ngx_http_trove_follow_old(ngx_http_trove_follow_t *follow,
-    ngx_http_trove_stream_event_t *event);
 static void ngx_http_trove_follow_tick(ngx_event_t *ev);
 static void ngx_http_trove_follow_woken(ngx_event_t *ev);
 static void ngx_http_trove_follow_run(void);
@@ -220,7 +215,7 @@ ngx_http_trove_follow_next(ngx_http_trove_follow_t *follow,
     }
 
     if (!follow->seek && follow->position >= f->ring.from) {
-        return ngx_http_trove_follow_ring(follow, events);
+        return ngx_http_trove_follow_ring(follow, &f->ring, events);
     }
 
     if (!follow->waiting && !follow->reading) {
@@ -231,87 +226,6 @@ ngx_http_trove_follow_next(ngx_http_trove_follow_t *follow,
     }
 
     return 0;
-}
-
-
-static ngx_uint_t
-ngx_http_trove_follow_ring(ngx_http_trove_follow_t *follow,
-    ngx_http_trove_stream_event_t **events)
-{
-    size_t                          size;
-    ngx_uint_t                      i, n;
-    ngx_http_trove_stream_ring_t   *ring;
-    ngx_http_trove_stream_event_t  *event;
-
-    ring = &ngx_http_trove_follower.ring;
-
-    n = 0;
-    size = 0;
-
-    for (i = ngx_http_trove_stream_ring_after(ring, follow->position);
-         i < ring->n;
-         i++)
-    {
-        event = ngx_http_trove_stream_ring_get(ring, i);
-
-        if (ngx_trove_spool_match(&follow->filter, &event->event)
-            && !ngx_http_trove_follow_old(follow, event))
-        {
-            size += event->text.len;
-
-            if (n == NGX_HTTP_TROVE_FOLLOW_MAX
-                || (n && size > NGX_HTTP_TROVE_FOLLOW_BYTES))
-            {
-                return n;
-            }
-
-            event->refs++;
-            events[n++] = event;
-        }
-
-        follow->position = event->event.number;
-    }
-
-    follow->position = ngx_max(follow->position, ring->head);
-
-    return n;
-}
-
-
-static ngx_uint_t
-ngx_http_trove_follow_page(ngx_http_trove_follow_t *follow,
-    ngx_http_trove_stream_event_t **events)
-{
-    ngx_uint_t                      n;
-    ngx_http_trove_stream_event_t  *event;
-
-    n = 0;
-
-    while (follow->page) {
-        event = follow->page;
-        follow->page = event->next;
-        event->next = NULL;
-
-        if (ngx_http_trove_follow_old(follow, event)) {
-            ngx_http_trove_stream_event_free(event);
-            continue;
-        }
-
-        events[n++] = event;
-    }
-
-    return n;
-}
-
-
-/* new events are not compared: a sender may be late, or its clock behind */
-
-static ngx_uint_t
-ngx_http_trove_follow_old(ngx_http_trove_follow_t *follow,
-    ngx_http_trove_stream_event_t *event)
-{
-    return event->event.number <= follow->backlog
-           && event->created <= follow->since;
 }
 
 

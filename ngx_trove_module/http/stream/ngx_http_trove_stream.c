@@ -12,6 +12,8 @@
 #include "ngx_http_trove_headers.h"
 #include "ngx_http_trove_metrics_spool.h"
 #include "ngx_http_trove_stream.h"
+#include "ngx_http_trove_stream_buf.h"
+#include "ngx_http_trove_stream_filter.h"
 #include "ngx_http_trove_timer.h"
 
 
@@ -56,19 +58,8 @@ typedef struct {
 } ngx_http_trove_stream_reader_t;
 
 
-/* a buffer, and the event that its text belongs to, or NULL */
-typedef struct {
-    ngx_buf_t                       buf;       /* must be first */
-    ngx_http_trove_stream_event_t  *event;
-} ngx_http_trove_stream_buf_t;
-
-
 static ngx_int_t ngx_http_trove_stream_create(ngx_http_trove_stream_t *stream,
     ngx_http_trove_stream_args_t *args);
-static ngx_int_t ngx_http_trove_stream_copy(ngx_pool_t *pool, ngx_str_t *to,
-    ngx_str_t *from);
-static ngx_int_t ngx_http_trove_stream_copy_list(ngx_pool_t *pool,
-    ngx_str_t **list, ngx_uint_t n);
 static void ngx_http_trove_stream_started(ngx_http_trove_follow_t *follow,
     ngx_trove_spool_error_t *error);
 static ngx_int_t ngx_http_trove_stream_header(ngx_http_request_t *r);
@@ -79,15 +70,12 @@ static void ngx_http_trove_stream_ping(ngx_event_t *ev);
 static void ngx_http_trove_stream_pump(ngx_http_trove_stream_t *stream);
 static ngx_int_t ngx_http_trove_stream_text(ngx_http_trove_stream_t *stream,
     ngx_str_t *text);
-static ngx_chain_t *ngx_http_trove_stream_link(ngx_http_trove_stream_t *stream,
-    ngx_str_t *text, ngx_http_trove_stream_event_t *event);
 static ngx_int_t ngx_http_trove_stream_send(ngx_http_trove_stream_t *stream,
     ngx_chain_t *out);
 static void ngx_http_trove_stream_write(ngx_http_request_t *r);
 static void ngx_http_trove_stream_detach(ngx_http_trove_stream_t *stream);
 static void ngx_http_trove_stream_closed(void *data);
 static void ngx_http_trove_stream_cleanup(void *data);
-static void ngx_http_trove_stream_release(ngx_chain_t *cl);
 
 
 ngx_int_t
@@ -167,7 +155,6 @@ ngx_http_trove_stream_create(ngx_http_trove_stream_t *stream,
 {
     ngx_pool_t                      *pool;
     ngx_http_trove_follow_t         *follow;
-    ngx_trove_spool_filter_t        *filter;
     ngx_http_trove_stream_reader_t  *reader;
 
     pool = ngx_create_pool(1024, ngx_cycle->log);
@@ -183,18 +170,9 @@ ngx_http_trove_stream_create(ngx_http_trove_stream_t *stream,
     reader->pool = pool;
 
     follow = &reader->follow;
-    filter = &follow->filter;
-    *filter = args->filter;
 
-    if (ngx_http_trove_stream_copy(pool, &filter->workspace,
-                                   &args->filter.workspace)
-        != NGX_OK
-        || ngx_http_trove_stream_copy_list(pool, &filter->types,
-                                           filter->ntypes)
-           != NGX_OK
-        || ngx_http_trove_stream_copy_list(pool, &filter->namespaces,
-                                           filter->nnamespaces)
-           != NGX_OK)
+    if (ngx_http_trove_stream_filter(pool, &follow->filter, &args->filter)
+        != NGX_OK)
     {
         goto failed;
     }
@@ -222,49 +200,6 @@ failed:
     ngx_destroy_pool(pool);
 
     return NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_http_trove_stream_copy(ngx_pool_t *pool, ngx_str_t *to, ngx_str_t *from)
-{
-    if (from->data == NULL) {
-        return NGX_OK;
-    }
-
-    to->data = ngx_pnalloc(pool, from->len + 1);
-    if (to->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    to->len = from->len;
-    ngx_memcpy(to->data, from->data, from->len);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_trove_stream_copy_list(ngx_pool_t *pool, ngx_str_t **list,
-    ngx_uint_t n)
-{
-    ngx_str_t   *copy;
-    ngx_uint_t   i;
-
-    copy = ngx_pcalloc(pool, (n + 1) * sizeof(ngx_str_t));
-    if (copy == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < n; i++) {
-        if (ngx_http_trove_stream_copy(pool, &copy[i], &(*list)[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    *list = copy;
-
-    return NGX_OK;
 }
 
 
@@ -458,11 +393,14 @@ ngx_http_trove_stream_pump(ngx_http_trove_stream_t *stream)
         last = &out;
 
         for (i = 0; i < n; i++) {
-            *last = ngx_http_trove_stream_link(stream, &events[i]->text,
-                                               events[i]);
-
+            *last = ngx_http_trove_stream_buf(stream->request->pool,
+                                              &stream->free, &events[i]->text,
+                                              events[i]);
             if (*last) {
                 last = &(*last)->next;
+
+            } else {
+                stream->failed = 1;
             }
         }
 
@@ -480,66 +418,13 @@ ngx_http_trove_stream_text(ngx_http_trove_stream_t *stream, ngx_str_t *text)
 {
     ngx_chain_t  *out;
 
-    out = ngx_http_trove_stream_link(stream, text, NULL);
-
-    return ngx_http_trove_stream_send(stream, out);
-}
-
-
-/* takes the reference to the event; NULL: out of memory, marked as such */
-
-static ngx_chain_t *
-ngx_http_trove_stream_link(ngx_http_trove_stream_t *stream, ngx_str_t *text,
-    ngx_http_trove_stream_event_t *event)
-{
-    ngx_buf_t                    *b;
-    ngx_pool_t                   *pool;
-    ngx_chain_t                  *cl;
-    ngx_http_trove_stream_buf_t  *sb;
-
-    pool = stream->request->pool;
-    cl = stream->free;
-
-    if (cl) {
-        stream->free = cl->next;
-
-    } else {
-        cl = ngx_alloc_chain_link(pool);
-        sb = ngx_palloc(pool, sizeof(ngx_http_trove_stream_buf_t));
-
-        if (cl == NULL || sb == NULL) {
-
-            if (event) {
-                ngx_http_trove_stream_event_free(event);
-            }
-
-            stream->failed = 1;
-
-            return NULL;
-        }
-
-        cl->buf = &sb->buf;
+    out = ngx_http_trove_stream_buf(stream->request->pool, &stream->free, text,
+                                    NULL);
+    if (out == NULL) {
+        stream->failed = 1;
     }
 
-    sb = (ngx_http_trove_stream_buf_t *) cl->buf;
-
-    ngx_memzero(sb, sizeof(ngx_http_trove_stream_buf_t));
-
-    sb->event = event;
-
-    b = &sb->buf;
-
-    b->start = text->data;
-    b->pos = text->data;
-    b->last = text->data + text->len;
-    b->end = b->last;
-    b->memory = 1;
-    b->flush = 1;
-    b->tag = (ngx_buf_tag_t) &ngx_http_trove_stream_module;
-
-    cl->next = NULL;
-
-    return cl;
+    return ngx_http_trove_stream_send(stream, out);
 }
 
 
@@ -564,9 +449,9 @@ ngx_http_trove_stream_send(ngx_http_trove_stream_t *stream, ngx_chain_t *out)
     rc = stream->failed ? NGX_ERROR : ngx_http_output_filter(r, out);
 
     ngx_chain_update_chains(r->pool, &stream->free, &stream->busy, &out,
-                            (ngx_buf_tag_t) &ngx_http_trove_stream_module);
+                            NGX_HTTP_TROVE_STREAM_TAG);
 
-    ngx_http_trove_stream_release(stream->free);
+    ngx_http_trove_stream_buf_release(stream->free);
 
     if (rc == NGX_ERROR) {
         ngx_http_finalize_request(r, NGX_ERROR);
@@ -667,22 +552,6 @@ ngx_http_trove_stream_cleanup(void *data)
 {
     ngx_http_trove_stream_t *stream = data;
 
-    ngx_http_trove_stream_release(stream->busy);
-    ngx_http_trove_stream_release(stream->free);
-}
-
-
-static void
-ngx_http_trove_stream_release(ngx_chain_t *cl)
-{
-    ngx_http_trove_stream_buf_t  *sb;
-
-    for ( /* void */ ; cl; cl = cl->next) {
-        sb = (ngx_http_trove_stream_buf_t *) cl->buf;
-
-        if (sb->event) {
-            ngx_http_trove_stream_event_free(sb->event);
-            sb->event = NULL;
-        }
-    }
+    ngx_http_trove_stream_buf_release(stream->busy);
+    ngx_http_trove_stream_buf_release(stream->free);
 }
