@@ -73,6 +73,7 @@ static ngx_int_t ngx_http_trove_stream_text(ngx_http_trove_stream_t *stream,
 static ngx_int_t ngx_http_trove_stream_send(ngx_http_trove_stream_t *stream,
     ngx_chain_t *out);
 static void ngx_http_trove_stream_write(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_trove_stream_over(ngx_http_trove_stream_t *stream);
 static void ngx_http_trove_stream_detach(ngx_http_trove_stream_t *stream);
 static void ngx_http_trove_stream_closed(void *data);
 static void ngx_http_trove_stream_cleanup(void *data);
@@ -219,6 +220,10 @@ ngx_http_trove_stream_started(ngx_http_trove_follow_t *follow,
     r = stream->request;
     c = r->connection;
 
+    if (ngx_http_trove_stream_over(stream)) {
+        return;
+    }
+
     ngx_http_set_log_request(c->log, r);
 
     if (error) {
@@ -302,7 +307,7 @@ ngx_http_trove_stream_ready(ngx_http_trove_follow_t *follow)
 
     stream = follow->data;
 
-    if (stream->blocked) {
+    if (ngx_http_trove_stream_over(stream) || stream->blocked) {
         return;
     }
 
@@ -326,6 +331,11 @@ ngx_http_trove_stream_end(ngx_http_trove_follow_t *follow)
     ngx_http_trove_stream_t  *stream;
 
     stream = follow->data;
+
+    if (ngx_http_trove_stream_over(stream)) {
+        return;
+    }
+
     r = stream->request;
     c = r->connection;
 
@@ -356,6 +366,10 @@ ngx_http_trove_stream_ping(ngx_event_t *ev)
 
     stream = (ngx_http_trove_stream_t *)
                  ((u_char *) ev - offsetof(ngx_http_trove_stream_t, ping));
+
+    if (ngx_http_trove_stream_over(stream)) {
+        return;
+    }
 
     ngx_add_timer(ev, NGX_HTTP_TROVE_STREAM_PING);
 
@@ -519,6 +533,24 @@ ngx_http_trove_stream_write(ngx_http_request_t *r)
     {
         ngx_http_finalize_request(r, NGX_ERROR);
     }
+}
+
+
+/*
+ * When a client has gone, nginx may use its request for a post_action, and ends
+ * it afterwards.  Nothing may be sent in response to the request then.
+ */
+
+static ngx_uint_t
+ngx_http_trove_stream_over(ngx_http_trove_stream_t *stream)
+{
+    if (!stream->request->post_action) {
+        return 0;
+    }
+
+    ngx_http_trove_stream_detach(stream);
+
+    return 1;
 }
 
 
