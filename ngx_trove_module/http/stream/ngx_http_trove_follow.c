@@ -175,7 +175,9 @@ ngx_http_trove_follow_remove(ngx_http_trove_follow_t *follow)
 
     if (f->n == 0) {
 
-        if (f->timer.timer_set) {
+        /* an exiting worker must not leave while the thread is at work */
+
+        if (f->timer.timer_set && !f->busy) {
             ngx_del_timer(&f->timer);
         }
 
@@ -283,16 +285,16 @@ ngx_http_trove_follow_tick(ngx_event_t *ev)
                                    NULL);
     }
 
-    if (f->n == 0) {
+    if (f->n == 0 && !f->busy) {
         return;
     }
 
     f->failed = 0;
-    f->wanted = 1;
+    f->wanted = (f->n != 0);
 
     ngx_http_trove_follow_run();
 
-    if (f->n && !ev->timer_set) {
+    if ((f->n || f->busy) && !ev->timer_set) {
         ngx_add_timer(ev, NGX_HTTP_TROVE_FOLLOW_TICK);
     }
 }
