@@ -31,6 +31,9 @@
 #define NGX_HTTP_TROVE_FOLLOW_ROUND       256
 #define NGX_HTTP_TROVE_FOLLOW_ROUND_BYTES (1024 * 1024)
 
+/* bytes of events that readers may hold, apart from those in the ring */
+#define NGX_HTTP_TROVE_FOLLOW_HELD     (32 * 1024 * 1024)
+
 
 typedef struct {
     ngx_thread_pool_t              *pool;      /* NULL: no threads */
@@ -66,6 +69,7 @@ static void ngx_http_trove_follow_turn(ngx_http_trove_follow_job_t *job);
 static void ngx_http_trove_follow_done(ngx_event_t *ev);
 static void ngx_http_trove_follow_round_done(ngx_http_trove_follow_job_t *job);
 static void ngx_http_trove_follow_turn_done(ngx_http_trove_follow_job_t *job);
+static void ngx_http_trove_follow_relieve(void);
 static void ngx_http_trove_follow_each(ngx_queue_t *queue,
     void (*handler)(ngx_http_trove_follow_t *follow, void *data), void *data);
 static void ngx_http_trove_follow_start(ngx_http_trove_follow_t *follow,
@@ -460,6 +464,7 @@ ngx_http_trove_follow_done(ngx_event_t *ev)
         follow->free(follow);
     }
 
+    ngx_http_trove_follow_relieve();
     ngx_http_trove_follow_run();
 }
 
@@ -514,8 +519,9 @@ ngx_http_trove_follow_round_done(ngx_http_trove_follow_job_t *job)
 static void
 ngx_http_trove_follow_turn_done(ngx_http_trove_follow_job_t *job)
 {
-    ngx_http_trove_follow_t    *follow;
-    ngx_http_trove_follower_t  *f;
+    ngx_http_trove_follow_t        *follow;
+    ngx_http_trove_follower_t      *f;
+    ngx_http_trove_stream_event_t  *event;
 
     f = &ngx_http_trove_follower;
     follow = job->follow;
@@ -536,6 +542,10 @@ ngx_http_trove_follow_turn_done(ngx_http_trove_follow_job_t *job)
         return;
     }
 
+    for (event = job->events; event; event = event->next) {
+        ngx_http_trove_stream_event_hold(event);
+    }
+
     follow->page = job->events;
     job->events = NULL;
 
@@ -547,6 +557,56 @@ ngx_http_trove_follow_turn_done(ngx_http_trove_follow_job_t *job)
     }
 
     follow->ready(follow);
+}
+
+
+/* a slow reader must need neither the memory nor the time of others */
+
+static void
+ngx_http_trove_follow_relieve(void)
+{
+    size_t                    held;
+    ngx_queue_t              *q, *readers;
+    ngx_http_trove_follow_t  *follow, *oldest;
+
+    readers = &ngx_http_trove_follower.readers;
+    held = ngx_http_trove_stream_event_held();
+
+    while (held > NGX_HTTP_TROVE_FOLLOW_HELD) {
+
+        oldest = NULL;
+
+        for (q = ngx_queue_head(readers);
+             q != ngx_queue_sentinel(readers);
+             q = ngx_queue_next(q))
+        {
+            follow = ngx_queue_data(q, ngx_http_trove_follow_t, queue);
+
+            if (oldest
+                && (ngx_msec_int_t) (follow->progress - oldest->progress) >= 0)
+            {
+                continue;
+            }
+
+            if (follow->blocked && (follow->page || follow->holds(follow))) {
+                oldest = follow;
+            }
+        }
+
+        if (oldest == NULL) {
+            return;
+        }
+
+        oldest->drop(oldest);
+
+        /* nginx may free a request later: do not drop all of them meanwhile */
+
+        if (ngx_http_trove_stream_event_held() == held) {
+            return;
+        }
+
+        held = ngx_http_trove_stream_event_held();
+    }
 }
 
 

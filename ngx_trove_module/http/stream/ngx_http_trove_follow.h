@@ -33,7 +33,9 @@
  *      |                        |    v
  *      +--it has a position--> waiting --> reading --> ready(), next()
  *
- * A reader that does not call next() costs nothing but its position.
+ * A reader that does not call next() costs nothing but its position, and the
+ * events that it has not freed yet.  If these need too much memory, the readers
+ * that have been blocked for the longest time are dropped.
  */
 
 typedef struct ngx_http_trove_follow_s  ngx_http_trove_follow_t;
@@ -46,6 +48,10 @@ struct ngx_http_trove_follow_s {
     int64_t                          since;      /* created; nanoseconds */
     ngx_uint_t                       seek;       /* find since */
 
+    /* kept by the caller: events cannot be sent; the last time when some were */
+    ngx_uint_t                       blocked;
+    ngx_msec_t                       progress;
+
     /*
      * Called once: next() may be called from now on; or, if error is not NULL,
      * the spool cannot be read, and the reader has to be removed.
@@ -55,6 +61,12 @@ struct ngx_http_trove_follow_s {
 
     /* there may be more events: next() may be called, now or later */
     void                           (*ready)(ngx_http_trove_follow_t *follow);
+
+    /* returns 1 if the reader, while blocked, holds events: see event_held() */
+    ngx_uint_t                     (*holds)(ngx_http_trove_follow_t *follow);
+
+    /* the reader is blocked, and has to be removed at once, with its events */
+    void                           (*drop)(ngx_http_trove_follow_t *follow);
 
     /* the worker is exiting: the reader has to be removed */
     void                           (*end)(ngx_http_trove_follow_t *follow);

@@ -32,7 +32,8 @@ extern ngx_module_t  ngx_http_trove_stream_module;
  *      |                                     |
  *      +-- the spool cannot be read: 503     +-- the worker exits: the last
  *      |                                     |   chunk
- *      +-- the client closes  <--------------+-- send_timeout, while blocked
+ *      +-- the client closes  <--------------+-- send_timeout, or too little
+ *                                                memory, while blocked
  *
  * A blocked stream requests no events.  It keeps those that have been passed to
  * the filters: at most NGX_HTTP_TROVE_FOLLOW_BYTES, or one.
@@ -64,6 +65,9 @@ static void ngx_http_trove_stream_started(ngx_http_trove_follow_t *follow,
     ngx_trove_spool_error_t *error);
 static ngx_int_t ngx_http_trove_stream_header(ngx_http_request_t *r);
 static void ngx_http_trove_stream_ready(ngx_http_trove_follow_t *follow);
+static ngx_uint_t ngx_http_trove_stream_holds(
+    ngx_http_trove_follow_t *follow);
+static void ngx_http_trove_stream_drop(ngx_http_trove_follow_t *follow);
 static void ngx_http_trove_stream_end(ngx_http_trove_follow_t *follow);
 static void ngx_http_trove_stream_free(ngx_http_trove_follow_t *follow);
 static void ngx_http_trove_stream_ping(ngx_event_t *ev);
@@ -189,6 +193,8 @@ ngx_http_trove_stream_create(ngx_http_trove_stream_t *stream,
 
     follow->started = ngx_http_trove_stream_started;
     follow->ready = ngx_http_trove_stream_ready;
+    follow->holds = ngx_http_trove_stream_holds;
+    follow->drop = ngx_http_trove_stream_drop;
     follow->end = ngx_http_trove_stream_end;
     follow->free = ngx_http_trove_stream_free;
 
@@ -316,6 +322,47 @@ ngx_http_trove_stream_ready(ngx_http_trove_follow_t *follow)
     ngx_http_set_log_request(c->log, stream->request);
 
     ngx_http_trove_stream_pump(stream);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_uint_t
+ngx_http_trove_stream_holds(ngx_http_trove_follow_t *follow)
+{
+    ngx_http_trove_stream_t  *stream;
+
+    stream = follow->data;
+
+    return ngx_http_trove_stream_buf_held(stream->busy);
+}
+
+
+static void
+ngx_http_trove_stream_drop(ngx_http_trove_follow_t *follow)
+{
+    ngx_connection_t         *c;
+    ngx_http_request_t       *r;
+    ngx_http_trove_stream_t  *stream;
+
+    stream = follow->data;
+
+    if (ngx_http_trove_stream_over(stream)) {
+        return;
+    }
+
+    r = stream->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                  "trove: stream closed: the client does not read it, and the "
+                  "memory is needed");
+    c->timedout = 1;
+
+    ngx_http_trove_stream_detach(stream);
+    ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
 
     ngx_http_run_posted_requests(c);
 }
@@ -473,6 +520,9 @@ ngx_http_trove_stream_send(ngx_http_trove_stream_t *stream, ngx_chain_t *out)
     }
 
     stream->blocked = (r->buffered || r->postponed || c->buffered);
+
+    stream->follow->blocked = stream->blocked;
+    stream->follow->progress = ngx_current_msec;
 
     if (!stream->blocked) {
 

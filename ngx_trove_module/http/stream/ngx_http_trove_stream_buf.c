@@ -81,3 +81,20 @@ ngx_http_trove_stream_buf_release(ngx_chain_t *cl)
         }
     }
 }
+
+
+ngx_uint_t
+ngx_http_trove_stream_buf_held(ngx_chain_t *cl)
+{
+    ngx_http_trove_stream_buf_t  *sb;
+
+    for ( /* void */ ; cl; cl = cl->next) {
+        sb = (ngx_http_trove_stream_buf_t *) cl->buf;
+
+        if (sb->event && sb->event->held) {
+            return 1;
+        }
+    }
+
+    return 0;
+}

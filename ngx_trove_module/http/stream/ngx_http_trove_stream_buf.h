@@ -32,5 +32,8 @@ ngx_chain_t *ngx_http_trove_stream_buf(ngx_pool_t *pool, ngx_chain_t **free,
 /* Drops the references of a list of such buffers. */
 void ngx_http_trove_stream_buf_release(ngx_chain_t *cl);
 
+/* Returns 1 if one of them has an event that is held, 0 otherwise. */
+ngx_uint_t ngx_http_trove_stream_buf_held(ngx_chain_t *cl);
+
 
 #endif /* _NGX_HTTP_TROVE_STREAM_BUF_H_INCLUDED_ */

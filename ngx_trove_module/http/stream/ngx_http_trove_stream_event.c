@@ -15,6 +15,10 @@ static u_char *ngx_http_trove_stream_event_string(u_char *p, ngx_str_t *to,
     ngx_str_t *from);
 
 
+/* of this process, bytes */
+static size_t  ngx_http_trove_stream_event_bytes;
+
+
 ngx_int_t
 ngx_http_trove_stream_event_create(ngx_trove_spool_event_t *from,
     ngx_http_trove_stream_event_t **event)
@@ -86,11 +90,34 @@ ngx_http_trove_stream_event_string(u_char *p, ngx_str_t *to, ngx_str_t *from)
 
 
 void
+ngx_http_trove_stream_event_hold(ngx_http_trove_stream_event_t *event)
+{
+    event->held = 1;
+    ngx_http_trove_stream_event_bytes += event->text.len;
+}
+
+
+size_t
+ngx_http_trove_stream_event_held(void)
+{
+    return ngx_http_trove_stream_event_bytes;
+}
+
+
+void
 ngx_http_trove_stream_event_free(ngx_http_trove_stream_event_t *event)
 {
-    if (--event->refs == 0) {
-        free(event);
+    if (--event->refs) {
+        return;
     }
+
+    /* not an event of a thread */
+
+    if (event->held) {
+        ngx_http_trove_stream_event_bytes -= event->text.len;
+    }
+
+    free(event);
 }
 
 

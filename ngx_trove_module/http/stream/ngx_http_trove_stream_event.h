@@ -28,6 +28,7 @@ struct ngx_http_trove_stream_event_s {
     ngx_trove_spool_event_t          event;
     int64_t                          created;    /* nanoseconds */
     ngx_str_t                        text;       /* as it is sent */
+    ngx_uint_t                       held;       /* by readers only; counted */
 };
 
 
@@ -41,6 +42,14 @@ struct ngx_http_trove_stream_event_s {
  */
 ngx_int_t ngx_http_trove_stream_event_create(ngx_trove_spool_event_t *from,
     ngx_http_trove_stream_event_t **event);
+
+/*
+ * Marks an event that is not in the ring, or no longer, but which readers have
+ * references to.  ..._held() returns the size of the texts of all such events.
+ * In the event loop only.
+ */
+void ngx_http_trove_stream_event_hold(ngx_http_trove_stream_event_t *event);
+size_t ngx_http_trove_stream_event_held(void);
 
 /* Drop a reference to an event, or to each of a list; NULL is an empty one. */
 void ngx_http_trove_stream_event_free(ngx_http_trove_stream_event_t *event);

@@ -10,6 +10,10 @@
 #include "ngx_http_trove_stream_ring.h"
 
 
+static void ngx_http_trove_stream_ring_drop(
+    ngx_http_trove_stream_event_t *event);
+
+
 void
 ngx_http_trove_stream_ring_reset(ngx_http_trove_stream_ring_t *ring,
     int64_t head)
@@ -17,8 +21,8 @@ ngx_http_trove_stream_ring_reset(ngx_http_trove_stream_ring_t *ring,
     ngx_uint_t  i;
 
     for (i = 0; i < ring->n; i++) {
-        ngx_http_trove_stream_event_free(ngx_http_trove_stream_ring_get(ring,
-                                                                        i));
+        ngx_http_trove_stream_ring_drop(ngx_http_trove_stream_ring_get(ring,
+                                                                       i));
     }
 
     ring->first = 0;
@@ -48,12 +52,23 @@ ngx_http_trove_stream_ring_add(ngx_http_trove_stream_ring_t *ring,
         ring->bytes -= oldest->text.len;
         ring->from = oldest->event.number;
 
-        ngx_http_trove_stream_event_free(oldest);
+        ngx_http_trove_stream_ring_drop(oldest);
     }
 
     ring->events[(ring->first + ring->n) % NGX_HTTP_TROVE_STREAM_RING] = event;
     ring->n++;
     ring->head = event->event.number;
+}
+
+
+static void
+ngx_http_trove_stream_ring_drop(ngx_http_trove_stream_event_t *event)
+{
+    if (event->refs > 1) {
+        ngx_http_trove_stream_event_hold(event);
+    }
+
+    ngx_http_trove_stream_event_free(event);
 }
 
 

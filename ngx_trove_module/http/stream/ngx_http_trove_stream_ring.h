@@ -34,7 +34,10 @@ typedef struct {
 } ngx_http_trove_stream_ring_t;
 
 
-/* Removes all events; the next one will have a number above head. */
+/*
+ * Removes all events; the next one will have a number above head.  Here and
+ * below, removed events that readers have references to are held by them.
+ */
 void ngx_http_trove_stream_ring_reset(ngx_http_trove_stream_ring_t *ring,
     int64_t head);
 
