@@ -1,6 +1,6 @@
 package Trove::Http2;
 
-# An HTTP/2 client with prior knowledge (no TLS), down to single frames.
+# An HTTP/2 client with prior knowledge, down to single frames.
 
 use strict;
 use warnings;
@@ -24,9 +24,10 @@ my ($END_STREAM, $ACK, $END_HEADERS, $PADDED, $PRIORITY) = (1, 1, 4, 8, 32);
 
 =over
 
-=item h2($port)
+=item h2($port, $conn)
 
-A connection on which the preface and the settings are exchanged.
+A connection, by default a new one without TLS, on which the preface and the
+settings are exchanged.
 
 =back
 
@@ -69,10 +70,10 @@ Closes the connection; drops it by a TCP reset.
 =cut
 
 sub h2 {
-    my ($port) = @_;
+    my ($port, $conn) = @_;
 
     my $self = bless {
-        conn => Trove::Http::conn($port), hpack => Trove::Hpack->new, next => 1,
+        conn => $conn // Trove::Http::conn($port), hpack => Trove::Hpack->new, next => 1,
         streams => {}, window => 65535, initial => 65535,
     }, __PACKAGE__;
 

@@ -26,8 +26,8 @@ my $json = JSON::PP->new;
 
 Opens a stream of the workspace "ws-test" by the API of Trove::Api; $query are
 its arguments, or undef.  Options: those of build(), workspace => 'ws-test',
-token => of the client, port => 99, base => '/trove', method => 'GET', open => 0:
-does not wait until it is open.
+token => of the client, port => 99, conn => a connection, base => '/trove',
+method => 'GET', open => 0: does not wait until it is open.
 
 =back
 
@@ -70,12 +70,13 @@ sub stream {
     my $workspace = delete $opt{workspace} // 'ws-test';
     my $token = delete $opt{token} // 'a-token-of-some-length';
     my $port = delete $opt{port} // 99;
+    my $conn = delete $opt{conn} // conn($nginx->port($port));
     my $base = delete $opt{base} // '/trove';
     my $open = delete $opt{open} // 1;
     my $method = delete $opt{method} // 'GET';
 
-    my $self = bless { conn => conn($nginx->port($port)), rest => '',
-        events => [], comments => 0, connected => 0 }, __PACKAGE__;
+    my $self = bless { conn => $conn, rest => '', events => [], comments => 0,
+        connected => 0 }, __PACKAGE__;
 
     $self->{conn}->send(build($method,
         "$base/v1/workspaces/$workspace/webhooks/stream"
