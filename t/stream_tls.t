@@ -46,6 +46,10 @@ my $nginx = nginx(spool_conf(
         location / {
             trove_verify off;
             proxy_pass https://127.0.0.1:%%PORT_1%%;
+
+            # nginx does not free its session when it exits
+
+            proxy_ssl_session_reuse off;
         }
     }
 EOC
