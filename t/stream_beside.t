@@ -163,6 +163,24 @@ is($head->response(head => 1)->status, 200, 'HEAD');
 is($head->response->status, 204, 'and another request');
 
 
+# a body that comes later is discarded, and then the client goes
+
+my $body = stream($nginx, undef, port => 1, base => '/plain',
+    headers => [ 'Content-Length' => 5 ]);
+
+$body->connection->send('12345');
+$body->connection->wait_read;
+push @ids, accepted('evt-body');
+is_deeply($body->ids(1), [ 'evt-body' ], 'a request with a body');
+
+# which is noticed before two comments could not be sent
+
+$body->connection->close;
+ok((wait_until {
+    metric($nginx, 'trove_stream_readers', {}, 99) == keys %streams
+}), 'its client goes');
+
+
 # a client goes, and its request is used once more
 
 sub connected {
@@ -180,7 +198,7 @@ my $action = connected($post, 10);
 ok($action, 'post: the action is under way');
 
 push @ids, map { accepted("evt-d$_") } 1 .. 3;
-is_deeply($streams{plain}->ids(13), \@ids, 'others go on');
+is_deeply($streams{plain}->ids(14), \@ids, 'others go on');
 
 ok(metric_wait($nginx, 'trove_stream_readers', {}, scalar keys %streams, 99),
     'post: the stream has ended');

@@ -48,7 +48,7 @@ struct ngx_http_trove_follow_s {
     int64_t                          since;      /* created; nanoseconds */
     ngx_uint_t                       seek;       /* find since */
 
-    /* kept by the caller: events cannot be sent; the last time when some were */
+    /* kept by the caller: events cannot be sent; when some were sent last */
     ngx_uint_t                       blocked;
     ngx_msec_t                       progress;
 

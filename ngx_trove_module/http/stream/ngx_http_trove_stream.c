@@ -61,6 +61,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_trove_stream_create(ngx_http_trove_stream_t *stream,
     ngx_http_trove_stream_args_t *args);
+static void ngx_http_trove_stream_watch(ngx_http_request_t *r);
 static void ngx_http_trove_stream_started(ngx_http_trove_follow_t *follow,
     ngx_trove_spool_error_t *error);
 static ngx_int_t ngx_http_trove_stream_header(ngx_http_request_t *r);
@@ -88,7 +89,6 @@ ngx_http_trove_stream_start(ngx_http_request_t *r,
     ngx_http_trove_stream_args_t *args)
 {
     ngx_int_t                 rc;
-    ngx_event_t              *rev;
     ngx_http_cleanup_t       *cln;
     ngx_pool_cleanup_t       *pcln;
     ngx_http_trove_stream_t  *stream;
@@ -139,15 +139,7 @@ ngx_http_trove_stream_start(ngx_http_request_t *r,
     r->write_event_handler = ngx_http_request_empty_handler;
 
     if (!r->discard_body) {
-        r->read_event_handler = ngx_http_test_reading;
-
-        /* the client may have closed already */
-
-        rev = r->connection->read;
-
-        if (rev->ready) {
-            ngx_post_event(rev, &ngx_posted_events);
-        }
+        ngx_http_trove_stream_watch(r);
     }
 
     return NGX_DONE;
@@ -207,6 +199,25 @@ failed:
     ngx_destroy_pool(pool);
 
     return NGX_ERROR;
+}
+
+
+/* ends the stream when the client closes the connection */
+
+static void
+ngx_http_trove_stream_watch(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    r->read_event_handler = ngx_http_test_reading;
+
+    /* it may have been closed already */
+
+    rev = r->connection->read;
+
+    if (rev->ready) {
+        ngx_post_event(rev, &ngx_posted_events);
+    }
 }
 
 
@@ -309,17 +320,30 @@ static void
 ngx_http_trove_stream_ready(ngx_http_trove_follow_t *follow)
 {
     ngx_connection_t         *c;
+    ngx_http_request_t       *r;
     ngx_http_trove_stream_t  *stream;
 
     stream = follow->data;
 
-    if (ngx_http_trove_stream_over(stream) || stream->blocked) {
+    if (ngx_http_trove_stream_over(stream)) {
         return;
     }
 
-    c = stream->request->connection;
+    r = stream->request;
 
-    ngx_http_set_log_request(c->log, stream->request);
+    /* a body that came late has been discarded */
+
+    if (r->read_event_handler == ngx_http_block_reading) {
+        ngx_http_trove_stream_watch(r);
+    }
+
+    if (stream->blocked) {
+        return;
+    }
+
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
 
     ngx_http_trove_stream_pump(stream);
 
