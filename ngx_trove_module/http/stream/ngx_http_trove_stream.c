@@ -72,7 +72,7 @@ static void ngx_http_trove_stream_drop(ngx_http_trove_follow_t *follow);
 static void ngx_http_trove_stream_end(ngx_http_trove_follow_t *follow);
 static void ngx_http_trove_stream_free(ngx_http_trove_follow_t *follow);
 static void ngx_http_trove_stream_ping(ngx_event_t *ev);
-static void ngx_http_trove_stream_pump(ngx_http_trove_stream_t *stream);
+static ngx_int_t ngx_http_trove_stream_pump(ngx_http_trove_stream_t *stream);
 static ngx_int_t ngx_http_trove_stream_text(ngx_http_trove_stream_t *stream,
     ngx_str_t *text);
 static ngx_int_t ngx_http_trove_stream_send(ngx_http_trove_stream_t *stream,
@@ -265,7 +265,7 @@ ngx_http_trove_stream_started(ngx_http_trove_follow_t *follow,
     ngx_add_timer(&stream->ping, NGX_HTTP_TROVE_STREAM_PING);
 
     if (ngx_http_trove_stream_text(stream, &connected) == NGX_OK) {
-        ngx_http_trove_stream_pump(stream);
+        (void) ngx_http_trove_stream_pump(stream);
     }
 
 done:
@@ -345,7 +345,7 @@ ngx_http_trove_stream_ready(ngx_http_trove_follow_t *follow)
 
     ngx_http_set_log_request(c->log, r);
 
-    ngx_http_trove_stream_pump(stream);
+    (void) ngx_http_trove_stream_pump(stream);
 
     ngx_http_run_posted_requests(c);
 }
@@ -458,9 +458,14 @@ ngx_http_trove_stream_ping(ngx_event_t *ev)
 }
 
 
-/* sends events until there is none, or the client does not read them */
+/*
+ * Sends events until there is none, or the client does not read them.
+ *
+ * NGX_OK
+ * NGX_ERROR  the request has been finalized, and may have been freed
+ */
 
-static void
+static ngx_int_t
 ngx_http_trove_stream_pump(ngx_http_trove_stream_t *stream)
 {
     ngx_uint_t                      i, n;
@@ -471,7 +476,7 @@ ngx_http_trove_stream_pump(ngx_http_trove_stream_t *stream)
         n = ngx_http_trove_follow_next(stream->follow, events);
 
         if (n == 0) {
-            return;
+            break;
         }
 
         out = NULL;
@@ -492,9 +497,11 @@ ngx_http_trove_stream_pump(ngx_http_trove_stream_t *stream)
         ngx_http_trove_metrics_spool_add(NGX_HTTP_TROVE_SPOOL_STREAMED, n);
 
         if (ngx_http_trove_stream_send(stream, out) != NGX_OK) {
-            return;
+            return NGX_ERROR;
         }
     }
+
+    return NGX_OK;
 }
 
 
@@ -515,7 +522,7 @@ ngx_http_trove_stream_text(ngx_http_trove_stream_t *stream, ngx_str_t *text)
 
 /*
  * NGX_OK     stream->blocked is set
- * NGX_ERROR  the request has been finalized
+ * NGX_ERROR  the request has been finalized, and may have been freed
  */
 
 static ngx_int_t
@@ -595,11 +602,11 @@ ngx_http_trove_stream_write(ngx_http_request_t *r)
 
     if (stream->blocked && !wev->delayed) {
 
-        if (ngx_http_trove_stream_send(stream, NULL) != NGX_OK) {
+        if (ngx_http_trove_stream_send(stream, NULL) != NGX_OK
+            || ngx_http_trove_stream_pump(stream) != NGX_OK)
+        {
             return;
         }
-
-        ngx_http_trove_stream_pump(stream);
     }
 
     if (stream->follow && !stream->blocked
