@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# The end of streams: reloads while events are accepted, a new binary, a graceful
-# and a fast end, and a client that does not read when the worker has to exit.
+# The end of streams: reloads while events are accepted, a new binary, a
+# graceful and a fast end, and a client that does not read when the worker exits.
 # Clients that continue miss nothing, and get nothing twice.
 
 use Socket qw/ SOL_SOCKET SO_RCVBUF /;

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# What a token may read by the stream: events of its workspace and its namespace,
-# old and new ones, whatever the arguments are; never those without a namespace.
+# What a token may read by the stream: events of its workspace and its
+# namespace, old and new ones, whatever the arguments are; never those without a
+# namespace.
 
 use lib 't/lib';
 use Trove;
@@ -84,7 +85,8 @@ for my $case (@cases) {
         my $stream = stream($nginx,
             join('&', grep { defined && $_ ne 'last' } $args, $from) || undef,
             workspace => $workspace, token => $tokens{$token},
-            headers => [ ($from // '') eq 'last' ? ('Last-Event-ID' => 0) : () ]);
+            headers => [
+                ($from // '') eq 'last' ? ('Last-Event-ID' => 0) : () ]);
 
         push @streams, {
             stream => $stream,

@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
 # What happens to a stream while a thread reads events for it: the stream is
-# blocked and goes on, the client goes, the worker has to exit.  The thread waits
-# as long as a file exists, and the time of NGINX passes quickly, so that there
-# are comments soon.
+# blocked and goes on, the client goes, the worker has to exit.  The thread
+# waits as long as a file exists, and the time of NGINX passes quickly, so that
+# there are comments soon.
 
 use lib 't/lib';
 use Trove;
