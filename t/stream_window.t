@@ -2,8 +2,8 @@
 
 # Streams over HTTP/2 whose window is closed: what does not fit waits in the
 # spool, others go on, and all of it comes when the window opens, at once or by
-# a few bytes.  A window that stays
-# closed is a client that does not read.  And the end of the worker meanwhile.
+# a few bytes.  A window that stays closed is a client that does not read.  And
+# the end of the worker meanwhile.
 
 use lib 't/lib';
 use Trove;
