@@ -65,7 +65,7 @@ plans(void)
 {
     char           text[2048];
     sqlite3       *db;
-    ngx_uint_t     i, bad;
+    ngx_uint_t     i, bad, own;
     const char    *step;
     sqlite3_stmt  *stmt;
 
@@ -76,6 +76,7 @@ plans(void)
     }
 
     bad = 0;
+    own = 0;
 
     for (i = 0; i < NGX_TROVE_SQLITE_SQL_MAX; i++) {
 
@@ -138,6 +139,9 @@ plans(void)
                 continue;
             }
 
+            own += (strstr(step, "(workspace=? AND namespace=? AND number")
+                    != NULL);
+
             if (strstr(step, "SCAN") || strstr(step, "TEMP B-TREE")
                 || (strstr(step, "delivery_pending")
                     && !strstr(step, "(target=? AND state=?")))
@@ -151,6 +155,7 @@ plans(void)
     }
 
     tap_is(bad, 0, "each statement goes by an index");
+    tap_is(own, 2, "the lists of a namespace do not read the others");
 
     sqlite3_close(db);
 }

@@ -93,7 +93,9 @@ ngx_trove_sqlite_audit(ngx_trove_spool_t *base, ngx_trove_spool_scope_t *scope,
         goto done;
     }
 
-    stmt = ngx_trove_sqlite_sql(db, NGX_TROVE_SQLITE_SQL_AUDIT_LIST);
+    stmt = ngx_trove_sqlite_sql(db, scope->namespace.data
+                                        ? NGX_TROVE_SQLITE_SQL_AUDIT_LIST_OWN
+                                        : NGX_TROVE_SQLITE_SQL_AUDIT_LIST);
     if (stmt == NULL) {
         goto done;
     }

@@ -318,8 +318,14 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_SUBSCRIPTION_LIST] =
         "SELECT" NGX_TROVE_SQLITE_SUBSCRIPTION "FROM subscription "
             "INDEXED BY subscription_workspace "
-        "WHERE workspace = ?1 AND (?2 IS NULL OR namespace = ?2) "
-            "AND number > ?3 AND removed IS NULL "
+        "WHERE workspace = ?1 AND number > ?3 AND removed IS NULL "
+        "ORDER BY number LIMIT ?4",
+
+    [NGX_TROVE_SQLITE_SQL_SUBSCRIPTION_LIST_OWN] =
+        "SELECT" NGX_TROVE_SQLITE_SUBSCRIPTION "FROM subscription "
+            "INDEXED BY subscription_namespace "
+        "WHERE workspace = ?1 AND namespace = ?2 AND number > ?3 "
+            "AND removed IS NULL "
         "ORDER BY number LIMIT ?4",
 
     [NGX_TROVE_SQLITE_SQL_SUBSCRIPTION_ADD] =
@@ -438,8 +444,13 @@ const char  *ngx_trove_sqlite_sqls[] = {
     [NGX_TROVE_SQLITE_SQL_AUDIT_LIST] =
         "SELECT number, at, namespace, id, actor, action, detail FROM audit "
             "INDEXED BY audit_workspace "
-        "WHERE workspace = ?1 AND (?2 IS NULL OR namespace = ?2) "
-            "AND number < ?3 "
+        "WHERE workspace = ?1 AND number < ?3 "
+        "ORDER BY number DESC LIMIT ?4",
+
+    [NGX_TROVE_SQLITE_SQL_AUDIT_LIST_OWN] =
+        "SELECT number, at, namespace, id, actor, action, detail FROM audit "
+            "INDEXED BY audit_namespace "
+        "WHERE workspace = ?1 AND namespace = ?2 AND number < ?3 "
         "ORDER BY number DESC LIMIT ?4",
 
     /* the same as DELIVERY_OLDEST and DELIVERY_FROM, for all subscriptions */

@@ -57,9 +57,11 @@ ngx_trove_sqlite_subscriptions(ngx_trove_spool_t *base,
         goto done;
     }
 
-    stmt = ngx_trove_sqlite_sql(db, id
-                                    ? NGX_TROVE_SQLITE_SQL_SUBSCRIPTION
-                                    : NGX_TROVE_SQLITE_SQL_SUBSCRIPTION_LIST);
+    stmt = ngx_trove_sqlite_sql(db,
+                             id ? NGX_TROVE_SQLITE_SQL_SUBSCRIPTION
+                             : scope->namespace.data
+                             ? NGX_TROVE_SQLITE_SQL_SUBSCRIPTION_LIST_OWN
+                             : NGX_TROVE_SQLITE_SQL_SUBSCRIPTION_LIST);
     if (stmt == NULL) {
         goto done;
     }

@@ -47,6 +47,9 @@ const char  ngx_trove_sqlite_tables_5[] =
     "CREATE INDEX subscription_workspace ON subscription (workspace, number) "
         "WHERE removed IS NULL;"
 
+    "CREATE INDEX subscription_namespace ON subscription (workspace, "
+        "namespace, number) WHERE removed IS NULL AND namespace IS NOT NULL;"
+
     "CREATE INDEX subscription_removed ON subscription (number) "
         "WHERE removed IS NOT NULL;"
 
@@ -87,6 +90,9 @@ const char  ngx_trove_sqlite_tables_5[] =
         "detail TEXT);"
 
     "CREATE INDEX audit_workspace ON audit (workspace, number);"
+
+    "CREATE INDEX audit_namespace ON audit (workspace, namespace, number) "
+        "WHERE namespace IS NOT NULL;"
 
     "ALTER TABLE target ADD COLUMN subscription INTEGER;"
 
