@@ -254,7 +254,7 @@ static void
 ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
 {
     ngx_msec_t                         next;
-    ngx_uint_t                         i, k, n, more, woken;
+    ngx_uint_t                         i, k, n, last, more, woken;
     ngx_http_trove_route_t            *route;
     ngx_trove_spool_lease_t           *lease;
     ngx_trove_spool_leased_t          *leased;
@@ -304,7 +304,11 @@ ngx_http_trove_dispatcher_leased(ngx_http_trove_write_t *write)
             t[0] = targets[i];
             n = 1;
 
-            for (k = i + 1; k < lease->n && lease->nwants > 1; k++) {
+            /* one delivery to a target, but many to its subscriptions */
+
+            last = (lease->nwants > 1 || leased[i].subscriber) ? lease->n : 0;
+
+            for (k = i + 1; k < last; k++) {
 
                 if (leased[k].event == leased[i].event
                     && wanted[leased[k].want].route == route)
