@@ -50,7 +50,7 @@ check:                  ## lint C, Perl and shell; run static analysis
 demo: build             ## run the gate, fan-out and spool of examples/, and show the results
 	@$(SETTINGS) util/run examples/demo/run $(if $(KEEP),--keep)
 
-bench: build            ## run the benchmarks of docs/benchmarks.md: 15 minutes
+bench: build            ## run the benchmarks of docs/benchmarks.md: 20 minutes
 	@util/bootstrap bench
 	@$(SETTINGS) util/run bench/run $(if $(QUICK),--quick) \
 	    $(if $(WRITE),--write) $(WHAT)

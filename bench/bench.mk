@@ -20,14 +20,19 @@ vpath %.c $(DIRS)
 
 .SECONDARY:
 
-all: $(addprefix $(BENCH)/,floor load spool_store zone zone_floor)
+all: $(addprefix $(BENCH)/,floor load spool_store spool_subscribe zone \
+                             zone_floor)
 
 LOAD = load load_arrival load_backend load_client load_loop load_request
 
 $(BENCH)/load: $(LOAD:%=$(BENCH)/tool/%.o)
 	$(CC) -o $@ $^ $(LIBS)
 
-$(BENCH)/spool_store $(BENCH)/zone: $(BENCH)/%: $(BENCH)/tool/%.o \
+SPOOLS = $(BENCH)/spool_store $(BENCH)/spool_subscribe
+
+$(SPOOLS): $(BENCH)/tool/spool_bench.o
+
+$(SPOOLS) $(BENCH)/zone: $(BENCH)/%: $(BENCH)/tool/%.o \
                                      $(CORE:%=$(BENCH)/core/%.o)
 	$(CC) -o $@ $^ $(LIBS)
 

@@ -27,22 +27,12 @@
 
 #include <pthread.h>
 
-#include "ngx_trove_sqlite.h"
+#include "spool_bench.h"
 
 
-#define BENCH_BODY       280
-#define BENCH_TARGETS    3
 #define BENCH_BATCH_MAX  256
 #define BENCH_BACKLOG    1000000
 #define BENCH_SAMPLES    1000000
-
-
-typedef struct {
-    ngx_trove_spool_op_t     op;
-    ngx_trove_spool_start_t  starts[BENCH_TARGETS];
-    u_char                   key[NGX_TROVE_SPOOL_KEY_LEN];
-    u_char                   id[40];
-} bench_event_t;
 
 
 typedef struct {
@@ -54,21 +44,10 @@ typedef struct {
 } bench_figure_t;
 
 
-static void bench_die(const char *what);
-static double bench_time(void);
-static double bench_cpu(void);
-static uint64_t bench_random(void);
-static int bench_compare(const void *one, const void *two);
-static double bench_quantile(double *samples, ngx_uint_t n, double q);
 static void bench_disk(const char *directory);
-static void bench_remove(void);
-static ngx_trove_spool_t *bench_open(void);
 static void *bench_maintain(void *data);
 static void bench_start(ngx_trove_spool_t *spool);
 static void bench_stop(void);
-static ngx_trove_spool_op_t *bench_event(bench_event_t *event,
-    ngx_uint_t targets, ngx_uint_t first, ngx_uint_t lease);
-static void bench_write(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops);
 static bench_figure_t bench_run(ngx_trove_spool_t *spool, ngx_uint_t batch,
     ngx_uint_t targets, ngx_uint_t deliver, double seconds);
 static void bench_report(const char *what, ngx_uint_t batch,
@@ -85,92 +64,11 @@ static void bench_backlog(void);
 static long bench_memory(void);
 
 
-static u_char                    bench_body[BENCH_BODY];
-static char                      bench_path[4096];
 static double                    bench_seconds = 3;
 static double                   *bench_samples;
 
 static pthread_t                 bench_thread;
 static ngx_uint_t                bench_stopping;
-static ngx_trove_spool_error_t   bench_error;
-
-static ngx_str_t  bench_names[] = {
-    ngx_string("audit"), ngx_string("pipeline"), ngx_string("slack"),
-    ngx_string("hanging")
-};
-
-static ngx_str_t  bench_route = ngx_string("example.com /trove-events");
-
-
-static void
-bench_die(const char *what)
-{
-    fprintf(stderr, "%s: %s\n", what, bench_error.text);
-    exit(1);
-}
-
-
-static double
-bench_time(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-
-static double
-bench_cpu(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-
-    return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-
-static uint64_t
-bench_random(void)
-{
-    uint64_t  x;
-
-    static uint64_t  seed;
-
-    if (seed == 0) {
-        seed = (uint64_t) getpid() << 32 | time(NULL);
-    }
-
-    x = (seed += 0x9e3779b97f4a7c15ULL);
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-
-    return x ^ (x >> 31);
-}
-
-
-static int
-bench_compare(const void *one, const void *two)
-{
-    double  a = *(const double *) one, b = *(const double *) two;
-
-    return (a > b) - (a < b);
-}
-
-
-static double
-bench_quantile(double *samples, ngx_uint_t n, double q)
-{
-    if (n == 0) {
-        return 0;
-    }
-
-    qsort(samples, n, sizeof(double), bench_compare);
-
-    return samples[(ngx_uint_t) ((n - 1) * q)];
-}
 
 
 static long
@@ -247,46 +145,6 @@ bench_disk(const char *directory)
 }
 
 
-static void
-bench_remove(void)
-{
-    char         name[4200];
-    ngx_uint_t   i;
-
-    static const char  *suffixes[] = { "", "-wal", "-shm", "-lock" };
-
-    for (i = 0; i < 4; i++) {
-        snprintf(name, sizeof(name), "%s%s", bench_path, suffixes[i]);
-        (void) unlink(name);
-    }
-}
-
-
-static ngx_trove_spool_t *
-bench_open(void)
-{
-    ngx_trove_spool_t       *spool;
-    ngx_trove_spool_conf_t   conf;
-
-    memset(&conf, 0, sizeof(conf));
-
-    conf.uri.data = (u_char *) bench_path;
-    conf.uri.len = strlen(bench_path);
-    conf.retention = (int64_t) 7 * 86400 * 1000;
-    conf.wait = 10000;
-
-    (void) ngx_trove_spool_register(&ngx_trove_sqlite_engine);
-
-    spool = ngx_trove_spool_create(&conf);
-
-    if (spool == NULL || ngx_trove_spool_open(spool, &bench_error) != NGX_OK) {
-        bench_die("open");
-    }
-
-    return spool;
-}
-
-
 static void *
 bench_maintain(void *data)
 {
@@ -323,66 +181,6 @@ bench_stop(void)
 {
     __atomic_store_n(&bench_stopping, 1, __ATOMIC_RELAXED);
     pthread_join(bench_thread, NULL);
-}
-
-
-static ngx_trove_spool_op_t *
-bench_event(bench_event_t *event, ngx_uint_t targets, ngx_uint_t first,
-    ngx_uint_t lease)
-{
-    uint64_t                    random[2];
-    ngx_uint_t                  i;
-    ngx_trove_spool_accept_t   *accept;
-
-    memset(&event->op, 0, sizeof(event->op));
-
-    random[0] = bench_random();
-    random[1] = bench_random();
-    memcpy(event->key, random, sizeof(event->key));
-
-    event->op.type = NGX_TROVE_SPOOL_OP_ACCEPT;
-    accept = &event->op.u.accept;
-
-    accept->event.id.data = event->id;
-    accept->event.id.len = sprintf((char *) event->id, "evt-%016llx%08llx",
-                                   (unsigned long long) random[0],
-                                   (unsigned long long) random[1] >> 32);
-
-    ngx_str_set(&accept->event.type, "file.written");
-    ngx_str_set(&accept->event.namespace, "customer-acme");
-    ngx_str_set(&accept->event.workspace, "ws-4f6a1c0e");
-    ngx_str_set(&accept->event.created_at, "2026-11-25T18:00:00.000Z");
-    ngx_str_set(&accept->event.host, "example.com");
-    ngx_str_set(&accept->event.uri, "/trove-events");
-    ngx_str_set(&accept->event.content_type, "application/json");
-
-    accept->event.route = bench_route;
-    accept->event.body.data = bench_body;
-    accept->event.body.len = sizeof(bench_body);
-
-    accept->key = event->key;
-    accept->fd = NGX_INVALID_FILE;
-    accept->targets = event->starts;
-    accept->ntargets = targets;
-    accept->lease = 3600000;
-
-    memset(event->starts, 0, sizeof(event->starts));
-
-    for (i = 0; i < targets; i++) {
-        event->starts[i].name = bench_names[first + i];
-        event->starts[i].lease = lease;
-    }
-
-    return &event->op;
-}
-
-
-static void
-bench_write(ngx_trove_spool_t *spool, ngx_trove_spool_op_t *ops)
-{
-    if (ngx_trove_spool_write(spool, ops, NULL, &bench_error) != NGX_OK) {
-        bench_die("write");
-    }
 }
 
 
@@ -779,8 +577,6 @@ main(int argc, char **argv)
     if (argc > 2) {
         bench_seconds = atof(argv[2]);
     }
-
-    memset(bench_body, 'x', sizeof(bench_body));
 
     bench_samples = malloc(BENCH_SAMPLES * sizeof(double));
     if (bench_samples == NULL) {
