@@ -9,6 +9,7 @@ use Trove::Subscription;
 
 use JSON::PP ();
 
+my $mirror = backend();
 my $nginx = nginx(subscription_conf(
     http => <<'EOC',
     server {
@@ -24,6 +25,18 @@ my $nginx = nginx(subscription_conf(
         client_body_timeout 500ms;
         lingering_timeout 200ms;
         location /a/base/path { trove_api a-token-of-some-length; }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_96%%;
+        client_max_body_size 0;
+        client_body_buffer_size 1k;
+        mirror /mirror;
+        location /trove/ { trove_api a-token-of-some-length; }
+        location = /mirror {
+            internal;
+            proxy_pass http://127.0.0.1:%%BACKEND%%;
+        }
     }
 EOC
 ))->start;
@@ -136,6 +149,25 @@ is($conn->response->status, 201, 'is taken');
 is(request($nginx->port(98), POST => '/a/base/path/v1/workspaces/ws-1/webhooks',
     headers => [ Authorization => 'Bearer wrong-token-of-some-length' ],
     body => body(10_000))->status, 401, 'none is read without a token');
+
+
+# a body that mirror has read before, to a file
+
+my $copies = 0;
+
+for my $size (200, 1_025, 60_000, 65_536) {
+    my $body = body($size);
+
+    is(request($nginx->port(96), POST => '/trove/v1/workspaces/ws-3/webhooks',
+        headers => \@auth, body => $body)->status, 201, "mirror: $size bytes");
+
+    ok($mirror->wait_count(++$copies), 'it is copied');
+    is($mirror->last->{body}, $body, 'as a whole');
+}
+
+is(request($nginx->port(96), POST => '/trove/v1/workspaces/ws-3/webhooks',
+    headers => \@auth, body => body(65_537))->status, 413,
+    'mirror: too large');
 
 
 # slow clients

@@ -9,11 +9,13 @@
 #include <ngx_http.h>
 
 #include "ngx_http_trove_api.h"
+#include "ngx_http_trove_body.h"
 
 
 /*
  * The body of a call, which is read into memory.  It is read without buffering
- * by NGINX, so that a longer one is neither kept nor written to a file.
+ * by NGINX, so that a longer one is neither kept nor written to a file, unless
+ * another module has it read.
  */
 
 #define NGX_HTTP_TROVE_API_BODY_MAX  65536
@@ -88,7 +90,14 @@ ngx_http_trove_api_body_read(ngx_http_request_t *r)
 
     for ( ;; ) {
 
-        if (ngx_http_trove_api_body_take(api) != NGX_OK) {
+        rc = ngx_http_trove_api_body_take(api);
+
+        if (rc == NGX_ERROR) {
+            rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+            break;
+        }
+
+        if (rc != NGX_OK) {
 
             /* NGINX discards the rest, and closes the connection */
 
@@ -121,41 +130,47 @@ ngx_http_trove_api_body_read(ngx_http_request_t *r)
 }
 
 
-/* NGX_DECLINED: it is too large */
+/*
+ * NGX_DECLINED: it is too large; NGX_ERROR: a file cannot be read.  Another
+ * module, such as mirror, may have had the body read before, to a file.
+ */
 
 static ngx_int_t
 ngx_http_trove_api_body_take(ngx_http_trove_api_t *api)
 {
-    size_t                    len;
-    ngx_buf_t                *b;
-    ngx_chain_t              *cl;
-    ngx_http_request_body_t  *rb;
+    off_t                len;
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
 
-    rb = api->request->request_body;
+    r = api->request;
 
-    if (rb == NULL) {
+    if (r->request_body == NULL) {
         return NGX_OK;
     }
 
-    for (cl = rb->bufs; cl; cl = cl->next) {
-        b = cl->buf;
-        len = b->last - b->pos;
+    len = ngx_http_trove_body_length(r);
 
-        if (len == 0) {
-            continue;
-        }
-
-        if (b->in_file || len > api->body_size - api->body.len) {
-            return NGX_DECLINED;
-        }
-
-        ngx_memcpy(api->body.data + api->body.len, b->pos, len);
-        api->body.len += len;
-
-        b->pos = b->last;
+    if (len > (off_t) (api->body_size - api->body.len)) {
+        return NGX_DECLINED;
     }
 
-    rb->bufs = NULL;
+    if (ngx_http_trove_body_copy(r, api->body.data + api->body.len) == NULL) {
+        return NGX_ERROR;
+    }
+
+    api->body.len += (size_t) len;
+
+    /* a subrequest may still send a body that has been read before */
+
+    if (!r->reading_body) {
+        return NGX_OK;
+    }
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+    }
+
+    r->request_body->bufs = NULL;
 
     return NGX_OK;
 }
