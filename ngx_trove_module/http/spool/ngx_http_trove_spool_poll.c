@@ -24,9 +24,13 @@
  */
 typedef struct {
     ngx_event_t                timer;
+    ngx_msec_t                 asked;          /* the time of the last one */
     unsigned                   asking:1;
     unsigned                   woken:1;        /* during asking */
 } ngx_http_trove_poll_t;
+
+
+static void ngx_http_trove_poll_set(ngx_msec_t delay);
 
 
 /* of this process */
@@ -53,6 +57,7 @@ ngx_http_trove_queue_ask(void)
         return NGX_BUSY;
     }
 
+    poll->asked = ngx_current_msec;
     poll->asking = 1;
     poll->woken = 0;
 
@@ -72,8 +77,36 @@ ngx_http_trove_queue_asked(void)
 void
 ngx_http_trove_queue_poll(ngx_msec_t delay)
 {
-    ngx_add_timer(&ngx_http_trove_poll.timer,
-                  ngx_max(delay, NGX_HTTP_TROVE_QUEUE_POLL_MIN));
+    ngx_msec_int_t  left;
+
+    left = (ngx_msec_int_t) (ngx_http_trove_poll.asked - ngx_current_msec
+                             + NGX_HTTP_TROVE_QUEUE_POLL_MIN);
+
+    ngx_http_trove_poll_set((ngx_msec_t) ngx_max((ngx_msec_int_t) delay, left));
+}
+
+
+/* ngx_add_timer() does not change a timer by less than 300 ms */
+
+static void
+ngx_http_trove_poll_set(ngx_msec_t delay)
+{
+    ngx_event_t  *timer;
+
+    timer = &ngx_http_trove_poll.timer;
+
+    if (timer->timer_set) {
+
+        if ((ngx_msec_int_t) (timer->timer.key - ngx_current_msec)
+            <= (ngx_msec_int_t) delay)
+        {
+            return;
+        }
+
+        ngx_del_timer(timer);
+    }
+
+    ngx_add_timer(timer, delay);
 }
 
 
@@ -104,10 +137,7 @@ ngx_http_trove_queue_due(ngx_msec_t delay)
 
     poll = &ngx_http_trove_poll;
 
-    if (!poll->asking && poll->timer.timer_set
-        && (ngx_msec_int_t) (poll->timer.timer.key - ngx_current_msec)
-           > (ngx_msec_int_t) delay)
-    {
-        ngx_add_timer(&poll->timer, delay + 1);
+    if (!poll->asking && poll->timer.timer_set) {
+        ngx_http_trove_poll_set(delay + 1);
     }
 }

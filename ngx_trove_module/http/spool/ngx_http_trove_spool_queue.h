@@ -185,7 +185,8 @@ ngx_int_t ngx_http_trove_queue_ask(void);
 ngx_uint_t ngx_http_trove_queue_asked(void);
 
 /*
- * Sets the timer that calls poll to delay milliseconds, but to at least a few.
+ * Sets the timer that calls poll to delay milliseconds, but to at least a few
+ * after the last request, unless it is set to an earlier time.
  */
 void ngx_http_trove_queue_poll(ngx_msec_t delay);
 
