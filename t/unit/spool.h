@@ -276,6 +276,7 @@ outcome_op(ngx_trove_spool_op_t *op, ngx_trove_spool_ref_t ref,
     outcome->ref = ref;
     outcome->verdict = verdict;
     outcome->status = status;
+    outcome->answered = (status != 0);
     outcome->delay = delay;
     outcome->started = (int64_t) time(NULL) * 1000 - 5000;
     outcome->took = 12;

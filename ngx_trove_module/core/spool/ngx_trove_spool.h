@@ -329,7 +329,8 @@ typedef struct {
     /* the attempt, unless RELEASED; strings are truncated to ..._LEN */
     int64_t                          started;    /* wall clock */
     int64_t                          took;
-    ngx_uint_t                       status;     /* of the response, or 0 */
+    ngx_uint_t                       status;
+    ngx_uint_t                       answered;   /* it is that of a response */
     ngx_str_t                        reason;     /* of a failure, or absent */
     ngx_str_t                        response;   /* first bytes, or absent */
 

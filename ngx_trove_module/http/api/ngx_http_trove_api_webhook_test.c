@@ -324,7 +324,10 @@ ngx_http_trove_api_webhook_test_response(ngx_http_request_t *r, void *data)
 
     text = ok ? NULL
            : test->error ? test->error
-           : d->error ? d->error : "the response is not 2xx";
+           : d->error ? d->error
+           : d->answered ? "the response is not 2xx"
+           : d->status == NGX_HTTP_GATEWAY_TIME_OUT ? "timeout"
+           : "no_response";
 
     error.data = (u_char *) text;
     error.len = text ? ngx_strlen(text) : 0;
@@ -335,7 +338,7 @@ ngx_http_trove_api_webhook_test_response(ngx_http_request_t *r, void *data)
                                ok ? "true" : "false");
     ngx_http_trove_json_string(&json, &test->event.id);
 
-    if (d->status && test->error == NULL) {
+    if (d->answered && test->error == NULL) {
         ngx_http_trove_json_printf(&json, ",\"status\":%ui,\"error\":",
                                    d->status);
 

@@ -185,6 +185,7 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     d->no_response = sr->upstream && !sr->upstream->header_sent
                     && sr->upstream->headers_in.status_n != status;
+    d->answered = !d->no_response && d->refused == NULL;
 
     if (d->unterminated) {
         error = "truncated";
@@ -203,6 +204,7 @@ ngx_http_trove_delivery_end(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     } else if (ngx_http_trove_delivery_unsent(sr, &d->target->name)) {
         error = "no_connection";
         d->sent = 0;
+        d->answered = 0;
     }
 
     if (status >= NGX_HTTP_SPECIAL_RESPONSE) {

@@ -83,6 +83,9 @@ struct ngx_http_trove_delivery_s {
     /* the event has been passed to the location of the target, and to it */
     unsigned                    sent:1;
 
+    /* the status is that of the target, and not one that NGINX has set */
+    unsigned                    answered:1;
+
     /* private */
     unsigned                    ended:1;           /* by the timer */
     unsigned                    last:1;            /* last buffer received */

@@ -336,6 +336,7 @@ ngx_http_trove_job_done(ngx_http_trove_delivery_t *d)
     outcome->started = attempt->started;
     outcome->took = d->duration;
     outcome->status = d->status;
+    outcome->answered = d->answered;
 
     if (d->error) {
         outcome->reason.len = ngx_strlen(d->error);

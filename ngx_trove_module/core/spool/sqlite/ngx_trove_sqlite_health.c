@@ -85,7 +85,8 @@ ngx_trove_sqlite_health(ngx_trove_sqlite_t *spool,
     ngx_trove_sqlite_bind_int(stmt, 3, sub.failing);
     ngx_trove_sqlite_bind_int(stmt, 4, sub.probe);
     (void) sqlite3_bind_int64(stmt, 5, outcome->started);
-    ngx_trove_sqlite_bind_int(stmt, 6, outcome->status);
+    ngx_trove_sqlite_bind_int(stmt, 6,
+                              outcome->answered ? outcome->status : 0);
     (void) sqlite3_bind_int(stmt, 7, (int) ok);
     (void) sqlite3_bind_int(stmt, 8, sub.enabled);
     ngx_trove_sqlite_bind(stmt, 9, &sub.reason);
