@@ -34,8 +34,9 @@ the SDK.
 A call that fails dies with an object: kind (auth: 401 and 403, missing: 404,
 conflict: 409, invalid: 400 and 422, limited: 429, redirect: 3xx, server: 5xx,
 other), status, detail, exit (with what the CLI exits: 2 for auth, 1 for other
-answers, 3 for an answer of a wrong shape, 4 without an answer).  The kind of the
-last two is "shape" and "network", and the status is that of the answer, or 0.
+answers, 3 for an answer of a wrong shape, 4 without an answer).  The kind of
+the last two is "shape" and "network", and the status is that of the answer, or
+0.
 
 =head1 METHODS
 
@@ -49,6 +50,15 @@ last two is "shape" and "network", and the status is that of the answer, or 0.
 
 The webhooks of the workspace: the one that was created, those that there are,
 the answer of the call, the outcome of the test.
+
+=item get($id), change($id, %members), rotate($id, $keep_seconds)
+
+Calls that the SDK does not have: a webhook, the same with other members, and
+its new secret, with that of before for $keep_seconds, or a day.
+
+=item deliveries(%arguments), delivery($number), replay($number)
+
+The deliveries that match, all pages; one with its attempts; one once more.
 
 =item events(%arguments)
 
@@ -70,13 +80,14 @@ namespace.
 
 The stream, connected: an object with next($seconds), which returns the next
 event, or undef if none comes in time, or the stream has ended; ended(); and
-close(); {id} is that of the last event.  Arguments: types, namespace, cursor.
-Lines are split as Python splits them.
+close(); {id} is that of the last event.  Arguments: types, namespace, cursor,
+and last: the field Last-Event-ID.  Lines are split as Python splits them.
 
 =item call($method, $path, $body, %options)
 
 Any call of the path after "BASE/v1/": the JSON of the answer.  Options: key
-(undef: without one), status (the one that is expected, 200).
+(undef: without one), status (the one that is expected, 200), type (of the
+body, also of an empty one).
 
 =back
 
@@ -162,7 +173,8 @@ sub call {
         Connection => 'keep-alive', 'User-Agent' => 'trove-python/0.9.2');
 
     push @headers, Authorization => "Bearer $key" if defined $key;
-    push @headers, 'Content-Type' => 'application/json' if defined $body;
+    push @headers, 'Content-Type' => $opt{type} // 'application/json'
+        if defined $body || defined $opt{type};
 
     my $r = http($self->{port}, build($method, "$self->{base}/v1/$path",
         headers => \@headers, defined $body ? (body => $json->encode($body))
@@ -263,24 +275,60 @@ sub list {
     my $list = must(200, $self->call(GET => $self->of_workspace('webhooks')),
         'the list', webhooks => 'array')->{webhooks};
 
-    for my $webhook (@$list) {
-        must(200, $webhook, 'a webhook', %webhook,
-            last_delivery_ok => 'bool|null', last_delivery_at => 'time|null',
-            last_delivery_status => 'number|null');
-        exists $webhook->{signing_secret}
-            and shape(200, 'a webhook of the list has its secret');
-    }
+    return map { listed($_) } @$list;
+}
 
-    return @$list;
+
+sub listed {
+    my ($webhook) = @_;
+
+    must(200, $webhook, 'a webhook', %webhook,
+        last_delivery_ok => 'bool|null', last_delivery_at => 'time|null',
+        last_delivery_status => 'number|null');
+    exists $webhook->{signing_secret}
+        and shape(200, 'a webhook of the list has its secret');
+
+    return $webhook;
+}
+
+
+sub get {
+    my ($self, $id) = @_;
+
+    return listed($self->call(GET => $self->of_workspace("webhooks/$id")));
+}
+
+
+sub change {
+    my ($self, $id, %members) = @_;
+
+    return listed($self->call(
+        PATCH => $self->of_workspace("webhooks/$id"), \%members));
+}
+
+
+sub rotate {
+    my ($self, $id, $keep) = @_;
+
+    my $r = must(200, $self->call(
+        POST => $self->of_workspace("webhooks/$id/rotate"),
+        defined $keep ? { keep_seconds => $keep } : undef), 'the answer',
+        webhook_id => 'string', signing_secret => 'string',
+        previous_until => 'time|null');
+
+    $r->{signing_secret} =~ /^trove-whsec-./
+        or shape(200, 'signing_secret does not begin with trove-whsec-');
+
+    return $r;
 }
 
 
 sub remove {
-    my ($self, $id) = @_;
+    my ($self, $id, %opt) = @_;
 
     my $r = must(200, $self->call(
-        DELETE => $self->of_workspace("webhooks/$id")), 'the answer',
-        webhook_id => 'string', deleted => 'bool');
+        DELETE => $self->of_workspace("webhooks/$id"), undef, %opt),
+        'the answer', webhook_id => 'string', deleted => 'bool');
 
     $r->{webhook_id} eq $id && $r->{deleted} or shape(200, 'is not deleted');
 
@@ -289,17 +337,60 @@ sub remove {
 
 
 sub test {
-    my ($self, $id) = @_;
+    my ($self, $id, %opt) = @_;
 
     my $start = time();
     my $r = must(200, $self->call(
-        POST => $self->of_workspace("webhooks/$id/test")), 'the outcome',
+        POST => $self->of_workspace("webhooks/$id/test"), undef, %opt),
+        'the outcome',
         ok => 'bool', event_id => 'string', status => 'number|null',
         error => 'string|null');
 
     time() - $start <= 30 or shape(200, 'the outcome is late');
 
     return $r;
+}
+
+
+my %delivery = (id => 'number', event_id => 'string', type => 'string',
+    namespace => 'string|null', target => 'string', location => 'string',
+    state => 'string', attempts => 'number', received_at => 'time',
+    opened_at => 'time');
+
+
+sub deliveries {
+    my ($self, %arguments) = @_;
+
+    my ($page, @all);
+
+    do {
+        $page = must(200, $self->call(GET => 'deliveries'
+            . query(%arguments)), 'the page', deliveries => 'array',
+            next_cursor => 'string|null');
+
+        push @all, map { must(200, $_, 'a delivery', %delivery) }
+            @{ $page->{deliveries} };
+
+        $arguments{cursor} = $page->{next_cursor};
+    } while (defined $arguments{cursor});
+
+    return @all;
+}
+
+
+sub delivery {
+    my ($self, $number) = @_;
+
+    return must(200, $self->call(GET => "deliveries/$number"), 'a delivery',
+        %delivery, history => 'array');
+}
+
+
+sub replay {
+    my ($self, $number) = @_;
+
+    return must(200, $self->call(POST => "deliveries/$number/replay"),
+        'a delivery', %delivery);
 }
 
 
@@ -378,12 +469,14 @@ sub listen {
     my ($self, %arguments) = @_;
 
     my $conn = conn($self->{port});
+    my $last = delete $arguments{last};
 
     $conn->send(build(GET => "$self->{base}/v1/"
         . $self->of_workspace('webhooks/stream') . query(%arguments),
         headers => [ Host => "127.0.0.1:$self->{port}",
             Accept => 'text/event-stream',
-            Authorization => "Bearer $self->{key}" ]));
+            Authorization => "Bearer $self->{key}",
+            defined $last ? ('Last-Event-ID' => $last) : () ]));
 
     my $bytes = $conn->read_until(qr/\x0d\x0a\x0d\x0a/)
         // die failure(kind => 'network', exit => 4, detail => 'no answer');
@@ -495,7 +588,7 @@ sub next {
 
             next unless @lines;
 
-            ($self->{id}) = $block =~ /^id: (\d+)$/m;
+            $self->{id} = $1 if $block =~ /^id: (\d+)$/m;
 
             @lines == 1 && $lines[0] =~ s/^data: //
                 or Trove::Client::shape(200, "no line of data: $block");
