@@ -47,7 +47,7 @@ check:                  ## lint C, Perl and shell; run static analysis
 	@util/bootstrap build check
 	@util/lint
 
-demo: build             ## run the gate, fan-out and spool of examples/, and show the results
+demo: build             ## run the configurations of examples/, and show the results
 	@$(SETTINGS) util/run examples/demo/run $(if $(KEEP),--keep)
 
 bench: build            ## run the benchmarks of docs/benchmarks.md: 20 minutes

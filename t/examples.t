@@ -469,18 +469,111 @@ like(get($spool->port(1), '/metrics')->body, qr/^trove_spool_accepted_total 1$/m
     'spool.conf: the metrics');
 
 
+# subscriptions.conf, likewise
+
+my ($subscriber, $alerts) = map { backend() } 1 .. 2;
+
+$conf = slurp("$examples/subscriptions.conf");
+is($conf =~ s/listen 127\.0\.0\.1:8084;/listen 127.0.0.1:%%PORT_0%%;/g, 1,
+    'subscriptions.conf: one address to listen on');
+is($conf =~ s/listen 127\.0\.0\.1:8085;/listen 127.0.0.1:%%PORT_1%%;/g, 1,
+    'subscriptions.conf: and one of the API');
+is($conf =~ s/server 127\.0\.0\.1:\K3008(?=;)/$alerts->port/ge, 1,
+    'subscriptions.conf: the address of the target');
+is($conf =~ s{/var/lib/nginx/}{%%TESTDIR%%/}g, 1,
+    'subscriptions.conf: the file');
+is($conf =~ s{/var/log/nginx/}{%%TESTDIR%%/logs/}g, 1,
+    'subscriptions.conf: the log');
+
+my $key = '0123456789abcdef' x 4;
+my $customer = 'a-token-of-a-customer';
+
+@files = (files => { 'trove.secret' => "$secret\n", 'own.secret' => "own\n",
+    'trove-api.secret' => "$token\n", 'trove-acme.secret' => "$customer\n",
+    'trove-subscriptions.key' => "$key\n" });
+($code, $text) = nginx_t($conf, @files);
+
+is($code, 0, 'subscriptions.conf is right') or diag($text);
+unlike($text, qr/\[warn\]/, 'subscriptions.conf gives no warning');
+
+# the line that is a comment allows a subscriber on this host
+
+my $hook = {
+    url => 'http://127.0.0.1:' . $subscriber->port . '/hook', events => ['*'],
+    namespace => 'customer-acme', description => undef,
+};
+
+sub webhook {
+    my ($nginx, $method, $path, $as, $body) = @_;
+
+    return request($nginx->port(1), $method,
+        "/trove/v1/workspaces/ws-abc123/webhooks$path",
+        headers => [ Authorization => "Bearer $as" ],
+        body => $body ? JSON::PP->new->encode($body) : '');
+}
+
+my $hooks = nginx($conf, @files)->start;
+
+is(webhook($hooks, POST => '', $token, $hook)->status, 422,
+    'subscriptions.conf: no subscriber in the own network');
+$hooks->stop;
+
+is($conf =~ s{# (trove_subscription_allow )10\.20\.0\.0/16}{${1}127.0.0.1}g, 1,
+    'subscriptions.conf: what has to be changed for that');
+
+$hooks = nginx($conf, @files)->start;
+
+my $made = webhook($hooks, POST => '', $customer, $hook);
+
+is($made->status, 201, 'subscriptions.conf: a customer subscribes');
+is(webhook($hooks, POST => '', $customer, { %$hook, namespace => 'other' })
+    ->status, 422, 'subscriptions.conf: for its own namespace only');
+
+$raw = raw_event('file.written');
+is(post_event($hooks->port, '/trove-events', $raw, secret => $secret)
+    ->json->{deliveries}, 1, 'subscriptions.conf: an event goes to it alone');
+ok($subscriber->wait_count(1), 'subscriptions.conf: it is delivered');
+
+my $delivered = $subscriber->last;
+my ($t) = $subscriber->header($delivered, 'X-Trove-Signature') =~ /^t=(\d+),/;
+
+is($delivered->{body}, $raw, 'byte for byte');
+is($subscriber->header($delivered, 'X-Trove-Signature'),
+    sign($made->json->{signing_secret}, $raw, $t), 'with its own signature');
+is($alerts->count, 0, 'subscriptions.conf: no alert');
+
+$subscriber->on('/hook', status => 410);
+post_event($hooks->port, '/trove-events', event('file.deleted',
+    workspace_id => 'ws-abc123', namespace => 'customer-acme'),
+    secret => $secret);
+
+ok($alerts->wait_count(1), 'subscriptions.conf: an alert of one that is gone');
+is(JSON::PP->new->decode($alerts->last->{body})->{type}, 'webhook.disabled',
+    'of its type');
+
+$hooks->stop;
+
+
 # those that go to conf.d, all at once beside Debian's default site, and each of
 # them does what it is there for
 
 my %debian = (warehouse => backend(), application => backend(body => 'done'));
 
-$conf = join "\n", map { slurp("$examples/$_.conf") } qw/ gate fanout spool /;
+$conf = join "\n", map { slurp("$examples/$_.conf") }
+    qw/ gate fanout spool subscriptions /;
+
+# subscriptions.conf says that its spool has to be removed beside spool.conf
+
+is($conf =~ s/^# with spool\.conf, remove this line.*\ntrove_spool .*\n//m, 1,
+    'on Debian: one spool');
+
 $conf =~ s/server hooks\.slack\.com:443;/server 127.0.0.1:443;/;
 $conf =~ s{/etc/ssl/certs/ca-certificates\.crt}{$dir/slack.crt};
 
 my $debian = debian($conf,
-    files => { map { +"$_.secret" => "$secret-$_\n" }
-        qw/ trove acme bolt own trove-api / },
+    files => { 'trove-subscriptions.key' => "$key\n",
+        map { +"$_.secret" => "$secret-$_\n" }
+            qw/ trove acme bolt own trove-api trove-acme / },
     addresses => {
         '127.0.0.1:3000' => '127.0.0.1:' . $debian{application}->port,
         '127.0.0.1:3006' => '127.0.0.1:' . $debian{warehouse}->port,
@@ -498,10 +591,10 @@ for my $host ('localhost', 'events.example.com', '127.0.0.1') {
         "the default site\n", "on Debian: the default site answers '$host'");
 }
 
-for (8080, 8081, 8082) {
+for (8080, 8081, 8082, 8084) {
     is(post_event(port_of($debian, $_), '/trove-events',
         raw_event('webhook.test'), secret => "$secret-trove")->status,
-        $_ == 8082 ? 202 : 200,
+        $_ >= 8082 ? 202 : 200,
         "on Debian: an event to port $_");
 }
 
@@ -553,7 +646,7 @@ for (@demos) {
     ($code, $text) = finish($_);
 
     is($code, 0, 'demo: one of two at the same time succeeds') or diag($text);
-    like($text, qr/^All 18 responses are as expected\.  Each event was /m,
+    like($text, qr/^All 28 responses are as expected\.  Each event was /m,
         'demo: the summary');
 
     for my $said ('200 duplicate  not ', '400 mismatch', '400 stale',
@@ -581,6 +674,22 @@ for (@demos) {
     like($text, qr/^\ \ billing\ \ \ delivered\ after\ 2\ attempts,\ .*:\ 200$/mx,
         'demo: and is replayed');
 
+    for my $said ('201            gets ', '422            refused: ',
+        '200            subscriber: webhook\.test$',
+        '202 accepted   subscriber$',
+        '202 accepted   subscriber, signed with both$',
+        '202 accepted   alerts: webhook\.disabled$', '200            deleted$')
+    {
+        is(() = $text =~ /^.{30}$said/mg, 1, "demo: $said");
+    }
+
+    is(() = $text =~ /^.{30}202 accepted   none: no subscription/mg, 2,
+        'demo: another namespace, and after the end');
+    like($text, qr/^  id: \d+\n  data: \{"id": "evt-\w+", "type": "file\.wri/m,
+        'demo: the stream');
+    like($text, qr/^The stream has sent all events of acme, in order, and no /m,
+        'demo: and all of it');
+
     is(scalar(grep { length > 80 } split /\n/, $text), 0, 'demo: 80 columns');
 }
 
@@ -593,8 +702,8 @@ my $copy = testdir() . '/copy';
 mkdir "$copy$_" for '', '/examples', '/examples/demo';
 symlink abs_path('t'), "$copy/t";
 
-for my $file (qw( demo/run demo/Stage.pm gate.conf fanout.conf
-    spool.conf )) {
+for my $file (qw( demo/run demo/Client.pm demo/Stage.pm gate.conf fanout.conf
+    spool.conf subscriptions.conf )) {
     copy("$examples/$file", "$copy/examples/$file") or die "copy: $!";
 }
 
@@ -617,7 +726,7 @@ sub broken {
 is($code, 1, 'demo: a gate that lets everything pass fails');
 like($text, qr/^  with a modified body .* WRONG: .* 400 mismatch/m,
     'demo: what is wrong');
-like($text, qr/^\d+ of 18 responses are not as expected/m, 'demo: and a summary');
+like($text, qr/^\d+ of 28 responses are not as expected/m, 'demo: and a summary');
 
 ($code, $text) = broken('fanout.conf', sub { s/ events=key\.revoked;/;/ });
 
@@ -630,6 +739,30 @@ like($text, qr/^webhook\.test .* WRONG: it was received by: audit offboarding$/m
 is($code, 1, 'demo: a fan-out that does not sign fails');
 like($text, qr/^report\.approved .* WRONG: .* 200 delivered, .*: audit$/m,
     'demo: what is wrong');
+
+# the same of subscriptions: none, the stream of another customer, no signature
+
+sub wrong_subscriptions {
+    my ($name, $expected, $change) = @_;
+
+    ($code, $text) = broken('subscriptions.conf', $change);
+
+    is($code, 1, "demo: $name fails");
+    like($text, $expected, 'demo: what is wrong');
+    is(() = $text =~ /^Use of uninitialized/mg, 0, 'demo: and it runs on');
+}
+
+wrong_subscriptions('a gate without subscriptions',
+    qr/^POST webhooks .* WRONG: /m,
+    sub { s/^ +trove_subscriptions .*\n//m });
+
+wrong_subscriptions('a stream that shows another customer',
+    qr/^WRONG: the stream has sent: evt-\w+$/m,
+    sub { s/ namespace=customer-acme;/ namespace=customer-bolt;/ });
+
+wrong_subscriptions('a gate that signs for no subscriber',
+    qr/^POST webhooks\/ID\/test .* WRONG: no signature/m,
+    sub { s/^ +proxy_pass \$trove.*\n/$&proxy_set_header X-Trove-Signature '';/m });
 
 # workers that log late: whichever comes first, the lines are in order
 

@@ -25,25 +25,27 @@ use POSIX qw/ WNOHANG /;
 use Time::HiRes qw/ sleep time /;
 
 our @EXPORT_OK = qw/
-    raise port secret open_up let_go refuse received nginx_ended stays directory
-    fail slurp
+    raise port secret address open_up let_go refuse received nginx_ended stays
+    directory fail slurp
 /;
 
 my $PATIENCE = 10;                              # seconds for each operation
 my $SLOW = 'evt-00005a1d5445';                  # the response is delayed
 
-# the upstreams of the examples, and the secrets they verify with
+# the upstreams of the examples, and the secrets they verify with; the secret of
+# "subscriber", the server of a customer, is not known in advance
 
 my %stand_ins = (
     application => '', slack => '', pipeline => 'trove', agent_b => 'trove',
     offboarding => 'trove', acme => 'acme', bolt => 'bolt',
-    warehouse => 'own', billing => 'own',
+    warehouse => 'own', billing => 'own', alerts => 'own', subscriber => '',
 );
 
 # the names of the ports of each example
 
 my %listens = (
     gate => [ 'gate' ], fanout => [ 'fanout' ], spool => [ 'spool', 'api' ],
+    subscriptions => [ 'subscriptions', 'webhooks' ],
 );
 
 my $owner = $$;
@@ -78,8 +80,9 @@ sub raise {
     chmod 0711, $dir;
 
     $secret{$_} = random_secret() for grep { length } values %stand_ins;
-    $secret{'trove-api'} = random_secret();
+    $secret{$_} = random_secret() for qw/ trove-api trove-acme /;
     spew("$_.secret", "$secret{$_}\n", 0600) for keys %secret;
+    spew('trove-subscriptions.key', random(32) . "\n", 0600);
 
     # a directory that worker processes can write to
 
@@ -95,6 +98,11 @@ sub raise {
 sub port { return $port{$_[0]} }                # "gate", "fanout", ..
 
 sub secret { return $secret{$_[0]} }
+
+# the address of a test server
+
+sub address { return '127.0.0.1:' . $listener{$_[0]}->sockport }
+
 
 sub directory { return $dir }
 
@@ -125,8 +133,9 @@ sub refuse {
 }
 
 
-# Returns requests received since the last call: { who, type, id, body, text }.
-# The audit log is written by NGINX itself; "text" is the message in Slack.
+# Returns requests received since the last call: { who, type, id, body,
+# signature, text }.  The audit log is written by NGINX itself; "text" is the
+# message in Slack.
 
 sub received {
     my @requests = split /\n/, slurp("$dir/received.log");
@@ -293,7 +302,7 @@ sub record {
 
     open my $log, '>>:raw', "$dir/received.log" or die "received.log: $!";
     print $log $json->encode({ who => $who,
-        map { $_ => $request->{$_} } qw/ type id body text / }), "\n";
+        map { $_ => $request->{$_} } qw/ type id body signature text / }), "\n";
     close $log;
 }
 
@@ -324,7 +333,7 @@ sub start_nginx {
         my @held = map {
             IO::Socket::INET->new(LocalAddr => '127.0.0.1', ReuseAddr => 1)
                 or fail("$@\n")
-        } 1 .. 4;
+        } map { @$_ } values %listens;
 
         @port{ map { @$_ } values %listens } = map { $_->sockport } @held;
 
@@ -388,7 +397,7 @@ sub about {
 
 
 # an example with its addresses and files replaced; the test server of Slack
-# does not support TLS
+# does not support TLS, and all examples use the spool of spool.conf
 
 sub example {
     my ($name) = @_;
@@ -399,19 +408,21 @@ sub example {
     my @ports = map { $port{$_} } @{ $listens{$name} };
 
     $conf =~ s/^(\s*listen) \S+;$/"$1 127.0.0.1:" . (shift(@ports) \/\/ 0) . ';'/gem
-        && $conf =~ s/$server/'127.0.0.1:' . $listener{$1}->sockport/ge
+        && $conf =~ s/$server/address($1)/ge
         or fail("examples/$name.conf contains no addresses to replace\n");
 
     $conf =~ s{https://slack/}{http://slack/};
     $conf =~ s{/var/log/nginx/trove\.log}{access.log};
     $conf =~ s{/var/log/nginx/}{}g;
     $conf =~ s{/var/lib/nginx/}{spool/};
+    $conf =~ s{^trove_spool .*\n}{}m if $name eq 'subscriptions';
 
     return $conf;
 }
 
 
-# the rest of the configuration; NGINX would write to /var without the paths
+# the rest of the configuration; NGINX would write to /var without the paths,
+# and would not connect to subscribers on this host
 
 sub wrapper {
     my ($module, $about) = @_;
@@ -435,10 +446,12 @@ http {
                     'dedup=\$trove_dedup \$trove_event_type \$trove_event_id';
 
     access_log access.log demo;
+    trove_subscription_allow 127.0.0.1;
 $paths
     include gate.conf;
     include fanout.conf;
     include spool.conf;
+    include subscriptions.conf;
 }
 EOF
 }
@@ -451,11 +464,18 @@ sub nobody {
 }
 
 
-sub random_secret {
-    open my $fh, '<:raw', '/dev/urandom' or fail("/dev/urandom: $!\n");
-    sysread $fh, my $bytes, 8;
+sub random_secret { return 'trove-whsec-' . random(8) }
 
-    return 'trove-whsec-' . unpack 'H*', $bytes;
+
+# random bytes in hexadecimal form
+
+sub random {
+    my ($n) = @_;
+
+    open my $fh, '<:raw', '/dev/urandom' or fail("/dev/urandom: $!\n");
+    sysread($fh, my $bytes, $n);
+
+    return unpack 'H*', $bytes;
 }
 
 
