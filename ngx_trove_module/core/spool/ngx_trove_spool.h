@@ -313,11 +313,10 @@ typedef enum {
 
 
 /*
- * Records the outcome of a leased delivery, and the attempt.  If the caller no
- * longer has the lease, the result is NGX_TROVE_SPOOL_LOST, and the state is
- * not changed.  As an exception, a successful attempt ends the delivery,
- * because the target has the event, unless a replay requests another attempt.
- * The attempt is recorded in any case.
+ * Records the outcome of a leased delivery, and the attempt, in any case.  If
+ * the caller no longer has the lease, the result is NGX_TROVE_SPOOL_LOST, and
+ * the state is not changed.  As an exception, a successful attempt ends the
+ * delivery, as the target has the event, unless a replay requests another one.
  */
 typedef struct {
     ngx_trove_spool_ref_t            ref;
@@ -330,7 +329,7 @@ typedef struct {
     int64_t                          started;    /* wall clock */
     int64_t                          took;
     ngx_uint_t                       status;
-    ngx_uint_t                       answered;   /* it is that of a response */
+    ngx_uint_t                       answered;   /* it is of a response */
     ngx_str_t                        reason;     /* of a failure, or absent */
     ngx_str_t                        response;   /* first bytes, or absent */
 

@@ -29,6 +29,9 @@
 /* a member of a body has a value that it may not have */
 #define NGX_HTTP_TROVE_API_INVALID  422
 
+/* what GET /v1/me says before there is an event */
+#define NGX_HTTP_TROVE_API_NO_WORKSPACE  "ws-gateway"
+
 #define NGX_HTTP_TROVE_API_BODY_TOO_LARGE  "the body is larger than 64 KB"
 
 

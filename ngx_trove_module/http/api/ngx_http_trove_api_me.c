@@ -17,8 +17,6 @@
  * of the newest event.
  */
 
-#define NGX_HTTP_TROVE_API_ME_WORKSPACE  "ws-gateway"
-
 
 static void ngx_http_trove_api_me_workspace(ngx_http_trove_api_t *api,
     ngx_str_t *workspace);
@@ -108,5 +106,5 @@ ngx_http_trove_api_me_workspace(ngx_http_trove_api_t *api,
         }
     }
 
-    ngx_str_set(workspace, NGX_HTTP_TROVE_API_ME_WORKSPACE);
+    ngx_str_set(workspace, NGX_HTTP_TROVE_API_NO_WORKSPACE);
 }

@@ -135,7 +135,7 @@ static ngx_int_t
 ngx_http_trove_api_webhook_parse_create(ngx_http_trove_api_t *api)
 {
     ngx_int_t                        rc;
-    ngx_str_t                        id;
+    ngx_str_t                        id, *workspace;
     ngx_http_trove_api_fields_t     *fields;
     ngx_http_trove_api_webhook_t    *webhook;
     ngx_trove_spool_subscription_t  *sub;
@@ -158,6 +158,20 @@ ngx_http_trove_api_webhook_parse_create(ngx_http_trove_api_t *api)
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    /* nothing would ever match */
+
+    workspace = &webhook->scope.workspace;
+
+    if (workspace->len == sizeof(NGX_HTTP_TROVE_API_NO_WORKSPACE) - 1
+        && ngx_strncmp(workspace->data, NGX_HTTP_TROVE_API_NO_WORKSPACE,
+                       workspace->len)
+           == 0)
+    {
+        return ngx_http_trove_api_webhook_invalid(api, "the workspace",
+                              "is not known before its first event, unless "
+                              "\"trove_api_token\" has a \"workspace\"");
     }
 
     if (!(fields->given & NGX_HTTP_TROVE_API_URL)) {

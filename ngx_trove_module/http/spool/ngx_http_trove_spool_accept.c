@@ -354,7 +354,9 @@ ngx_http_trove_spool_response(ngx_http_request_t *r, void *data)
 
         (void) ngx_sprintf(after, ",\"deliveries\":%ui%Z", n);
 
-        if (n == 0) {
+        /* with subscriptions, it may be that of a customer who has none */
+
+        if (n == 0 && !accept->write.op.u.accept.subscribed) {
             ngx_http_trove_metrics_add(r, NGX_HTTP_TROVE_METRIC_UNMATCHED, 1);
             ngx_http_trove_health_unmatched(r, &accept->ctx->event.id);
         }
