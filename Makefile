@@ -25,7 +25,7 @@ DESTDIR   =
 .DEFAULT_GOAL = build
 
 .PHONY: all build test unit check demo bench profile sanitize static minimal \
-        fuzz install dist clean distclean help bootstrap
+        fuzz install deb deb-test dist clean distclean help bootstrap
 
 all: build
 
@@ -78,6 +78,14 @@ fuzz: bootstrap         ## run each harness of fuzz/, or one: T=fuzz/foo.c
 install: build          ## install the module into the modules directory
 	@$(SETTINGS) DESTDIR='$(DESTDIR)' util/install
 
+deb:                    ## build the Debian package: build/deb/*.deb
+	@util/bootstrap build deb
+	@BUILD='$(BUILD)' util/deb
+
+deb-test: deb           ## test the Debian package in a chroot: 3 minutes, as root
+	@util/bootstrap chroot
+	@BUILD='$(BUILD)' util/deb-test
+
 dist:                   ## create a tarball of the last commit: build/*.tar.gz
 	@mkdir -p $(BUILD)
 	git archive --prefix=ngx_trove_module-$(VERSION)/ HEAD \
@@ -90,7 +98,7 @@ distclean:              ## remove build/
 	@rm -rf $(BUILD)
 
 help:                   ## print this help
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile \
 	    | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
 	@echo
 	@echo '  NGINX_SRC=DIR  build and test with the NGINX source tree DIR'
