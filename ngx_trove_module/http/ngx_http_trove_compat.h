@@ -16,7 +16,7 @@
 
 /*
  * The differences between the versions of NGINX that the module supports,
- * 1.22.1 and later.
+ * 1.22.1 and later, and those of Angie.
  */
 
 
@@ -26,6 +26,58 @@
 #define ngx_http_trove_header_end(h)  (h)->next = NULL
 #else
 #define ngx_http_trove_header_end(h)
+#endif
+
+
+/*
+ * In Angie, a location may have several names.  Trees, lists and queues of
+ * locations hold the names, which have their configuration in common.
+ */
+
+#if (defined(angie_version) && angie_version >= 1003000)
+
+typedef ngx_http_core_loc_t  ngx_http_trove_location_t;
+
+#define ngx_http_trove_location_conf(loc)  ((loc) ? (loc)->conf : NULL)
+
+#else
+
+typedef ngx_http_core_loc_conf_t  ngx_http_trove_location_t;
+
+#define ngx_http_trove_location_conf(loc)  (loc)
+
+#endif
+
+
+/* since 1.12.0, Angie writes log messages in several formats, such as JSON */
+
+#if (defined(angie_version) && angie_version >= 1012000)
+
+#define ngx_http_trove_log_action(log, p, last)                               \
+    ngx_log_action(log, p, last, (log)->action)
+
+#define ngx_http_trove_log_request(log, ctx, p, last)                         \
+    ngx_log_object(log, p, last, ngx_http_log_prop(REQUEST),                  \
+                   (ctx)->request->log_handler, ctx)
+
+#else
+
+#define ngx_http_trove_log_action(log, p, last)                               \
+    ngx_slprintf(p, last, " while %s", (log)->action)
+
+#define ngx_http_trove_log_request(log, ctx, p, last)                         \
+    (ctx)->request->log_handler((ctx)->request, (ctx)->current_request, p,    \
+                                (last) - (p))
+
+#endif
+
+
+/* since 1.12.0, the connections of a resolver are linked in Angie */
+
+#if (defined(angie_version) && angie_version >= 1012000)
+#define ngx_http_trove_resolves(resolver)  ((resolver)->connections != NULL)
+#else
+#define ngx_http_trove_resolves(resolver)  ((resolver)->connections.nelts != 0)
 #endif
 
 

@@ -216,21 +216,19 @@ ngx_http_trove_fake_connection_forget(ngx_event_t *ev)
 static u_char *
 ngx_http_trove_fake_connection_log(ngx_log_t *log, u_char *buf, size_t len)
 {
-    u_char              *p;
-    ngx_http_request_t  *r;
+    u_char              *p, *last;
     ngx_http_log_ctx_t  *ctx;
 
     p = buf;
+    last = buf + len;
 
     if (log->action) {
-        p = ngx_snprintf(buf, len, " while %s", log->action);
-        len -= p - buf;
+        p = ngx_http_trove_log_action(log, p, last);
     }
 
     ctx = log->data;
-    r = ctx->request;
 
-    return r ? r->log_handler(r, ctx->current_request, p, len) : p;
+    return ctx->request ? ngx_http_trove_log_request(log, ctx, p, last) : p;
 }
 
 

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_target_conf.h"
 
 
@@ -21,7 +22,7 @@ static ngx_command_t *ngx_http_trove_target_cached(ngx_conf_t *cf,
 #endif
 static ngx_http_core_loc_conf_t *ngx_http_trove_target_location(
     ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri, ngx_uint_t *final);
-static ngx_http_core_loc_conf_t *ngx_http_trove_target_static(
+static ngx_http_trove_location_t *ngx_http_trove_target_static(
     ngx_http_location_tree_node_t *node, ngx_str_t *uri, ngx_uint_t *exact);
 #if (NGX_PCRE)
 static ngx_http_core_loc_conf_t *ngx_http_trove_target_regex(
@@ -226,12 +227,14 @@ static ngx_http_core_loc_conf_t *
 ngx_http_trove_target_location(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri,
     ngx_uint_t *final)
 {
-    ngx_http_core_loc_conf_t  *found, *inner;
+    ngx_http_core_loc_conf_t   *found, *inner;
+    ngx_http_trove_location_t  *loc;
 #if (NGX_PCRE)
-    ngx_uint_t                 noregex;
+    ngx_uint_t                  noregex;
 #endif
 
-    found = ngx_http_trove_target_static(clcf->static_locations, uri, final);
+    loc = ngx_http_trove_target_static(clcf->static_locations, uri, final);
+    found = ngx_http_trove_location_conf(loc);
 
     if (*final) {
         return found;
@@ -244,7 +247,7 @@ ngx_http_trove_target_location(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri,
     if (found) {
 
 #if (NGX_PCRE)
-        noregex = found->noregex;
+        noregex = loc->noregex;
 #endif
 
         inner = ngx_http_trove_target_location(found, uri, final);
@@ -273,14 +276,14 @@ ngx_http_trove_target_location(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri,
 }
 
 
-static ngx_http_core_loc_conf_t *
+static ngx_http_trove_location_t *
 ngx_http_trove_target_static(ngx_http_location_tree_node_t *node,
     ngx_str_t *name, ngx_uint_t *exact)
 {
-    u_char                    *uri;
-    size_t                     len, n;
-    ngx_int_t                  rc;
-    ngx_http_core_loc_conf_t  *found;
+    u_char                     *uri;
+    size_t                      len, n;
+    ngx_int_t                   rc;
+    ngx_http_trove_location_t  *found;
 
     uri = name->data;
     len = name->len;
@@ -329,9 +332,10 @@ ngx_http_trove_target_static(ngx_http_location_tree_node_t *node,
 static ngx_http_core_loc_conf_t *
 ngx_http_trove_target_regex(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri)
 {
-    int                         captures[3];
-    ngx_uint_t                  final;
-    ngx_http_core_loc_conf_t   *inner, **re;
+    int                          captures[3];
+    ngx_uint_t                   final;
+    ngx_http_core_loc_conf_t    *found, *inner;
+    ngx_http_trove_location_t  **re;
 
     if (clcf->regex_locations == NULL) {
         return NULL;
@@ -343,9 +347,10 @@ ngx_http_trove_target_regex(ngx_http_core_loc_conf_t *clcf, ngx_str_t *uri)
             continue;
         }
 
-        inner = ngx_http_trove_target_location(*re, uri, &final);
+        found = ngx_http_trove_location_conf(*re);
+        inner = ngx_http_trove_target_location(found, uri, &final);
 
-        return inner ? inner : *re;
+        return inner ? inner : found;
     }
 
     return NULL;

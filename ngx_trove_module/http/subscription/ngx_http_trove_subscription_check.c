@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_spool.h"
 #include "ngx_http_trove_subscription_conf.h"
 
@@ -68,7 +69,7 @@ ngx_http_trove_subscription_check_target(ngx_conf_t *cf,
 
     clcf = target->loc_conf[ngx_http_core_module.ctx_index];
 
-    if (clcf->resolver == NULL || clcf->resolver->connections.nelts == 0) {
+    if (clcf->resolver == NULL || !ngx_http_trove_resolves(clcf->resolver)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "location \"%V\" of \"trove_subscriptions\" requires a "
                       "resolver, add \"resolver ADDRESS;\" to it in %s:%ui",

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_trove_compat.h"
 #include "ngx_http_trove_module.h"
 #include "ngx_http_trove_secret_near.h"
 #include "ngx_http_trove_verify_conf.h"
@@ -155,7 +156,8 @@ ngx_http_trove_verify_serves(ngx_conf_t *cf)
          q = ngx_queue_next(q))
     {
         lq = (ngx_http_location_queue_t *) q;
-        loc = lq->exact ? lq->exact : lq->inclusive;
+        loc = ngx_http_trove_location_conf(lq->exact ? lq->exact
+                                                     : lq->inclusive);
 
         if (!loc->noname) {
             return 0;

@@ -159,9 +159,15 @@ sub nginx_version {
 
     return $version{$binary} if $version{$binary};
 
-    my $text = qx{"$binary" -v 2>&1};
-    my ($major, $minor, $patch) = $text =~ m{/(\d+)\.(\d+)\.(\d+)}
-        or die "no version from $binary: $text";
+    # a fork has a version of its own, and may print that of NGINX as well
+
+    my $text = qx{"$binary" -V 2>&1};
+    my ($major, $minor, $patch) = $text =~ m{\bnginx/(\d+)\.(\d+)\.(\d+)};
+
+    if (!defined $major) {
+        ($major, $minor, $patch) = $text =~ m{/(\d+)\.(\d+)\.(\d+)}
+            or die "no version from $binary: $text";
+    }
 
     return $version{$binary} = $major * 1000000 + $minor * 1000 + $patch;
 }
@@ -638,9 +644,9 @@ sub reload {
         }
 
         my %now = children($master);
-        my @new = grep { !$old{$_} && $now{$_} eq 'nginx: worker process' }
+        my @new = grep { !$old{$_} && is_worker($now{$_}) }
             keys %now;
-        my @old = grep { $old{$_} && $now{$_} eq 'nginx: worker process' }
+        my @old = grep { $old{$_} && is_worker($now{$_}) }
             keys %now;
 
         return $done = @new >= $expected && !@old;
@@ -688,6 +694,11 @@ SIGKILL to a worker (the first), waits until another took its place; the
 
 =cut
 
+# by the title of its process; Angie adds the number of the configuration
+
+sub is_worker { return $_[0] =~ /^(?:nginx|angie): worker process(?: #\d+)?$/ }
+
+
 sub workers {
     my ($self) = @_;
 
@@ -695,7 +706,7 @@ sub workers {
     my %now = children($pid);
 
     my @pids = sort { $a <=> $b }
-        grep { $now{$_} eq 'nginx: worker process' } keys %now;
+        grep { is_worker($now{$_}) } keys %now;
 
     return @pids;
 }

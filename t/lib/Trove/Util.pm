@@ -238,7 +238,7 @@ sub strays {
 
     for my $pid (grep { /^\d+$/ } readdir $dh) {
 
-        next unless slurp("/proc/$pid/cmdline") =~ /nginx/;
+        next unless slurp("/proc/$pid/cmdline") =~ /nginx|angie/;
 
         opendir my $fds, "/proc/$pid/fd" or next;
 
