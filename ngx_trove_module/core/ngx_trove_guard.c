@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "ngx_trove_allocate.h"
 #include "ngx_trove_guard.h"
 
 
@@ -109,9 +110,7 @@ ngx_trove_guard_extend(int fd, off_t end)
 
     (void) sigaction(SIGXFSZ, &ignore, &old);
 
-    do {
-        err = posix_fallocate(fd, st.st_size, end - st.st_size);
-    } while (err == NGX_EINTR);
+    err = ngx_trove_allocate(fd, st.st_size, end - st.st_size);
 
     (void) sigaction(SIGXFSZ, &old, NULL);
 

@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 
+#include "ngx_trove_allocate.h"
 #include "ngx_trove_table_map.h"
 
 
@@ -555,9 +556,7 @@ ngx_trove_table_allocate(ngx_fd_t fd, ngx_trove_zone_where_t *where,
 
     (void) sigaction(SIGXFSZ, &ignore, &old);
 
-    do {
-        err = posix_fallocate(fd, where->offset, where->size);
-    } while (err == NGX_EINTR);
+    err = ngx_trove_allocate(fd, where->offset, where->size);
 
     (void) sigaction(SIGXFSZ, &old, NULL);
 

@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 
+#include "ngx_trove_allocate.h"
 #include "ngx_trove_sqlite_db.h"
 
 
@@ -164,8 +165,8 @@ ngx_trove_sqlite_lock_map(ngx_trove_sqlite_t *spool, ngx_uint_t first,
         /* access to a mapped page without space on disk raises SIGBUS */
 
         err = ftruncate(spool->fd, 0) == -1 ? ngx_errno
-                                            : posix_fallocate(spool->fd, 0,
-                                                              size);
+                                            : ngx_trove_allocate(spool->fd, 0,
+                                                                 size);
 
         if (err != 0) {
             return ngx_trove_spool_fail(error, ngx_trove_spool_kind(err), err,
