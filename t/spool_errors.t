@@ -79,10 +79,17 @@ works('at first');
     is(spool_api($nginx, GET => 'targets')->status, 200,
         'locked: it can be read');
 
+    # each worker finds out for itself, also that it is over
+
+    ok((wait_until { $nginx->log_lines($log) >= 2 } 30),
+        'locked: for both workers');
+
     print $shell "ROLLBACK;\n.quit\n";
     close $shell;
 
     works('not locked any more');
+    ok((wait_until { $nginx->log_lines(qr/spool .* recovered/) == 2 } 30),
+        'not locked any more: for both workers');
 }
 
 
